@@ -1,0 +1,1 @@
+"""The API: decoding its answers (pure) and fetching them (HTTP)."""

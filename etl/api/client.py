@@ -1,0 +1,244 @@
+"""Fetching from the API: one connection pool, one pacer, the same retries for every request.
+
+Redirects are never followed: the credential would travel along (docs/gumloop-api.md).
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote
+
+import httpx
+import msgspec
+import tenacity
+
+from etl import __version__
+from etl.api.failures import error_of, is_error_body
+from etl.api.pacing import Pacer
+from etl.api.wire import Retrieved, decode_page, decode_records, decode_retrieved
+from etl.config import Api, Credentials
+from etl.errors import ApiError, CutShort, Denied, EtlError, Malformed, Stopped, Transient
+from etl.models import Counts, Order, Page
+
+__all__ = ["Client", "Fetched", "utc_now"]
+
+LARGEST_BODY: Final = 64 * 2**20
+DEADLINE_FACTOR: Final = 4
+"""A body may trickle for so many timeouts; `timeout` itself bounds each read."""
+
+
+def utc_now() -> datetime:
+    """The time now, in UTC."""
+    return datetime.now(UTC)
+
+
+class Fetched(NamedTuple):
+    """A page and the time at which its request was sent: it counts as of then."""
+
+    page: Page
+    requested_at: datetime
+
+
+class _Body(NamedTuple):
+    content: Any
+    requested_at: datetime
+
+
+class Client:
+    """The API for all threads of a process. Raises ApiError, or Stopped once `stop` is set."""
+
+    def __init__(
+        self,
+        api: Api,
+        credentials: Credentials,
+        stop: threading.Event | None = None,
+        pacer: Pacer | None = None,
+    ) -> None:
+        self.api = api
+        self._credentials = credentials
+        self._stop = stop or threading.Event()
+        self._pacer = pacer or Pacer(api.requests_per_second)
+        self._base = api.base_url.rstrip("/")
+        limits = httpx.Limits(
+            max_connections=api.concurrency, max_keepalive_connections=api.concurrency
+        )
+        self._http = httpx.Client(
+            headers=credentials.headers() | {"user-agent": f"gumloop-etl/{__version__}"},
+            timeout=httpx.Timeout(api.timeout, pool=None),
+            limits=limits,
+            follow_redirects=False,
+            # A proxy must not see what plain http to this machine carries.
+            trust_env=api.base_url.startswith("https:"),
+        )
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._http.close()
+
+    def fetch_page(
+        self,
+        agent_id: str,
+        counts: Counts,
+        *,
+        order: Order | str = "newest",
+        cursor: str | None = None,
+        page_size: int | None = None,
+        filters: Mapping[str, str] | None = None,
+    ) -> Fetched:
+        """One page of an agent's sessions. Raises Malformed if a 200 isn't one."""
+        query = {"page_size": str(page_size or self.api.page_size), "sort_order": order}
+        query |= dict(filters or {}) | ({"cursor": cursor} if cursor else {})
+        path = f"/agents/{quote(agent_id, safe='')}/sessions"
+        what = f"sessions of agent {agent_id!r:.80}"
+        decode = partial(decode_page, agent_id=agent_id)
+        return Fetched(*self._fetch(what, path, query, counts, decode))
+
+    def each_record(
+        self, agent_id: str, order: str, filters: Mapping[str, str], limit: int | None
+    ) -> Iterator[bytes]:
+        """Every record that the list holds under these filters, as sent. Raises CutShort."""
+        path = f"/agents/{quote(agent_id, safe='')}/sessions"
+        what, seen, cursor, left = f"sessions of agent {agent_id!r:.80}", set[str](), "", limit
+        while left is None or left > 0:
+            size = min(self.api.page_size, left or self.api.page_size)
+            query = {"page_size": str(size), "sort_order": order, **filters}
+            query |= {"cursor": cursor} if cursor else {}
+            records, cursor = self._fetch(what, path, query, Counts(), decode_records).content
+            for record in records[:left]:
+                yield bytes(record)
+            left = None if left is None else left - len(records)
+            if not cursor:
+                return
+            if cursor in seen:
+                raise CutShort("the list repeats a cursor", "its end was never reached")
+            seen.add(cursor)
+
+    def fetch_session(self, session_id: str, agent_id: str, counts: Counts) -> "FetchedSession":
+        """One session by its id. Raises Denied with status 404 if the API has it no more."""
+        path, what = f"/sessions/{quote(session_id, safe='')}", f"session {session_id!r:.80}"
+
+        def decode(body: bytes) -> Retrieved:
+            return decode_retrieved(body, session_id, agent_id)
+
+        return FetchedSession(*self._fetch(what, path, {}, counts, decode))
+
+    def fetch_agent(self, agent_id: str, counts: Counts) -> dict[str, Any]:
+        """One agent's own record. Never call it for an alias that creates agents."""
+        path = f"/agents/{quote(agent_id, safe='')}"
+        what = f"agent {agent_id!r:.80}"
+        return dict(self._fetch(what, path, {}, counts, _object_at("agent")).content)
+
+    def _fetch(
+        self, what: str, path: str, query: dict[str, str], counts: Counts, decode: Callable[..., Any]
+    ) -> Any:
+        """Fetch and decode until it works or the attempts are used up."""
+        team = {"team_id": self._credentials.team_id} if self._credentials.team_id else {}
+        url = str(httpx.URL(self._base + path, params=query | team))
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type((Transient, Malformed)),
+            stop=tenacity.stop_after_attempt(self.api.max_attempts),
+            wait=self._wait,
+            sleep=self._pause,
+            reraise=True,
+        )
+        return retrying(self._attempt, what, url, counts, decode)
+
+    def _attempt(self, what: str, url: str, counts: Counts, decode: Callable[..., Any]) -> Any:
+        body = self._send(what, url, counts)
+        try:
+            decoded = decode(body.content)
+        except Malformed as error:
+            said = is_error_body(body.content)
+            reason = f"status 200, but {said.code or said.message}" if said else error.message
+            raise Malformed(f"{what}: {self._clean(reason)}") from None
+        return _Body(decoded, body.requested_at)
+
+    def _send(self, what: str, url: str, counts: Counts) -> _Body:
+        self._pause(self._pacer.reserve())
+        counts.requests += 1
+        requested_at = utc_now()
+        try:
+            with self._http.stream("GET", url) as response:
+                content = self._read(what, response)
+        except httpx.HTTPError as error:
+            raise _unreachable(what, self._base, error) from None
+        if response.status_code != 200:
+            refused = error_of(what, response.status_code, response.headers, content, utc_now())
+            refused.message = self._clean(refused.message)
+            raise refused
+        return _Body(content, requested_at)
+
+    def _read(self, what: str, response: httpx.Response) -> bytes:
+        """The whole body, within bounds of size and time."""
+        deadline = time.monotonic() + DEADLINE_FACTOR * self.api.timeout
+        chunks, size = [], 0
+        for chunk in response.iter_bytes():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > LARGEST_BODY:
+                raise Malformed(f"{what}: the answer is larger than {LARGEST_BODY >> 20} MiB")
+            if time.monotonic() > deadline:
+                raise Transient(f"{what}: the answer trickled in too slowly")
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _wait(self, state: tenacity.RetryCallState) -> float:
+        """Seconds until the next attempt; a 429 holds every thread back, not just this one."""
+        error = state.outcome.exception() if state.outcome else None
+        wish = error.retry_after if isinstance(error, Transient) else None
+        wait = self._pacer.wait_after(state.attempt_number, wish)
+        if isinstance(error, ApiError) and error.status == 429:
+            self._pacer.hold(wait)
+        return wait
+
+    def pause_before(self, attempt: int) -> None:
+        """Wait a little before asking again for an answer that can't be right."""
+        self._pause(self._pacer.wait_after(attempt - 1, None))
+
+    def _pause(self, seconds: float) -> None:
+        if self._stop.is_set() or (seconds > 0 and self._stop.wait(seconds)):
+            raise Stopped("asked to stop")
+
+    def _clean(self, text: str) -> str:
+        """A server's words without our secret, should it echo it."""
+        return text.replace(self._credentials.token, "***")
+
+
+class FetchedSession(NamedTuple):
+    """One session and the time at which its request was sent."""
+
+    retrieved: Retrieved
+    requested_at: datetime
+
+
+def _object_at(key: str) -> Callable[[bytes], Any]:
+    def decode(body: bytes) -> Any:
+        try:
+            found = msgspec.json.decode(body)[key]
+        except (msgspec.DecodeError, UnicodeDecodeError, TypeError, KeyError):
+            raise Malformed(f"the answer holds no {key!r}") from None
+        return found
+
+    return decode
+
+
+def _unreachable(what: str, base: str, error: httpx.HTTPError) -> EtlError:
+    """A network failure in a sentence."""
+    host = httpx.URL(base).host
+    reason = str(error) or type(error).__name__
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        hint = "check api.base_url, the network and the proxy"
+        return Transient(f"{what}: {host} can't be reached: {reason}", hint)
+    if isinstance(error, httpx.TimeoutException):
+        return Transient(f"{what}: no answer in time ({type(error).__name__})", "api.timeout bounds it")
+    if isinstance(error, httpx.TransportError):
+        return Transient(f"{what}: the connection broke: {reason}")
+    return Denied(f"{what}: {reason}", "check api.base_url")

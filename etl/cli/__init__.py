@@ -1,0 +1,88 @@
+"""What a person types: `python -m etl [--config FILE] COMMAND`, one module a command.
+
+A module has `NAME`, `HELP`, `configure(parser)` and `run(args) -> exit code`; it imports what is
+heavy inside `run`, so that `--help` is quick.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from etl import __version__
+from etl.cli import (
+    backfill,
+    check,
+    db,
+    demo,
+    init,
+    reconcile,
+    run,
+    runs,
+    sessions,
+    status,
+    sync,
+)
+from etl.errors import ConfigError, EtlError
+
+__all__ = ["COMMANDS", "build_parser", "main"]
+
+COMMANDS = (
+    demo,
+    init,
+    check,
+    sync,
+    backfill,
+    reconcile,
+    run,
+    status,
+    runs,
+    sessions,
+    db,
+)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser with every command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m etl",
+        description="Sync the sessions of Gumloop agents into a SQL database.",
+    )
+    parser.add_argument("--version", action="version", version=f"gumloop-etl {__version__}")
+    parser.add_argument(
+        "--config", metavar="FILE", help="configuration (else $ETL_CONFIG, else ./config.toml)"
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        one = commands.add_parser(command.NAME, help=command.HELP, description=command.HELP)
+        command.configure(one)
+        one.set_defaults(run=command.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code. No traceback reaches the user."""
+    args = build_parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except EtlError as error:
+        return _fail(error)
+    except KeyboardInterrupt:
+        print("interrupted; what was saved is kept", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone, as `head` does: nothing to complain about.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if os.environ.get("ETL_DEBUG"):
+            raise
+        hint = "this is a bug: set ETL_DEBUG=1 to see where, and please report it"
+        return _fail(EtlError(f"{type(error).__name__}: {error}", hint))
+
+
+def _fail(error: EtlError) -> int:
+    print(f"error: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {error.hint}", file=sys.stderr)
+    return error.exit_code if not isinstance(error, ConfigError) else 2

@@ -1,0 +1,29 @@
+"""`backfill`: all history, or a part of it."""
+
+import argparse
+
+from etl.cli import syncing
+
+NAME = "backfill"
+HELP = "all history, or from --since to --until; goes on where an interrupted one stopped"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    syncing.configure(parser)
+    when = "a date or an ISO time (UTC), or an age like 30d"
+    parser.add_argument("--since", metavar="WHEN", help=f"where to begin: {when}")
+    parser.add_argument("--until", metavar="WHEN", help=f"where to end: {when}")
+    parser.add_argument("--restart", action="store_true", help="walk it all again")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run it."""
+    from etl.errors import ConfigError
+    from etl.service import parse_instant_option
+
+    since = parse_instant_option(args.since) if args.since else None
+    until = parse_instant_option(args.until) if args.until else None
+    if since and until and since >= until:
+        raise ConfigError("--since must lie before --until")
+    return syncing.run_mode(args, "backfill", since=since, until=until, restart=args.restart)

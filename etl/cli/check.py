@@ -1,0 +1,128 @@
+"""`check`: is all in order? A line each, with a hint; changes nothing."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from etl.cli.common import settings_of
+from etl.errors import EtlError
+
+if TYPE_CHECKING:
+    from etl.config import Settings
+
+NAME = "check"
+HELP = "check the configuration, the credential, the database and every agent"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    ok: bool
+    said: str
+    hint: str = ""
+    exit_code: int = 0
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look at everything, even where something is wrong."""
+    settings = settings_of(args)
+    findings = [Finding("configuration", True, f"{len(settings.agents)} agents")]
+    findings.append(_look("credential", _credential))
+    findings.append(_look("database", lambda: _database(settings)))
+    if findings[1].ok:
+        findings += _agents(settings)
+    show(findings, as_json=args.json)
+    return max(finding.exit_code for finding in findings)
+
+
+def show(findings: list[Finding], *, as_json: bool) -> None:
+    """Print what was found."""
+    if as_json:
+        fields = [
+            {"what": f.what, "ok": f.ok, "message": f.said, "hint": f.hint} for f in findings
+        ]
+        print(json.dumps({"ok": all(f.ok for f in findings), "checks": fields}, indent=1))
+        return
+    for finding in findings:
+        print(f"{'ok  ' if finding.ok else 'FAIL'} {finding.what}: {finding.said}")
+        if finding.hint and not finding.ok:
+            print(f"     hint: {finding.hint}")
+    sys.stdout.flush()
+
+
+def _look(what: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, True, look())
+    except EtlError as error:
+        return Finding(what, False, error.message, error.hint, error.exit_code)
+
+
+def _credential() -> str:
+    from etl.config import Credentials
+
+    credentials = Credentials.from_environment()
+    kind = "an API key with its user" if credentials.user_id else "a token"
+    return f"{kind}{', for a team' if credentials.team_id else ''} (not shown)"
+
+
+def _database(settings: "Settings") -> str:
+    """Reachable and of the right schema. A SQLite file that isn't there yet is not created."""
+    from pathlib import Path
+
+    from sqlalchemy.engine import make_url
+
+    from etl.store import migrate
+    from etl.store.engine import open_engine, shown, told
+
+    url = settings.database.url
+    engine = open_engine(url)
+    file = make_url(url).database
+    if engine.dialect.name == "sqlite" and file and not Path(file).exists():
+        return _not_there_yet(Path(file), shown(url))
+    with told(url):
+        found = migrate.current(engine)
+    engine.dispose()
+    if found is not None and found != migrate.HEAD:
+        hint = "`python -m etl db upgrade`, or the program that made it"
+        raise EtlError(f"{shown(url)} has schema {found}, this program needs {migrate.HEAD}", hint)
+    return f"{shown(url)}, {f'schema {found}' if found else 'empty; the first run makes its tables'}"
+
+
+def _not_there_yet(file: Any, url: str) -> str:
+    import os
+
+    folder = file.resolve().parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        hint = "make the folder, or change database.url"
+        raise EtlError(f"{url}: the folder {folder} can't be written", hint)
+    return f"{url}, not there yet; the first run makes it"
+
+
+def _agents(settings: "Settings") -> list[Finding]:
+    """Ask for one session of each agent."""
+    from etl import service
+    from etl.api.client import Client
+    from etl.config import Credentials
+    from etl.models import Counts
+
+    try:
+        agents = service.chosen(settings, None)
+    except EtlError as error:
+        return [Finding("agents", False, error.message, error.hint, error.exit_code)]
+    with Client(settings.api, Credentials.from_environment()) as client:
+
+        def readable(agent_id: str) -> str:
+            page = client.fetch_page(agent_id, Counts(), page_size=1).page
+            return f"readable{f', {page.agent_name!r}' if page.agent_name else ''}"
+
+        return [_look(f"agent {agent.id}", lambda id=agent.id: readable(id)) for agent in agents]  # type: ignore[misc]

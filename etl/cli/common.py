@@ -1,0 +1,165 @@
+"""What several commands share: settings, signals, tables, progress bars, the JSON of a run."""
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from etl.config import Settings, config_path, load
+from etl.models import AgentReport, Counts, Status
+
+if TYPE_CHECKING:
+    from etl.sync.crew import Progress
+
+__all__ = [
+    "Bars",
+    "exit_code",
+    "print_table",
+    "report_json",
+    "settings_of",
+    "stopped_by_signals",
+    "when",
+]
+
+EXIT_CODES: dict[Status, int] = {"succeeded": 0, "interrupted": 130}
+
+
+def settings_of(args: argparse.Namespace) -> Settings:
+    """The configuration that the command line names."""
+    return load(config_path(args.config))
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set; a second signal ends the process at once."""
+    stop = threading.Event()
+
+    def ask(_number: int, _frame: object) -> None:
+        if stop.is_set():
+            os._exit(130)
+        stop.set()
+        print("stopping: saving the page at hand", file=sys.stderr)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def exit_code(status: Status) -> int:
+    """0 all done, 130 interrupted, 1 anything else."""
+    return EXIT_CODES.get(status, 1)
+
+
+def report_json(reports: Sequence[AgentReport], status: Status) -> str:
+    """A run as one JSON document; docs/cli.md keeps its fields stable."""
+    return json.dumps({"status": status, "agents": [_agent(report) for report in reports]}, indent=1)
+
+
+def _agent(report: AgentReport) -> dict[str, Any]:
+    counts = {name: getattr(report.counts, name) for name in Counts.__slots__}
+    head = {"agent_id": report.agent_id, "mode": report.mode, "status": report.status}
+    tail = {"watermark": iso(report.watermark), "error": report.error, "warnings": report.warnings}
+    return head | counts | tail
+
+
+def iso(instant: datetime | None) -> str | None:
+    """An instant as JSON has it."""
+    return instant.isoformat().replace("+00:00", "Z") if instant else None
+
+
+def when(instant: datetime | None) -> str:
+    """An instant as a person reads it: UTC, to the second."""
+    return instant.strftime("%Y-%m-%d %H:%M:%S") if instant else "-"
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
+    """A table that fits the terminal; piped, it is as wide as it needs to be."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(width=None if sys.stdout.isatty() else 250)
+    table = Table(title=title or None, box=None, title_justify="left", pad_edge=False)
+    rows = list(rows)
+    for index, column in enumerate(columns):
+        numbers = all(isinstance(row[index], int | float) for row in rows)
+        table.add_column(column, justify="right" if numbers and rows else "left")
+    for row in rows:
+        table.add_row(*(Text(_printable(str(cell))) for cell in row))
+    console.print(table)
+
+
+def _printable(text: str) -> str:
+    """Names are untrusted: no control character of theirs may reach the terminal."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+class Bars:
+    """A progress bar per agent on stderr, if that is a terminal; else nothing."""
+
+    def __init__(self, labels: dict[str, str], *, quiet: bool = False) -> None:
+        self._bars: Any = None
+        self._labels = labels
+        self._tasks: dict[str, Any] = {}
+        if not quiet and sys.stderr.isatty():
+            self._bars = _rich_bars()
+
+    def __enter__(self) -> "Bars":
+        if self._bars is not None:
+            self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Leave the bars as they are; later progress is not shown."""
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+
+    def tell(self, progress: "Progress") -> None:
+        """Move an agent's bar."""
+        if self._bars is None:
+            return
+        agent_id = progress.agent_id
+        if agent_id not in self._tasks:
+            label = _printable(self._labels.get(agent_id) or agent_id)[:32]
+            self._tasks[agent_id] = self._bars.add_task(label, total=None, seen=0)
+        total = None if progress.done is None else 1.0
+        self._bars.update(
+            self._tasks[agent_id],
+            total=total,
+            completed=progress.done or 0,
+            seen=progress.counts.seen,
+        )
+
+
+def _rich_bars() -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[seen]} sessions"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+
+def open_new(path: Path, text: str) -> None:
+    """Write a file that must not exist yet. Raises FileExistsError, OSError."""
+    with path.open("x", encoding="utf-8") as file:
+        file.write(text)

@@ -1,0 +1,36 @@
+"""`db`: schema migrations."""
+
+import argparse
+
+from etl.cli.common import settings_of
+
+NAME = "db"
+HELP = "schema migrations: upgrade, current, downgrade"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Its own commands."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("upgrade", help="bring the schema up to date")
+    actions.add_parser("current", help="print the schema's revision")
+    down = actions.add_parser("downgrade", help="take the schema back to a revision")
+    down.add_argument("revision", help="a revision like 0001, or base for none at all")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run it."""
+    from etl.store import migrate
+    from etl.store.engine import open_engine, shown, told
+
+    url = settings_of(args).database.url
+    engine = open_engine(url)
+    with told(url):
+        if args.action == "upgrade":
+            migrate.upgrade(engine)
+        elif args.action == "downgrade":
+            migrate.downgrade(engine, args.revision)
+        found = migrate.current(engine)
+    engine.dispose()
+    newest = " (the newest)" if found == migrate.HEAD else ""
+    print(f"{shown(url)}: schema {found or 'none'}{newest}")
+    return 0

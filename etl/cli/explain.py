@@ -1,0 +1,42 @@
+"""`sync --explain`: the plan of the next sync, from what is stored. Sends nothing."""
+
+import argparse
+from datetime import datetime
+
+from etl.cli.common import settings_of, when
+from etl.planning.coverage import Gap
+
+__all__ = ["explain"]
+
+
+def explain(args: argparse.Namespace) -> int:
+    """Print the gaps that a sync would walk, the sessions it would retrieve, and the cost."""
+    from etl import service
+    from etl.api.client import utc_now
+    from etl.models import BEGINNING
+    from etl.planning.demand import missing
+    from etl.store import reading
+    from etl.store.store import Store
+    from etl.sync.agent import demand_of
+
+    settings = settings_of(args)
+    store = Store(settings.database.url, utc_now)
+    reading.require_schema(store)
+    for agent in service.chosen(settings, args.agent):
+        now = utc_now()
+        state = store.state(agent.id)
+        demand = demand_of(state, service.wish_of(settings, "incremental"), now)
+        gaps = missing(state.coverage, demand)
+        print(f"{agent.id}: sync at {when(now)}")
+        for gap in gaps:
+            print(f"  walk {_until(gap, BEGINNING)} .. {when(gap.newest)}")
+        rows = sum(reading.rows_within(store, agent.id, gap) for gap in gaps)
+        pages = max(len(gaps), -(-rows // settings.api.page_size))
+        known = "at least " if any(gap.oldest == BEGINNING for gap in gaps) else "about "
+        print(f"  {rows} stored sessions lie there: {known}{pages} requests")
+    store.close()
+    return 0
+
+
+def _until(gap: Gap, beginning: datetime) -> str:
+    return "the end of history" if gap.oldest == beginning else when(gap.oldest)

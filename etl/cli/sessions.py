@@ -1,0 +1,72 @@
+"""`list`: sessions straight from the API. Stores nothing."""
+
+import argparse
+import sys
+from typing import Any
+
+from etl.cli.common import print_table, settings_of, stopped_by_signals
+
+NAME = "list"
+HELP = "sessions of one agent straight from the API, every page; stores nothing"
+FILTERS = {
+    "state": "processing, completed, failed, queued or idle",
+    "type": "such as api, web, chat, slack, triggered",
+    "creator": "the creator's user id",
+    "trigger": "the trigger's id",
+    "search": "words in the session",
+}
+PARAMETERS = {"creator": "creator_user_id", "trigger": "trigger_id"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Every filter of the endpoint."""
+    parser.add_argument("agent", metavar="AGENT", help="the agent's id")
+    for name, wants in FILTERS.items():
+        parser.add_argument(f"--{name}", help=wants)
+    parser.add_argument("--order", default="newest", help="newest (the default) or oldest")
+    parser.add_argument("--limit", type=int, metavar="N", help="at most so many sessions")
+    parser.add_argument(
+        "--json", "--jsonl", action="store_true", help="JSON lines, as the API sent them"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Page through the list until its end, or the limit."""
+    from etl.api.client import Client
+    from etl.config import Credentials
+
+    settings = settings_of(args)
+    given = {PARAMETERS.get(name, name): getattr(args, name) for name in FILTERS}
+    filters = {name: value for name, value in given.items() if value}
+    with stopped_by_signals() as stop:
+        with Client(settings.api, Credentials.from_environment(), stop) as client:
+            records = client.each_record(args.agent, args.order, filters, args.limit)
+            if args.json:
+                _print_lines(records)
+            else:
+                _print_rows(records)
+    return 0
+
+
+def _print_lines(records: Any) -> None:
+    for record in records:
+        sys.stdout.buffer.write(bytes(record) + b"\n")
+    sys.stdout.flush()
+
+
+def _print_rows(records: Any) -> None:
+    import msgspec
+
+    rows = [_row(msgspec.json.decode(record)) for record in records]
+    print_table(("created", "id", "type", "state", "credits", "creator", "name"), rows)
+    print(f"{len(rows)} sessions", file=sys.stderr)
+
+
+def _row(record: Any) -> tuple[object, ...]:
+    if not isinstance(record, dict):
+        return ("?", str(record), "", "", "", "", "")
+    creator, usage = record.get("creator") or {}, record.get("usage") or {}
+    who = " ".join(filter(None, (creator.get("first_name"), creator.get("last_name"))))
+    cost = usage.get("credit_cost")
+    fields = [record.get(name) or "-" for name in ("created_at", "id", "type", "state")]
+    return (*fields, "-" if cost is None else cost, who or creator.get("id") or "-", record.get("name") or "-")

@@ -1,0 +1,116 @@
+"""`status`: a line per agent."""
+
+import argparse
+import json
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from etl.cli.common import iso, print_table, settings_of, when
+from etl.models import BEGINNING
+
+if TYPE_CHECKING:
+    from etl.planning.coverage import Coverage
+    from etl.store.reading import AgentStatus
+
+NAME = "status"
+HELP = "a line per agent: how far it is stored, how fresh, what went wrong"
+STRIP = 20
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show it."""
+    from etl.api.client import utc_now
+    from etl.store import reading
+    from etl.store.store import Store
+
+    settings = settings_of(args)
+    store = Store(settings.database.url, utc_now)
+    reading.require_schema(store)
+    ids = [agent.id for agent in settings.agents]
+    ids += [id for id in reading.known_agents(store) if id not in ids]
+    found = [reading.agent_status(store, id) for id in ids]
+    store.close()
+    show(found, utc_now(), settings.schedule.every, as_json=args.json)
+    return 0
+
+
+def show(found: "list[AgentStatus]", now: datetime, every: timedelta, *, as_json: bool) -> None:
+    """Print the status of these agents."""
+    if as_json:
+        print(json.dumps({"agents": [_json(one, now, every) for one in found]}, indent=1))
+        return
+    head = ("agent", "sessions", "open", "watermark", "coverage", "last run", "next run", "problem")
+    print_table(head, [_line(one, now, every) for one in found])
+    print("coverage, oldest to newest: # proven within a day, + older, . never")
+
+
+def _line(one: "AgentStatus", now: datetime, every: timedelta) -> tuple[object, ...]:
+    last = f"{one.last_run.status} {when(one.last_run.started_at)}" if one.last_run else "never"
+    strip = coverage_strip(one.state.coverage, now, timedelta(days=1), STRIP)
+    label = f"{one.name} ({one.agent_id})" if one.name else one.agent_id
+    mark = when(one.state.watermark)
+    due = when(_next(one, every))
+    return (label, one.sessions, one.open_sessions, mark, strip, last, due, _problem(one))
+
+
+def _problem(one: "AgentStatus") -> str:
+    parts = [f"{one.rejected} records set aside"] if one.rejected else []
+    parts += [f"{one.missing} sessions missing"] if one.missing else []
+    if one.last_run is not None and one.last_run.error:
+        parts.append(one.last_run.error)
+    return "; ".join(parts)
+
+
+def _next(one: "AgentStatus", every: timedelta) -> datetime | None:
+    return one.last_run.started_at + every if one.last_run else None
+
+
+def coverage_strip(coverage: "Coverage", now: datetime, fresh: timedelta, width: int) -> str:
+    """The time from the oldest edge known to now as characters: proven, old, never seen."""
+    edges = [edge for span in coverage for edge in (span.oldest, span.newest) if edge != BEGINNING]
+    if not edges:
+        return "." * width
+    begin = min(min(edges), now - timedelta(seconds=1))
+    step = (now - begin) / width
+    return "".join(_mark(coverage, begin + step * (i + 0.5), now - fresh) for i in range(width))
+
+
+def _mark(coverage: "Coverage", at: datetime, fresh_from: datetime) -> str:
+    for span in coverage:
+        if span.oldest <= at < span.newest:
+            return "#" if span.proven_at is not None and span.proven_at >= fresh_from else "+"
+    return "."
+
+
+def _json(one: "AgentStatus", now: datetime, every: timedelta) -> dict[str, Any]:
+    state, last = one.state, one.last_run
+    return {
+        "agent_id": one.agent_id,
+        "name": one.name,
+        "watermark": iso(state.watermark),
+        "history_from": iso(state.history_from),
+        "coverage": [
+            {
+                "oldest": None if span.oldest == BEGINNING else iso(span.oldest),
+                "newest": iso(span.newest),
+                "proven_at": iso(span.proven_at),
+            }
+            for span in state.coverage
+        ],
+        "sessions": one.sessions,
+        "open_sessions": one.open_sessions,
+        "missing": one.missing,
+        "rejected": one.rejected,
+        "last_success_at": iso(state.last_success_at),
+        "last_reconciled_at": iso(state.last_reconciled_at),
+        "last_run": None
+        if last is None
+        else {"id": last.id, "mode": last.mode, "status": last.status, "at": iso(last.started_at)},
+        "next_run_at": iso(_next(one, every)),
+        "last_error": one.last_error,
+    }

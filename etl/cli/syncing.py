@@ -1,0 +1,63 @@
+"""What `sync`, `backfill` and `reconcile` share."""
+
+import argparse
+import sys
+
+from etl.cli.common import Bars, exit_code, report_json, settings_of, stopped_by_signals, when
+from etl.models import AgentReport, Mode
+
+__all__ = ["configure", "run_mode"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of every run."""
+    parser.add_argument(
+        "--agent", action="append", metavar="ID", help="only this agent (may be repeated)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+    parser.add_argument(
+        "--migrate", action="store_true", help="upgrade an older database schema first"
+    )
+
+
+def run_mode(args: argparse.Namespace, mode: Mode, **changes: object) -> int:
+    """Run one mode over the chosen agents, and print how it went."""
+    from etl import service
+
+    settings = settings_of(args)
+    agents = service.chosen(settings, args.agent)
+    wish = service.wish_of(settings, mode, **changes)
+    labels = {agent.id: agent.name or agent.id for agent in agents}
+    with stopped_by_signals() as stop, Bars(labels, quiet=args.json) as bars:
+        opened = service.opened(
+            settings, stop, migrate_too=args.migrate, tell=bars.tell, say=_say
+        )
+        with opened as running:
+            reports = running.sync(agents, wish)
+    status = service.worst(reports)
+    if args.json:
+        print(report_json(reports, status))
+    else:
+        for report in reports:
+            print_report(report)
+    return exit_code(status)
+
+
+def print_report(report: AgentReport) -> None:
+    """A run of one agent, in a line; what is wrong goes to stderr."""
+    c = report.counts
+    found = f"{c.inserted} new, {c.updated} changed, {c.unchanged} unchanged"
+    cost = f"{c.pages} pages, {c.requests} requests"
+    extra = f", {c.missing} missing" if c.missing else ""
+    mark = f"watermark {when(report.watermark)}"
+    print(f"{report.agent_id}: {report.mode} {report.status}: {found}{extra} ({cost}), {mark}")
+    if c.rejected:
+        print(f"warning: {report.agent_id}: {c.rejected} records set aside", file=sys.stderr)
+    for warning in report.warnings:
+        print(f"warning: {report.agent_id}: {warning}", file=sys.stderr)
+    if report.error:
+        print(f"error: {report.agent_id}: {report.error}", file=sys.stderr)
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr)

@@ -1,0 +1,171 @@
+"""The records that travel between the floors: what the API said, and what a run did.
+
+Instants are aware datetimes in UTC. `ABSENT` marks a key that the API did not send, which is not
+the same as a null that it sent on purpose: an absent key never overwrites a stored value.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import UNSET as ABSENT
+from msgspec import UnsetType as Absent
+
+__all__ = [
+    "ABSENT",
+    "BEGINNING",
+    "OPEN_STATES",
+    "SETTLED_STATES",
+    "TICK",
+    "Absent",
+    "AgentReport",
+    "Counts",
+    "Creator",
+    "Entry",
+    "Listed",
+    "Mode",
+    "Order",
+    "Page",
+    "Rejected",
+    "Session",
+    "Span",
+    "Status",
+]
+
+Mode = Literal["incremental", "backfill", "reconcile"]
+Status = Literal["running", "succeeded", "incomplete", "failed", "interrupted"]
+Order = Literal["newest", "oldest"]
+
+BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
+"""Stands for the end of history: earlier than any session."""
+
+TICK: Final = timedelta(microseconds=1)
+"""The grid of instants; spans are half-open on it."""
+
+SETTLED_STATES: Final = ("completed", "failed")
+"""States in which a session rests. None is final: a message reopens it. Source: API fact sheet."""
+
+OPEN_STATES: Final = ("queued", "processing", "approval_required", "idle")
+"""States that are expected to change by themselves; an unknown or null one counts as open too."""
+
+
+class Creator(msgspec.Struct, frozen=True, gc=False):
+    """Who started a session. A null or absent field says nothing: it never blanks a known one."""
+
+    id: str
+    first_name: str | None = None
+    last_name: str | None = None
+    email: str | None = None
+    profile_picture: str | None = None
+
+
+class Session(msgspec.Struct, frozen=True, gc=False):
+    """One session as an answer of the API showed it; field order is the column order.
+
+    Credits are decimal numbers of credits, tokens are counts. Both accumulate as a session goes on
+    and are overwritten, never added up. `extra` is the JSON text of what no column holds.
+    """
+
+    id: str
+    agent_id: str
+    creator_id: str | None | Absent = ABSENT
+    name: str | None | Absent = ABSENT
+    type: str | None | Absent = ABSENT
+    state: str | None | Absent = ABSENT
+    created_at: datetime | None | Absent = ABSENT
+    credit_cost: float | None | Absent = ABSENT
+    tool_credit_cost: float | None | Absent = ABSENT
+    flow_credit_cost: float | None | Absent = ABSENT
+    input_tokens: int | None | Absent = ABSENT
+    cached_input_tokens: int | None | Absent = ABSENT
+    cache_write_input_tokens: int | None | Absent = ABSENT
+    output_tokens: int | None | Absent = ABSENT
+    reasoning_tokens: int | None | Absent = ABSENT
+    extra: dict[str, Any] | Absent = ABSENT
+
+
+class Rejected(msgspec.Struct, frozen=True, gc=False):
+    """A record that can't be stored as a session: its payload as sent, and why."""
+
+    payload: str
+    reason: str
+    id: str | None = None
+
+
+class Listed(msgspec.Struct, frozen=True, gc=False):
+    """A record's place in the list, readable even where the record itself was rejected."""
+
+    id: str | None
+    created_at: datetime | None
+
+
+class Page(msgspec.Struct, frozen=True):
+    """One decoded answer: every record that it held, in the server's order."""
+
+    sessions: list[Session]
+    creators: list[Creator]
+    rejected: list[Rejected]
+    listed: list[Listed]
+    next_cursor: str | None = None
+    agent_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A point where a walk can enter the list: a cursor (None: the list's own first page).
+
+    `at` is the instant of the first row seen behind that cursor. A walk that enters here proves
+    only strictly beyond its first row: below it newest-first, above it oldest-first.
+    """
+
+    order: Order
+    cursor: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Instants `[oldest, newest)` whose sessions are all stored, as the API listed them.
+
+    `proven_at` is the time of the earliest request in the proof; None where a proof exists but
+    no freshness is claimed. `below` and `above` are where walks go on from the edges.
+    """
+
+    oldest: datetime
+    newest: datetime
+    proven_at: datetime | None
+    below: Entry | None = None
+    above: Entry | None = None
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the records of a run; the columns of `sync_runs` under the same names."""
+
+    requests: int = 0
+    pages: int = 0
+    seen: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    missing: int = 0
+
+    def add(self, other: "Counts") -> None:
+        """Add another tally to this one."""
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+@dataclass(slots=True)
+class AgentReport:
+    """How one agent's part of a run went; printed by `--json` under these names."""
+
+    agent_id: str
+    mode: Mode
+    status: Status = "running"
+    counts: Counts = field(default_factory=Counts)
+    watermark: datetime | None = None
+    error: str | None = None
+    warnings: list[str] = field(default_factory=list)

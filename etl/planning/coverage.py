@@ -1,0 +1,126 @@
+"""Coverage: disjoint spans of `created_at`, oldest first, each with the time of its proof."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from etl.models import BEGINNING, Span
+
+__all__ = ["Coverage", "Gap", "add", "compact", "contiguous_top", "forget_freshness", "gaps"]
+
+Coverage = tuple[Span, ...]
+
+MOST_SPANS: Final = 32
+"""Beyond so many, neighbours merge to the older time, so that a sync leaves no sliver for ever."""
+
+
+class Gap(NamedTuple):
+    """Instants `[oldest, newest)` that lack a proof."""
+
+    oldest: datetime
+    newest: datetime
+
+
+def add(coverage: Iterable[Span], new: Span, since: datetime) -> Coverage:
+    """Coverage with one more span, which replaces what it overlaps.
+
+    Neighbours proven at or after `since` (the start of the run) become one.
+    """
+    if new.oldest >= new.newest:
+        return tuple(coverage)
+    pieces = [new]
+    for old in coverage:
+        pieces += _outside(old, new)
+    pieces.sort(key=lambda span: span.oldest)
+    return tuple(_joined(pieces, since))
+
+
+def compact(coverage: Coverage, most: int = MOST_SPANS) -> Coverage:
+    """Merge touching neighbours, those first that lose the least freshness, down to `most`."""
+    spans = list(coverage)
+    while len(spans) > most:
+        touching = [i for i in range(len(spans) - 1) if spans[i].newest == spans[i + 1].oldest]
+        if not touching:
+            break
+        least = min(touching, key=lambda i: _loss(spans[i], spans[i + 1]))
+        spans[least : least + 2] = [_merge(spans[least], spans[least + 1])]
+    return tuple(spans)
+
+
+def gaps(
+    coverage: Coverage, oldest: datetime, newest: datetime, since: datetime | None
+) -> list[Gap]:
+    """The parts of `[oldest, newest)` not proven at or after `since` (None: ever)."""
+    found, at = [], oldest
+    for span in coverage:
+        if since is not None and (span.proven_at is None or span.proven_at < since):
+            continue
+        if span.newest <= at or span.oldest >= newest:
+            continue
+        if span.oldest > at:
+            found.append(Gap(at, span.oldest))
+        at = max(at, span.newest)
+    if at < newest:
+        found.append(Gap(at, newest))
+    return found
+
+
+def contiguous_top(coverage: Coverage, floor: datetime = BEGINNING) -> datetime | None:
+    """Up to where (exclusive) all instants from `floor` on are covered; None: not even it."""
+    top = None
+    for span in coverage:
+        if span.oldest <= (floor if top is None else top) < span.newest:
+            top = span.newest
+    return top
+
+
+def forget_freshness(coverage: Coverage, since: datetime) -> Coverage:
+    """Coverage that claims no freshness for what was proven at or after `since`."""
+    stale = [
+        replace(s, proven_at=None) if s.proven_at is not None and s.proven_at >= since else s
+        for s in coverage
+    ]
+    return tuple(stale)
+
+
+def _outside(old: Span, new: Span) -> Iterator[Span]:
+    """What is left of a span where the new one doesn't lie."""
+    if old.newest <= new.oldest or old.oldest >= new.newest:
+        yield old
+        return
+    if old.oldest < new.oldest:
+        yield replace(old, newest=new.oldest, above=None)
+    if old.newest > new.newest:
+        yield replace(old, oldest=new.newest, below=None)
+
+
+def _joined(pieces: list[Span], since: datetime) -> Iterator[Span]:
+    current = pieces[0]
+    for piece in pieces[1:]:
+        if current.newest == piece.oldest and _of_run(current, since) and _of_run(piece, since):
+            current = _merge(current, piece)
+        else:
+            yield current
+            current = piece
+    yield current
+
+
+def _of_run(span: Span, since: datetime) -> bool:
+    return span.proven_at is not None and span.proven_at >= since
+
+
+def _merge(low: Span, high: Span) -> Span:
+    """Two touching spans as one, as fresh as the staler of them."""
+    times = (low.proven_at, high.proven_at)
+    proven_at = None if None in times else min(t for t in times if t)
+    return Span(low.oldest, high.newest, proven_at, low.below, high.above)
+
+
+def _loss(low: Span, high: Span) -> float:
+    """How much freshness a merge gives up: span of instants times age added, in seconds squared."""
+    if low.proven_at is None or high.proven_at is None:
+        return 0.0 if low.proven_at == high.proven_at else float("inf")
+    fresher = low if low.proven_at > high.proven_at else high
+    added: timedelta = abs(low.proven_at - high.proven_at)
+    return (fresher.newest - fresher.oldest).total_seconds() * added.total_seconds()

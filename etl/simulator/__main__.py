@@ -1,0 +1,100 @@
+"""`python -m etl.simulator`: the simulator as a process of its own."""
+
+import argparse
+import signal
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import FrameType
+
+from etl.simulator.faults import Fault, load_faults
+from etl.simulator.server import Simulator
+from etl.simulator.times import SECOND, to_instant
+from etl.simulator.world import World
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; return the exit code."""
+    options = _parser().parse_args(arguments)
+    ended = threading.Event()
+    _end_on_signals(ended)
+    faults = load_faults(options.faults) if options.faults else []
+    world = _world(options)
+    if options.warm:
+        world.warm()
+    with _simulator(options, world, faults) as simulator:
+        _introduce(simulator)
+        _serve(world, ended, live=options.live)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m etl.simulator", description="A Gumloop API.")
+    add = parser.add_argument
+    add("--host", default="127.0.0.1")
+    add("--port", type=int, default=0, help="0, the default, takes a free one")
+    add("--agents", type=int, default=2)
+    add("--sessions", type=int, default=1000, help="per agent")
+    add("--days", type=float, default=120, help="over which the sessions are spread")
+    add("--seed", type=int, default=1)
+    add("--behind", type=float, default=0, metavar="SECONDS", help="the world's clock starts late")
+    add("--latency", type=float, default=0, metavar="MS", help="milliseconds to each answer")
+    add("--rate-limit", type=float, metavar="N", help="requests a second; beyond it, 429")
+    add("--live", action="store_true", help="life goes on in real time")
+    add("--faults", type=Path, metavar="FILE", help="JSON list of faults")
+    add("--warm", action="store_true", help="encode every session before listening")
+    add("--no-log", action="store_true", help="keep no log of requests")
+    return parser
+
+
+def _end_on_signals(ended: threading.Event) -> None:
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        ended.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+
+
+def _world(options: argparse.Namespace) -> World:
+    behind = timedelta(seconds=options.behind)
+    return World.generate(
+        agents=options.agents,
+        sessions=options.sessions,
+        seed=options.seed,
+        days=options.days,
+        now=datetime.now(UTC) - behind if behind else None,
+    )
+
+
+def _simulator(options: argparse.Namespace, world: World, faults: list[Fault]) -> Simulator:
+    return Simulator(
+        world,
+        host=options.host,
+        port=options.port,
+        latency=options.latency / 1000,
+        rate_limit=options.rate_limit,
+        faults=faults,
+        log=not options.no_log,
+    )
+
+
+def _introduce(simulator: Simulator) -> None:
+    credentials = simulator.credentials
+    print(f"listening on {simulator.base_url}", flush=True)
+    print(f"token {credentials.token}")
+    print(f"api key {credentials.api_key} of user {credentials.user_id}")
+    print(f"refresh token {credentials.refresh_token}")
+    for agent in simulator.world.agents():
+        print(f"agent {agent.id} {agent.name}")
+    print(f"control {simulator.root_url}/_sim/", flush=True)
+
+
+def _serve(world: World, ended: threading.Event, *, live: bool) -> None:
+    while not ended.wait(1.0 if live else None):
+        due = (to_instant(datetime.now(UTC)) - world.lived_to) / SECOND
+        world.live(max(0.0, due))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

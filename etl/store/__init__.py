@@ -1,0 +1,1 @@
+"""The database: tables, migrations, and every statement that the program makes."""

@@ -1,0 +1,118 @@
+"""Who works on an agent now. One process at a time: a lease with a fencing number.
+
+Every transaction that saves checks the number, so that a process that was frozen and wakes up
+late can't write. Times are the database's own, so that hosts need not agree on theirs.
+"""
+
+import os
+import socket
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, insert, select, update
+
+from etl.errors import LeaseLost
+from etl.store import tables as t
+
+__all__ = ["LEASE", "Held", "Lease", "claim", "database_now", "holder", "release", "renew"]
+
+LEASE: Final = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to write for an agent while its fencing number is the newest."""
+
+    agent_id: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Somebody else's lease, and the seconds until it ends unless renewed."""
+
+    holder: str
+    seconds: float
+
+
+def holder() -> str:
+    """This process: host, pid, and its start, since pids come round again."""
+    return f"{socket.gethostname()}:{os.getpid()}:{_process_start(os.getpid())}"
+
+
+def claim(connection: Connection, agent_id: str, me: str) -> Lease | Held:
+    """Take the lease if it is free, run out, or its holder on this host is dead."""
+    state = t.sync_state
+    row = connection.execute(
+        select(state.c.lease_holder, state.c.lease_expires_at, state.c.fence)
+        .where(state.c.agent_id == agent_id)
+        .with_for_update()
+    ).one_or_none()
+    now = database_now(connection)
+    if row is None:
+        connection.execute(insert(state).values(agent_id=agent_id, fence=0))
+    elif row.lease_holder and row.lease_expires_at > now and _alive(row.lease_holder, me):
+        return Held(row.lease_holder, (row.lease_expires_at - now).total_seconds())
+    fence = 1 if row is None else row.fence + 1
+    connection.execute(
+        update(state)
+        .where(state.c.agent_id == agent_id)
+        .values(lease_holder=me, lease_expires_at=now + LEASE, fence=fence)
+    )
+    return Lease(agent_id, fence)
+
+
+def renew(connection: Connection, lease: Lease) -> None:
+    """Extend the lease. Raises LeaseLost if another process has taken it since."""
+    expires = database_now(connection) + LEASE
+    result = connection.execute(_mine(lease).values(lease_expires_at=expires))
+    if result.rowcount != 1:
+        raise LeaseLost(f"another process has taken over agent {lease.agent_id!r:.80}")
+
+
+def release(connection: Connection, lease: Lease) -> None:
+    """Give the lease back, if it is still ours."""
+    connection.execute(_mine(lease).values(lease_holder=None, lease_expires_at=None))
+
+
+def database_now(connection: Connection) -> datetime:
+    """The database server's time; for SQLite, this host's."""
+    if connection.dialect.name != "postgresql":
+        return datetime.now(UTC)
+    now: datetime = connection.exec_driver_sql("SELECT clock_timestamp()").scalar_one()
+    return now.astimezone(UTC)
+
+
+def _mine(lease: Lease):  # type: ignore[no-untyped-def]
+    state = t.sync_state
+    return update(state).where(state.c.agent_id == lease.agent_id, state.c.fence == lease.fence)
+
+
+def _alive(other: str, me: str) -> bool:
+    """Whether a holder may still be at work; one of another host always may."""
+    host, pid, start = other.rsplit(":", 2)
+    if host != me.rsplit(":", 2)[0]:
+        return True
+    return pid.isdigit() and _process_start(int(pid)) == start
+
+
+def _process_start(pid: int) -> str:
+    """When a process began, in the kernel's ticks; empty where it is gone or /proc is missing."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return "" if _gone(pid) else "?"
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] == "Z" else fields[19]
+
+
+def _gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False

@@ -1,0 +1,97 @@
+"""What a batch of answers changes in the rows that are stored. Pure.
+
+A row is a tuple in the order of `COLUMNS`, in the form that the database gives back.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from etl.models import ABSENT, Creator, Session
+
+__all__ = ["COLUMNS", "FIELDS", "Changes", "Row", "creator_row", "diff"]
+
+FIELDS: Final = Session.__struct_fields__
+"""The columns that an answer fills."""
+
+COLUMNS: Final = (*FIELDS, "first_seen_at", "updated_at", "missing_since", "as_of")
+CREATED_AT: Final = FIELDS.index("created_at")
+STATE: Final = FIELDS.index("state")
+EXTRA: Final = FIELDS.index("extra")
+WIDTH: Final = len(FIELDS)
+FIRST_SEEN, UPDATED, MISSING, AS_OF = range(WIDTH, WIDTH + 4)
+
+Row = tuple[Any, ...]
+
+
+@dataclass(slots=True)
+class Changes:
+    """The rows to write, the states to note, and what became of each record."""
+
+    rows: dict[str, Row] = field(default_factory=dict)
+    states: list[Row] = field(default_factory=list)
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+
+
+def diff(
+    stored: Mapping[str, Row],
+    incoming: list[tuple[Row, Any]],
+    now: Any,
+    run_id: int,
+    join_extra: Callable[[Any, Any], Any],
+) -> Changes:
+    """Compare answers, each with the time of its request, with what is stored.
+
+    An absent key keeps what is stored. An answer older than the one that the row holds is ignored.
+    A record that shows up twice counts each time.
+    """
+    changes = Changes()
+    for answer, as_of in incoming:
+        id = answer[0]
+        old = changes.rows.get(id) or stored.get(id)
+        if old is None:
+            first = (None if value is ABSENT else value for value in answer)
+            changes.rows[id] = (*first, now, now, None, as_of)
+            changes.states.append((id, changes.rows[id][STATE], as_of, run_id))
+            changes.inserted += 1
+            continue
+        new = _merged(old, answer, join_extra)
+        if old[AS_OF] > as_of or (new == old[:WIDTH] and old[MISSING] is None):
+            changes.unchanged += 1
+            continue
+        changes.rows[id] = (*new, old[FIRST_SEEN], now, None, as_of)
+        changes.updated += 1
+        if new[STATE] != old[STATE]:
+            changes.states.append((id, new[STATE], as_of, run_id))
+    return changes
+
+
+def _merged(old: Row, answer: Row, join_extra: Callable[[Any, Any], Any]) -> Row:
+    """The row after this answer: what it sent, and what is stored where it sent nothing."""
+    new = [was if is_now is ABSENT else is_now for was, is_now in zip(old, answer, strict=False)]
+    if answer[EXTRA] is not ABSENT and old[EXTRA] is not None and answer[EXTRA] != old[EXTRA]:
+        new[EXTRA] = join_extra(old[EXTRA], answer[EXTRA])
+    return tuple(new)
+
+
+def creator_row(old: Row | None, creator: Creator, now: Any, as_of: Any) -> Row | None:
+    """The creator's row after this answer; None where nothing changes.
+
+    A null says nothing: it never blanks what is known. Columns: the fields, `first_seen_at`,
+    `updated_at`, `as_of`.
+    """
+    facts = (
+        creator.id,
+        creator.first_name,
+        creator.last_name,
+        creator.email,
+        creator.profile_picture,
+    )
+    if old is None:
+        return (*facts, now, now, as_of)
+    new = tuple(was if said is None else said for was, said in zip(old, facts, strict=False))
+    if new == old[: len(facts)] or old[-1] > as_of:
+        return None
+    return (*new, old[-3], now, as_of)

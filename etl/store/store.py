@@ -1,0 +1,421 @@
+"""Runs and their transactions: the rows of a page and the checkpoint that follows it, together."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, NamedTuple, TypeVar
+
+import msgspec
+from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from etl.errors import LeaseLost
+from etl.models import Counts, Creator, Entry, Mode, Rejected, Session, Status
+from etl.planning.coverage import Coverage
+from etl.planning.walk import Judgement
+from etl.store import lease as leases
+from etl.store import tables as t
+from etl.store.engine import open_engine, shown, told
+from etl.store.lease import Held, Lease
+from etl.store.postgres import PostgresRows
+from etl.store.rows import COLUMNS, Row, creator_row, diff
+from etl.store.sqlite import SqliteRows
+from etl.store.state import (
+    AgentState,
+    StoredDemand,
+    keep_bookmarks,
+    keep_coverage,
+    load_state,
+    newest_below,
+)
+
+__all__ = ["Answer", "Batch", "Run", "Saved", "Store"]
+
+CREATOR_COLUMNS: Final = tuple(column.name for column in t.creators.c)
+ATTEMPTS: Final = 6
+COUNTED: Final = ("requests", "pages", "seen", "inserted", "updated", "unchanged", "rejected")
+T = TypeVar("T")
+
+
+class Run(NamedTuple):
+    """One agent's part of a run, with the lease that lets it write."""
+
+    id: int
+    lease: Lease
+    agent_id: str
+    mode: Mode
+    started_at: datetime
+
+
+class Answer(NamedTuple):
+    """Records that one request brought, and when it was sent: they count as of then."""
+
+    sessions: list[Session]
+    creators: list[Creator]
+    rejected: list[Rejected]
+    requested_at: datetime
+    agent_name: str | None = None
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one transaction saves: answers, and where the walks then stand."""
+
+    answers: list[Answer] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counts)
+    coverage: Coverage | None = None
+    last_cursor: str | None = None
+    watermark_bound: datetime | None = None
+    bookmarks: list[tuple[Entry, datetime | None]] = field(default_factory=list)
+    judgements: list[Judgement] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Saved:
+    """What became of a batch."""
+
+    counts: Counts
+    watermark: datetime | None
+    suspected: int = 0
+
+
+class Store:
+    """The database of all agents. Safe to use from several threads."""
+
+    def __init__(self, url: str, clock: Callable[[], datetime]) -> None:
+        self.url = url
+        self.engine: Engine = open_engine(url)
+        self._clock = clock
+        self._is_postgres = self.engine.dialect.name == "postgresql"
+        self._rows: Any = PostgresRows() if self._is_postgres else SqliteRows()
+        # SQLite has one writer at a time; waiting here is fairer than its busy handler.
+        self._turn = threading.Lock() if not self._is_postgres else _NoLock()
+
+    @property
+    def shown_url(self) -> str:
+        """The database's URL without its password."""
+        return shown(self.url)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection for reads. Raises StoreError."""
+        with told(self.url), self.engine.connect().execution_options(reads=True) as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction, committed at the end of the block. Raises StoreError."""
+        with told(self.url), self._turn, self.engine.begin() as connection:
+            yield connection
+
+    def claim(self, agent_id: str, name: str | None = None) -> Lease | Held:
+        """Try to become the one process that works on this agent."""
+        with self.writing() as connection:
+            self._know_agent(connection, agent_id, name)
+            return leases.claim(connection, agent_id, leases.holder())
+
+    def renew(self, lease: Lease) -> None:
+        """Extend the lease. Raises LeaseLost."""
+        with self.writing() as connection:
+            leases.renew(connection, lease)
+
+    def release(self, lease: Lease) -> None:
+        """Give the lease back."""
+        with self.writing() as connection:
+            leases.release(connection, lease)
+
+    def state(self, agent_id: str) -> AgentState:
+        """What is remembered of an agent."""
+        with self.reading() as connection:
+            return load_state(connection, agent_id)
+
+    def start_run(self, lease: Lease, mode: Mode, state: AgentState, started_at: datetime) -> Run:
+        """Open a run. Runs of this agent that never ended are marked interrupted: they died."""
+        runs = t.sync_runs
+        with self.writing() as connection:
+            leases.renew(connection, lease)
+            connection.execute(
+                update(runs)
+                .where(runs.c.agent_id == lease.agent_id, runs.c.status == "running")
+                .values(status="interrupted", finished_at=started_at, error="the process died")
+            )
+            values: dict[str, Any] = {"mode": mode, "status": "running"}
+            values |= {"started_at": started_at}
+            values |= {"agent_id": lease.agent_id, "watermark_before": state.watermark}
+            values |= {"watermark_after": state.watermark}
+            key = connection.execute(insert(runs).values(values)).inserted_primary_key
+        assert key is not None
+        return Run(key[0], lease, lease.agent_id, mode, started_at)
+
+    def keep_demand(
+        self, run: Run, demand: StoredDemand | None, history_from: datetime | None
+    ) -> None:
+        """Remember what the run wants proven, so that one after a crash can take it up."""
+        with self.writing() as connection:
+            self._keep_state(
+                connection,
+                run,
+                history_from=history_from,
+                demand_mode=demand.mode if demand else None,
+                demand_since=demand.since if demand else None,
+                demand_until=demand.until if demand else None,
+                demand_started_at=demand.started_at if demand else None,
+            )
+
+    def save(self, run: Run, batch: Batch) -> Saved:
+        """Save a batch in one transaction; once, even if the server goes away meanwhile.
+
+        Raises LeaseLost if another process has taken over, StoreError if it can't be saved.
+        """
+        saves = self._saves(run)
+        done: list[Saved] = []
+
+        def attempt() -> Saved:
+            with self._turn, self.engine.begin() as connection:
+                if done and self._count(connection, run) > saves:
+                    return done[-1]
+                done.append(self._save(connection, run, batch))
+            return done[-1]
+
+        return self._persistently(attempt)
+
+    def finish_run(
+        self, run: Run, status: Status, counts: Counts, error: str | None, now: datetime
+    ) -> None:
+        """Close a run. A success clears the demand and notes when it began."""
+        runs = t.sync_runs
+        with self.writing() as connection:
+            connection.execute(
+                update(runs)
+                .where(runs.c.id == run.id)
+                .values(
+                    status=status,
+                    finished_at=now,
+                    error=self._rows.text(error) if error else None,
+                    requests=counts.requests,
+                    missing=counts.missing,
+                )
+            )
+            if status == "succeeded":
+                met: dict[str, Any] = {"last_success_at": now, "demand_started_at": None}
+                if run.mode == "reconcile":
+                    met["last_reconciled_at"] = now
+                self._keep_state(connection, run, **met)
+
+    def is_new(self, agent_id: str) -> bool:
+        """Whether nothing is stored of an agent yet: then there is nothing to judge missing."""
+        with self.reading() as connection:
+            query = select(t.sessions.c.id).where(t.sessions.c.agent_id == agent_id).limit(1)
+            return connection.execute(query).first() is None
+
+    def _save(self, connection: Connection, run: Run, batch: Batch) -> Saved:
+        kept: dict[str, Any] = {"saves": t.sync_state.c.saves + 1}
+        if batch.last_cursor is not None:
+            kept["last_cursor"] = self._rows.text(batch.last_cursor)
+        kept["lease_expires_at"] = leases.database_now(connection) + leases.LEASE
+        self._keep_state(connection, run, **kept)
+        counts = self._save_answers(connection, run, batch.answers)
+        suspected = sum(self._suspect(connection, run, verdict) for verdict in batch.judgements)
+        if batch.coverage is not None:
+            keep_coverage(connection, run.agent_id, batch.coverage)
+        keep_bookmarks(connection, run.agent_id, batch.bookmarks)
+        watermark = self._move_watermark(connection, run, batch.watermark_bound)
+        counts.add(batch.counts)
+        self._tally(connection, run, counts, watermark)
+        return Saved(counts, watermark, suspected)
+
+    def _save_answers(self, connection: Connection, run: Run, answers: list[Answer]) -> Counts:
+        counts = Counts()
+        now = self._clock()
+        incoming: list[tuple[Row, Any]] = []
+        rejected: list[tuple[Rejected, datetime]] = []
+        for answer in sorted(answers, key=lambda answer: answer.requested_at):
+            as_of = self._rows.instant(answer.requested_at)
+            rejected += [(record, answer.requested_at) for record in answer.rejected]
+            for session in answer.sessions:
+                storable = self._rows.storable(session)
+                if isinstance(storable, Rejected):
+                    rejected.append((storable, answer.requested_at))
+                else:
+                    incoming.append((self._rows.row(storable), as_of))
+        self._save_agent_name(connection, run, answers, now)
+        self._save_creators(connection, answers, now)
+        stored = self._rows.load(connection, "sessions", COLUMNS, {row[0] for row, _ in incoming})
+        changes = diff(stored, incoming, self._rows.instant(now), run.id, self._rows.join_extra)
+        self._rows.upsert(connection, "sessions", COLUMNS, changes.rows.values())
+        self._rows.write_states(connection, changes.states)
+        self._save_rejected(connection, run, rejected, {row[0] for row, _ in incoming})
+        counts.inserted, counts.updated = changes.inserted, changes.updated
+        counts.unchanged, counts.rejected = changes.unchanged, len(rejected)
+        counts.seen = len(incoming) + len(rejected)
+        return counts
+
+    def _save_creators(self, connection: Connection, answers: list[Answer], now: datetime) -> None:
+        """Add and correct creators; several agents may name the same people."""
+        named = [(creator, answer) for answer in answers for creator in answer.creators]
+        named = [(c, a) for c, a in named if self._rows.text(c.id) == c.id]
+        if not named:
+            return
+        rows = self._rows.load(connection, "creators", CREATOR_COLUMNS, {c.id for c, _ in named})
+        changed: dict[str, Row] = {}
+        for creator, answer in sorted(named, key=lambda pair: pair[1].requested_at):
+            clean = self._clean_creator(creator)
+            at = self._rows.instant(answer.requested_at)
+            row = creator_row(rows.get(clean.id), clean, self._rows.instant(now), at)
+            if row is not None:
+                rows[clean.id] = changed[clean.id] = row
+        self._rows.upsert(connection, "creators", CREATOR_COLUMNS, changed.values())
+
+    def _clean_creator(self, creator: Creator) -> Creator:
+        values = msgspec.structs.asdict(creator)
+        return Creator(**{name: v and self._rows.text(v) for name, v in values.items()})
+
+    def _save_rejected(
+        self,
+        connection: Connection,
+        run: Run,
+        rejected: list[tuple[Rejected, datetime]],
+        stored: set[str],
+    ) -> None:
+        """Set bad records aside, a row per agent and payload; those that came right are resolved."""
+        table = t.rejected_records
+        for record, received_at in rejected:
+            payload = self._rows.text(record.payload)
+            values = {"agent_id": run.agent_id, "run_id": run.id, "received_at": received_at}
+            values |= {"payload": payload, "reason": self._rows.text(record.reason)}
+            values |= {"session_id": record.id and self._rows.text(record.id)}
+            digest = hashlib.sha256(payload.encode()).hexdigest()
+            dialect = postgresql if self._is_postgres else sqlite
+            statement = dialect.insert(table).values(values | {"payload_sha256": digest})
+            again = {name: statement.excluded[name] for name in ("run_id", "received_at", "reason")}
+            connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["agent_id", "payload_sha256"],
+                    set_=again | {"resolved_at": None},
+                )
+            )
+        self._resolve(connection, run, stored)
+
+    def _resolve(self, connection: Connection, run: Run, stored: set[str]) -> None:
+        """Records of these sessions that were rejected once are right now."""
+        table = t.rejected_records
+        unresolved = (table.c.agent_id == run.agent_id, table.c.resolved_at.is_(None))
+        ids = connection.execute(select(table.c.session_id).where(*unresolved)).scalars()
+        right = stored.intersection(ids)
+        if right:
+            connection.execute(
+                update(table)
+                .where(*unresolved, table.c.session_id.in_(right))
+                .values(resolved_at=self._clock())
+            )
+
+    def _save_agent_name(
+        self, connection: Connection, run: Run, answers: list[Answer], now: datetime
+    ) -> None:
+        """The agent's name as the newest head page has it."""
+        names = [answer.agent_name for answer in answers if answer.agent_name]
+        if names:
+            self._rename(connection, run.agent_id, names[-1], now)
+
+    def _know_agent(self, connection: Connection, agent_id: str, name: str | None) -> None:
+        now, table = self._clock(), t.agents
+        found = connection.execute(select(table.c.name).where(table.c.id == agent_id)).first()
+        if found is None:
+            values = {"id": agent_id, "name": name, "first_seen_at": now, "updated_at": now}
+            dialect = postgresql if self._is_postgres else sqlite
+            connection.execute(dialect.insert(table).values(values).on_conflict_do_nothing())
+
+    def _rename(self, connection: Connection, agent_id: str, name: str, now: datetime) -> None:
+        table, clean = t.agents, self._rows.text(name)
+        connection.execute(
+            update(table)
+            .where(table.c.id == agent_id, table.c.name.is_distinct_from(clean))
+            .values(name=clean, updated_at=now)
+        )
+
+    def _suspect(self, connection: Connection, run: Run, verdict: Judgement) -> int:
+        """Note stored sessions that a page should have held and didn't."""
+        table = t.sessions
+        query = select(table.c.id).where(
+            table.c.agent_id == run.agent_id,
+            table.c.created_at >= verdict.oldest,
+            table.c.created_at < verdict.newest,
+            table.c.missing_since.is_(None),
+            table.c.as_of < verdict.requested_at,
+        )
+        absent = [id for id in connection.execute(query).scalars() if id not in verdict.held]
+        for id in absent:
+            values = {"agent_id": run.agent_id, "session_id": id}
+            values |= {"suspected_at": verdict.requested_at}
+            dialect = postgresql if self._is_postgres else sqlite
+            connection.execute(dialect.insert(t.suspects).values(values).on_conflict_do_nothing())
+        return len(absent)
+
+    def _move_watermark(
+        self, connection: Connection, run: Run, bound: datetime | None
+    ) -> datetime | None:
+        state = t.sync_state
+        mine = state.c.agent_id == run.agent_id
+        query = select(state.c.watermark).where(mine)
+        before: datetime | None = connection.execute(query).scalar_one()
+        newest = newest_below(connection, run.agent_id, bound) if bound else None
+        if newest is None or (before is not None and newest <= before):
+            return before
+        connection.execute(update(state).where(mine).values(watermark=newest))
+        return newest
+
+    def _tally(
+        self, connection: Connection, run: Run, counts: Counts, watermark: datetime | None
+    ) -> None:
+        runs = t.sync_runs
+        added = {name: runs.c[name] + getattr(counts, name) for name in COUNTED}
+        connection.execute(
+            update(runs).where(runs.c.id == run.id).values(**added, watermark_after=watermark)
+        )
+
+    def _keep_state(self, connection: Connection, run: Run, **values: Any) -> None:
+        state = t.sync_state
+        mine = (state.c.agent_id == run.agent_id, state.c.fence == run.lease.fence)
+        if connection.execute(update(state).where(*mine).values(**values)).rowcount != 1:
+            raise LeaseLost(f"another process has taken over agent {run.agent_id!r:.80}")
+
+    def _saves(self, run: Run) -> int:
+        def attempt() -> int:
+            with self.engine.connect().execution_options(reads=True) as connection:
+                return self._count(connection, run)
+
+        return self._persistently(attempt)
+
+    def _count(self, connection: Connection, run: Run) -> int:
+        state = t.sync_state
+        query = select(state.c.saves).where(state.c.agent_id == run.agent_id)
+        return int(connection.execute(query).scalar_one())
+
+    def _persistently(self, attempt: Callable[[], T]) -> T:
+        """Try again while a server restarts or fails over; a full disk or a bug is not tried again."""
+        with told(self.url):
+            for number in range(1, ATTEMPTS + 1):
+                try:
+                    return attempt()
+                except (OperationalError, InterfaceError):
+                    if not self._is_postgres or number == ATTEMPTS:
+                        raise
+                    time.sleep(0.2 * 2**number)
+        raise AssertionError
+
+
+class _NoLock:
+    """PostgreSQL's writers need no turn."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...

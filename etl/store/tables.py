@@ -1,0 +1,246 @@
+"""The tables. `docs/schema.md` tells what each column means to those who write SQL.
+
+Times are UTC. In SQLite they are the text `YYYY-MM-DD HH:MM:SS.ffffff`, which `datetime()` reads
+and which sorts as time; in PostgreSQL they are `timestamptz`.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeEngine
+
+__all__ = [
+    "Instant",
+    "agents",
+    "bookmarks",
+    "coverage",
+    "creators",
+    "instant_text",
+    "metadata",
+    "rejected_records",
+    "session_states",
+    "sessions",
+    "suspects",
+    "sync_runs",
+    "sync_state",
+]
+
+SETTLED: Final = "state IN ('completed', 'failed')"
+
+
+def instant_text(instant: datetime) -> str:
+    """An instant as SQLite stores it."""
+    return instant.isoformat(" ", "microseconds")[:26]
+
+
+class Instant(TypeDecorator[datetime]):
+    """A point in time, in UTC, to the microsecond."""
+
+    impl = String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """`timestamptz` in PostgreSQL, text elsewhere."""
+        is_postgres = dialect.name == "postgresql"
+        return dialect.type_descriptor(TIMESTAMP(timezone=True) if is_postgres else String(26))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """To the database's form."""
+        return value if value is None or dialect.name == "postgresql" else instant_text(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """To an aware datetime in UTC."""
+        if value is None:
+            return None
+        if isinstance(value, str):
+            return datetime.fromisoformat(value).replace(tzinfo=UTC)
+        instant: datetime = value.astimezone(UTC)
+        return instant
+
+
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+Whole = BigInteger().with_variant(Integer(), "sqlite")
+
+agents = Table(
+    "agents",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text),
+    Column("team_id", Text),
+    Column("first_seen_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+)
+
+creators = Table(
+    "creators",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("first_name", Text),
+    Column("last_name", Text),
+    Column("email", Text),
+    Column("profile_picture", Text),
+    Column("first_seen_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("as_of", Instant, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("agent_id", Text, ForeignKey("agents.id"), nullable=False),
+    Column("creator_id", Text, ForeignKey("creators.id")),
+    Column("name", Text),
+    Column("type", Text),
+    Column("state", Text),
+    Column("created_at", Instant),
+    Column("credit_cost", Numeric(asdecimal=False)),
+    Column("tool_credit_cost", Numeric(asdecimal=False)),
+    Column("flow_credit_cost", Numeric(asdecimal=False)),
+    Column("input_tokens", BigInteger),
+    Column("cached_input_tokens", BigInteger),
+    Column("cache_write_input_tokens", BigInteger),
+    Column("output_tokens", BigInteger),
+    Column("reasoning_tokens", BigInteger),
+    Column("extra", Json),
+    Column("first_seen_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("missing_since", Instant),
+    Column("as_of", Instant, nullable=False),
+    Index(None, "agent_id", "created_at"),
+)
+Index(
+    "ix_sessions_open",
+    sessions.c.agent_id,
+    sqlite_where=text(f"state IS NULL OR NOT {SETTLED}"),
+    postgresql_where=text(f"state IS NULL OR NOT {SETTLED}"),
+)
+
+session_states = Table(
+    "session_states",
+    metadata,
+    Column("session_id", Text, ForeignKey("sessions.id"), nullable=False),
+    Column("state", Text),
+    Column("observed_at", Instant, nullable=False),
+    Column("run_id", Whole, ForeignKey("sync_runs.id")),
+    PrimaryKeyConstraint("session_id", "observed_at"),
+    sqlite_with_rowid=False,
+)
+
+sync_state = Table(
+    "sync_state",
+    metadata,
+    Column("agent_id", Text, ForeignKey("agents.id"), primary_key=True),
+    Column("watermark", Instant),
+    Column("last_cursor", Text),
+    Column("last_success_at", Instant),
+    Column("last_reconciled_at", Instant),
+    Column("history_from", Instant),
+    Column("demand_mode", Text),
+    Column("demand_since", Instant),
+    Column("demand_until", Instant),
+    Column("demand_started_at", Instant),
+    Column("lease_holder", Text),
+    Column("lease_expires_at", Instant),
+    Column("fence", BigInteger, nullable=False, server_default="0"),
+    Column("saves", BigInteger, nullable=False, server_default="0"),
+)
+
+coverage = Table(
+    "coverage",
+    metadata,
+    Column("agent_id", Text, ForeignKey("agents.id"), nullable=False),
+    Column("oldest_created_at", Instant),
+    Column("newest_created_at", Instant, nullable=False),
+    Column("proven_at", Instant),
+    Column("below_cursor", Text),
+    Column("below_at", Instant),
+    Column("above_cursor", Text),
+    Column("above_at", Instant),
+    PrimaryKeyConstraint("agent_id", "newest_created_at"),
+)
+
+bookmarks = Table(
+    "bookmarks",
+    metadata,
+    Column("agent_id", Text, ForeignKey("agents.id"), nullable=False),
+    Column("sort_order", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("cursor", Text, nullable=False),
+    PrimaryKeyConstraint("agent_id", "sort_order", "at"),
+)
+
+suspects = Table(
+    "suspects",
+    metadata,
+    Column("agent_id", Text, ForeignKey("agents.id"), nullable=False),
+    Column("session_id", Text, ForeignKey("sessions.id"), nullable=False),
+    Column("suspected_at", Instant, nullable=False),
+    PrimaryKeyConstraint("agent_id", "session_id"),
+)
+
+sync_runs = Table(
+    "sync_runs",
+    metadata,
+    Column("id", Whole, primary_key=True),
+    Column("agent_id", Text, ForeignKey("agents.id"), nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    Column("requests", BigInteger, nullable=False, server_default="0"),
+    Column("pages", BigInteger, nullable=False, server_default="0"),
+    Column("seen", BigInteger, nullable=False, server_default="0"),
+    Column("inserted", BigInteger, nullable=False, server_default="0"),
+    Column("updated", BigInteger, nullable=False, server_default="0"),
+    Column("unchanged", BigInteger, nullable=False, server_default="0"),
+    Column("rejected", BigInteger, nullable=False, server_default="0"),
+    Column("missing", BigInteger, nullable=False, server_default="0"),
+    Column("watermark_before", Instant),
+    Column("watermark_after", Instant),
+    Column("error", Text),
+    Index(None, "agent_id", "started_at"),
+)
+
+rejected_records = Table(
+    "rejected_records",
+    metadata,
+    Column("id", Whole, primary_key=True),
+    Column("agent_id", Text, ForeignKey("agents.id"), nullable=False),
+    Column("run_id", Whole, ForeignKey("sync_runs.id")),
+    Column("received_at", Instant, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("payload_sha256", String(64), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("session_id", Text),
+    Column("resolved_at", Instant),
+    UniqueConstraint("agent_id", "payload_sha256"),
+)

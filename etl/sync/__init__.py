@@ -1,0 +1,1 @@
+"""The loops: fetch pages, ask the rules, save. One agent's run at a time."""

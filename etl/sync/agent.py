@@ -1,0 +1,194 @@
+"""One agent's part of a run: take the lease, settle the demand, walk, close the run."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from etl.api.client import Client
+from etl.errors import CutShort, EtlError, LeaseLost, Malformed, Stopped, StoreError
+from etl.models import BEGINNING, AgentReport, Mode, Status
+from etl.planning import demand as demands
+from etl.planning.demand import Demand
+from etl.store.lease import LEASE, Held, Lease
+from etl.store.state import AgentState, StoredDemand
+from etl.store.store import Run, Store
+from etl.sync.crew import Crew, Progress
+
+__all__ = ["AgentSync", "Wish", "demand_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the user asked for. `since` and `until` bound a backfill; None: all history.
+
+    `patience` is the age up to which an unfinished demand of the same kind is taken up again.
+    """
+
+    mode: Mode = "incremental"
+    since: datetime | None = None
+    until: datetime | None = None
+    restart: bool = False
+    lookback: timedelta = timedelta(hours=1)
+    walkers: int = 2
+    patience: timedelta = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSync:
+    """Runs one agent. Never raises an EtlError: the report tells it."""
+
+    client: Client
+    store: Store
+    clock: Callable[[], datetime]
+    stop: threading.Event
+    tell: Callable[[Progress], None] = lambda _: None
+    say: Callable[[str], None] = lambda _: None
+
+    def run(self, agent_id: str, wish: Wish, name: str | None = None) -> AgentReport:
+        """Do what is wished for one agent, and report how it went."""
+        report = AgentReport(agent_id, wish.mode)
+        try:
+            lease = self._claim(agent_id, name)
+        except EtlError as error:
+            report.status, report.error = _status(error), str(error)
+            return report
+        try:
+            self._run(lease, wish, report)
+        except EtlError as error:
+            report.status, report.error = _status(error), str(error)
+        finally:
+            self._release(lease)
+        return report
+
+    def _run(self, lease: Lease, wish: Wish, report: AgentReport) -> None:
+        state = self.store.state(lease.agent_id)
+        now = self.clock()
+        report.watermark = state.watermark
+        run = self.store.start_run(lease, wish.mode, state, now)
+        state.history_from = _history_from(state, wish)
+        stored = _stored_demand(state, wish, now)
+        demand = _demand(state, wish, stored, now)
+        self.store.keep_demand(run, stored, state.history_from)
+        crew = Crew(
+            self.client, self.store, run, state, demand, wish.lookback, wish.walkers, self.tell
+        )
+        try:
+            self._work(crew)
+        except EtlError as error:
+            self._close(run, crew, report, _status(error), str(error))
+        except BaseException as error:
+            self._close(run, crew, report, "failed", f"{type(error).__name__}: {error}")
+            raise
+        else:
+            self._close(run, crew, report, "succeeded", None)
+
+    def _work(self, crew: Crew) -> None:
+        crew.fill()
+
+    def _close(
+        self, run: Run, crew: Crew, report: AgentReport, status: Status, error: str | None
+    ) -> None:
+        report.counts, report.status, report.error = crew.counts, status, error
+        report.watermark = crew.state.watermark
+        report.warnings = sorted(crew.warnings)
+        try:
+            self.store.finish_run(run, status, crew.counts, error, self.clock())
+        except LeaseLost:
+            raise
+        except StoreError as failure:
+            # The next run marks this one interrupted; what it saved is saved.
+            report.status, report.error = "failed", error or str(failure)
+
+    def _claim(self, agent_id: str, name: str | None) -> Lease:
+        """Take the lease, waiting at most for one that runs out."""
+        waited, told = 0.0, False
+        while True:
+            lease = self.store.claim(agent_id, name)
+            if isinstance(lease, Lease):
+                return lease
+            if waited > LEASE.total_seconds():
+                raise _taken(agent_id, lease)
+            if not told:
+                self.say(f"agent {agent_id}: waiting for {_who(lease)}, which works on it now")
+                told = True
+            pause = min(1.0, max(0.05, lease.seconds))
+            if self.stop.wait(pause):
+                raise Stopped("asked to stop while waiting for another process")
+            waited += pause
+
+    def _release(self, lease: Lease) -> None:
+        try:
+            self.store.release(lease)
+        except StoreError:
+            # It runs out by itself.
+            return
+
+
+def _taken(agent_id: str, held: Held) -> StoreError:
+    return StoreError(
+        f"another process works on agent {agent_id!r:.80}: {_who(held)}",
+        "one at a time; `python -m etl runs` shows its run",
+    )
+
+
+def _who(held: Held) -> str:
+    host, pid, _ = held.holder.rsplit(":", 2)
+    return f"process {pid} on {host}"
+
+
+def _status(error: EtlError) -> Status:
+    if isinstance(error, Stopped):
+        return "interrupted"
+    return "incomplete" if isinstance(error, CutShort | Malformed) else "failed"
+
+
+def demand_of(state: AgentState, wish: Wish, now: datetime) -> Demand:
+    """What a run with this wish would want proven, were it to start now."""
+    state.history_from = _history_from(state, wish)
+    return _demand(state, wish, _stored_demand(state, wish, now), now)
+
+
+def _stored_demand(state: AgentState, wish: Wish, now: datetime) -> StoredDemand:
+    """The demand to remember: an unfinished one of this kind goes on, unless it is too old."""
+    since = wish.since or BEGINNING
+    wanted = StoredDemand(wish.mode, since, wish.until, now)
+    old = state.demand
+    if old is None or wish.restart or now - old.started_at > wish.patience:
+        return wanted
+    same = (old.mode, old.since, old.until) == (wanted.mode, wanted.since, wanted.until)
+    return old if same else wanted
+
+
+def _history_from(state: AgentState, wish: Wish) -> datetime | None:
+    """Where this agent's history begins: set by its first run, widened by a longer backfill."""
+    is_first = not state.coverage and state.watermark is None
+    if is_first:
+        return wish.since
+    if wish.mode != "backfill" or state.history_from is None or wish.until is not None:
+        return state.history_from
+    return min(wish.since, state.history_from) if wish.since else None
+
+
+def _demand(state: AgentState, wish: Wish, stored: StoredDemand, now: datetime) -> Demand:
+    """The wish in terms of coverage."""
+    started_at = stored.started_at
+    if wish.mode == "reconcile":
+        return demands.reconcile(started_at=started_at, now=now, floor=state.floor)
+    if wish.mode == "incremental":
+        return demands.incremental(
+            started_at=started_at,
+            now=now,
+            watermark=state.watermark,
+            lookback=wish.lookback,
+            floor=state.floor,
+        )
+    return demands.backfill(
+        started_at=started_at,
+        now=now,
+        since=wish.since or BEGINNING,
+        until=wish.until,
+        watermark=state.watermark,
+        lookback=wish.lookback,
+        restart=wish.restart,
+    )

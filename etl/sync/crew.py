@@ -1,0 +1,240 @@
+"""The walks of one agent side by side, and the one thread that saves what they bring.
+
+Each walk fetches its next page while the page before is saved. What the walks have seen is known
+at once, so that they meet; what is saved follows, page by page, rows and checkpoint together.
+"""
+
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from etl.api.client import Client
+from etl.errors import CursorRefused, CutShort, EtlError
+from etl.models import Counts, Entry
+from etl.planning.coverage import Coverage, add, compact
+from etl.planning.demand import Demand, goes_on, missing, share_done, watermark_bound
+from etl.planning.plan import Active, Planned, next_walk
+from etl.planning.walk import Walk
+from etl.store.state import AgentState
+from etl.store.store import Answer, Batch, Run, Store
+from etl.sync.walker import Arrival, follow
+
+__all__ = ["Crew", "Progress"]
+
+MOST_PAGES: Final = 8
+"""Pages saved in one transaction, where they come faster than commits."""
+
+RENEW_EVERY: Final = 8.0
+"""Seconds without a save after which the lease is renewed."""
+
+MOST_FAILURES: Final = 4
+"""Walks that may break off or get nowhere before the run gives up."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A walk is over; `error` if something was wrong."""
+
+    walk: Walk
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run has come: counts so far, and the share of time covered (None: not known)."""
+
+    agent_id: str
+    counts: Counts
+    done: float | None
+
+
+@dataclass(slots=True)
+class Crew:
+    """Fills the gaps of a demand. `fill` raises what the first failing walk raised."""
+
+    client: Client
+    store: Store
+    run: Run
+    state: AgentState
+    demand: Demand
+    lookback: timedelta
+    walkers: int
+    tell: Callable[[Progress], None] = lambda _: None
+    counts: Counts = field(default_factory=Counts)
+    warnings: set[str] = field(default_factory=set)
+    suspected: int = 0
+    _seen: Coverage = ()
+    _active: dict[Walk, threading.Thread] = field(default_factory=dict)
+    _refused: set[Entry] = field(default_factory=set)
+    _failures: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _over: threading.Event = field(default_factory=threading.Event)
+    _last_bookmark: dict[Walk, datetime] = field(default_factory=dict)
+    _judges: bool = True
+    _oldest: datetime | None = None
+
+    def fill(self) -> None:
+        """Walk until the demand is met. Everything that arrived before an error is saved."""
+        self._seen = self.state.coverage
+        self._judges = not self.store.is_new(self.run.agent_id)
+        arrivals: queue.Queue[Arrival | _Ended] = queue.Queue(maxsize=max(2, self.walkers))
+        failure: BaseException | None = None
+        try:
+            while failure is None and self._staff(arrivals):
+                failure = self._take(arrivals)
+        finally:
+            failure = self._dismiss(arrivals, failure)
+        if failure is not None:
+            raise failure
+
+    def _staff(self, arrivals: "queue.Queue[Arrival | _Ended]") -> bool:
+        """Start walks while there is work for them. False once all is done."""
+        while len(self._active) < self.walkers:
+            planned = self._plan()
+            if planned is None:
+                break
+            self._start(planned, arrivals)
+        if not self._active and missing(self._seen, self.demand):
+            raise CutShort("no way into the list leads to what is missing", "try again later")
+        return bool(self._active)
+
+    def _plan(self) -> Planned | None:
+        with self._lock:
+            left = missing(self._seen, self.demand)
+            active = [Active(walk.order, walk.position()) for walk in self._active]
+            return next_walk(left, self._seen, self.state.bookmarks, active, self._refused)
+
+    def _start(self, planned: Planned, arrivals: "queue.Queue[Arrival | _Ended]") -> None:
+        walk = Walk(planned.entry, planned.gap)
+        thread = threading.Thread(target=self._walk, args=(walk, arrivals), daemon=True)
+        self._active[walk] = thread
+        thread.start()
+
+    def _walk(self, walk: Walk, arrivals: "queue.Queue[Arrival | _Ended]") -> None:
+        """A walk's thread: its end is always announced."""
+        error: BaseException | None = None
+        try:
+            follow(walk, self.client, self.run.agent_id, lambda a: self._arrive(a, arrivals))
+        except BaseException as caught:
+            error = caught
+        arrivals.put(_Ended(walk, error))
+
+    def _arrive(self, arrival: Arrival, arrivals: "queue.Queue[Arrival | _Ended]") -> bool:
+        """Take note of a page, queue it for saving, and tell its walk whether to go on."""
+        walk = arrival.walk
+        with self._lock:
+            if arrival.step.proven is not None:
+                self._seen = add(self._seen, arrival.step.proven, self.demand.started_at)
+            left = missing(self._seen, self.demand)
+        arrivals.put(arrival)
+        wanted = walk.disordered or goes_on(walk.order, walk.frontier, walk.target, left)
+        return wanted and not self._over.is_set()
+
+    def _take(self, arrivals: "queue.Queue[Arrival | _Ended]") -> BaseException | None:
+        """Save what has arrived; returns the error of a walk that failed."""
+        try:
+            first = arrivals.get(timeout=RENEW_EVERY)
+        except queue.Empty:
+            self.store.renew(self.run.lease)
+            return None
+        items = [first]
+        while len(items) < MOST_PAGES and not arrivals.empty():
+            items.append(arrivals.get())
+        self._save([item for item in items if isinstance(item, Arrival)])
+        errors = [self._note_end(item) for item in items if isinstance(item, _Ended)]
+        return next((error for error in errors if error), None)
+
+    def _save(self, arrivals: list[Arrival]) -> None:
+        if not arrivals:
+            return
+        saved = self.store.save(self.run, self._batch(arrivals))
+        self.counts.add(saved.counts)
+        self.state.watermark = saved.watermark
+        self.suspected += saved.suspected
+        done = share_done(missing(self.state.coverage, self.demand), self._oldest)
+        self.tell(Progress(self.run.agent_id, self.counts, done))
+
+    def _batch(self, arrivals: list[Arrival]) -> Batch:
+        """What these pages change, rows and checkpoint."""
+        batch, coverage = Batch(), self.state.coverage
+        for arrival in arrivals:
+            batch.counts.add(arrival.counts)
+            if arrival.fetched is not None:
+                self._oldest = min(filter(None, (self._oldest, arrival.walk.lowest)), default=None)
+                batch.answers.append(self._answer(arrival))
+                batch.last_cursor = arrival.next_cursor or batch.last_cursor
+            if arrival.step.proven is not None:
+                coverage = add(coverage, arrival.step.proven, self.demand.started_at)
+            if arrival.step.judgement is not None and self._judges:
+                batch.judgements.append(arrival.step.judgement)
+            self._mark(arrival, batch)
+        self.state.coverage = batch.coverage = compact(coverage)
+        batch.watermark_bound = watermark_bound(
+            batch.coverage,
+            self.state.floor,
+            self.state.watermark,
+            self.lookback,
+            self.demand.started_at,
+        )
+        return batch
+
+    def _answer(self, arrival: Arrival) -> Answer:
+        assert arrival.fetched is not None
+        page, requested_at = arrival.fetched
+        self._warn(arrival)
+        is_head = arrival.walk.entry.cursor is None and arrival.walk.order == "newest"
+        name = page.agent_name if is_head and arrival.walk.pages == 1 else None
+        return Answer(page.sessions, page.creators, page.rejected, requested_at, name)
+
+    def _warn(self, arrival: Arrival) -> None:
+        assert arrival.fetched is not None
+        page, requested_at = arrival.fetched
+        if arrival.step.out_of_order:
+            self.warnings.add("the list is out of order; only a walk of all of it proves anything")
+        if any(row.created_at and row.created_at > requested_at for row in page.listed):
+            self.warnings.add("sessions are dated in the future; check this machine's clock")
+        if page.rejected:
+            self.warnings.add("some records were set aside in rejected_records")
+
+    def _mark(self, arrival: Arrival, batch: Batch) -> None:
+        mark = arrival.step.bookmark
+        if mark is not None:
+            batch.bookmarks.append((mark, self._last_bookmark.get(arrival.walk)))
+            self._last_bookmark[arrival.walk] = mark.at
+
+    def _note_end(self, ended: _Ended) -> BaseException | None:
+        """Forget a walk that is over. Returns its error, if no other entry may do instead."""
+        walk, error = ended.walk, ended.error
+        self._active.pop(walk)
+        self._last_bookmark.pop(walk, None)
+        if error is None and walk.target not in missing(self._seen, self.demand):
+            return None
+        self._failures += 1
+        if walk.entry.cursor is not None:
+            self._refused.add(walk.entry)
+        if self._failures >= MOST_FAILURES:
+            return error or CutShort("the list's walks don't get anywhere", "try again later")
+        return None if isinstance(error, CursorRefused | CutShort) else error
+
+    def _dismiss(
+        self, arrivals: "queue.Queue[Arrival | _Ended]", failure: BaseException | None
+    ) -> BaseException | None:
+        """Let walks under way finish their page, and save it."""
+        self._over.set()
+        while self._active:
+            try:
+                failure = self._take(arrivals) or failure
+            except EtlError as error:
+                failure = failure or error
+                self._forget_ended(arrivals)
+        return failure
+
+    def _forget_ended(self, arrivals: "queue.Queue[Arrival | _Ended]") -> None:
+        """Nothing can be saved any more: just wait for the walks to end."""
+        while self._active:
+            item = arrivals.get()
+            if isinstance(item, _Ended):
+                self._active.pop(item.walk, None)

@@ -1,0 +1,35 @@
+"""Alembic's way in: on the connection that the program hands over, else on the configured one."""
+
+from alembic import context
+from sqlalchemy import Connection
+
+from etl.store.tables import metadata
+
+
+def migrate(connection: Connection) -> None:
+    """Run the migrations on this connection."""
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        render_as_batch=True,
+        compare_server_default=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def migrate_configured() -> None:
+    """A plain `alembic upgrade head`: the database of config.toml, `$ETL_CONFIG` and `ETL_...`."""
+    from etl import config
+    from etl.store.engine import open_engine
+
+    settings = config.load(config.config_path(None))
+    with open_engine(settings.database.url).begin() as connection:
+        migrate(connection)
+
+
+given = context.config.attributes.get("connection")
+if given is None:
+    migrate_configured()
+else:
+    migrate(given)
