@@ -164,7 +164,9 @@ def _check_names(tables: dict[str, Any], source: str) -> None:
     for table, keys in tables.items():
         _check_name(table, list(known), source, f"[{table}]")
         rows = keys if isinstance(keys, list) else [keys]
-        names = [f.name for f in msgspec.structs.fields(Agent if table == "agents" else known[table])]
+        names = [
+            f.name for f in msgspec.structs.fields(Agent if table == "agents" else known[table])
+        ]
         for key in (key for row in rows if isinstance(row, dict) for key in row):
             _check_name(key, names, source, f"{table}.{key}")
 
@@ -211,9 +213,14 @@ def _loopback(host: str) -> bool:
 
 
 def _plain(message: str) -> str:
-    """msgspec's sentence in words of TOML: `api.page_size: expected ...`."""
+    """Msgspec's sentence in words of TOML: `api.page_size: expected ...`."""
     text, _, path = message.partition(" - at `$")
-    words = {"`int`": "an integer", "`str`": "a string", "`float`": "a number", "`object`": "a table"}
+    words = {
+        "`int`": "an integer",
+        "`str`": "a string",
+        "`float`": "a number",
+        "`object`": "a table",
+    }
     for python, plain in (words | {"`array`": "a list", "`bool`": "true or false"}).items():
         text = text.replace(python, plain)
     key = path.strip("`").lstrip(".")
@@ -263,5 +270,7 @@ def _secret(environ: Mapping[str, str], name: str) -> str | None:
             raise ConfigError(f"{name}_FILE: {file} can't be read: {reason}") from None
     value = (value or "").strip()
     if not value.isascii() or any(c.isspace() or ord(c) < 33 for c in value):
-        raise ConfigError(f"{name} holds a character that no credential has", "check for line breaks")
+        raise ConfigError(
+            f"{name} holds a character that no credential has", "check for line breaks"
+        )
     return value or None

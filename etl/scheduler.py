@@ -52,7 +52,9 @@ def trigger_of(schedule: Schedule) -> Any:
     """The trigger that the schedule asks for. Raises ConfigError for a cron line that isn't one."""
     jitter = schedule.jitter.total_seconds() or None
     if schedule.cron is None:
-        return IntervalTrigger(seconds=schedule.every.total_seconds(), timezone="UTC", jitter=jitter)
+        return IntervalTrigger(
+            seconds=schedule.every.total_seconds(), timezone="UTC", jitter=jitter
+        )
     try:
         trigger = CronTrigger.from_crontab(schedule.cron, timezone="UTC")
     except ValueError as error:

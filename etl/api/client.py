@@ -138,7 +138,12 @@ class Client:
         return dict(self._fetch(what, path, {}, counts, _object_at("agent")).content)
 
     def _fetch(
-        self, what: str, path: str, query: dict[str, str], counts: Counts, decode: Callable[..., Any]
+        self,
+        what: str,
+        path: str,
+        query: dict[str, str],
+        counts: Counts,
+        decode: Callable[..., Any],
     ) -> Any:
         """Fetch and decode until it works or the attempts are used up."""
         team = {"team_id": self._credentials.team_id} if self._credentials.team_id else {}
@@ -238,7 +243,9 @@ def _unreachable(what: str, base: str, error: httpx.HTTPError) -> EtlError:
         hint = "check api.base_url, the network and the proxy"
         return Transient(f"{what}: {host} can't be reached: {reason}", hint)
     if isinstance(error, httpx.TimeoutException):
-        return Transient(f"{what}: no answer in time ({type(error).__name__})", "api.timeout bounds it")
+        return Transient(
+            f"{what}: no answer in time ({type(error).__name__})", "api.timeout bounds it"
+        )
     if isinstance(error, httpx.TransportError):
         return Transient(f"{what}: the connection broke: {reason}")
     return Denied(f"{what}: {reason}", "check api.base_url")

@@ -15,7 +15,14 @@ from msgspec import Meta, Raw
 from etl.errors import Malformed
 from etl.models import ABSENT, Absent, Creator, Listed, Page, Rejected, Session
 
-__all__ = ["LONGEST_ID", "Retrieved", "decode_page", "decode_records", "decode_retrieved", "parse_instant"]
+__all__ = [
+    "LONGEST_ID",
+    "Retrieved",
+    "decode_page",
+    "decode_records",
+    "decode_retrieved",
+    "parse_instant",
+]
 
 LONGEST_ID: Final = 2000
 """In UTF-8 bytes. PostgreSQL's index rows end near 2,700; a longer id is rejected everywhere."""

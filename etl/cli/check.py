@@ -48,9 +48,7 @@ def run(args: argparse.Namespace) -> int:
 def show(findings: list[Finding], *, as_json: bool) -> None:
     """Print what was found."""
     if as_json:
-        fields = [
-            {"what": f.what, "ok": f.ok, "message": f.said, "hint": f.hint} for f in findings
-        ]
+        fields = [{"what": f.what, "ok": f.ok, "message": f.said, "hint": f.hint} for f in findings]
         print(json.dumps({"ok": all(f.ok for f in findings), "checks": fields}, indent=1))
         return
     for finding in findings:
@@ -95,7 +93,9 @@ def _database(settings: "Settings") -> str:
     if found is not None and found != migrate.HEAD:
         hint = "`python -m etl db upgrade`, or the program that made it"
         raise EtlError(f"{shown(url)} has schema {found}, this program needs {migrate.HEAD}", hint)
-    return f"{shown(url)}, {f'schema {found}' if found else 'empty; the first run makes its tables'}"
+    return (
+        f"{shown(url)}, {f'schema {found}' if found else 'empty; the first run makes its tables'}"
+    )
 
 
 def _not_there_yet(file: Any, url: str) -> str:

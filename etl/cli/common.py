@@ -62,7 +62,9 @@ def exit_code(status: Status) -> int:
 
 def report_json(reports: Sequence[AgentReport], status: Status) -> str:
     """A run as one JSON document; docs/cli.md keeps its fields stable."""
-    return json.dumps({"status": status, "agents": [_agent(report) for report in reports]}, indent=1)
+    return json.dumps(
+        {"status": status, "agents": [_agent(report) for report in reports]}, indent=1
+    )
 
 
 def _agent(report: AgentReport) -> dict[str, Any]:
@@ -147,7 +149,13 @@ class Bars:
 
 def _rich_bars() -> Any:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     return Progress(
         TextColumn("{task.description}", markup=False),

@@ -45,4 +45,12 @@ def _line(row: dict[str, object]) -> tuple[object, ...]:
     took = f"{(finished - started).total_seconds():.1f}s" if finished else "-"  # type: ignore[operator]
     counts = [row[name] for name in COLUMNS[:6]]
     started_text = when(started)  # type: ignore[arg-type]
-    return (started_text, took, row["agent_id"], row["mode"], row["status"], *counts, row["error"] or "")
+    return (
+        started_text,
+        took,
+        row["agent_id"],
+        row["mode"],
+        row["status"],
+        *counts,
+        row["error"] or "",
+    )

@@ -69,4 +69,9 @@ def _row(record: Any) -> tuple[object, ...]:
     who = " ".join(filter(None, (creator.get("first_name"), creator.get("last_name"))))
     cost = usage.get("credit_cost")
     fields = [record.get(name) or "-" for name in ("created_at", "id", "type", "state")]
-    return (*fields, "-" if cost is None else cost, who or creator.get("id") or "-", record.get("name") or "-")
+    return (
+        *fields,
+        "-" if cost is None else cost,
+        who or creator.get("id") or "-",
+        record.get("name") or "-",
+    )

@@ -29,9 +29,7 @@ def run_mode(args: argparse.Namespace, mode: Mode, **changes: object) -> int:
     wish = service.wish_of(settings, mode, **changes)
     labels = {agent.id: agent.name or agent.id for agent in agents}
     with stopped_by_signals() as stop, Bars(labels, quiet=args.json) as bars:
-        opened = service.opened(
-            settings, stop, migrate_too=args.migrate, tell=bars.tell, say=_say
-        )
+        opened = service.opened(settings, stop, migrate_too=args.migrate, tell=bars.tell, say=_say)
         with opened as running:
             reports = running.sync(agents, wish)
     status = service.worst(reports)

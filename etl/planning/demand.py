@@ -9,8 +9,8 @@ from etl.planning.coverage import Coverage, Gap, contiguous_top, gaps
 __all__ = [
     "Demand",
     "Requirement",
-    "below",
     "backfill",
+    "below",
     "goes_on",
     "incremental",
     "missing",
@@ -108,19 +108,22 @@ def goes_on(order: Order, frontier: datetime | None, target: Gap, left: tuple[Ga
 
 def watermark_bound(
     coverage: Coverage,
+    demand: Demand,
     floor: datetime,
     watermark: datetime | None,
     lookback: timedelta,
-    since: datetime,
 ) -> datetime | None:
     """Below which instant the newest stored session may become the watermark; None: stay.
 
-    It moves only over gapless coverage, and only once `lookback` below it is proven since `since`.
+    It moves only once the run's demand is met, only over gapless coverage down to `floor`, and
+    only if `lookback` below it was proven anew: a list cut short never moves it.
     """
     top = contiguous_top(coverage, floor)
-    if top is None or watermark is None:
+    if top is None or missing(coverage, demand):
+        return None
+    if watermark is None:
         return top
-    anew = gaps(coverage, max(floor, below(watermark, lookback)), top, since)
+    anew = gaps(coverage, max(floor, below(watermark, lookback)), top, demand.started_at)
     return None if anew else top
 
 

@@ -56,7 +56,9 @@ def _parse(url: str) -> URL:
     if parsed.drivername in ("postgres", "postgresql"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername not in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg"):
-        raise ConfigError(f"database.url names {parsed.drivername!r}, which is not supported", _forms())
+        raise ConfigError(
+            f"database.url names {parsed.drivername!r}, which is not supported", _forms()
+        )
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise ConfigError("database.url needs a file for SQLite", _forms())
     return parsed
@@ -102,11 +104,14 @@ def _postgres(url: URL) -> Engine:
             pool_pre_ping=True,
             pool_size=5,
             max_overflow=60,
-            connect_args={"connect_timeout": 10} | ({} if "application_name" in url.query else {"application_name": "gumloop-etl"}),
+            connect_args={"connect_timeout": 10}
+            | ({} if "application_name" in url.query else {"application_name": "gumloop-etl"}),
         )
     except (ModuleNotFoundError, NoSuchModuleError):
         hint = "pip install 'gumloop-etl[postgres]'"
-        raise ConfigError("PostgreSQL needs the driver psycopg, which isn't installed", hint) from None
+        raise ConfigError(
+            "PostgreSQL needs the driver psycopg, which isn't installed", hint
+        ) from None
 
 
 def _explain(error: SQLAlchemyError, url: str) -> tuple[str, str]:

@@ -84,4 +84,3 @@ class SqliteRows:
         sql = "INSERT INTO session_states VALUES (?,?,?,?) ON CONFLICT DO NOTHING"
         if states:
             connection.exec_driver_sql(sql, states)
-

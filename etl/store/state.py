@@ -11,7 +11,14 @@ from etl.models import BEGINNING, Entry, Mode, Order, Span
 from etl.planning.coverage import Coverage
 from etl.store import tables as t
 
-__all__ = ["AgentState", "StoredDemand", "keep_bookmarks", "keep_coverage", "load_state", "newest_below"]
+__all__ = [
+    "AgentState",
+    "StoredDemand",
+    "keep_bookmarks",
+    "keep_coverage",
+    "load_state",
+    "newest_below",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, OperationalError
 
@@ -211,11 +211,13 @@ class Store:
                     met["last_reconciled_at"] = now
                 self._keep_state(connection, run, **met)
 
-    def is_new(self, agent_id: str) -> bool:
-        """Whether nothing is stored of an agent yet: then there is nothing to judge missing."""
+    def count(self, agent_id: str, most: int) -> int:
+        """How many sessions of an agent are stored; counting stops at `most`."""
+        some = select(t.sessions.c.id).where(t.sessions.c.agent_id == agent_id).limit(most)
         with self.reading() as connection:
-            query = select(t.sessions.c.id).where(t.sessions.c.agent_id == agent_id).limit(1)
-            return connection.execute(query).first() is None
+            return int(
+                connection.execute(select(func.count()).select_from(some.subquery())).scalar_one()
+            )
 
     def _save(self, connection: Connection, run: Run, batch: Batch) -> Saved:
         kept: dict[str, Any] = {"saves": t.sync_state.c.saves + 1}

@@ -27,6 +27,9 @@ __all__ = ["Crew", "Progress"]
 MOST_PAGES: Final = 8
 """Pages saved in one transaction, where they come faster than commits."""
 
+FEW: Final = 20
+"""Up to so many stored sessions may vanish at once; more look like lost access."""
+
 RENEW_EVERY: Final = 8.0
 """Seconds without a save after which the lease is renewed."""
 
@@ -73,13 +76,13 @@ class Crew:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _over: threading.Event = field(default_factory=threading.Event)
     _last_bookmark: dict[Walk, datetime] = field(default_factory=dict)
-    _judges: bool = True
+    _stored: int = 0
     _oldest: datetime | None = None
 
     def fill(self) -> None:
         """Walk until the demand is met. Everything that arrived before an error is saved."""
         self._seen = self.state.coverage
-        self._judges = not self.store.is_new(self.run.agent_id)
+        self._stored = self.store.count(self.run.agent_id, FEW + 1)
         arrivals: queue.Queue[Arrival | _Ended] = queue.Queue(maxsize=max(2, self.walkers))
         failure: BaseException | None = None
         try:
@@ -117,10 +120,20 @@ class Crew:
         """A walk's thread: its end is always announced."""
         error: BaseException | None = None
         try:
-            follow(walk, self.client, self.run.agent_id, lambda a: self._arrive(a, arrivals))
+            follow(
+                walk,
+                self.client,
+                self.run.agent_id,
+                lambda arrival: self._arrive(arrival, arrivals),
+                self._may_be_empty,
+            )
         except BaseException as caught:
             error = caught
         arrivals.put(_Ended(walk, error))
+
+    def _may_be_empty(self) -> bool:
+        """Whether a list without any session can be right: not if this run or many before saw some."""
+        return self._stored <= FEW and not self.counts.seen
 
     def _arrive(self, arrival: Arrival, arrivals: "queue.Queue[Arrival | _Ended]") -> bool:
         """Take note of a page, queue it for saving, and tell its walk whether to go on."""
@@ -168,16 +181,16 @@ class Crew:
                 batch.last_cursor = arrival.next_cursor or batch.last_cursor
             if arrival.step.proven is not None:
                 coverage = add(coverage, arrival.step.proven, self.demand.started_at)
-            if arrival.step.judgement is not None and self._judges:
+            if arrival.step.judgement is not None and self._stored:
                 batch.judgements.append(arrival.step.judgement)
             self._mark(arrival, batch)
         self.state.coverage = batch.coverage = compact(coverage)
         batch.watermark_bound = watermark_bound(
             batch.coverage,
+            self.demand,
             self.state.floor,
             self.state.watermark,
             self.lookback,
-            self.demand.started_at,
         )
         return batch
 

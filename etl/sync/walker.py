@@ -30,7 +30,11 @@ class Arrival:
 
 
 def follow(
-    walk: Walk, client: Client, agent_id: str, hand_over: Callable[[Arrival], bool]
+    walk: Walk,
+    client: Client,
+    agent_id: str,
+    hand_over: Callable[[Arrival], bool],
+    may_be_empty: Callable[[], bool],
 ) -> None:
     """Walk until `hand_over` says to stop, the list ends, or something is wrong.
 
@@ -46,7 +50,8 @@ def follow(
         if not wanted:
             return
         if page.next_cursor is None:
-            _end(walk, client, agent_id, hand_over)
+            if walk.order == "newest":
+                _end(walk, client, agent_id, hand_over, may_be_empty)
             return
         if _astray(walk):
             raise CutShort("an entry into the list led elsewhere")
@@ -73,13 +78,17 @@ def _fetch(walk: Walk, client: Client, agent_id: str, counts: Counts) -> Fetched
 
 
 def _end(
-    walk: Walk, client: Client, agent_id: str, hand_over: Callable[[Arrival], bool]
+    walk: Walk,
+    client: Client,
+    agent_id: str,
+    hand_over: Callable[[Arrival], bool],
+    may_be_empty: Callable[[], bool],
 ) -> None:
     """Let the list's other end confirm that a newest-first walk has seen the oldest session."""
-    if walk.order == "oldest":
-        return
     counts = Counts()
     oldest = client.fetch_page(agent_id, counts, order="oldest", page_size=1)
+    if not oldest.page.listed and not may_be_empty():
+        raise CutShort("the list is empty, but sessions of this agent are stored")
     if not end_holds(walk, oldest.page.listed):
         raise CutShort("the list ended before its oldest session", "the next run goes on from here")
     hand_over(Arrival(walk, None, walk.confirm_end(), counts, None))

@@ -1,0 +1,103 @@
+"""Fixtures: a clean environment, a simulator, and a store on both databases."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from etl.api.client import Client, utc_now
+from etl.api.pacing import Pacer
+from etl.config import Api, Credentials
+from etl.models import AgentReport
+from etl.simulator import Simulator, World
+from etl.store import migrate
+from etl.store.store import Store
+from etl.sync.agent import AgentSync, Wish
+from tests.support.postgres import Cluster, cluster
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the developer's own reaches a test."""
+    for name in list(os.environ):
+        if name.startswith(("GUMLOOP_", "ETL_")) and name != "ETL_TEST_POSTGRES_URL":
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A real PostgreSQL server."""
+    with cluster() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: Cluster) -> str:
+    """The name of a database with the newest schema, to be copied."""
+    url = postgres.fresh()
+    store = Store(url, utc_now)
+    migrate.upgrade(store.engine)
+    store.close()
+    return url.rsplit("/", 1)[1]
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database, on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'test.db'}"
+        return
+    cluster: Cluster = request.getfixturevalue("postgres")
+    url = cluster.fresh()
+    yield url
+    cluster.drop(url)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """A database with the newest schema, on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        opened = Store(f"sqlite:///{tmp_path / 'test.db'}", utc_now)
+        migrate.upgrade(opened.engine)
+        yield opened
+        opened.close()
+        return
+    template: str = request.getfixturevalue("postgres_template")
+    cluster: Cluster = request.getfixturevalue("postgres")
+    url = cluster.fresh(template)
+    opened = Store(url, utc_now)
+    yield opened
+    opened.close()
+    cluster.drop(url)
+
+
+@pytest.fixture
+def world() -> World:
+    """Two agents with a history of some pages."""
+    return World.generate(agents=2, sessions=450, seed=3)
+
+
+@pytest.fixture
+def api(world: World) -> Iterator[Simulator]:
+    """The API over real HTTP."""
+    with Simulator(world) as running:
+        yield running
+
+
+Runner = Callable[..., AgentReport]
+
+
+@pytest.fixture
+def run_agent(store: Store, api: Simulator) -> Runner:
+    """Runs one agent against the simulator, with retries that cost no time."""
+
+    def run(agent_id: str, wish: Wish | None = None, **settings: object) -> AgentReport:
+        options = {"base_url": api.base_url, "timeout": 5.0, "page_size": 50, **settings}
+        stop = threading.Event()
+        pacer = Pacer(draw=lambda: 0.0)
+        with Client(Api(**options), Credentials("sim-token"), stop, pacer) as client:  # type: ignore[arg-type]
+            return AgentSync(client, store, utc_now, stop).run(agent_id, wish or Wish())
+
+    return run

