@@ -209,7 +209,7 @@ def _check_url(url: str, source: str) -> None:
 
 
 def _loopback(host: str) -> bool:
-    return host == "localhost" or host == "::1" or bool(re.fullmatch(r"127(\.\d{1,3}){3}", host))
+    return host in {"localhost", "::1"} or bool(re.fullmatch(r"127(\.\d{1,3}){3}", host))
 
 
 def _plain(message: str) -> str:

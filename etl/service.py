@@ -89,6 +89,7 @@ def wish_of(settings: Settings, mode: Mode, **changes: object) -> Wish:
         lookback=settings.sync.lookback,
         walkers=settings.sync.walkers,
         patience=_patience(settings, mode),
+        idle_recheck=settings.sync.idle_recheck,
     )
     return replace(wish, **changes)  # type: ignore[arg-type]
 

@@ -124,7 +124,10 @@ class Client:
 
     def fetch_session(self, session_id: str, agent_id: str, counts: Counts) -> "FetchedSession":
         """One session by its id. Raises Denied with status 404 if the API has it no more."""
-        path, what = f"/sessions/{quote(session_id, safe='')}", f"session {session_id!r:.80}"
+        what = f"session {session_id!r:.80}"
+        if session_id in ("", ".", ".."):
+            raise Malformed(f"{what}: no address leads to an id like this")
+        path = f"/sessions/{quote(session_id, safe='')}"
 
         def decode(body: bytes) -> Retrieved:
             return decode_retrieved(body, session_id, agent_id)

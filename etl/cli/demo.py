@@ -1,4 +1,4 @@
-"""`demo`: the whole product in one command, against the bundled API simulator. No account needed."""
+"""`demo`: the whole product in one command, against the bundled simulator. No account needed."""
 
 import argparse
 import sys

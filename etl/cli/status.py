@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 def show(found: "list[AgentStatus]", now: datetime, every: timedelta, *, as_json: bool) -> None:
     """Print the status of these agents."""
     if as_json:
-        print(json.dumps({"agents": [_json(one, now, every) for one in found]}, indent=1))
+        print(json.dumps({"agents": [_json(one, every) for one in found]}, indent=1))
         return
     head = ("agent", "sessions", "open", "watermark", "coverage", "last run", "next run", "problem")
     print_table(head, [_line(one, now, every) for one in found])
@@ -75,7 +75,7 @@ def coverage_strip(coverage: "Coverage", now: datetime, fresh: timedelta, width:
     edges = [edge for span in coverage for edge in (span.oldest, span.newest) if edge != BEGINNING]
     if not edges:
         return "." * width
-    begin = min(min(edges), now - timedelta(seconds=1))
+    begin = min(*edges, now - timedelta(seconds=1))
     step = (now - begin) / width
     return "".join(_mark(coverage, begin + step * (i + 0.5), now - fresh) for i in range(width))
 
@@ -87,7 +87,7 @@ def _mark(coverage: "Coverage", at: datetime, fresh_from: datetime) -> str:
     return "."
 
 
-def _json(one: "AgentStatus", now: datetime, every: timedelta) -> dict[str, Any]:
+def _json(one: "AgentStatus", every: timedelta) -> dict[str, Any]:
     state, last = one.state, one.last_run
     return {
         "agent_id": one.agent_id,

@@ -40,12 +40,17 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one page of a walk yields besides its rows."""
+    """What one page of a walk yields besides its rows.
+
+    `undated`, at the end of a walk of the whole list: the ids without `created_at` that it showed,
+    and when it began.
+    """
 
     proven: Span | None
     judgement: Judgement | None
     bookmark: Entry | None = None
     out_of_order: bool = False
+    undated: tuple[frozenset[str], datetime] | None = None
 
 
 class Walk:
@@ -69,6 +74,7 @@ class Walk:
         self._carried: frozenset[str] | None = frozenset()
         self._cursors = {hash(entry.cursor)}
         self._empty = 0
+        self._undated: set[str] | None = set()
 
     def check(self, listed: Sequence[Listed], next_cursor: str | None) -> None:
         """Raise CutShort if the page can't be the next of this chain."""
@@ -80,9 +86,10 @@ class Walk:
         if ids and ids <= self.last_ids:
             raise CutShort("the list sent the same page again")
         instants = _instants(listed)
-        if instants and self.last is not None and not self.disordered:
-            if all(self._before(instant, self.last) for instant in instants):
-                raise CutShort("the list sent a page that doesn't go on from the one before")
+        if self.last is None or self.disordered or not instants:
+            return
+        if all(self._before(instant, self.last) for instant in instants):
+            raise CutShort("the list sent a page that doesn't go on from the one before")
 
     def advance(
         self, listed: Sequence[Listed], next_cursor: str | None, requested_at: datetime
@@ -135,7 +142,10 @@ class Walk:
             judgement = Judgement(BEGINNING, newest, self._carried, self._requested_at)
         self.frontier, self._bound = BEGINNING, bound
         proven = Span(BEGINNING, bound, started_at) if bound is not None else None
-        return Step(proven, judgement)
+        undated = None
+        if unbroken and self._undated is not None:
+            undated = (frozenset(self._undated), started_at)
+        return Step(proven, judgement, undated=undated)
 
     def _prove(
         self, listed: Sequence[Listed], instants: Sequence[datetime], requested_at: datetime
@@ -185,10 +195,19 @@ class Walk:
             self.last = instants[-1]
             lowest = min(instants)
             self.lowest = lowest if self.lowest is None else min(lowest, self.lowest)
+        self._note_undated(listed)
         if listed:
             self.last_ids = frozenset(row.id for row in listed if row.id is not None)
         self.cursor = next_cursor
         self._cursors.add(hash(next_cursor))
+
+    def _note_undated(self, listed: Sequence[Listed]) -> None:
+        undated = [row.id for row in listed if row.created_at is None]
+        if self._undated is None or not undated:
+            return
+        self._undated.update(id for id in undated if id is not None)
+        if None in undated or len(self._undated) > MOST_CARRIED:
+            self._undated = None
 
     def _entry_bound(self, first: datetime) -> datetime:
         if self.order == "newest":

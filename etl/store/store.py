@@ -16,11 +16,13 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from etl.errors import LeaseLost
 from etl.models import Counts, Creator, Entry, Mode, Rejected, Session, Status
-from etl.planning.coverage import Coverage
+from etl.planning.coverage import Coverage, forget_freshness
 from etl.planning.walk import Judgement
+from etl.store import freshness
 from etl.store import lease as leases
 from etl.store import tables as t
 from etl.store.engine import open_engine, shown, told
+from etl.store.freshness import Settled
 from etl.store.lease import Held, Lease
 from etl.store.postgres import PostgresRows
 from etl.store.rows import COLUMNS, Row, creator_row, diff
@@ -73,6 +75,9 @@ class Batch:
     watermark_bound: datetime | None = None
     bookmarks: list[tuple[Entry, datetime | None]] = field(default_factory=list)
     judgements: list[Judgement] = field(default_factory=list)
+    undated: tuple[frozenset[str], datetime] | None = None
+    retrieved: list[tuple[str, datetime]] = field(default_factory=list)
+    gone: list[tuple[str, datetime]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -81,7 +86,6 @@ class Saved:
 
     counts: Counts
     watermark: datetime | None
-    suspected: int = 0
 
 
 class Store:
@@ -188,6 +192,16 @@ class Store:
 
         return self._persistently(attempt)
 
+    def settle(self, run: Run, coverage: Coverage, started_at: datetime) -> Settled:
+        """Mark the run's suspects missing, or none and claim no freshness for what it proved."""
+        with self.writing() as connection:
+            self._keep_state(connection, run, saves=t.sync_state.c.saves + 1)
+            settled = freshness.settle(connection, run.agent_id, self._clock())
+            if settled.withheld:
+                forgotten = forget_freshness(coverage, started_at)
+                keep_coverage(connection, run.agent_id, forgotten)
+        return settled
+
     def finish_run(
         self, run: Run, status: Status, counts: Counts, error: str | None, now: datetime
     ) -> None:
@@ -219,6 +233,13 @@ class Store:
                 connection.execute(select(func.count()).select_from(some.subquery())).scalar_one()
             )
 
+    def has_undated(self, agent_id: str) -> bool:
+        """Whether sessions without `created_at` are stored of an agent."""
+        c = t.sessions.c
+        query = select(c.id).where(c.agent_id == agent_id, c.created_at.is_(None)).limit(1)
+        with self.reading() as connection:
+            return connection.execute(query).first() is not None
+
     def _save(self, connection: Connection, run: Run, batch: Batch) -> Saved:
         kept: dict[str, Any] = {"saves": t.sync_state.c.saves + 1}
         if batch.last_cursor is not None:
@@ -226,14 +247,26 @@ class Store:
         kept["lease_expires_at"] = leases.database_now(connection) + leases.LEASE
         self._keep_state(connection, run, **kept)
         counts = self._save_answers(connection, run, batch.answers)
-        suspected = sum(self._suspect(connection, run, verdict) for verdict in batch.judgements)
+        self._judge(connection, run, batch)
         if batch.coverage is not None:
             keep_coverage(connection, run.agent_id, batch.coverage)
         keep_bookmarks(connection, run.agent_id, batch.bookmarks)
         watermark = self._move_watermark(connection, run, batch.watermark_bound)
         counts.add(batch.counts)
         self._tally(connection, run, counts, watermark)
-        return Saved(counts, watermark, suspected)
+        return Saved(counts, watermark)
+
+    def _judge(self, connection: Connection, run: Run, batch: Batch) -> None:
+        """Note who was looked for in vain, and who has turned up."""
+        for verdict in batch.judgements:
+            freshness.suspect_absent(connection, run.agent_id, verdict)
+        if batch.undated is not None:
+            freshness.suspect_undated(connection, run.agent_id, *batch.undated)
+        freshness.suspect_gone(connection, run.agent_id, batch.gone)
+        freshness.keep_retrievals(connection, batch.retrieved)
+        seen = {s.id: answer.requested_at for answer in batch.answers for s in answer.sessions}
+        if seen:
+            freshness.clear_suspects(connection, run.agent_id, seen)
 
     def _save_answers(self, connection: Connection, run: Run, answers: list[Answer]) -> Counts:
         counts = Counts()
@@ -343,24 +376,6 @@ class Store:
             .where(table.c.id == agent_id, table.c.name.is_distinct_from(clean))
             .values(name=clean, updated_at=now)
         )
-
-    def _suspect(self, connection: Connection, run: Run, verdict: Judgement) -> int:
-        """Note stored sessions that a page should have held and didn't."""
-        table = t.sessions
-        query = select(table.c.id).where(
-            table.c.agent_id == run.agent_id,
-            table.c.created_at >= verdict.oldest,
-            table.c.created_at < verdict.newest,
-            table.c.missing_since.is_(None),
-            table.c.as_of < verdict.requested_at,
-        )
-        absent = [id for id in connection.execute(query).scalars() if id not in verdict.held]
-        for id in absent:
-            values = {"agent_id": run.agent_id, "session_id": id}
-            values |= {"suspected_at": verdict.requested_at}
-            dialect = postgresql if self._is_postgres else sqlite
-            connection.execute(dialect.insert(t.suspects).values(values).on_conflict_do_nothing())
-        return len(absent)
 
     def _move_watermark(
         self, connection: Connection, run: Run, bound: datetime | None

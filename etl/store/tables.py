@@ -37,6 +37,7 @@ __all__ = [
     "instant_text",
     "metadata",
     "rejected_records",
+    "retrievals",
     "session_states",
     "sessions",
     "suspects",
@@ -205,6 +206,14 @@ suspects = Table(
     Column("session_id", Text, ForeignKey("sessions.id"), nullable=False),
     Column("suspected_at", Instant, nullable=False),
     PrimaryKeyConstraint("agent_id", "session_id"),
+)
+
+retrievals = Table(
+    "retrievals",
+    metadata,
+    Column("session_id", Text, ForeignKey("sessions.id"), primary_key=True),
+    Column("retrieved_at", Instant, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 sync_runs = Table(

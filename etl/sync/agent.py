@@ -14,6 +14,7 @@ from etl.store.lease import LEASE, Held, Lease
 from etl.store.state import AgentState, StoredDemand
 from etl.store.store import Run, Store
 from etl.sync.crew import Crew, Progress
+from etl.sync.freshness import freshen
 
 __all__ = ["AgentSync", "Wish", "demand_of"]
 
@@ -32,6 +33,7 @@ class Wish:
     lookback: timedelta = timedelta(hours=1)
     walkers: int = 2
     patience: timedelta = timedelta(minutes=15)
+    idle_recheck: timedelta = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +72,10 @@ class AgentSync:
         stored = _stored_demand(state, wish, now)
         demand = _demand(state, wish, stored, now)
         self.store.keep_demand(run, stored, state.history_from)
-        crew = Crew(
-            self.client, self.store, run, state, demand, wish.lookback, wish.walkers, self.tell
-        )
+        walkers = 1 if self._needs_one_chain(lease.agent_id, wish) else wish.walkers
+        crew = Crew(self.client, self.store, run, state, demand, wish.lookback, walkers, self.tell)
         try:
-            self._work(crew)
+            self._work(crew, wish)
         except EtlError as error:
             self._close(run, crew, report, _status(error), str(error))
         except BaseException as error:
@@ -83,8 +84,22 @@ class AgentSync:
         else:
             self._close(run, crew, report, "succeeded", None)
 
-    def _work(self, crew: Crew) -> None:
+    def _needs_one_chain(self, agent_id: str, wish: Wish) -> bool:
+        """Only one walk of the whole list can tell that a session without a date is gone."""
+        return wish.mode == "reconcile" and self.store.has_undated(agent_id)
+
+    def _work(self, crew: Crew, wish: Wish) -> None:
+        """Walk; in a sync, look after the open sessions; then settle who is missing."""
         crew.fill()
+        if wish.mode == "incremental":
+            freshen(crew, wish.idle_recheck, self.clock())
+        settled = self.store.settle(crew.run, crew.state.coverage, crew.demand.started_at)
+        crew.counts.missing += settled.marked
+        if settled.withheld:
+            raise CutShort(
+                f"{settled.withheld} stored sessions are not listed any more, too many to believe",
+                "none is marked missing; has the credential lost access?",
+            )
 
     def _close(
         self, run: Run, crew: Crew, report: AgentReport, status: Status, error: str | None

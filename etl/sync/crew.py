@@ -68,7 +68,6 @@ class Crew:
     tell: Callable[[Progress], None] = lambda _: None
     counts: Counts = field(default_factory=Counts)
     warnings: set[str] = field(default_factory=set)
-    suspected: int = 0
     _seen: Coverage = ()
     _active: dict[Walk, threading.Thread] = field(default_factory=dict)
     _refused: set[Entry] = field(default_factory=set)
@@ -166,7 +165,6 @@ class Crew:
         saved = self.store.save(self.run, self._batch(arrivals))
         self.counts.add(saved.counts)
         self.state.watermark = saved.watermark
-        self.suspected += saved.suspected
         done = share_done(missing(self.state.coverage, self.demand), self._oldest)
         self.tell(Progress(self.run.agent_id, self.counts, done))
 
@@ -183,6 +181,8 @@ class Crew:
                 coverage = add(coverage, arrival.step.proven, self.demand.started_at)
             if arrival.step.judgement is not None and self._stored:
                 batch.judgements.append(arrival.step.judgement)
+            if arrival.step.undated is not None and self._stored:
+                batch.undated = arrival.step.undated
             self._mark(arrival, batch)
         self.state.coverage = batch.coverage = compact(coverage)
         batch.watermark_bound = watermark_bound(

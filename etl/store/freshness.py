@@ -1,0 +1,163 @@
+"""Open sessions that are due for a look, and suspects that turn out missing."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, and_, delete, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from etl.models import OPEN_STATES, SETTLED_STATES
+from etl.planning.coverage import Coverage
+from etl.planning.freshness import believable
+from etl.planning.walk import Judgement
+from etl.store import tables as t
+
+__all__ = [
+    "OpenSession",
+    "Settled",
+    "clear_suspects",
+    "keep_retrievals",
+    "open_sessions",
+    "settle",
+    "suspect_absent",
+    "suspect_gone",
+    "suspect_undated",
+]
+
+
+class OpenSession(NamedTuple):
+    """A stored session that may have moved on since it was seen."""
+
+    id: str
+    state: str | None
+    changed_at: datetime
+    checked_at: datetime
+    created_at: datetime | None
+
+
+class Settled(NamedTuple):
+    """What became of the suspects at the end of a run."""
+
+    marked: int
+    withheld: int
+
+
+def open_sessions(
+    connection: Connection, agent_id: str, coverage: Coverage, now: datetime, idle: timedelta
+) -> list[OpenSession]:
+    """The sessions whose last known state is open, but for those left idle for too long."""
+    c, r = t.sessions.c, t.retrievals.c
+    is_open = or_(c.state.is_(None), c.state.not_in(SETTLED_STATES))
+    watched = [state for state in OPEN_STATES if state != "idle"]
+    rows = connection.execute(
+        select(c.id, c.state, c.updated_at, c.as_of, r.retrieved_at, c.created_at)
+        .join_from(t.sessions, t.retrievals, isouter=True)
+        .where(
+            c.agent_id == agent_id,
+            is_open,
+            c.missing_since.is_(None),
+            or_(c.state.in_(watched), c.updated_at >= now - idle),
+        )
+    )
+    return [_open_session(row, coverage) for row in rows]
+
+
+def keep_retrievals(connection: Connection, retrieved: Iterable[tuple[str, datetime]]) -> None:
+    """Note when sessions were retrieved by their id."""
+    rows = [{"session_id": id, "retrieved_at": at} for id, at in retrieved]
+    if not rows:
+        return
+    statement = _dialect(connection).insert(t.retrievals)
+    again = {"retrieved_at": statement.excluded.retrieved_at}
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=["session_id"], set_=again), rows
+    )
+
+
+def suspect_absent(connection: Connection, agent_id: str, verdict: Judgement) -> int:
+    """Note stored sessions that a page should have held and didn't."""
+    c = t.sessions.c
+    within = and_(c.created_at >= verdict.oldest, c.created_at < verdict.newest)
+    return _suspect(connection, agent_id, within, verdict.held, verdict.requested_at)
+
+
+def suspect_undated(
+    connection: Connection, agent_id: str, held: frozenset[str], since: datetime
+) -> int:
+    """Note stored sessions without `created_at` that a walk of the whole list didn't show."""
+    return _suspect(connection, agent_id, t.sessions.c.created_at.is_(None), held, since)
+
+
+def suspect_gone(
+    connection: Connection, agent_id: str, gone: Iterable[tuple[str, datetime]]
+) -> None:
+    """Note sessions that a retrieve didn't find."""
+    rows = [{"agent_id": agent_id, "session_id": id, "suspected_at": at} for id, at in gone]
+    if rows:
+        connection.execute(_dialect(connection).insert(t.suspects).on_conflict_do_nothing(), rows)
+
+
+def clear_suspects(connection: Connection, agent_id: str, seen: dict[str, datetime]) -> None:
+    """Suspects that an answer asked for later has shown are none."""
+    c = t.suspects.c
+    query = select(c.session_id, c.suspected_at).where(c.agent_id == agent_id)
+    cleared = [
+        row.session_id
+        for row in connection.execute(query)
+        if row.session_id in seen and seen[row.session_id] > row.suspected_at
+    ]
+    for id in cleared:
+        connection.execute(delete(t.suspects).where(c.agent_id == agent_id, c.session_id == id))
+
+
+def settle(connection: Connection, agent_id: str, now: datetime) -> Settled:
+    """Mark suspects missing if they are few enough to be believed; else mark none."""
+    c, s = t.sessions.c, t.suspects.c
+    mine = select(s.session_id).where(s.agent_id == agent_id)
+    absent = and_(c.id.in_(mine), c.missing_since.is_(None))
+    suspects = connection.execute(select(func.count()).select_from(t.sessions).where(absent))
+    count = int(suspects.scalar_one())
+    settled = Settled(0, count)
+    if count and believable(count, _stored(connection, agent_id)):
+        since = select(s.suspected_at).where(s.agent_id == agent_id, s.session_id == c.id)
+        values = {"missing_since": since.scalar_subquery(), "updated_at": now}
+        connection.execute(update(t.sessions).where(absent).values(values))
+        settled = Settled(count, 0)
+    connection.execute(delete(t.suspects).where(s.agent_id == agent_id))
+    return settled
+
+
+def _suspect(
+    connection: Connection, agent_id: str, where: Any, held: frozenset[str], since: datetime
+) -> int:
+    c = t.sessions.c
+    query = select(c.id).where(
+        c.agent_id == agent_id, where, c.missing_since.is_(None), c.as_of < since
+    )
+    absent = [id for id in connection.execute(query).scalars() if id not in held]
+    suspect_gone(connection, agent_id, [(id, since) for id in absent])
+    return len(absent)
+
+
+def _stored(connection: Connection, agent_id: str) -> int:
+    c = t.sessions.c
+    query = select(func.count()).where(c.agent_id == agent_id, c.missing_since.is_(None))
+    return int(connection.execute(query).scalar_one())
+
+
+def _open_session(row: Any, coverage: Coverage) -> OpenSession:
+    times = [row.as_of, row.retrieved_at, _listed_at(coverage, row.created_at)]
+    checked_at = max(time for time in times if time is not None)
+    return OpenSession(row.id, row.state, row.updated_at, checked_at, row.created_at)
+
+
+def _listed_at(coverage: Coverage, created_at: datetime | None) -> datetime | None:
+    if created_at is None:
+        return None
+    spans = (span for span in coverage if span.oldest <= created_at < span.newest)
+    return next((span.proven_at for span in spans), None)
+
+
+def _dialect(connection: Connection) -> Any:
+    return postgresql if connection.dialect.name == "postgresql" else sqlite
