@@ -38,7 +38,7 @@ class Held:
 
 
 def holder() -> str:
-    """This process: host, pid, and its start, since pids come round again."""
+    """Name this process: host, pid, and its start, since pids come round again."""
     return f"{socket.gethostname()}:{os.getpid()}:{_process_start(os.getpid())}"
 
 

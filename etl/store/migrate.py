@@ -22,7 +22,7 @@ LOCK: Final = 7_461_120_093
 
 
 def scripts() -> Path:
-    """The folder of the migration scripts: beside the package in a checkout, inside it in a wheel."""
+    """Where the scripts are: beside the package in a checkout, inside it in a wheel."""
     package = Path(__file__).resolve().parent.parent
     inside = package / "migrations"
     return inside if inside.is_dir() else package.parent / "migrations"

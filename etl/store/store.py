@@ -321,7 +321,7 @@ class Store:
         rejected: list[tuple[Rejected, datetime]],
         stored: set[str],
     ) -> None:
-        """Set bad records aside, a row per agent and payload; those that came right are resolved."""
+        """Set bad records aside, one row per payload; those that came right are resolved."""
         table = t.rejected_records
         for record, received_at in rejected:
             payload = self._rows.text(record.payload)
@@ -418,7 +418,7 @@ class Store:
         return int(connection.execute(query).scalar_one())
 
     def _persistently(self, attempt: Callable[[], T]) -> T:
-        """Try again while a server restarts or fails over; a full disk or a bug is not tried again."""
+        """Try again while a server restarts or fails over."""
         with told(self.url):
             for number in range(1, ATTEMPTS + 1):
                 try:

@@ -131,7 +131,7 @@ class Crew:
         arrivals.put(_Ended(walk, error))
 
     def _may_be_empty(self) -> bool:
-        """Whether a list without any session can be right: not if this run or many before saw some."""
+        """Whether an empty list can be right: not if this run saw sessions, or many are stored."""
         return self._stored <= FEW and not self.counts.seen
 
     def _arrive(self, arrival: Arrival, arrivals: "queue.Queue[Arrival | _Ended]") -> bool:

@@ -109,7 +109,7 @@ def test_a_list_cut_short_is_never_a_success(
 
     cut = run_agent(agent, Wish("backfill", walkers=walkers), max_attempts=2)
 
-    missing = [d for d in differences(store, world.sessions(agent), agent)]
+    missing = differences(store, world.sessions(agent), agent)
     assert cut.status == "incomplete"
     assert missing
     assert cut.watermark is None
@@ -164,7 +164,7 @@ def test_since_begins_history_there(store: Store, world: World, run_agent: Runne
     report = run_agent(agent, Wish("backfill", since=since))
     again = run_agent(agent)
 
-    stored = {d for d in differences(store, world.sessions(agent), agent)}
+    stored = differences(store, world.sessions(agent), agent)
     assert report.status == again.status == "succeeded"
     assert 0 < len(stored) < 450
     assert report.watermark is not None
