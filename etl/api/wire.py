@@ -150,8 +150,8 @@ def decode_retrieved(body: bytes, session_id: str, agent_id: str) -> Retrieved:
     """Decode a retrieve's answer; raises `Malformed` where it doesn't tell of that session."""
     try:
         raw = _answer.decode(body).session
-        wire, extra = _read(bytes(raw))
-        session, creator = _session(wire, agent_id, extra)
+        # What only a retrieve shows is left out: no list would ever prove it again.
+        session, creator = _session(_loose.decode(raw), agent_id, {})
     except UNDECODABLE as error:
         raise Malformed(f"the answer for session {session_id!r} can't be read: {error}") from None
     if session.id != session_id:

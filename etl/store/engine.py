@@ -87,6 +87,7 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
         f"busy_timeout={BUSY_TIMEOUT}",
         f"cache_size=-{CACHE_KIB}",
         "journal_size_limit=67108864",
+        "wal_autocheckpoint=8000",
     ):
         connection.execute(f"PRAGMA {pragma}").close()
 

@@ -1,4 +1,4 @@
-"""The statements whose speed matters, for PostgreSQL: COPY into a temporary table, then merge.
+"""The statements whose speed matters, for PostgreSQL: COPY, into the table or to be merged.
 
 100,000 rows cost 1.1 s of client CPU this way, 5 s with psycopg's `executemany`.
 """
@@ -37,16 +37,16 @@ class PostgresRows:
     @staticmethod
     def storable(session: Session) -> Session | Rejected:
         """PostgreSQL refuses NUL in text: replaced in values, but an id with one is rejected."""
-        values = msgspec.structs.asdict(session)
-        texts = [name for name, v in values.items() if isinstance(v, str) and NUL in v]
-        if "id" in texts or "creator_id" in texts:
-            payload = msgspec.json.encode(values).decode()
-            return Rejected(payload, "an id with a NUL character, which PostgreSQL refuses", None)
+        texts = (session.id, session.creator_id, session.name, session.type, session.state)
         extra = session.extra
-        if not texts and (extra is ABSENT or not _holds_nul(extra)):
+        clean = not any(isinstance(text, str) and NUL in text for text in texts)
+        if clean and (extra is ABSENT or not _holds_nul(extra)):
             return session
-        changed = {name: _cleaned(values[name]) for name in [*texts, "extra"]}
-        return msgspec.structs.replace(session, **changed)
+        if NUL in session.id or (session.creator_id and NUL in session.creator_id):
+            payload = msgspec.json.encode(session).decode()
+            return Rejected(payload, "an id with a NUL character, which PostgreSQL refuses", None)
+        names = ("name", "type", "state", "extra")
+        return msgspec.structs.replace(session, **{n: _cleaned(getattr(session, n)) for n in names})
 
     @staticmethod
     def row(session: Session) -> Row:
@@ -69,6 +69,20 @@ class PostgresRows:
         return {row[0]: tuple(row) for row in rows}
 
     @staticmethod
+    def insert(
+        connection: Connection, table: str, columns: Sequence[str], rows: Collection[Row]
+    ) -> None:
+        """Insert rows that are known to be new, with COPY straight into the table."""
+        if not rows:
+            return
+        names, dumped = ",".join(columns), [_dumped(row, columns) for row in rows]
+        if len(dumped) <= FEW:
+            marks = ",".join(["%s"] * len(columns))
+            connection.exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES ({marks})", dumped)
+            return
+        _copy(connection, table, names, dumped)
+
+    @staticmethod
     def upsert(
         connection: Connection, table: str, columns: Sequence[str], rows: Collection[Row]
     ) -> None:
@@ -85,39 +99,22 @@ class PostgresRows:
             sql = f"INSERT INTO {table} ({names}) VALUES ({marks}) {merge}"
             connection.exec_driver_sql(sql, ordered)
             return
-        _copy(connection, f"incoming_{table}", table, names, ordered)
-        sql = f"INSERT INTO {table} ({names}) SELECT {names} FROM incoming_{table} {merge}"
+        incoming = f"incoming_{table}"
+        # A table of this transaction alone: no session state, so pgbouncer may pool transactions.
+        connection.exec_driver_sql(f"DROP TABLE IF EXISTS pg_temp.{incoming}")
+        connection.exec_driver_sql(
+            f"CREATE TEMPORARY TABLE {incoming} ON COMMIT DROP AS "
+            f"SELECT {names} FROM {table} WITH NO DATA"
+        )
+        _copy(connection, incoming, names, ordered)
+        sql = f"INSERT INTO {table} ({names}) SELECT {names} FROM {incoming} {merge}"
         connection.exec_driver_sql(sql)
 
-    @staticmethod
-    def write_states(connection: Connection, states: list[Row]) -> None:
-        """Note states; one that was noted at that very time already stays as it is."""
-        if not states:
-            return
-        names = "session_id,state,observed_at,run_id"
-        ending = "ON CONFLICT DO NOTHING"
-        if len(states) <= FEW:
-            sql = f"INSERT INTO session_states ({names}) VALUES (%s,%s,%s,%s) {ending}"
-            connection.exec_driver_sql(sql, states)
-            return
-        _copy(connection, "incoming_states", "session_states", names, states)
-        connection.exec_driver_sql(
-            f"INSERT INTO session_states ({names}) SELECT {names} FROM incoming_states {ending}"
-        )
 
-
-def _copy(
-    connection: Connection, temporary: str, table: str, names: str, rows: Sequence[Row]
-) -> None:
-    """Fill a temporary table of that transaction; it holds no session state beyond it."""
-    connection.exec_driver_sql(f"DROP TABLE IF EXISTS pg_temp.{temporary}")
-    connection.exec_driver_sql(
-        f"CREATE TEMPORARY TABLE {temporary} ON COMMIT DROP AS "
-        f"SELECT {names} FROM {table} WITH NO DATA"
-    )
+def _copy(connection: Connection, table: str, names: str, rows: Sequence[Row]) -> None:
     driver = connection.connection.driver_connection
     assert driver is not None
-    with driver.cursor() as cursor, cursor.copy(f"COPY {temporary} ({names}) FROM STDIN") as copy:
+    with driver.cursor() as cursor, cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
         for row in rows:
             copy.write_row(row)
 

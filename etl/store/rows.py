@@ -28,8 +28,9 @@ Row = tuple[Any, ...]
 class Changes:
     """The rows to write, the states to note, and what became of each record."""
 
-    rows: dict[str, Row] = field(default_factory=dict)
-    states: list[Row] = field(default_factory=list)
+    new: dict[str, Row] = field(default_factory=dict)
+    changed: dict[str, Row] = field(default_factory=dict)
+    states: dict[tuple[str, Any], Row] = field(default_factory=dict)
     inserted: int = 0
     updated: int = 0
     unchanged: int = 0
@@ -50,21 +51,22 @@ def diff(
     changes = Changes()
     for answer, as_of in incoming:
         id = answer[0]
-        old = changes.rows.get(id) or stored.get(id)
+        old = changes.new.get(id) or changes.changed.get(id) or stored.get(id)
         if old is None:
-            first = (None if value is ABSENT else value for value in answer)
-            changes.rows[id] = (*first, now, now, None, as_of)
-            changes.states.append((id, changes.rows[id][STATE], as_of, run_id))
+            first = [None if value is ABSENT else value for value in answer]
+            changes.new[id] = (*first, now, now, None, as_of)
+            changes.states[id, as_of] = (id, first[STATE], as_of, run_id)
             changes.inserted += 1
             continue
         new = _merged(old, answer, join_extra)
         if old[AS_OF] > as_of or (new == old[:WIDTH] and old[MISSING] is None):
             changes.unchanged += 1
             continue
-        changes.rows[id] = (*new, old[FIRST_SEEN], now, None, as_of)
+        rows = changes.new if id in changes.new else changes.changed
+        rows[id] = (*new, old[FIRST_SEEN], now, None, as_of)
         changes.updated += 1
         if new[STATE] != old[STATE]:
-            changes.states.append((id, new[STATE], as_of, run_id))
+            changes.states[id, as_of] = (id, new[STATE], as_of, run_id)
     return changes
 
 

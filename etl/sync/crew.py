@@ -82,7 +82,7 @@ class Crew:
         """Walk until the demand is met. Everything that arrived before an error is saved."""
         self._seen = self.state.coverage
         self._stored = self.store.count(self.run.agent_id, FEW + 1)
-        arrivals: queue.Queue[Arrival | _Ended] = queue.Queue(maxsize=max(2, self.walkers))
+        arrivals: queue.Queue[Arrival | _Ended] = queue.Queue(maxsize=max(8, self.walkers))
         failure: BaseException | None = None
         try:
             while failure is None and self._staff(arrivals):
