@@ -33,6 +33,7 @@ __all__ = [
 
 Positive = Annotated[int, Meta(ge=1)]
 UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+DEFAULT_PATH: Final = Path("config.toml")
 DURATION_WANTED: Final = 'a duration like "15m", "2h" or "7d"'
 
 
@@ -45,9 +46,9 @@ class Api(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     base_url: str = "https://api.gumloop.com/api/v1"
     page_size: Annotated[int, Meta(ge=1, le=100)] = 100
-    timeout: Annotated[float, Meta(gt=0)] = 30
+    timeout: Annotated[float, Meta(gt=0, le=3600)] = 30
     max_attempts: Positive = 6
-    requests_per_second: Annotated[float, Meta(ge=0)] = 0
+    requests_per_second: Annotated[float, Meta(ge=0, le=1e6)] = 0
     concurrency: Positive = 8
 
 
@@ -94,9 +95,9 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 def parse_duration(text: str) -> Duration:
     """Read `15m`, `2h`, `7d`, `1h30m`. Raises ValueError for anything else."""
-    if not re.fullmatch(r"(\d+(\.\d+)?[smhdw])+", text):
+    if not re.fullmatch(r"([0-9]+(\.[0-9]+)?[smhdw])+", text):
         raise ValueError(f"expected {DURATION_WANTED}, got {text!r}")
-    parts = re.findall(r"(\d+(?:\.\d+)?)([smhdw])", text)
+    parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)([smhdw])", text)
     try:
         total = sum((timedelta(**{UNITS[unit]: float(n)}) for n, unit in parts), timedelta())
     except OverflowError:
@@ -106,12 +107,12 @@ def parse_duration(text: str) -> Duration:
 
 def config_path(option: str | None, environ: Mapping[str, str] = os.environ) -> Path:
     """The configuration file: `--config`, else `$ETL_CONFIG`, else `./config.toml`."""
-    return Path(option or environ.get("ETL_CONFIG") or "config.toml")
+    return Path(option or environ.get("ETL_CONFIG") or DEFAULT_PATH)
 
 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the file and the environment. Raises ConfigError, naming the key and what it wants."""
-    tables = _read(path)
+    tables = _read(path) if path.exists() or not _from_environment_alone(path, environ) else {}
     if environ.get("GUMLOOP_BASE_URL"):
         _override(tables, "ETL_API__BASE_URL", environ["GUMLOOP_BASE_URL"])
     for name, value in environ.items():
@@ -129,6 +130,11 @@ def check(tables: dict[str, Any], source: str) -> Settings:
         raise ConfigError(f"{source}: {_plain(str(error))}", _hint()) from None
     _check_rest(settings, source)
     return settings
+
+
+def _from_environment_alone(path: Path, environ: Mapping[str, str]) -> bool:
+    """Whether no file was asked for and the environment has settings, as in a container."""
+    return path == DEFAULT_PATH and any(name.startswith("ETL_") for name in environ)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -199,10 +205,10 @@ def _check_url(url: str, source: str) -> None:
         _ = parts.port
     except ValueError as error:
         raise ConfigError(f"{source}: api.base_url is not a URL: {error}") from None
+    if parts.username or parts.password or "@" in url:
+        raise ConfigError(f"{source}: api.base_url must not carry a user or password")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(f"{source}: api.base_url must be an https:// URL", f"it is {url!r:.200}")
-    if parts.username or parts.password:
-        raise ConfigError(f"{source}: api.base_url must not carry a user or password")
     if parts.scheme == "http" and not _loopback(parts.hostname):
         hint = "credentials would travel in clear text; use https"
         raise ConfigError(f"{source}: api.base_url is plain http to {parts.hostname}", hint)
@@ -241,13 +247,14 @@ class Credentials(msgspec.Struct, frozen=True):
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Credentials":
         """An access token if there is one, else an API key. Raises ConfigError if neither is."""
-        team_id = environ.get("GUMLOOP_TEAM_ID") or None
+        team_id = _plain_value("GUMLOOP_TEAM_ID", environ.get("GUMLOOP_TEAM_ID"))
         token = _secret(environ, "GUMLOOP_ACCESS_TOKEN")
         if token:
             return cls(token, None, team_id)
         key = _secret(environ, "GUMLOOP_API_KEY")
         if key:
-            return cls(key, environ.get("GUMLOOP_USER_ID") or None, team_id)
+            user_id = _plain_value("GUMLOOP_USER_ID", environ.get("GUMLOOP_USER_ID"))
+            return cls(key, user_id, team_id)
         hint = "set GUMLOOP_ACCESS_TOKEN, or GUMLOOP_API_KEY and GUMLOOP_USER_ID (or ..._FILE)"
         raise ConfigError("there is no credential for the API in the environment", hint)
 
@@ -268,6 +275,11 @@ def _secret(environ: Mapping[str, str], name: str) -> str | None:
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not text"
             raise ConfigError(f"{name}_FILE: {file} can't be read: {reason}") from None
+    return _plain_value(name, value)
+
+
+def _plain_value(name: str, value: str | None) -> str | None:
+    """A value that may stand in a header. Raises ConfigError."""
     value = (value or "").strip()
     if not value.isascii() or any(c.isspace() or ord(c) < 33 for c in value):
         raise ConfigError(

@@ -4,7 +4,8 @@ EtlError                    a sentence, with a hint where there is one
 ├── ConfigError             exit 2: usage, configuration, a credential that isn't there
 ├── StoreError              the database can't be used now
 │   ├── SchemaMismatch      exit 2: its schema is older or newer than this program's
-│   └── LeaseLost           another process works on this agent now: write nothing more
+│   ├── LeaseHeld           another process works on this agent now
+│   └── LeaseLost           another process has taken this agent over: write nothing more
 ├── ApiError                the API answered with an error, or not at all
 │   ├── Transient           worth another try: network, 408, 425, 429, 5xx
 │   ├── Malformed           status 200, but not an answer; worth another try
@@ -21,6 +22,7 @@ __all__ = [
     "CutShort",
     "Denied",
     "EtlError",
+    "LeaseHeld",
     "LeaseLost",
     "Malformed",
     "SchemaMismatch",
@@ -58,6 +60,10 @@ class SchemaMismatch(StoreError):
     """The database's schema is not the one that this program works with."""
 
     exit_code = 2
+
+
+class LeaseHeld(StoreError):
+    """Another process works on this agent; one at a time."""
 
 
 class LeaseLost(StoreError):

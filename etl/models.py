@@ -15,6 +15,7 @@ from msgspec import UnsetType as Absent
 __all__ = [
     "ABSENT",
     "BEGINNING",
+    "ENDLESS",
     "OPEN_STATES",
     "SETTLED_STATES",
     "TICK",
@@ -31,10 +32,12 @@ __all__ = [
     "Session",
     "Span",
     "Status",
+    "just_after",
 ]
 
-Mode = Literal["incremental", "backfill", "reconcile"]
-Status = Literal["running", "succeeded", "incomplete", "failed", "interrupted"]
+Mode = Literal["incremental", "backfill", "reconcile", "verify"]
+Status = Literal["running", "succeeded", "incomplete", "failed", "interrupted", "skipped"]
+"""How a run ended; one that was skipped, since another process is at it, leaves no row."""
 Order = Literal["newest", "oldest"]
 
 BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
@@ -43,11 +46,19 @@ BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 TICK: Final = timedelta(microseconds=1)
 """The grid of instants; spans are half-open on it."""
 
+ENDLESS: Final = datetime.max.replace(tzinfo=UTC)
+"""Stands for the end of the calendar: no session is later."""
+
 SETTLED_STATES: Final = ("completed", "failed")
 """States in which a session rests. None is final: a message reopens it. Source: API fact sheet."""
 
 OPEN_STATES: Final = ("queued", "processing", "approval_required", "idle")
 """States that are expected to change by themselves; an unknown or null one counts as open too."""
+
+
+def just_after(instant: datetime) -> datetime:
+    """The next instant of the grid; the last one has none and is its own."""
+    return instant + TICK if instant < ENDLESS else instant
 
 
 class Creator(msgspec.Struct, frozen=True, gc=False):

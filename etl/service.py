@@ -17,10 +17,17 @@ from etl.store.engine import told
 from etl.store.store import Store
 from etl.sync.agent import AgentSync, Wish
 from etl.sync.crew import Progress
+from etl.sync.verify import Sample
 
 __all__ = ["Service", "chosen", "opened", "parse_instant_option", "wish_of", "worst"]
 
-WORST_FIRST: Final[tuple[Status, ...]] = ("interrupted", "failed", "incomplete", "succeeded")
+WORST_FIRST: Final[tuple[Status, ...]] = (
+    "interrupted",
+    "failed",
+    "skipped",
+    "incomplete",
+    "succeeded",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,11 @@ class Service:
         """One agent's run; its failure is in the report."""
         sync = AgentSync(self.client, self.store, utc_now, self.stop, self.tell, self.say)
         return sync.run(agent.id, wish, agent.name)
+
+    def verify_agent(self, agent: Agent, size: int) -> tuple[AgentReport, Sample | None]:
+        """A spot check of one agent."""
+        sync = AgentSync(self.client, self.store, utc_now, self.stop, self.tell, self.say)
+        return sync.verify(agent.id, size)
 
     def sync(self, agents: Sequence[Agent], wish: Wish) -> list[AgentReport]:
         """All agents, several at once; one that fails doesn't stop the others."""

@@ -3,6 +3,7 @@
 Redirects are never followed: the credential would travel along (docs/gumloop-api.md).
 """
 
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -62,17 +63,7 @@ class Client:
         self._stop = stop or threading.Event()
         self._pacer = pacer or Pacer(api.requests_per_second)
         self._base = api.base_url.rstrip("/")
-        limits = httpx.Limits(
-            max_connections=api.concurrency, max_keepalive_connections=api.concurrency
-        )
-        self._http = httpx.Client(
-            headers=credentials.headers() | {"user-agent": f"gumloop-etl/{__version__}"},
-            timeout=httpx.Timeout(api.timeout, pool=None),
-            limits=limits,
-            follow_redirects=False,
-            # A proxy must not see what plain http to this machine carries.
-            trust_env=api.base_url.startswith("https:"),
-        )
+        self._connections = _connections(api, credentials)
 
     def __enter__(self) -> "Client":
         return self
@@ -82,7 +73,8 @@ class Client:
 
     def close(self) -> None:
         """Close every connection."""
-        self._http.close()
+        while not self._connections.empty():
+            self._connections.get().close()
 
     def fetch_page(
         self,
@@ -174,11 +166,14 @@ class Client:
         self._pause(self._pacer.reserve())
         counts.requests += 1
         requested_at = utc_now()
+        connection = self._connections.get()
         try:
-            with self._http.stream("GET", url) as response:
+            with connection.stream("GET", url) as response:
                 content = self._read(what, response)
         except httpx.HTTPError as error:
             raise _unreachable(what, self._base, error) from None
+        finally:
+            self._connections.put(connection)
         if response.status_code != 200:
             refused = error_of(what, response.status_code, response.headers, content, utc_now())
             refused.message = self._clean(refused.message)
@@ -220,6 +215,30 @@ class Client:
         return text.replace(self._credentials.token, "***")
 
 
+def _connections(api: Api, credentials: Credentials) -> "queue.LifoQueue[httpx.Client]":
+    """As many clients of one connection each as requests may be in flight.
+
+    A pool shared by threads closes connections that another thread is about to use: up to 1 in
+    400 requests then failed with "bad file descriptor" (httpcore 1.0.9, 32 threads).
+    """
+    clients: queue.LifoQueue[httpx.Client] = queue.LifoQueue()
+    # A proxy must not see what plain http to this machine carries.
+    trusts_environment = api.base_url.startswith("https:")
+    context = httpx.create_ssl_context(trust_env=trusts_environment)
+    for _ in range(api.concurrency):
+        clients.put(
+            httpx.Client(
+                headers=credentials.headers() | {"user-agent": f"gumloop-etl/{__version__}"},
+                timeout=httpx.Timeout(api.timeout, pool=None),
+                limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
+                follow_redirects=False,
+                trust_env=trusts_environment,
+                verify=context,
+            )
+        )
+    return clients
+
+
 class FetchedSession(NamedTuple):
     """One session and the time at which its request was sent."""
 
@@ -231,7 +250,7 @@ def _object_at(key: str) -> Callable[[bytes], Any]:
     def decode(body: bytes) -> Any:
         try:
             found = msgspec.json.decode(body)[key]
-        except (msgspec.DecodeError, UnicodeDecodeError, TypeError, KeyError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError, KeyError):
             raise Malformed(f"the answer holds no {key!r}") from None
         return found
 

@@ -17,6 +17,8 @@ __all__ = ["error_of", "is_error_body", "retry_after"]
 
 TRANSIENT: Final = frozenset({408, 425, 429})
 LONGEST_MESSAGE: Final = 300
+LONGEST_WISH: Final = 3600.0
+"""In seconds: a server that wants a longer pause is asked again after this one."""
 
 HINTS: Final = {
     400: "the API didn't accept the request; check the agent's id",
@@ -65,7 +67,7 @@ def read_body(body: bytes) -> Said:
     """Read an error body of any shape; one that isn't JSON says nothing."""
     try:
         whole: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Said()
     if not isinstance(whole, dict):
         return Said()
@@ -80,14 +82,15 @@ def retry_after(value: str | None, now: datetime) -> float | None:
     """Seconds to wait from a `Retry-After` header: a number, or an HTTP date."""
     if not value:
         return None
-    if value.strip().isdigit():
-        return float(value)
+    number = value.strip()
+    if number.isascii() and number.isdigit():
+        return min(float(number), LONGEST_WISH)
     try:
         until = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     until = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return max(0.0, (until - now).total_seconds())
+    return min(LONGEST_WISH, max(0.0, (until - now).total_seconds()))
 
 
 def _sentence(what: str, status: int, said: Said) -> str:

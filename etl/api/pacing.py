@@ -22,7 +22,7 @@ def backoff(attempt: int, wish: float | None, draw: float) -> float:
     """
     if wish is not None:
         return wish
-    return draw * min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** (attempt - 1))
+    return draw * min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(attempt - 1, 30))
 
 
 class Pacer:

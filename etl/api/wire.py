@@ -119,7 +119,7 @@ _strict: Final = msgspec.json.Decoder(StrictSession)
 _loose: Final = msgspec.json.Decoder(WireSession)
 _answer: Final = msgspec.json.Decoder(WireAnswer)
 
-UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, ValueError, OverflowError)
+UNDECODABLE = (msgspec.DecodeError, ValueError, OverflowError, RecursionError)
 USAGE_FIELDS: Final = WireUsage.__struct_fields__
 CREATOR_FIELDS: Final = WireCreator.__struct_fields__
 KNOWN_KEYS: Final = frozenset(WireSession.__struct_fields__)
@@ -248,7 +248,7 @@ def _session(
         raise ValueError(f"{FOREIGN}: {wire.agent_id!r:.100} - at `$.agent_id`")
     creator, creator_id, nameless = _creator(wire.creator)
     if nameless:
-        extra = {**extra, "creator": nameless}
+        extra = {**extra, "creator": nameless | extra.get("creator", {})}
     values = (
         wire.id,
         agent_id,
@@ -306,11 +306,11 @@ def parse_instant(text: str) -> datetime:
         raise ValueError(f"not a timestamp: {text!r:.60} - at `$.created_at`")
     try:
         instant = datetime.fromisoformat(text)
-    except ValueError:
+        if instant.tzinfo is UTC:
+            return instant
+        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise ValueError(f"not a timestamp: {text!r:.60} - at `$.created_at`") from None
-    if instant.tzinfo is UTC:
-        return instant
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
 
 
 class _Place(msgspec.Struct, gc=False):

@@ -22,6 +22,7 @@ from etl.cli import (
     sessions,
     status,
     sync,
+    verify,
 )
 from etl.errors import ConfigError, EtlError
 
@@ -35,6 +36,7 @@ COMMANDS = (
     backfill,
     reconcile,
     run,
+    verify,
     status,
     runs,
     sessions,

@@ -21,8 +21,11 @@ def run(args: argparse.Namespace) -> int:
     """Run it."""
     from etl.store import migrate
     from etl.store.engine import open_engine, shown, told
+    from etl.store.reading import require_file
 
     url = settings_of(args).database.url
+    if args.action == "current":
+        require_file(url)
     engine = open_engine(url)
     with told(url):
         if args.action == "upgrade":

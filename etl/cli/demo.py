@@ -100,7 +100,7 @@ def _show(file: Path) -> None:
 
     store = Store(f"sqlite:///{file}", utc_now)
     print("\n$ python -m etl status")
-    found = [reading.agent_status(store, id) for id in reading.known_agents(store)]
+    found = [reading.agent_status(store, id, utc_now()) for id in reading.known_agents(store)]
     show(found, utc_now(), timedelta(minutes=15), as_json=False)
     store.close()
     connection = sqlite3.connect(file)

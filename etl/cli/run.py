@@ -23,11 +23,11 @@ def run(args: argparse.Namespace) -> int:
 
     settings = settings_of(args)
     agents = service.chosen(settings, None)
-    scheduler.trigger_of(settings.schedule)
+    scheduler.check_schedule(settings.schedule)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%FT%TZ"
     )
-    for noisy in ("httpx", "httpcore", "apscheduler"):
+    for noisy in ("alembic", "apscheduler", "httpcore", "httpx"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     with stopped_by_signals() as stop:
         with service.opened(settings, stop, migrate_too=args.migrate) as running:

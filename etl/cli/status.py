@@ -15,6 +15,18 @@ if TYPE_CHECKING:
 NAME = "status"
 HELP = "a line per agent: how far it is stored, how fresh, what went wrong"
 STRIP = 20
+HEAD = (
+    "agent",
+    "sessions",
+    "open",
+    "fresh",
+    "watermark",
+    "coverage",
+    "last run",
+    "next run",
+    "stalest",
+    "problem",
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     reading.require_schema(store)
     ids = [agent.id for agent in settings.agents]
     ids += [id for id in reading.known_agents(store) if id not in ids]
-    found = [reading.agent_status(store, id) for id in ids]
+    found = [reading.agent_status(store, id, utc_now()) for id in ids]
     store.close()
     show(found, utc_now(), settings.schedule.every, as_json=args.json)
     return 0
@@ -44,18 +56,21 @@ def show(found: "list[AgentStatus]", now: datetime, every: timedelta, *, as_json
     if as_json:
         print(json.dumps({"agents": [_json(one, every) for one in found]}, indent=1))
         return
-    head = ("agent", "sessions", "open", "watermark", "coverage", "last run", "next run", "problem")
-    print_table(head, [_line(one, now, every) for one in found])
+    print_table(HEAD, [_line(one, now, every) for one in found])
     print("coverage, oldest to newest: # proven within a day, + older, . never")
+    print("fresh: rows known to be as the API had them within 15 minutes / a day / a week")
 
 
 def _line(one: "AgentStatus", now: datetime, every: timedelta) -> tuple[object, ...]:
     last = f"{one.last_run.status} {when(one.last_run.started_at)}" if one.last_run else "never"
-    strip = coverage_strip(one.state.coverage, now, timedelta(days=1), STRIP)
+    begin = one.state.history_from or one.oldest
+    strip = coverage_strip(one.state.coverage, begin, now, timedelta(days=1), STRIP)
+    fresh = " / ".join(str(count) for count in one.fresh)
     label = f"{one.name} ({one.agent_id})" if one.name else one.agent_id
     mark = when(one.state.watermark)
     due = when(_next(one, every))
-    return (label, one.sessions, one.open_sessions, mark, strip, last, due, _problem(one))
+    counts = (one.sessions, one.open_sessions, fresh)
+    return (label, *counts, mark, strip, last, due, _stalest(one), _problem(one))
 
 
 def _problem(one: "AgentStatus") -> str:
@@ -70,12 +85,20 @@ def _next(one: "AgentStatus", every: timedelta) -> datetime | None:
     return one.last_run.started_at + every if one.last_run else None
 
 
-def coverage_strip(coverage: "Coverage", now: datetime, fresh: timedelta, width: int) -> str:
-    """The time from the oldest edge known to now as characters: proven, old, never seen."""
-    edges = [edge for span in coverage for edge in (span.oldest, span.newest) if edge != BEGINNING]
-    if not edges:
-        return "." * width
-    begin = min(*edges, now - timedelta(seconds=1))
+def _stalest(one: "AgentStatus") -> str:
+    """The rows whose proof is the oldest, or that have none."""
+    if not one.state.coverage:
+        return "-"
+    worst = min(one.state.coverage, key=lambda span: span.proven_at or BEGINNING)
+    upto = f"up to {when(worst.newest)}"
+    return f"{upto} as of {when(worst.proven_at)}" if worst.proven_at else f"{upto}, unknown"
+
+
+def coverage_strip(
+    coverage: "Coverage", begin: datetime | None, now: datetime, fresh: timedelta, width: int
+) -> str:
+    """The time from the oldest session to now as characters: proven, old, never seen."""
+    begin = min(begin or now, now - timedelta(seconds=1))
     step = (now - begin) / width
     return "".join(_mark(coverage, begin + step * (i + 0.5), now - fresh) for i in range(width))
 
@@ -104,6 +127,7 @@ def _json(one: "AgentStatus", every: timedelta) -> dict[str, Any]:
         ],
         "sessions": one.sessions,
         "open_sessions": one.open_sessions,
+        "fresh": dict(zip(("15m", "1d", "7d"), one.fresh, strict=True)),
         "missing": one.missing,
         "rejected": one.rejected,
         "last_success_at": iso(state.last_success_at),

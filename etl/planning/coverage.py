@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from etl.models import BEGINNING, Span
@@ -36,11 +37,14 @@ def add(coverage: Iterable[Span], new: Span, since: datetime) -> Coverage:
     return tuple(_joined(pieces, since))
 
 
-def compact(coverage: Coverage, most: int = MOST_SPANS) -> Coverage:
-    """Merge touching neighbours, those first that lose the least freshness, down to `most`."""
+def compact(coverage: Coverage, since: datetime, most: int = MOST_SPANS) -> Coverage:
+    """Merge touching neighbours, those first that lose the least freshness, down to `most`.
+
+    What was proven at or after `since`, by the run at work, keeps its proof.
+    """
     spans = list(coverage)
     while len(spans) > most:
-        touching = [i for i in range(len(spans) - 1) if spans[i].newest == spans[i + 1].oldest]
+        touching = [i for i, pair in enumerate(pairwise(spans)) if _may_merge(*pair, since)]
         if not touching:
             break
         least = min(touching, key=lambda i: _loss(spans[i], spans[i + 1]))
@@ -108,6 +112,10 @@ def _joined(pieces: list[Span], since: datetime) -> Iterator[Span]:
 
 def _of_run(span: Span, since: datetime) -> bool:
     return span.proven_at is not None and span.proven_at >= since
+
+
+def _may_merge(low: Span, high: Span, since: datetime) -> bool:
+    return low.newest == high.oldest and not _of_run(low, since) and not _of_run(high, since)
 
 
 def _merge(low: Span, high: Span) -> Span:

@@ -134,7 +134,8 @@ def share_done(left: tuple[Gap, ...], oldest: datetime | None) -> float | None:
     if oldest is None or left[0].oldest == BEGINNING:
         return None
     whole = left[-1].newest - oldest
-    lacking = sum((gap.newest - max(gap.oldest, oldest) for gap in left), timedelta(0))
+    within = (gap.newest - max(gap.oldest, oldest) for gap in left if gap.newest > oldest)
+    lacking = sum(within, timedelta(0))
     return max(0.0, 1 - lacking / whole) if whole > timedelta(0) else 0.0
 
 

@@ -11,12 +11,12 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Final
 
-from etl.models import BEGINNING, Entry, Order
+from etl.models import BEGINNING, ENDLESS, Entry, Order
 from etl.planning.coverage import Coverage, Gap
 
 __all__ = ["HEAD", "TAIL", "Active", "Planned", "next_walk"]
 
-HEAD: Final = Entry("newest", None, datetime.max.replace(tzinfo=BEGINNING.tzinfo))
+HEAD: Final = Entry("newest", None, ENDLESS)
 TAIL: Final = Entry("oldest", None, BEGINNING)
 
 
@@ -109,7 +109,7 @@ def _opposite(gap: Gap, coverage: Coverage, entries: Sequence[Entry]) -> Entry |
     if gap.oldest == BEGINNING:
         return TAIL if TAIL in entries else None
     edges = [span.above for span in coverage if span.newest == gap.oldest and span.above]
-    return next((edge for edge in edges if edge in entries), None)
+    return next((edge for edge in edges if edge.cursor and edge in entries), None)
 
 
 def _nearest(gap: Gap, entries: Sequence[Entry]) -> Entry | None:

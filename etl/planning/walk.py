@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from etl.errors import CutShort
-from etl.models import BEGINNING, TICK, Entry, Listed, Order, Span
+from etl.models import BEGINNING, Entry, Listed, Order, Span, just_after
 from etl.planning.coverage import Gap
 
 __all__ = ["Judgement", "Step", "Walk", "end_holds"]
@@ -70,6 +70,8 @@ class Walk:
         self.last_ids: frozenset[str] = frozenset()
         self._bound: datetime | None = None
         self._requested_at: datetime | None = None
+        self._before_at: datetime | None = None
+        self._at_entry = entry.cursor is not None
         self._reentry: Entry | None = None
         self._carried: frozenset[str] | None = frozenset()
         self._cursors = {hash(entry.cursor)}
@@ -96,7 +98,7 @@ class Walk:
     ) -> Step:
         """Take the next page, which has passed `check`, and tell what it proves."""
         self.started_at = self.started_at or requested_at
-        self._requested_at = requested_at
+        self._before_at, self._requested_at = self._requested_at, requested_at
         self.pages += 1
         self._empty = 0 if listed else self._empty + 1
         instants = _instants(listed)
@@ -105,7 +107,9 @@ class Walk:
         judgement = bookmark = None
         if instants and not self.disordered:
             bookmark = self._bookmark(instants[0])
-            judgement = self._prove(listed, instants, requested_at)
+            judgement = self._prove(listed, instants)
+        elif not self.disordered:
+            self._carry_undated(listed)
         self._remember(listed, instants, next_cursor)
         return Step(self.proven(), judgement, bookmark, not ordered)
 
@@ -124,7 +128,8 @@ class Walk:
         """Where in its gap the walk stands; short of it, the edge at which it will arrive."""
         edge = self.target.newest if self.order == "newest" else self.target.oldest
         if self.frontier is None:
-            return edge
+            inside = self.target.oldest < self.entry.at < self.target.newest
+            return self.entry.at if inside else edge
         arrived = min if self.order == "newest" else max
         return arrived(edge, self.frontier)
 
@@ -147,46 +152,64 @@ class Walk:
             undated = (frozenset(self._undated), started_at)
         return Step(proven, judgement, undated=undated)
 
-    def _prove(
-        self, listed: Sequence[Listed], instants: Sequence[datetime], requested_at: datetime
-    ) -> Judgement | None:
+    def _prove(self, listed: Sequence[Listed], instants: Sequence[datetime]) -> Judgement | None:
         """Move the frontier to the last row; what lies between is judged by this page."""
         first, last = instants[0], instants[-1]
         if self._bound is None:
             self._bound = self._entry_bound(first)
         before = self.frontier if self.frontier is not None else self._bound
-        self.frontier = last + TICK if self.order == "newest" else last
+        self.frontier = just_after(last) if self.order == "newest" else last
         if first != last:
             self._reentry = Entry(self.order, self.cursor, self._at(first))
         if self._reentry is None and self.entry.cursor is None:
             self._reentry = Entry(self.order, None, self._at(first))
-        held = {row.id for row in listed if row.id is not None}
         readable = all(row.id is not None for row in listed)
-        judgement = None
-        if readable:
-            judgement = self._judge(before, held | (self._carried or set()), requested_at)
+        judgement = self._judge(before, first, listed) if readable else None
         self._carry(listed, last, readable, whole=first == last)
         return judgement
 
-    def _judge(self, before: datetime, held: set[str], requested_at: datetime) -> Judgement | None:
-        assert self.frontier is not None
+    def _judge(
+        self, before: datetime, first: datetime, listed: Sequence[Listed]
+    ) -> Judgement | None:
+        """What this page and the ties before it showed, as of the earlier of their requests.
+
+        Where the ids before it are not known, only what lies strictly beyond its first row.
+        """
+        assert self.frontier is not None and self._requested_at is not None
+        held = {row.id for row in listed if row.id is not None} | (self._carried or set())
         if self.order == "newest":
-            oldest, newest = self.frontier, before if self._carried is not None else before - TICK
+            oldest, newest = self.frontier, before if self._carried is not None else first
         else:
-            oldest, newest = before if self._carried is not None else before + TICK, self.frontier
+            oldest = before if self._carried is not None else just_after(first)
+            newest = self.frontier
         if oldest >= newest:
             return None
-        return Judgement(oldest, newest, frozenset(held), requested_at)
+        return Judgement(oldest, newest, frozenset(held), self._before_at or self._requested_at)
 
     def _carry(
         self, listed: Sequence[Listed], last: datetime, readable: bool, *, whole: bool
     ) -> None:
-        """Keep the ids that share the last instant, or whose instant can't be read."""
+        """Keep the ids that share the last instant, or whose instant can't be read.
+
+        Of a page that is one instant whole, what came before it counts too: unknown after an entry
+        at a cursor.
+        """
         ids = {row.id for row in listed if row.id and row.created_at in (last, None)}
-        if whole and self._carried is not None:
-            ids |= self._carried
-        unknown = not readable or (whole and self._carried is None) or len(ids) > MOST_CARRIED
+        self._at_entry = self._at_entry and whole
+        before = None if self._at_entry else self._carried
+        if whole and before is not None:
+            ids |= before
+        unknown = not readable or (whole and before is None) or len(ids) > MOST_CARRIED
         self._carried = None if unknown else frozenset(ids)
+
+    def _carry_undated(self, listed: Sequence[Listed]) -> None:
+        """Keep the ids of a page that has no readable instant."""
+        if self._carried is None or any(row.id is None for row in listed):
+            self._carried = None
+            return
+        self._carried |= {row.id for row in listed if row.id is not None}
+        if len(self._carried) > MOST_CARRIED:
+            self._carried = None
 
     def _remember(
         self, listed: Sequence[Listed], instants: Sequence[datetime], next_cursor: str | None
@@ -212,7 +235,7 @@ class Walk:
     def _entry_bound(self, first: datetime) -> datetime:
         if self.order == "newest":
             return (self.started_at or first) if self.entry.cursor is None else first
-        return BEGINNING if self.entry.cursor is None else first + TICK
+        return BEGINNING if self.entry.cursor is None else just_after(first)
 
     def _at(self, first: datetime) -> datetime:
         """Where a walk that enters at this page's cursor is sure to prove from."""

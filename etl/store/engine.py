@@ -123,7 +123,7 @@ def _explain(error: SQLAlchemyError, url: str) -> tuple[str, str]:
 
 
 def _hint(text: str, url: str) -> str:
-    folder = Path(make_url(url).database or ".").parent
+    folder = Path(make_url(url).database or ".").absolute().parent
     for words, hint in {
         "unable to open": f"can the folder {folder} be written?",
         "readonly": "the file or its folder can't be written by this user",
@@ -134,6 +134,7 @@ def _hint(text: str, url: str) -> str:
         "not a database": "database.url points at a file of another kind",
         "no such table": "`python -m etl db upgrade` makes the tables",
         "does not exist": "create the database or role, then `python -m etl db upgrade`",
+        "no password supplied": "set PGPASSWORD or PGPASSFILE, or put it into database.url",
         "password authentication": "check the user and password in database.url",
         "refused": "is PostgreSQL running at that host and port?",
         "resolve": "check the host in database.url",

@@ -19,6 +19,7 @@ __all__ = [
     "clear_suspects",
     "keep_retrievals",
     "open_sessions",
+    "sample_ids",
     "settle",
     "suspect_absent",
     "suspect_gone",
@@ -126,6 +127,14 @@ def settle(connection: Connection, agent_id: str, now: datetime) -> Settled:
         settled = Settled(count, 0)
     connection.execute(delete(t.suspects).where(s.agent_id == agent_id))
     return settled
+
+
+def sample_ids(connection: Connection, agent_id: str, size: int) -> tuple[int, list[str]]:
+    """How many sessions are stored and not missing, and some of them drawn at random."""
+    c = t.sessions.c
+    present = select(c.id).where(c.agent_id == agent_id, c.missing_since.is_(None))
+    drawn = connection.execute(present.order_by(func.random()).limit(size)).scalars()
+    return _stored(connection, agent_id), list(drawn)
 
 
 def _suspect(

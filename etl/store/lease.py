@@ -19,6 +19,7 @@ from etl.store import tables as t
 __all__ = ["LEASE", "Held", "Lease", "claim", "database_now", "holder", "release", "renew"]
 
 LEASE: Final = timedelta(seconds=30)
+UNKNOWN: Final = "?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,16 @@ class Held:
 
 def holder() -> str:
     """Name this process: host, pid, and its start, since pids come round again."""
-    return f"{socket.gethostname()}:{os.getpid()}:{_process_start(os.getpid())}"
+    return f"{_host()}:{os.getpid()}:{_process_start(os.getpid())}"
+
+
+def _host() -> str:
+    """The host's name, and its space of pids: containers may share the one, not the other."""
+    try:
+        space = Path("/proc/self/ns/pid").readlink().name.strip("pid:[]")
+    except OSError:
+        space = "0"
+    return f"{socket.gethostname()}/{space}"
 
 
 def claim(connection: Connection, agent_id: str, me: str) -> Lease | Held:
@@ -95,7 +105,10 @@ def _alive(other: str, me: str) -> bool:
     host, pid, start = other.rsplit(":", 2)
     if host != me.rsplit(":", 2)[0]:
         return True
-    return pid.isdigit() and _process_start(int(pid)) == start
+    if not pid.isdigit():
+        return False
+    found = _process_start(int(pid))
+    return found == start or UNKNOWN in (found, start)
 
 
 def _process_start(pid: int) -> str:
@@ -103,7 +116,7 @@ def _process_start(pid: int) -> str:
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return "" if _gone(pid) else "?"
+        return "" if _gone(pid) else UNKNOWN
     fields = stat.rpartition(")")[2].split()
     return "" if fields[0] == "Z" else fields[19]
 

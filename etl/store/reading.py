@@ -1,12 +1,14 @@
 """What `status`, `runs` and `sync --explain` read. Nothing here writes."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any, NamedTuple
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Row, func, or_, select
+from sqlalchemy import Row, and_, func, or_, select
+from sqlalchemy.engine import make_url
 
-from etl.errors import SchemaMismatch
+from etl.errors import SchemaMismatch, StoreError
 from etl.models import SETTLED_STATES
 from etl.planning.coverage import Gap
 from etl.store import migrate
@@ -19,10 +21,15 @@ __all__ = [
     "AgentStatus",
     "agent_status",
     "known_agents",
+    "last_started",
     "recent_runs",
     "require_schema",
     "rows_within",
 ]
+
+
+AGES: Final = (timedelta(minutes=15), timedelta(days=1), timedelta(days=7))
+"""How fresh rows are told: known to be right as of so long ago at most."""
 
 
 class AgentStatus(NamedTuple):
@@ -35,12 +42,15 @@ class AgentStatus(NamedTuple):
     open_sessions: int
     missing: int
     rejected: int
+    oldest: datetime | None
+    fresh: tuple[int, ...]
     last_run: Row[Any] | None
     last_error: str | None
 
 
 def require_schema(store: Store) -> None:
     """Raise SchemaMismatch unless the database is one that this program can read."""
+    require_file(store.url)
     with told(store.url):
         found = migrate.current(store.engine)
     if found != migrate.HEAD:
@@ -49,13 +59,22 @@ def require_schema(store: Store) -> None:
         raise SchemaMismatch(f"the database {store.shown_url} {what}", hint)
 
 
+def require_file(url: str) -> None:
+    """Raise StoreError if a SQLite file isn't there: reading must not make one."""
+    parsed = make_url(url)
+    file = Path(parsed.database or "")
+    if parsed.get_backend_name() == "sqlite" and not file.exists():
+        hint = "a first `python -m etl sync` makes it; or is database.url wrong?"
+        raise StoreError(f"there is no database {file.absolute()} yet", hint)
+
+
 def known_agents(store: Store) -> list[str]:
     """The agents that have rows, configured or not."""
     with store.reading() as connection:
         return list(connection.execute(select(t.agents.c.id).order_by(t.agents.c.id)).scalars())
 
 
-def agent_status(store: Store, agent_id: str) -> AgentStatus:
+def agent_status(store: Store, agent_id: str, now: datetime) -> AgentStatus:
     """Read one agent's status."""
     state = store.state(agent_id)
     sessions, runs, rejected = t.sessions.c, t.sync_runs, t.rejected_records.c
@@ -67,6 +86,15 @@ def agent_status(store: Store, agent_id: str) -> AgentStatus:
         def count(*conditions: Any) -> int:
             return int(connection.execute(select(func.count()).where(*conditions)).scalar_one())
 
+        def proven_since(at: datetime) -> int:
+            spans = [s for s in state.coverage if s.proven_at is not None and s.proven_at >= at]
+            at_least = (sessions.created_at >= s.oldest for s in spans)
+            below = (sessions.created_at < s.newest for s in spans)
+            within = [and_(*pair) for pair in zip(at_least, below, strict=True)]
+            present = sessions.missing_since.is_(None)
+            return count(mine, present, or_(*within)) if within else 0
+
+        oldest = connection.execute(select(func.min(sessions.created_at)).where(mine)).scalar()
         name = connection.execute(select(t.agents.c.name).where(t.agents.c.id == agent_id)).scalar()
         last = connection.execute(newest).first()
         failed = connection.execute(newest.where(runs.c.error.is_not(None))).first()
@@ -78,9 +106,22 @@ def agent_status(store: Store, agent_id: str) -> AgentStatus:
             count(mine, is_open, sessions.missing_since.is_(None)),
             count(mine, sessions.missing_since.is_not(None)),
             count(rejected.agent_id == agent_id, rejected.resolved_at.is_(None)),
+            oldest,
+            tuple(proven_since(now - age) for age in AGES),
             last,
             failed.error if failed else None,
         )
+
+
+def last_started(store: Store, agent_id: str, mode: str) -> datetime | None:
+    """When the newest run of this kind began that is under way or went well."""
+    c = t.sync_runs.c
+    query = select(func.max(c.started_at)).where(
+        c.agent_id == agent_id, c.mode == mode, c.status.in_(("running", "succeeded"))
+    )
+    with store.reading() as connection:
+        started: datetime | None = connection.execute(query).scalar()
+        return started
 
 
 def recent_runs(store: Store, agent_ids: Sequence[str] | None, limit: int) -> list[dict[str, Any]]:

@@ -1,31 +1,29 @@
 """Runs and their transactions: the rows of a page and the checkpoint that follows it, together."""
 
-import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
-import msgspec
 from sqlalchemy import Connection, Engine, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 
 from etl.errors import LeaseLost
-from etl.models import Counts, Creator, Entry, Mode, Rejected, Session, Status
+from etl.models import Counts, Entry, Mode, Status
 from etl.planning.coverage import Coverage, forget_freshness
 from etl.planning.walk import Judgement
 from etl.store import freshness
 from etl.store import lease as leases
 from etl.store import tables as t
+from etl.store.answers import Answer, AnswerSaver, Run
 from etl.store.engine import open_engine, shown, told
 from etl.store.freshness import Settled
 from etl.store.lease import Held, Lease
 from etl.store.postgres import PostgresRows
-from etl.store.rows import COLUMNS, Row, creator_row, diff
 from etl.store.sqlite import SqliteRows
 from etl.store.state import (
     AgentState,
@@ -38,31 +36,9 @@ from etl.store.state import (
 
 __all__ = ["Answer", "Batch", "Run", "Saved", "Store"]
 
-CREATOR_COLUMNS: Final = tuple(column.name for column in t.creators.c)
-STATE_COLUMNS: Final = tuple(column.name for column in t.session_states.c)
 ATTEMPTS: Final = 6
 COUNTED: Final = ("requests", "pages", "seen", "inserted", "updated", "unchanged", "rejected")
 T = TypeVar("T")
-
-
-class Run(NamedTuple):
-    """One agent's part of a run, with the lease that lets it write."""
-
-    id: int
-    lease: Lease
-    agent_id: str
-    mode: Mode
-    started_at: datetime
-
-
-class Answer(NamedTuple):
-    """Records that one request brought, and when it was sent: they count as of then."""
-
-    sessions: list[Session]
-    creators: list[Creator]
-    rejected: list[Rejected]
-    requested_at: datetime
-    agent_name: str | None = None
 
 
 @dataclass(slots=True)
@@ -98,6 +74,7 @@ class Store:
         self._clock = clock
         self._is_postgres = self.engine.dialect.name == "postgresql"
         self._rows: Any = PostgresRows() if self._is_postgres else SqliteRows()
+        self._answers = AnswerSaver(self._rows, clock)
         # SQLite has one writer at a time; waiting here is fairer than its busy handler.
         self._turn = threading.Lock() if not self._is_postgres else _NoLock()
 
@@ -220,7 +197,7 @@ class Store:
                     missing=counts.missing,
                 )
             )
-            if status == "succeeded":
+            if status == "succeeded" and run.mode != "verify":
                 met: dict[str, Any] = {"last_success_at": now, "demand_started_at": None}
                 if run.mode == "reconcile":
                     met["last_reconciled_at"] = now
@@ -247,7 +224,7 @@ class Store:
             kept["last_cursor"] = self._rows.text(batch.last_cursor)
         kept["lease_expires_at"] = leases.database_now(connection) + leases.LEASE
         self._keep_state(connection, run, **kept)
-        counts = self._save_answers(connection, run, batch.answers)
+        counts = self._answers.save(connection, run, batch.answers)
         self._judge(connection, run, batch)
         if batch.coverage is not None:
             keep_coverage(connection, run.agent_id, batch.coverage)
@@ -269,100 +246,6 @@ class Store:
         if seen:
             freshness.clear_suspects(connection, run.agent_id, seen)
 
-    def _save_answers(self, connection: Connection, run: Run, answers: list[Answer]) -> Counts:
-        counts = Counts()
-        now = self._clock()
-        incoming: list[tuple[Row, Any]] = []
-        rejected: list[tuple[Rejected, datetime]] = []
-        for answer in sorted(answers, key=lambda answer: answer.requested_at):
-            as_of = self._rows.instant(answer.requested_at)
-            rejected += [(record, answer.requested_at) for record in answer.rejected]
-            for session in answer.sessions:
-                storable = self._rows.storable(session)
-                if isinstance(storable, Rejected):
-                    rejected.append((storable, answer.requested_at))
-                else:
-                    incoming.append((self._rows.row(storable), as_of))
-        self._save_agent_name(connection, run, answers, now)
-        self._save_creators(connection, answers, now)
-        stored = self._rows.load(connection, "sessions", COLUMNS, {row[0] for row, _ in incoming})
-        changes = diff(stored, incoming, self._rows.instant(now), run.id, self._rows.join_extra)
-        self._rows.insert(connection, "sessions", COLUMNS, changes.new.values())
-        self._rows.upsert(connection, "sessions", COLUMNS, changes.changed.values())
-        self._rows.insert(connection, "session_states", STATE_COLUMNS, changes.states.values())
-        self._save_rejected(connection, run, rejected, {row[0] for row, _ in incoming})
-        counts.inserted, counts.updated = changes.inserted, changes.updated
-        counts.unchanged, counts.rejected = changes.unchanged, len(rejected)
-        counts.seen = len(incoming) + len(rejected)
-        return counts
-
-    def _save_creators(self, connection: Connection, answers: list[Answer], now: datetime) -> None:
-        """Add and correct creators; several agents may name the same people."""
-        named = [(creator, answer) for answer in answers for creator in answer.creators]
-        named = [(c, a) for c, a in named if self._rows.text(c.id) == c.id]
-        if not named:
-            return
-        rows = self._rows.load(connection, "creators", CREATOR_COLUMNS, {c.id for c, _ in named})
-        changed: dict[str, Row] = {}
-        for creator, answer in sorted(named, key=lambda pair: pair[1].requested_at):
-            clean = self._clean_creator(creator)
-            at = self._rows.instant(answer.requested_at)
-            row = creator_row(rows.get(clean.id), clean, self._rows.instant(now), at)
-            if row is not None:
-                rows[clean.id] = changed[clean.id] = row
-        self._rows.upsert(connection, "creators", CREATOR_COLUMNS, changed.values())
-
-    def _clean_creator(self, creator: Creator) -> Creator:
-        values = msgspec.structs.asdict(creator)
-        return Creator(**{name: v and self._rows.text(v) for name, v in values.items()})
-
-    def _save_rejected(
-        self,
-        connection: Connection,
-        run: Run,
-        rejected: list[tuple[Rejected, datetime]],
-        stored: set[str],
-    ) -> None:
-        """Set bad records aside, one row per payload; those that came right are resolved."""
-        table = t.rejected_records
-        for record, received_at in rejected:
-            payload = self._rows.text(record.payload)
-            values = {"agent_id": run.agent_id, "run_id": run.id, "received_at": received_at}
-            values |= {"payload": payload, "reason": self._rows.text(record.reason)}
-            values |= {"session_id": record.id and self._rows.text(record.id)}
-            digest = hashlib.sha256(payload.encode()).hexdigest()
-            dialect = postgresql if self._is_postgres else sqlite
-            statement = dialect.insert(table).values(values | {"payload_sha256": digest})
-            again = {name: statement.excluded[name] for name in ("run_id", "received_at", "reason")}
-            connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["agent_id", "payload_sha256"],
-                    set_=again | {"resolved_at": None},
-                )
-            )
-        self._resolve(connection, run, stored)
-
-    def _resolve(self, connection: Connection, run: Run, stored: set[str]) -> None:
-        """Records of these sessions that were rejected once are right now."""
-        table = t.rejected_records
-        unresolved = (table.c.agent_id == run.agent_id, table.c.resolved_at.is_(None))
-        ids = connection.execute(select(table.c.session_id).where(*unresolved)).scalars()
-        right = stored.intersection(ids)
-        if right:
-            connection.execute(
-                update(table)
-                .where(*unresolved, table.c.session_id.in_(right))
-                .values(resolved_at=self._clock())
-            )
-
-    def _save_agent_name(
-        self, connection: Connection, run: Run, answers: list[Answer], now: datetime
-    ) -> None:
-        """The agent's name as the newest head page has it."""
-        names = [answer.agent_name for answer in answers if answer.agent_name]
-        if names:
-            self._rename(connection, run.agent_id, names[-1], now)
-
     def _know_agent(self, connection: Connection, agent_id: str, name: str | None) -> None:
         now, table = self._clock(), t.agents
         found = connection.execute(select(table.c.name).where(table.c.id == agent_id)).first()
@@ -370,14 +253,6 @@ class Store:
             values = {"id": agent_id, "name": name, "first_seen_at": now, "updated_at": now}
             dialect = postgresql if self._is_postgres else sqlite
             connection.execute(dialect.insert(table).values(values).on_conflict_do_nothing())
-
-    def _rename(self, connection: Connection, agent_id: str, name: str, now: datetime) -> None:
-        table, clean = t.agents, self._rows.text(name)
-        connection.execute(
-            update(table)
-            .where(table.c.id == agent_id, table.c.name.is_distinct_from(clean))
-            .values(name=clean, updated_at=now)
-        )
 
     def _move_watermark(
         self, connection: Connection, run: Run, bound: datetime | None

@@ -1,12 +1,13 @@
 """One agent's part of a run: take the lease, settle the demand, walk, close the run."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from etl.api.client import Client
-from etl.errors import CutShort, EtlError, LeaseLost, Malformed, Stopped, StoreError
+from etl.errors import CutShort, EtlError, LeaseHeld, Malformed, Stopped, StoreError
 from etl.models import BEGINNING, AgentReport, Mode, Status
 from etl.planning import demand as demands
 from etl.planning.demand import Demand
@@ -15,6 +16,7 @@ from etl.store.state import AgentState, StoredDemand
 from etl.store.store import Run, Store
 from etl.sync.crew import Crew, Progress
 from etl.sync.freshness import freshen
+from etl.sync.verify import Sample, verify_agent
 
 __all__ = ["AgentSync", "Wish", "demand_of"]
 
@@ -23,6 +25,7 @@ __all__ = ["AgentSync", "Wish", "demand_of"]
 class Wish:
     """What the user asked for. `since` and `until` bound a backfill; None: all history.
 
+    `waits` tells whether to wait for another process that works on the agent, or to skip it.
     `patience` is the age up to which an unfinished demand of the same kind is taken up again.
     """
 
@@ -34,6 +37,7 @@ class Wish:
     walkers: int = 2
     patience: timedelta = timedelta(minutes=15)
     idle_recheck: timedelta = timedelta(days=7)
+    waits: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +54,39 @@ class AgentSync:
     def run(self, agent_id: str, wish: Wish, name: str | None = None) -> AgentReport:
         """Do what is wished for one agent, and report how it went."""
         report = AgentReport(agent_id, wish.mode)
-        try:
-            lease = self._claim(agent_id, name)
-        except EtlError as error:
-            report.status, report.error = _status(error), str(error)
-            return report
-        try:
-            self._run(lease, wish, report)
-        except EtlError as error:
-            report.status, report.error = _status(error), str(error)
-        finally:
-            self._release(lease)
+        with self._leased(report, name, waits=wish.waits) as lease:
+            if lease is not None:
+                self._run(lease, wish, report)
         return report
+
+    def verify(self, agent_id: str, size: int) -> tuple[AgentReport, Sample | None]:
+        """Check a random sample of what is stored; differences are repaired and counted."""
+        report, sample = AgentReport(agent_id, "verify"), None
+        with self._leased(report, None) as lease:
+            if lease is not None:
+                state = self.store.state(agent_id)
+                run = self.store.start_run(lease, "verify", state, self.clock())
+                with self._closing(run, report):
+                    sample = verify_agent(self.client, self.store, run, size)
+                    report.counts.add(sample.counts)
+        return report, sample
+
+    @contextmanager
+    def _leased(
+        self, report: AgentReport, name: str | None, *, waits: bool = True
+    ) -> Iterator[Lease | None]:
+        """Hold the agent's lease; whatever an EtlError ends is told in the report."""
+        lease = None
+        try:
+            lease = self._claim(report.agent_id, name, waits=waits)
+            yield lease
+        except EtlError as error:
+            report.status, report.error = _status(error), str(error)
+            if lease is None:
+                yield None
+        finally:
+            if lease is not None:
+                self._release(lease)
 
     def _run(self, lease: Lease, wish: Wish, report: AgentReport) -> None:
         state = self.store.state(lease.agent_id)
@@ -74,15 +99,27 @@ class AgentSync:
         self.store.keep_demand(run, stored, state.history_from)
         walkers = 1 if self._needs_one_chain(lease.agent_id, wish) else wish.walkers
         crew = Crew(self.client, self.store, run, state, demand, wish.lookback, walkers, self.tell)
+        report.counts = crew.counts
         try:
-            self._work(crew, wish)
+            with self._closing(run, report):
+                self._work(crew, wish)
+        finally:
+            report.watermark = state.watermark
+            report.warnings = sorted(crew.warnings)
+
+    @contextmanager
+    def _closing(self, run: Run, report: AgentReport) -> Iterator[None]:
+        """Close the run with whatever the block comes to."""
+        report.status = "succeeded"
+        try:
+            yield
         except EtlError as error:
-            self._close(run, crew, report, _status(error), str(error))
+            report.status, report.error = _status(error), str(error)
         except BaseException as error:
-            self._close(run, crew, report, "failed", f"{type(error).__name__}: {error}")
+            report.status, report.error = "failed", f"{type(error).__name__}: {error}"
             raise
-        else:
-            self._close(run, crew, report, "succeeded", None)
+        finally:
+            self._close(run, report)
 
     def _needs_one_chain(self, agent_id: str, wish: Wish) -> bool:
         """Only one walk of the whole list can tell that a session without a date is gone."""
@@ -101,28 +138,21 @@ class AgentSync:
                 "none is marked missing; has the credential lost access?",
             )
 
-    def _close(
-        self, run: Run, crew: Crew, report: AgentReport, status: Status, error: str | None
-    ) -> None:
-        report.counts, report.status, report.error = crew.counts, status, error
-        report.watermark = crew.state.watermark
-        report.warnings = sorted(crew.warnings)
+    def _close(self, run: Run, report: AgentReport) -> None:
         try:
-            self.store.finish_run(run, status, crew.counts, error, self.clock())
-        except LeaseLost:
-            raise
+            self.store.finish_run(run, report.status, report.counts, report.error, self.clock())
         except StoreError as failure:
             # The next run marks this one interrupted; what it saved is saved.
-            report.status, report.error = "failed", error or str(failure)
+            report.status, report.error = "failed", report.error or str(failure)
 
-    def _claim(self, agent_id: str, name: str | None) -> Lease:
+    def _claim(self, agent_id: str, name: str | None, *, waits: bool) -> Lease:
         """Take the lease, waiting at most for one that runs out."""
         waited, told = 0.0, False
         while True:
             lease = self.store.claim(agent_id, name)
             if isinstance(lease, Lease):
                 return lease
-            if waited > LEASE.total_seconds():
+            if not waits or waited > LEASE.total_seconds():
                 raise _taken(agent_id, lease)
             if not told:
                 self.say(f"agent {agent_id}: waiting for {_who(lease)}, which works on it now")
@@ -140,8 +170,8 @@ class AgentSync:
             return
 
 
-def _taken(agent_id: str, held: Held) -> StoreError:
-    return StoreError(
+def _taken(agent_id: str, held: Held) -> LeaseHeld:
+    return LeaseHeld(
         f"another process works on agent {agent_id!r:.80}: {_who(held)}",
         "one at a time; `python -m etl runs` shows its run",
     )
@@ -155,6 +185,8 @@ def _who(held: Held) -> str:
 def _status(error: EtlError) -> Status:
     if isinstance(error, Stopped):
         return "interrupted"
+    if isinstance(error, LeaseHeld):
+        return "skipped"
     return "incomplete" if isinstance(error, CutShort | Malformed) else "failed"
 
 

@@ -6,6 +6,7 @@ at once, so that they meet; what is saved follows, page by page, rows and checkp
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,7 +17,7 @@ from etl.errors import CursorRefused, CutShort, EtlError
 from etl.models import Counts, Entry
 from etl.planning.coverage import Coverage, add, compact
 from etl.planning.demand import Demand, goes_on, missing, share_done, watermark_bound
-from etl.planning.plan import Active, Planned, next_walk
+from etl.planning.plan import HEAD, Active, Planned, next_walk
 from etl.planning.walk import Walk
 from etl.store.state import AgentState
 from etl.store.store import Answer, Batch, Run, Store
@@ -29,6 +30,12 @@ MOST_PAGES: Final = 8
 
 FEW: Final = 20
 """Up to so many stored sessions may vanish at once; more look like lost access."""
+
+FAST_PAGE: Final = 0.01
+"""Seconds. Pages that come faster than this may wait in numbers to be saved together."""
+
+AHEAD_SLOW, AHEAD_FAST = 2, 4
+"""Pages of a walk that are not saved yet, the one under way among them: what a crash repeats."""
 
 RENEW_EVERY: Final = 8.0
 """Seconds without a save after which the lease is renewed."""
@@ -73,6 +80,9 @@ class Crew:
     _refused: set[Entry] = field(default_factory=set)
     _failures: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _room: threading.Condition = field(default_factory=threading.Condition)
+    _unsaved: dict[Walk, int] = field(default_factory=dict)
+    _asked: dict[Walk, float] = field(default_factory=dict)
     _over: threading.Event = field(default_factory=threading.Event)
     _last_bookmark: dict[Walk, datetime] = field(default_factory=dict)
     _stored: int = 0
@@ -82,7 +92,7 @@ class Crew:
         """Walk until the demand is met. Everything that arrived before an error is saved."""
         self._seen = self.state.coverage
         self._stored = self.store.count(self.run.agent_id, FEW + 1)
-        arrivals: queue.Queue[Arrival | _Ended] = queue.Queue(maxsize=max(8, self.walkers))
+        arrivals: queue.Queue[Arrival | _Ended] = queue.Queue(maxsize=AHEAD_FAST * self.walkers)
         failure: BaseException | None = None
         try:
             while failure is None and self._staff(arrivals):
@@ -107,12 +117,14 @@ class Crew:
         with self._lock:
             left = missing(self._seen, self.demand)
             active = [Active(walk.order, walk.position()) for walk in self._active]
-            return next_walk(left, self._seen, self.state.bookmarks, active, self._refused)
+            refused = self._refused | {walk.entry for walk in self._active}
+            return next_walk(left, self._seen, self.state.bookmarks, active, refused)
 
     def _start(self, planned: Planned, arrivals: "queue.Queue[Arrival | _Ended]") -> None:
         walk = Walk(planned.entry, planned.gap)
         thread = threading.Thread(target=self._walk, args=(walk, arrivals), daemon=True)
         self._active[walk] = thread
+        self._unsaved[walk], self._asked[walk] = 0, time.monotonic()
         thread.start()
 
     def _walk(self, walk: Walk, arrivals: "queue.Queue[Arrival | _Ended]") -> None:
@@ -142,8 +154,25 @@ class Crew:
                 self._seen = add(self._seen, arrival.step.proven, self.demand.started_at)
             left = missing(self._seen, self.demand)
         arrivals.put(arrival)
+        self._wait_for_room(walk)
         wanted = walk.disordered or goes_on(walk.order, walk.frontier, walk.target, left)
         return wanted and not self._over.is_set()
+
+    def _wait_for_room(self, walk: Walk) -> None:
+        """Let saving keep up: a walk runs ahead of it by a page or two, by some if they are fast."""
+        now = time.monotonic()
+        is_fast = now - self._asked[walk] < FAST_PAGE
+        most = AHEAD_FAST if is_fast else AHEAD_SLOW
+        with self._room:
+            self._unsaved[walk] += 1
+            self._room.wait_for(lambda: self._unsaved[walk] < most or self._over.is_set())
+        self._asked[walk] = time.monotonic()
+
+    def _make_room(self, arrivals: list[Arrival]) -> None:
+        with self._room:
+            for arrival in arrivals:
+                self._unsaved[arrival.walk] -= 1
+            self._room.notify_all()
 
     def _take(self, arrivals: "queue.Queue[Arrival | _Ended]") -> BaseException | None:
         """Save what has arrived; returns the error of a walk that failed."""
@@ -163,6 +192,7 @@ class Crew:
         if not arrivals:
             return
         saved = self.store.save(self.run, self._batch(arrivals))
+        self._make_room(arrivals)
         self.counts.add(saved.counts)
         self.state.watermark = saved.watermark
         done = share_done(missing(self.state.coverage, self.demand), self._oldest)
@@ -184,7 +214,7 @@ class Crew:
             if arrival.step.undated is not None and self._stored:
                 batch.undated = arrival.step.undated
             self._mark(arrival, batch)
-        self.state.coverage = batch.coverage = compact(coverage)
+        self.state.coverage = batch.coverage = compact(coverage, self.demand.started_at)
         batch.watermark_bound = watermark_bound(
             batch.coverage,
             self.demand,
@@ -223,11 +253,15 @@ class Crew:
         walk, error = ended.walk, ended.error
         self._active.pop(walk)
         self._last_bookmark.pop(walk, None)
+        self._unsaved.pop(walk)
+        self._asked.pop(walk)
         if error is None and walk.target not in missing(self._seen, self.demand):
             return None
-        self._failures += 1
-        if walk.entry.cursor is not None:
+        if walk.entry != HEAD:
             self._refused.add(walk.entry)
+        if error is None and walk.order == "oldest":
+            return None
+        self._failures += 1
         if self._failures >= MOST_FAILURES:
             return error or CutShort("the list's walks don't get anywhere", "try again later")
         return None if isinstance(error, CursorRefused | CutShort) else error
@@ -237,6 +271,8 @@ class Crew:
     ) -> BaseException | None:
         """Let walks under way finish their page, and save it."""
         self._over.set()
+        with self._room:
+            self._room.notify_all()
         while self._active:
             try:
                 failure = self._take(arrivals) or failure

@@ -138,7 +138,9 @@ class Feed:
 
     def present(self, since: datetime) -> list[Row]:
         """The rows that were in the list from then on to this day."""
-        return [row for row in self.rows if row.came <= since and row.went is None and not row.hidden]
+        return [
+            row for row in self.rows if row.came <= since and row.went is None and not row.hidden
+        ]
 
     def tick(self) -> datetime:
         self.now += TICK
@@ -197,10 +199,14 @@ class Stroll:
         """Note the rows that are suspected, though they were there when pages passed them."""
         if judgement is None:
             return
-        for row in self.feed.rows:
-            if judgement.oldest <= row.at < judgement.newest and row.id not in judgement.held:
-                if not row.hidden and self._was_there(row, judgement.requested_at):
-                    self.accused.append((row, judgement))
+        self.accused += [
+            (row, judgement)
+            for row in self.feed.rows
+            if judgement.oldest <= row.at < judgement.newest
+            and row.id not in judgement.held
+            and not row.hidden
+            and self._was_there(row, judgement.requested_at)
+        ]
 
     def _was_there(self, row: Row, until: datetime) -> bool:
         times = [time for low, high, time in self.passed if low <= row.at <= high]

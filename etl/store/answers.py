@@ -1,0 +1,151 @@
+"""Saving what answers hold: sessions, states, creators, the agent's name, bad records."""
+
+import hashlib
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from etl.models import Counts, Creator, Mode, Rejected, Session
+from etl.store import tables as t
+from etl.store.lease import Lease
+from etl.store.rows import COLUMNS, Row, creator_row, diff
+
+__all__ = ["Answer", "AnswerSaver", "Run"]
+
+CREATOR_COLUMNS: Final = tuple(column.name for column in t.creators.c)
+STATE_COLUMNS: Final = tuple(column.name for column in t.session_states.c)
+
+
+class Run(NamedTuple):
+    """One agent's part of a run, with the lease that lets it write."""
+
+    id: int
+    lease: Lease
+    agent_id: str
+    mode: Mode
+    started_at: datetime
+
+
+class Answer(NamedTuple):
+    """Records that one request brought, and when it was sent: they count as of then."""
+
+    sessions: list[Session]
+    creators: list[Creator]
+    rejected: list[Rejected]
+    requested_at: datetime
+    agent_name: str | None = None
+
+
+class AnswerSaver:
+    """Saves answers within a transaction; `rows` speaks the database's own SQL."""
+
+    def __init__(self, rows: Any, clock: Callable[[], datetime]) -> None:
+        self._rows = rows
+        self._clock = clock
+
+    def save(self, connection: Connection, run: Run, answers: list[Answer]) -> Counts:
+        """Save what the answers hold, and count what became of it."""
+        counts = Counts()
+        now = self._clock()
+        incoming: list[tuple[Row, Any]] = []
+        rejected: list[tuple[Rejected, datetime]] = []
+        for answer in sorted(answers, key=lambda answer: answer.requested_at):
+            as_of = self._rows.instant(answer.requested_at)
+            rejected += [(record, answer.requested_at) for record in answer.rejected]
+            for session in answer.sessions:
+                storable = self._rows.storable(session)
+                if isinstance(storable, Rejected):
+                    rejected.append((storable, answer.requested_at))
+                else:
+                    incoming.append((self._rows.row(storable), as_of))
+        self._save_agent_name(connection, run, answers, now)
+        self._save_creators(connection, answers, now)
+        stored = self._rows.load(connection, "sessions", COLUMNS, {row[0] for row, _ in incoming})
+        changes = diff(stored, incoming, self._rows.instant(now), run.id, self._rows.join_extra)
+        self._rows.insert(connection, "sessions", COLUMNS, changes.new.values())
+        self._rows.upsert(connection, "sessions", COLUMNS, changes.changed.values())
+        self._rows.insert(connection, "session_states", STATE_COLUMNS, changes.states.values())
+        self._save_rejected(connection, run, rejected, {row[0] for row, _ in incoming})
+        counts.inserted, counts.updated = changes.inserted, changes.updated
+        counts.unchanged, counts.rejected = changes.unchanged, len(rejected)
+        counts.seen = len(incoming) + len(rejected)
+        return counts
+
+    def _save_creators(self, connection: Connection, answers: list[Answer], now: datetime) -> None:
+        """Add and correct creators; several agents may name the same people."""
+        named = [(creator, answer) for answer in answers for creator in answer.creators]
+        named = [(c, a) for c, a in named if self._rows.text(c.id) == c.id]
+        if not named:
+            return
+        rows = self._rows.load(connection, "creators", CREATOR_COLUMNS, {c.id for c, _ in named})
+        changed: dict[str, Row] = {}
+        for creator, answer in sorted(named, key=lambda pair: pair[1].requested_at):
+            clean = self._clean_creator(creator)
+            at = self._rows.instant(answer.requested_at)
+            row = creator_row(rows.get(clean.id), clean, self._rows.instant(now), at)
+            if row is not None:
+                rows[clean.id] = changed[clean.id] = row
+        self._rows.upsert(connection, "creators", CREATOR_COLUMNS, changed.values())
+
+    def _clean_creator(self, creator: Creator) -> Creator:
+        values = msgspec.structs.asdict(creator)
+        return Creator(**{name: v and self._rows.text(v) for name, v in values.items()})
+
+    def _save_rejected(
+        self,
+        connection: Connection,
+        run: Run,
+        rejected: list[tuple[Rejected, datetime]],
+        stored: set[str],
+    ) -> None:
+        """Set bad records aside, one row per payload; those that came right are resolved."""
+        table = t.rejected_records
+        for record, received_at in rejected:
+            payload = self._rows.text(record.payload)
+            values = {"agent_id": run.agent_id, "run_id": run.id, "received_at": received_at}
+            values |= {"payload": payload, "reason": self._rows.text(record.reason)}
+            values |= {"session_id": record.id and self._rows.text(record.id)}
+            digest = hashlib.sha256(payload.encode()).hexdigest()
+            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+            statement = dialect.insert(table).values(values | {"payload_sha256": digest})
+            again = {name: statement.excluded[name] for name in ("run_id", "received_at", "reason")}
+            connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["agent_id", "payload_sha256"],
+                    set_=again | {"resolved_at": None},
+                )
+            )
+        self._resolve(connection, run, stored)
+
+    def _resolve(self, connection: Connection, run: Run, stored: set[str]) -> None:
+        """Records of these sessions that were rejected once are right now."""
+        table = t.rejected_records
+        unresolved = (table.c.agent_id == run.agent_id, table.c.resolved_at.is_(None))
+        ids = connection.execute(select(table.c.session_id).where(*unresolved)).scalars()
+        right = stored.intersection(ids)
+        if right:
+            connection.execute(
+                update(table)
+                .where(*unresolved, table.c.session_id.in_(right))
+                .values(resolved_at=self._clock())
+            )
+
+    def _save_agent_name(
+        self, connection: Connection, run: Run, answers: list[Answer], now: datetime
+    ) -> None:
+        """The agent's name as the newest head page has it."""
+        names = [answer.agent_name for answer in answers if answer.agent_name]
+        if names:
+            self._rename(connection, run.agent_id, names[-1], now)
+
+    def _rename(self, connection: Connection, agent_id: str, name: str, now: datetime) -> None:
+        table, clean = t.agents, self._rows.text(name)
+        connection.execute(
+            update(table)
+            .where(table.c.id == agent_id, table.c.name.is_distinct_from(clean))
+            .values(name=clean, updated_at=now)
+        )

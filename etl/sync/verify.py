@@ -1,0 +1,48 @@
+"""A spot check: retrieve stored sessions at random, repair what differs, and say what that proves."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from etl.api.client import Client
+from etl.models import Counts
+from etl.planning.freshness import upper_bound
+from etl.store import freshness
+from etl.store.store import Run, Store
+from etl.sync.freshness import retrieve_all
+
+__all__ = ["Sample", "verify_agent"]
+
+CONFIDENCE: Final = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What a sample of one agent's sessions showed, of the fields that a retrieve has."""
+
+    stored: int
+    sampled: int
+    wrong: int
+    gone: int
+    counts: Counts
+    problems: tuple[str, ...]
+
+    @property
+    def bound(self) -> float:
+        """With 95 % confidence, fewer than this share of the rows differ."""
+        return upper_bound(self.wrong + self.gone, self.sampled, CONFIDENCE)
+
+
+def verify_agent(client: Client, store: Store, run: Run, size: int) -> Sample:
+    """Retrieve a random sample. Raises ApiError, StoreError."""
+    with store.reading() as connection:
+        stored, chosen = freshness.sample_ids(connection, run.agent_id, size)
+    found = retrieve_all(client, store, run, chosen)
+    gone = store.settle(run, store.state(run.agent_id).coverage, run.started_at)
+    return Sample(
+        stored,
+        len(chosen) - len(found.problems),
+        found.counts.updated,
+        gone.marked + gone.withheld,
+        found.counts,
+        tuple(found.problems),
+    )

@@ -1,0 +1,535 @@
+"""From bytes to records: every field the API documents, and everything that it might send."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from etl.api.wire import (
+    LONGEST_ID,
+    decode_page,
+    decode_records,
+    decode_retrieved,
+    parse_instant,
+)
+from etl.errors import Malformed
+from etl.models import ABSENT, Creator, Listed, Page, Session
+
+AGENT = "abc123DEFghiJKL"
+CREATED = datetime(2026, 5, 15, 14, 32, tzinfo=UTC)
+PERSON = {
+    "id": "user_2b9d71f0",
+    "first_name": "Ada",
+    "last_name": "Lovelace",
+    "email": "ada@example.com",
+    "profile_picture": None,
+}
+USAGE = {
+    "credit_cost": 12.5,
+    "tool_credit_cost": 4,
+    "flow_credit_cost": 1.5,
+    "input_tokens": 18432,
+    "cached_input_tokens": 7,
+    "cache_write_input_tokens": 8,
+    "output_tokens": 2043,
+    "reasoning_tokens": 9,
+}
+RECORD: dict[str, Any] = {
+    "id": "sess_xYz789AbCd",
+    "agent_id": AGENT,
+    "name": "Research task",
+    "type": "api",
+    "messages": [],
+    "created_at": "2026-05-15T14:32:00Z",
+    "state": "completed",
+    "agent_name": "Sales research agent",
+    "creator": PERSON,
+    "usage": USAGE,
+}
+ADA = Creator("user_2b9d71f0", "Ada", "Lovelace", "ada@example.com", None)
+COLUMNS = ("name", "type", "state", "created_at")
+
+
+def body(*records: Any, **rest: Any) -> bytes:
+    return json.dumps({"sessions": records, "next_cursor": None, **rest}).encode()
+
+
+def record(**changes: Any) -> dict[str, Any]:
+    return {**RECORD, **changes}
+
+
+def without(key: str) -> dict[str, Any]:
+    return {k: v for k, v in RECORD.items() if k != key}
+
+
+def decoded(*records: Any) -> Page:
+    return decode_page(body(*records), AGENT)
+
+
+def only(*records: Any) -> Session:
+    (session,) = decoded(*records).sessions
+    return session
+
+
+def test_a_documented_record_fills_every_column() -> None:
+    page = decoded(RECORD)
+
+    assert page.sessions == [
+        Session(
+            "sess_xYz789AbCd",
+            AGENT,
+            "user_2b9d71f0",
+            "Research task",
+            "api",
+            "completed",
+            CREATED,
+            12.5,
+            4.0,
+            1.5,
+            18432,
+            7,
+            8,
+            2043,
+            9,
+        )
+    ]
+    assert page.creators == [ADA]
+    assert page.listed == [Listed("sess_xYz789AbCd", CREATED)]
+    assert (page.rejected, page.next_cursor, page.agent_name) == ([], None, "Sales research agent")
+
+
+@pytest.mark.parametrize("key", COLUMNS)
+def test_a_null_is_not_the_same_as_an_absent_key(key: str) -> None:
+    assert getattr(only(record(**{key: None})), key) is None
+    assert getattr(only(without(key)), key) is ABSENT
+
+
+@pytest.mark.parametrize("key", USAGE)
+def test_each_number_of_the_usage_may_be_null_or_absent(key: str) -> None:
+    rest = {k: v for k, v in USAGE.items() if k != key}
+
+    assert getattr(only(record(usage={**rest, key: None})), key) is None
+    assert getattr(only(record(usage=rest)), key) is ABSENT
+
+
+def test_the_usage_as_a_whole_may_be_null_or_absent() -> None:
+    null, absent = only(record(usage=None)), only(without("usage"))
+
+    assert {getattr(null, key) for key in USAGE} == {None}
+    assert {getattr(absent, key) for key in USAGE} == {ABSENT}
+
+
+@pytest.mark.parametrize("key", ["agent_id", "agent_name", "messages"])
+def test_what_no_column_needs_may_be_null_or_absent(key: str) -> None:
+    assert only(record(**{key: None})) == only(without(key)) == only(RECORD)
+
+
+def test_a_record_of_nothing_but_an_id_is_a_session() -> None:
+    page = decoded({"id": "x"})
+
+    assert page.sessions == [Session("x", AGENT)]
+    assert page.listed == [Listed("x", None)]
+
+
+def test_a_null_creator_clears_the_reference_and_an_absent_one_leaves_it() -> None:
+    assert only(record(creator=None)).creator_id is None
+    assert only(without("creator")).creator_id is ABSENT
+
+
+@pytest.mark.parametrize("key", [key for key in PERSON if key != "id"])
+def test_a_creator_may_be_partial(key: str) -> None:
+    rest = {k: v for k, v in PERSON.items() if k != key}
+
+    absent, null = decoded(record(creator=rest)), decoded(record(creator={**rest, key: None}))
+
+    assert absent.creators == null.creators == [msgspec.structs.replace(ADA, **{key: None})]
+
+
+@pytest.mark.parametrize("person", [{"id": None, "first_name": "Ada"}, {"first_name": "Ada"}])
+def test_a_creator_without_an_id_is_kept_in_extra(person: dict[str, Any]) -> None:
+    page = decoded(record(creator=person))
+
+    assert page.creators == []
+    assert page.sessions[0].creator_id is None
+    assert page.sessions[0].extra == {"creator": {"first_name": "Ada"}}
+
+
+@pytest.mark.parametrize("person", [{}, {"id": None}, dict.fromkeys(PERSON)])
+def test_a_creator_that_says_nothing_leaves_nothing(person: dict[str, Any]) -> None:
+    session = only(record(creator=person))
+
+    assert (session.creator_id, session.extra) == (None, ABSENT)
+
+
+def test_a_creator_without_an_id_keeps_unknown_keys_too() -> None:
+    session = only(record(creator={"first_name": "Ada", "nickname": "A"}))
+
+    assert session.extra == {"creator": {"first_name": "Ada", "nickname": "A"}}
+
+
+def test_a_creator_is_told_once_a_page() -> None:
+    page = decoded(RECORD, record(id="other"))
+
+    assert page.creators == [ADA]
+
+
+def test_unknown_keys_end_up_in_extra() -> None:
+    new = {"provenance": {"a": [1, None]}, "incognito": False, "agent_tools": None}
+
+    session = only(record(**new, usage={**USAGE, "gpu": 1}, creator={**PERSON, "role": "x"}))
+
+    assert session.extra == {**new, "usage": {"gpu": 1}, "creator": {"role": "x"}}
+    assert msgspec.structs.replace(session, extra=ABSENT) == only(RECORD)
+
+
+def test_unknown_keys_of_the_answer_are_passed_over() -> None:
+    assert decode_page(body(RECORD, total=7), AGENT) == decoded(RECORD)
+
+
+INSTANTS = {
+    "2026-05-15T14:32:00Z": CREATED,
+    "2026-05-15T14:32:00+00:00": CREATED,
+    "2026-05-15T14:32:00": CREATED,
+    "2026-05-15 14:32:00": CREATED,
+    "2026-05-15 14:32:00Z": CREATED,
+    "2026-05-15 14:32:00+00:00": CREATED,
+    "2026-05-15T14:32": CREATED,
+    "2026-05-15T16:32:00+02:00": CREATED,
+    "2026-05-15T09:02:00-05:30": CREATED,
+    "2026-05-15T14:32:00.5Z": CREATED.replace(microsecond=500_000),
+    "2026-05-15T14:32:00.123Z": CREATED.replace(microsecond=123_000),
+    "2026-05-15T14:32:00.123456Z": CREATED.replace(microsecond=123_456),
+    "2026-05-15T14:32:00.123456": CREATED.replace(microsecond=123_456),
+    "2026-05-15 14:32:00.123456+00:00": CREATED.replace(microsecond=123_456),
+}
+
+
+@pytest.mark.parametrize("text", INSTANTS)
+def test_every_form_of_a_timestamp_is_the_same_instant(text: str) -> None:
+    instant = parse_instant(text)
+
+    assert instant == INSTANTS[text]
+    assert instant.tzinfo is UTC
+
+
+BAD_INSTANTS = ["", "2026-05-15", "20260515T143200Z", "yesterday", "1778855520"]
+
+
+@pytest.mark.parametrize(
+    "text", [*BAD_INSTANTS, "2026-13-15T14:32:00Z", "0001-01-01T00:00:00+05:00"]
+)
+def test_what_is_no_timestamp_sets_its_record_aside(text: str) -> None:
+    page = decoded(record(created_at=text), record(id="good"))
+
+    assert [session.id for session in page.sessions] == ["good"]
+    assert [(r.id, "created_at" in r.reason) for r in page.rejected] == [(RECORD["id"], True)]
+    assert page.listed == [Listed(RECORD["id"], None), Listed("good", CREATED)]
+
+
+BAD = {
+    "name is a number": (record(name=7), "$.name"),
+    "type is a list": (record(type=["api"]), "$.type"),
+    "state is a boolean": (record(state=True), "$.state"),
+    "creator is a string": (record(creator="Ada"), "$.creator"),
+    "creator is a list": (record(creator=[PERSON]), "$.creator"),
+    "email is a number": (record(creator={**PERSON, "email": 1}), "$.creator.email"),
+    "creator's id is a number": (record(creator={"id": 1}), "$.creator.id"),
+    "creator's id is too long": (record(creator={"id": "x" * 2001}), "$.creator.id"),
+    "usage is a list": (record(usage=[]), "$.usage"),
+    "tokens are a string": (record(usage={"input_tokens": "7"}), "$.usage.input_tokens"),
+    "tokens are a fraction": (record(usage={"output_tokens": 1.5}), "$.usage.output_tokens"),
+    "tokens are too many": (record(usage={"input_tokens": 2**63}), "$.usage.input_tokens"),
+    "tokens are far too many": (record(usage={"input_tokens": 10**40}), "$.usage.input_tokens"),
+    "credits are a string": (record(usage={"credit_cost": "7"}), "$.usage.credit_cost"),
+    "another agent's": (record(agent_id="other"), "$.agent_id"),
+    "agent_id is a number": (record(agent_id=1), "$.agent_id"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_record_costs_itself_alone(case: str) -> None:
+    bad, path = BAD[case]
+
+    page = decoded(record(id="first"), bad, record(id="last"))
+
+    assert [session.id for session in page.sessions] == ["first", "last"]
+    (rejected,) = page.rejected
+    assert json.loads(rejected.payload) == bad
+    assert path in rejected.reason
+    assert rejected.id == RECORD["id"]
+    assert page.listed[1] == Listed(RECORD["id"], CREATED), "its place stays readable"
+
+
+ILLEGIBLE = {
+    "id is null": (record(id=None), Listed(None, CREATED)),
+    "id is a number": (record(id=7), Listed(None, CREATED)),
+    "no id": (without("id"), Listed(None, CREATED)),
+    "created_at is a number": (record(created_at=1778855520), Listed(RECORD["id"], None)),
+    "null": (None, Listed(None, None)),
+    "a string": ("session", Listed(None, None)),
+    "a list": ([1], Listed(None, None)),
+    "an empty object": ({}, Listed(None, None)),
+}
+
+
+@pytest.mark.parametrize("case", ILLEGIBLE)
+def test_the_place_of_a_bad_record_is_read_as_far_as_it_goes(case: str) -> None:
+    bad, place = ILLEGIBLE[case]
+
+    page = decoded(bad, record(id="good"))
+
+    assert [session.id for session in page.sessions] == ["good"]
+    assert [r.id for r in page.rejected] == [place.id]
+    assert page.listed[0] == place
+
+
+def test_an_id_may_be_as_long_as_an_index_allows() -> None:
+    fits, too_long = "é" * (LONGEST_ID // 2), "é" * (LONGEST_ID // 2 + 1)
+
+    page = decoded(record(id=fits), record(id=too_long))
+
+    assert [session.id for session in page.sessions] == [fits]
+    assert "$.id" in page.rejected[0].reason
+
+
+@pytest.mark.parametrize("text", ["", "a\x00b", "\u2028\ufeff", "名前 🦉", "' OR 1=1 --"])
+def test_any_unicode_is_text(text: str) -> None:
+    session = only(record(name=text, id=f"id {text}"))
+
+    assert (session.id, session.name) == (f"id {text}", text)
+
+
+def raw(name: bytes) -> bytes:
+    """A record whose name is these bytes, next to a good one."""
+    good = json.dumps(record(id="good")).encode()
+    return b'{"sessions":[{"id":"bad","name":' + name + b"}," + good + b"]}"
+
+
+ODD_BYTES = {
+    "lone surrogate": b'"\\ud800"',
+    "reversed surrogates": b'"\\udc00\\ud800"',
+    "invalid UTF-8": b'"\xff\xfe"',
+    "overlong UTF-8": b'"\xc0\x80"',
+    "huge number": b"1e999",
+}
+
+
+@pytest.mark.parametrize("case", ODD_BYTES)
+def test_text_that_is_none_is_refused_one_way_or_the_other(case: str) -> None:
+    """Either the record is set aside, its neighbour kept, or the answer isn't a page at all."""
+    try:
+        page = decode_page(raw(ODD_BYTES[case]), AGENT)
+    except Malformed:
+        return
+
+    assert [session.id for session in page.sessions] == ["good"]
+    assert [rejected.id for rejected in page.rejected] in (["bad"], [None])
+    assert all(rejected.payload.encode() for rejected in page.rejected), "can be stored as text"
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity"])
+def test_numbers_outside_json_make_no_page(number: bytes) -> None:
+    with pytest.raises(Malformed):
+        decode_page(b'{"sessions":[{"id":"x","usage":{"credit_cost":' + number + b"}}]}", AGENT)
+
+
+def test_infinite_credits_are_not_stored() -> None:
+    page = decode_page(b'{"sessions":[{"id":"x","usage":{"credit_cost":1e999}}]}', AGENT)
+
+    assert page.sessions == []
+    assert page.rejected[0].id == "x"
+
+
+def test_huge_integers_in_extra_are_kept() -> None:
+    assert only(record(counter=10**30)).extra == {"counter": 10**30}
+
+
+def test_deep_nesting_costs_its_page_or_record_and_no_more() -> None:
+    deep = b'{"sessions":[{"id":"x","new":' + b"[" * 50_000 + b"]" * 50_000 + b"}]}"
+
+    try:
+        page = decode_page(deep, AGENT)
+    except Malformed:
+        return
+
+    assert page.sessions == []
+
+
+def test_deep_messages_are_never_looked_into() -> None:
+    deep = b'{"sessions":[{"id":"x","messages":' + b"[" * 500 + b"]" * 500 + b"}]}"
+
+    assert decode_page(deep, AGENT).sessions == [Session("x", AGENT)]
+
+
+NO_PAGES = {
+    "nothing": b"",
+    "an empty object": b"{}",
+    "an array": b"[]",
+    "null": b"null",
+    "no sessions": b'{"next_cursor":"x"}',
+    "sessions is null": b'{"sessions":null}',
+    "sessions is an object": b'{"sessions":{}}',
+    "the cursor is a number": b'{"sessions":[],"next_cursor":7}',
+    "an error": b'{"error":"gummie_rate_limit"}',
+    "HTML": b"<html>Bad gateway</html>",
+    "cut off": body(RECORD)[:-20],
+    "two documents": body(RECORD) * 2,
+    "not UTF-8": b"\xff\xfe\x00",
+}
+
+
+@pytest.mark.parametrize("case", NO_PAGES)
+def test_what_is_no_page_is_malformed(case: str) -> None:
+    with pytest.raises(Malformed):
+        decode_page(NO_PAGES[case], AGENT)
+    with pytest.raises(Malformed):
+        decode_records(NO_PAGES[case])
+
+
+def test_an_empty_page_is_a_page() -> None:
+    assert decoded() == Page([], [], [], [])
+
+
+@pytest.mark.parametrize("given", [{"next_cursor": None}, {"next_cursor": ""}, {}])
+def test_the_end_is_a_cursor_that_is_null_empty_or_absent(given: dict[str, Any]) -> None:
+    page = decode_page(json.dumps({"sessions": [], **given}).encode(), AGENT)
+
+    assert page.next_cursor is None
+
+
+def test_a_page_of_another_agent_is_malformed() -> None:
+    with pytest.raises(Malformed, match="another agent"):
+        decoded(record(agent_id="other"), record(id="b", agent_id="other"))
+
+
+def test_records_are_handed_out_as_sent() -> None:
+    records, cursor = decode_records(b'{"sessions":[{"id": 7},null],"next_cursor":"c=="}')
+
+    assert ([bytes(one) for one in records], cursor) == ([b'{"id": 7}', b"null"], "c==")
+
+
+def answer(session: Any, **rest: Any) -> bytes:
+    return json.dumps({"session": session, **rest}).encode()
+
+
+def test_a_retrieve_tells_of_one_session_and_its_creator() -> None:
+    found = decode_retrieved(answer(RECORD, queue_position=None), RECORD["id"], AGENT)
+
+    assert (found.session, found.creator) == (only(RECORD), ADA)
+
+
+def test_a_retrieve_without_name_and_type_leaves_them_be() -> None:
+    found = decode_retrieved(answer({"id": "x", "state": "idle"}), "x", AGENT)
+
+    assert found.session == Session("x", AGENT, state="idle")
+
+
+RETRIEVES = {
+    "another session": answer({"id": "y"}),
+    "no session": answer(None),
+    "nothing": b"{}",
+    "bad session": answer({"id": "x", "state": 7}),
+    "another agent's": answer({"id": "x", "agent_id": "other"}),
+    "HTML": b"<html>",
+    "no date": answer({"id": "x", "created_at": "soon"}),
+}
+
+
+@pytest.mark.parametrize("case", RETRIEVES)
+def test_a_retrieve_that_does_not_tell_of_its_session_is_malformed(case: str) -> None:
+    with pytest.raises(Malformed):
+        decode_retrieved(RETRIEVES[case], "x", AGENT)
+
+
+texts = st.none() | st.text(max_size=8)
+counts = st.none() | st.integers(-(2**63), 2**63 - 1)
+credits = (
+    st.none()
+    | st.integers(-(10**6), 10**6)
+    | st.floats(allow_nan=False, width=32).filter(lambda number: abs(number) < 1e30)
+)
+people = st.fixed_dictionaries({}, optional=dict.fromkeys(PERSON, texts))
+usages = st.fixed_dictionaries(
+    {},
+    optional={key: credits if key.endswith("cost") else counts for key in USAGE},
+)
+records = st.fixed_dictionaries(
+    {"id": st.text(max_size=20)},
+    optional={
+        "agent_id": st.sampled_from([None, AGENT]),
+        "name": texts,
+        "type": texts,
+        "state": texts,
+        "created_at": st.sampled_from([None, *INSTANTS]),
+        "agent_name": texts,
+        "messages": st.none() | st.lists(people, max_size=2),
+        "creator": st.none() | people,
+        "usage": st.none() | usages,
+    },
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(records)
+def test_a_record_decodes_the_same_next_to_a_bad_one(good: dict[str, Any]) -> None:
+    alone, beside = decoded(good), decoded(good, {"id": 7})
+
+    assert (alone.sessions, alone.creators) == (beside.sessions, beside.creators)
+    assert alone.listed == beside.listed[:1]
+    assert (len(alone.rejected), len(beside.rejected)) == (0, 1)
+
+
+@settings(max_examples=200, deadline=None)
+@given(records, st.sampled_from(["", "usage", "creator"]))
+def test_an_unknown_key_changes_nothing_but_extra(good: dict[str, Any], where: str) -> None:
+    inner = good if not where else good.get(where)
+    if inner is None:
+        return
+    more = {**inner, "unheard_of": 1}
+    plain, odd = decoded(good), decoded({**good, where: more} if where else more)
+
+    assert plain.creators == odd.creators
+    assert plain.listed == odd.listed
+    (expected,), (session,) = plain.sessions, odd.sessions
+    assert msgspec.structs.replace(session, extra=ABSENT) == msgspec.structs.replace(
+        expected, extra=ABSENT
+    )
+    kept = session.extra.get(where, {}) if where else session.extra
+    assert kept["unheard_of"] == 1
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(st.sampled_from([*RECORD, "new"]), anything))
+def test_whatever_a_record_holds_it_is_stored_or_set_aside(odd: dict[str, Any]) -> None:
+    page = decoded_leniently(odd)
+
+    assert len(page.sessions) + len(page.rejected) == len(page.listed) == 2
+
+
+def decoded_leniently(odd: dict[str, Any]) -> Page:
+    text = json.dumps({"sessions": [odd, RECORD]}, ensure_ascii=False)
+    if any(word in text for word in ("NaN", "Infinity")):
+        text = json.dumps({"sessions": [{}, RECORD]})
+    return decode_page(text.encode(errors="replace"), AGENT)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=60) | st.integers(0, 400))
+def test_any_bytes_are_a_page_or_malformed(data: bytes | int) -> None:
+    content = data if isinstance(data, bytes) else body(RECORD, RECORD)[:data]
+
+    try:
+        decode_page(content, AGENT)
+    except Malformed:
+        return

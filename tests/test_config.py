@@ -1,0 +1,457 @@
+"""Settings and credentials: every key, where it may come from, and what a mistake is told."""
+
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from etl import config
+from etl.config import Credentials, Duration, Settings, config_path, load, parse_duration
+from etl.errors import ConfigError
+
+EXAMPLE = Path(__file__).parents[1] / "config.example.toml"
+SECRET = "gum_s3cr3t"
+
+WHOLE = """
+[api]
+base_url = "https://api.example.com/v1"
+page_size = 50
+timeout = 12.5
+max_attempts = 3
+requests_per_second = 2.5
+concurrency = 4
+
+[database]
+url = "sqlite:///other.db"
+
+[sync]
+lookback = "2h"
+since = "2026-01-01"
+idle_recheck = "3d"
+walkers = 5
+
+[schedule]
+every = "30s"
+cron = "*/5 * * * *"
+jitter = "10s"
+reconcile = "off"
+
+[[agents]]
+id = "a"
+name = "First"
+
+[[agents]]
+id = "b"
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "config.toml"
+
+
+def loaded(file: Path, text: str = "", **environ: str) -> Settings:
+    file.write_text(text, encoding="utf-8")
+    return load(file, environ)
+
+
+def refusal(file: Path, text: str = "", **environ: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        loaded(file, text, **environ)
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+def flat(tables: dict[str, Any]) -> dict[str, Any]:
+    """The keys of all tables, `agents` left out, as `table.key`."""
+    return {
+        f"{table}.{key}": value
+        for table, keys in tables.items()
+        if table != "agents"
+        for key, value in keys.items()
+    }
+
+
+def defaults() -> dict[str, Any]:
+    return flat(
+        {
+            name: {key: getattr(table, key) for key in table.__struct_fields__}
+            for name in Settings.__struct_fields__
+            if name != "agents" and (table := getattr(Settings(), name))
+        }
+    )
+
+
+def test_every_key_can_be_set(file: Path) -> None:
+    read = loaded(file, WHOLE)
+
+    assert read == Settings(
+        config.Api("https://api.example.com/v1", 50, 12.5, 3, 2.5, 4),
+        config.Database("sqlite:///other.db"),
+        config.Sync(Duration(hours=2), "2026-01-01", Duration(days=3), 5),
+        config.Schedule(Duration(seconds=30), "*/5 * * * *", Duration(seconds=10), "off"),
+        (config.Agent("a", "First"), config.Agent("b")),
+    )
+    assert flat(tomllib.loads(WHOLE)).keys() == defaults().keys(), "a key has no test here"
+
+
+def test_an_empty_file_means_the_defaults(file: Path) -> None:
+    assert loaded(file) == Settings()
+
+
+@pytest.mark.parametrize("key", flat(tomllib.loads(WHOLE)))
+def test_every_key_can_be_overridden_from_the_environment(file: Path, key: str) -> None:
+    wanted = loaded(file, WHOLE)
+    table, name = key.split(".")
+    value = flat(tomllib.loads(WHOLE))[key]
+
+    read = loaded(file, "", **{f"ETL_{table}__{name}".upper(): str(value)})
+
+    assert getattr(getattr(read, table), name) == getattr(getattr(wanted, table), name)
+
+
+def test_the_environment_goes_before_the_file(file: Path) -> None:
+    read = loaded(file, WHOLE, ETL_API__PAGE_SIZE="7", ETL_DATABASE__URL="sqlite://")
+
+    assert (read.api.page_size, read.database.url) == (7, "sqlite://")
+    assert read.api.max_attempts == 3
+
+
+def test_an_empty_variable_counts_as_unset(file: Path) -> None:
+    assert loaded(file, WHOLE, ETL_API__PAGE_SIZE="").api.page_size == 50
+
+
+def test_agents_can_be_listed_in_the_environment(file: Path) -> None:
+    read = loaded(file, WHOLE, ETL_AGENTS="x, y,,z")
+
+    assert [agent.id for agent in read.agents] == ["x", "y", "z"]
+
+
+def test_the_sdks_base_url_is_honoured_and_ours_goes_before_it(file: Path) -> None:
+    theirs, ours = "https://theirs.example/v1", "https://ours.example/v1"
+
+    assert loaded(file, WHOLE, GUMLOOP_BASE_URL=theirs).api.base_url == theirs
+    both = loaded(file, WHOLE, GUMLOOP_BASE_URL=theirs, ETL_API__BASE_URL=ours)
+    assert both.api.base_url == ours
+
+
+def test_other_variables_are_left_alone(file: Path) -> None:
+    assert loaded(file, ETL_CONFIG="x", ETL_TEST="1", HOME="/", ETLX__Y="1") == Settings()
+
+
+UNKNOWN = {
+    "[api]\npage_sise = 1": ("api.page_sise", "did you mean page_size?"),
+    "[sync]\nlook_back = '1h'": ("sync.look_back", "did you mean lookback?"),
+    "[shedule]\nevery = '1h'": ("[shedule]", "did you mean schedule?"),
+    "[[agents]]\nid = 'a'\nnane = 'b'": ("agents.nane", "did you mean name?"),
+    "[api]\nzzz = 1": ("api.zzz", "known here: base_url, page_size"),
+    "page_size = 1": ("page_size", "known here"),
+}
+
+
+@pytest.mark.parametrize("text", UNKNOWN)
+def test_an_unknown_key_is_named_with_the_one_that_was_meant(file: Path, text: str) -> None:
+    key, hint = UNKNOWN[text]
+
+    told = refusal(file, text)
+
+    assert "unknown key" in told
+    assert key in told
+    assert hint in told
+
+
+def test_an_unknown_key_in_the_environment_is_named(file: Path) -> None:
+    assert "page_size" in refusal(file, ETL_API__PAGESIZE="5")
+    assert "schedule" in refusal(file, ETL_SHEDULE__EVERY="5m")
+
+
+WRONG = {
+    "[api]\npage_size = 0": "api.page_size",
+    "[api]\npage_size = 101": "api.page_size",
+    "[api]\npage_size = 'many'": "api.page_size",
+    "[api]\npage_size = 1.5": "api.page_size",
+    "[api]\ntimeout = 0": "api.timeout",
+    "[api]\ntimeout = -1": "api.timeout",
+    "[api]\nmax_attempts = 0": "api.max_attempts",
+    "[api]\nrequests_per_second = -1": "api.requests_per_second",
+    "[api]\nconcurrency = 0": "api.concurrency",
+    "[api]\nbase_url = 7": "api.base_url",
+    "[database]\nurl = 7": "database.url",
+    "[sync]\nwalkers = 0": "sync.walkers",
+    "[sync]\nsince = 7": "sync.since",
+    "[sync]\nsince = ''": "since",
+    "[schedule]\nevery = '0s'": "schedule.every",
+    "[schedule]\nreconcile = ''": "reconcile",
+    "[[agents]]\nid = ''": "agents",
+    "[[agents]]\nname = 'x'": "agents",
+    "[agents]\nid = 'x'": "agents",
+    "agents = 'x'": "agents",
+    "agents = ['x']": "agents",
+    "api = 7": "api",
+    "[[api]]\npage_size = 1": "api",
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_a_wrong_value_is_told_with_its_key(file: Path, text: str) -> None:
+    assert WRONG[text] in refusal(file, text)
+
+
+@pytest.mark.parametrize("number", ["nan", "inf"])
+@pytest.mark.parametrize("key", ["timeout", "requests_per_second"])
+def test_numbers_of_seconds_are_finite(file: Path, key: str, number: str) -> None:
+    assert f"api.{key}" in refusal(file, f"[api]\n{key} = {number}")
+
+
+@pytest.mark.parametrize("key", ["sync.lookback", "sync.idle_recheck", "schedule.every"])
+@pytest.mark.parametrize("value", ["'soon'", "'15'", "''", "'-1h'", "'1 h'", "'1y'", "15", "true"])
+def test_a_bad_duration_is_told_with_its_key_and_what_it_wants(
+    file: Path, key: str, value: str
+) -> None:
+    table, name = key.split(".")
+
+    told = refusal(file, f"[{table}]\n{name} = {value}")
+
+    assert key in told
+    assert "15m" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("30s", 30),
+        ("15m", 900),
+        ("2h", 7200),
+        ("7d", 604800),
+        ("1w", 604800),
+        ("1h30m", 5400),
+        ("1.5h", 5400),
+        ("0s", 0),
+    ],
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "s", "5", "1 h", "-1h", "1H", "1h ", "9" * 30 + "d", "\u0661h", "1h\n"]
+)
+def test_anything_else_is_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="a duration like"):
+        parse_duration(text)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=12))
+def test_a_duration_is_read_or_refused(text: str) -> None:
+    try:
+        duration = parse_duration(text)
+    except ValueError:
+        return
+
+    assert duration >= timedelta(0)
+
+
+def test_an_agent_listed_twice_is_refused(file: Path) -> None:
+    told = refusal(file, "[[agents]]\nid = 'x'\n[[agents]]\nid = 'x'\nname = 'again'")
+
+    assert "'x'" in told
+    assert "twice" in told
+    assert "twice" in refusal(file, ETL_AGENTS="x,x")
+
+
+BAD_URLS = [
+    "",
+    "api.gumloop.com",
+    "ftp://api.gumloop.com",
+    "https://",
+    "https://host:port",
+    "https://host:99999",
+    "https://[::1",
+    "file:///etc/passwd",
+]
+
+
+@pytest.mark.parametrize("url", BAD_URLS)
+def test_a_bad_base_url_is_refused(file: Path, url: str) -> None:
+    assert "api.base_url" in refusal(file, f"[api]\nbase_url = '{url}'")
+
+
+def test_a_password_in_the_base_url_is_refused_and_not_shown(file: Path) -> None:
+    told = refusal(file, f"[api]\nbase_url = 'https://me:{SECRET}@api.gumloop.com'")
+
+    assert "api.base_url" in told
+    assert SECRET not in told
+
+
+def test_a_password_in_a_base_url_that_is_wrong_otherwise_is_not_shown(file: Path) -> None:
+    assert SECRET not in refusal(file, f"[api]\nbase_url = 'ftp://me:{SECRET}@api.gumloop.com'")
+
+
+LOOPBACK = [
+    "localhost",
+    "localhost:8080",
+    "127.0.0.1",
+    "127.1.2.3:80",
+    "[::1]",
+    "[::1]:80",
+    "LOCALHOST",
+]
+
+
+@pytest.mark.parametrize("host", LOOPBACK)
+def test_plain_http_stays_on_this_machine(file: Path, host: str) -> None:
+    assert loaded(file, f"[api]\nbase_url = 'http://{host}/v1'").api.base_url
+
+
+ELSEWHERE = [
+    "api.gumloop.com",
+    "localhost.example.com",
+    "127.0.0.1.example.com",
+    "0.0.0.0",
+    "10.0.0.1",
+    "128.0.0.1",
+    "[::2]",
+]
+
+
+@pytest.mark.parametrize("host", ELSEWHERE)
+def test_plain_http_to_anywhere_else_is_refused(file: Path, host: str) -> None:
+    told = refusal(file, f"[api]\nbase_url = 'http://{host}/v1'")
+
+    assert "plain http" in told
+    assert "https" in told
+
+
+def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="init"):
+        load(tmp_path / "none.toml", {})
+
+
+def test_a_file_that_is_no_toml_is_refused(file: Path) -> None:
+    assert "not valid TOML" in refusal(file, "[api")
+
+
+def test_a_file_that_is_no_text_is_refused(file: Path) -> None:
+    file.write_bytes(b"\xff\xfe")
+
+    with pytest.raises(ConfigError, match="can't be read"):
+        load(file, {})
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="can't be read"):
+        load(tmp_path, {})
+
+
+def test_the_file_is_the_option_else_the_variable_else_here() -> None:
+    environ = {"ETL_CONFIG": "from-environment.toml"}
+
+    assert config_path("option.toml", environ) == Path("option.toml")
+    assert config_path(None, environ) == Path("from-environment.toml")
+    assert config_path(None, {}) == Path("config.toml")
+
+
+def uncommented(text: str) -> dict[str, Any]:
+    """The example with its keys switched on: a `#` right before a key or a table is removed."""
+    lines = [
+        line[1:] if line.startswith("#") and line[1:2].strip() else line
+        for line in text.splitlines()
+    ]
+    return tomllib.loads("\n".join(lines))
+
+
+def test_the_example_lists_every_key_with_its_default() -> None:
+    shown = uncommented(EXAMPLE.read_text(encoding="utf-8"))
+    read = config.check(shown, str(EXAMPLE))
+    unset = {key for key, value in defaults().items() if value is None}
+
+    assert flat(shown).keys() == defaults().keys()
+    assert [agent.keys() for agent in shown["agents"]] == [set(config.Agent.__struct_fields__)]
+    for key, value in defaults().items():
+        table, name = key.split(".")
+        assert key in unset or getattr(getattr(read, table), name) == value, key
+
+
+def test_the_example_as_it_stands_changes_nothing() -> None:
+    assert load(EXAMPLE, {}) == Settings()
+
+
+def credentials(**environ: str) -> Credentials:
+    return Credentials.from_environment(environ)
+
+
+def test_a_token_goes_before_a_key_and_without_a_user() -> None:
+    both = credentials(GUMLOOP_ACCESS_TOKEN="token", GUMLOOP_API_KEY="key", GUMLOOP_USER_ID="me")
+
+    assert both.headers() == {"authorization": "Bearer token"}
+
+
+def test_a_key_goes_with_its_user() -> None:
+    key = credentials(GUMLOOP_API_KEY="key", GUMLOOP_USER_ID="me", GUMLOOP_TEAM_ID="team")
+
+    assert key.headers() == {"authorization": "Bearer key", "x-auth-key": "me"}
+    assert key.team_id == "team"
+
+
+@pytest.mark.parametrize("name", ["GUMLOOP_ACCESS_TOKEN", "GUMLOOP_API_KEY"])
+def test_a_credential_may_stand_in_a_file(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "secret"
+    file.write_text(f"{SECRET}\n")
+
+    assert credentials(**{f"{name}_FILE": str(file)}).token == SECRET
+    assert credentials(**{f"{name}_FILE": str(file), name: "direct"}).token == "direct"
+
+
+def test_a_token_in_a_file_goes_before_a_key(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text(SECRET)
+
+    assert credentials(GUMLOOP_ACCESS_TOKEN_FILE=str(file), GUMLOOP_API_KEY="k").token == SECRET
+
+
+def test_a_credentials_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="GUMLOOP_API_KEY_FILE"):
+        credentials(GUMLOOP_API_KEY_FILE=str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("environ", [{}, {"GUMLOOP_ACCESS_TOKEN": ""}, {"GUMLOOP_API_KEY": " \n"}])
+def test_no_credential_is_told_with_the_names_to_set(environ: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="GUMLOOP_ACCESS_TOKEN") as caught:
+        Credentials.from_environment(environ)
+
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("value", [f"{SECRET}\nx", f"{SECRET} x", f"{SECRET}é", f"{SECRET}\x00"])
+def test_a_credential_that_can_be_no_header_is_refused_and_not_shown(value: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        credentials(GUMLOOP_ACCESS_TOKEN=value)
+
+    assert "GUMLOOP_ACCESS_TOKEN" in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["GUMLOOP_USER_ID", "GUMLOOP_TEAM_ID"])
+@pytest.mark.parametrize("value", ["me\r\nx-evil: 1", "mé"])
+def test_a_user_or_team_that_can_be_no_header_is_refused(name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        credentials(GUMLOOP_API_KEY="key", **{name: value})
+
+
+def test_credentials_never_show_their_secret() -> None:
+    one = Credentials(SECRET, "me", "team")
+
+    for shown in (repr(one), str(one), f"{one}", f"{[one]}", f"{one!r}"):
+        assert SECRET not in shown
+        assert "me" in shown
+
+
+def test_settings_hold_no_secret() -> None:
+    assert not {"token", "api_key", "access_token"} & {key.split(".")[1] for key in defaults()}
+    assert msgspec.structs.fields(Credentials)[0].name == "token"

@@ -1,0 +1,162 @@
+"""The floors of the house, read from the imports: each module imports only from below."""
+
+import ast
+import importlib
+from pathlib import Path
+
+import pytest
+
+import etl
+
+ROOT = Path(etl.__file__).parent
+LONGEST_MODULE = 400
+
+FLOORS = {
+    "etl.models": 0,
+    "etl.errors": 0,
+    "etl.config": 0,
+    "etl.api.wire": 1,
+    "etl.api.failures": 1,
+    "etl.api.pacing": 1,
+    "etl.planning": 1,
+    "etl.api.client": 2,
+    "etl.store": 2,
+    "etl.sync": 3,
+    "etl.service": 4,
+    "etl.scheduler": 4,
+    "etl.cli": 5,
+    "etl.__main__": 5,
+}
+GROUND = ("etl", "etl.api")
+"""They hold the version and a docstring, and stand beneath everything."""
+
+PURE = ("etl.models", "etl.errors", "etl.planning", "etl.api.wire", "etl.api.failures")
+OUTSIDE = {
+    "httpx",
+    "sqlalchemy",
+    "socket",
+    "threading",
+    "time",
+    "os",
+    "random",
+    "sqlite3",
+    "logging",
+}
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for path in sorted(ROOT.rglob("*.py"))}
+
+
+def tree(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+def imports(module: str) -> set[str]:
+    """Every name that a module imports, wherever in it; `from a import b` counts as `a.b`."""
+    found: set[str] = set()
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def is_within(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+def own_imports(module: str) -> set[str]:
+    """The modules of the house that a module imports, by their full names."""
+    names = {name for name in imports(module) if is_within(name, "etl")}
+    return {name if name in MODULES else name.rpartition(".")[0] for name in names}
+
+
+def floor(module: str) -> int | None:
+    """The floor a module is on; None on the ground."""
+    on = [level for package, level in FLOORS.items() if is_within(module, package)]
+    assert on or module in GROUND, f"{module} is on no floor: give it one in FLOORS"
+    return on[0] if on else None
+
+
+def home(module: str) -> str:
+    """The package of FLOORS that a module belongs to."""
+    return next((package for package in FLOORS if is_within(module, package)), module)
+
+
+HOUSE = [module for module in MODULES if not is_within(module, "etl.simulator")]
+SIMULATOR = [module for module in MODULES if is_within(module, "etl.simulator")]
+
+
+@pytest.mark.parametrize("module", HOUSE)
+def test_a_module_imports_only_from_the_floors_below(module: str) -> None:
+    level = floor(module)
+    for other in own_imports(module):
+        if is_within(other, "etl.simulator") or other in GROUND or home(other) == home(module):
+            continue
+        above = floor(other)
+        assert level is not None, f"{module} is the ground and imports {other}"
+        assert above is not None
+        assert above < level or (above == level and level in (0, 4, 5)), f"{module} -> {other}"
+
+
+def test_the_service_does_not_know_when_it_runs() -> None:
+    assert "etl.scheduler" not in own_imports("etl.service")
+
+
+@pytest.mark.parametrize("module", SIMULATOR)
+def test_the_simulator_knows_nothing_of_the_house(module: str) -> None:
+    assert {
+        other for other in own_imports(module) if not is_within(other, "etl.simulator")
+    } == set()
+
+
+def test_only_the_demo_starts_the_simulator() -> None:
+    users = {
+        module
+        for module in HOUSE
+        if any(is_within(other, "etl.simulator") for other in own_imports(module))
+    }
+
+    assert users <= {"etl.cli.demo"}
+
+
+@pytest.mark.parametrize("module", [m for m in HOUSE if any(is_within(m, p) for p in PURE)])
+def test_the_pure_floors_touch_neither_world_nor_clock(module: str) -> None:
+    assert {name.split(".")[0] for name in imports(module)} & OUTSIDE == set()
+    calls = {
+        ast.unparse(node.func) for node in ast.walk(tree(module)) if isinstance(node, ast.Call)
+    }
+    assert not calls & {"datetime.now", "datetime.utcnow", "date.today", "open", "print"}
+
+
+def is_private(path: Path) -> bool:
+    return path.name == "__main__.py"
+
+
+@pytest.mark.parametrize("module", [m for m, path in MODULES.items() if not is_private(path)])
+def test_every_exported_name_exists(module: str) -> None:
+    loaded = importlib.import_module(module)
+    names = getattr(loaded, "__all__", [])
+
+    assert [name for name in names if not hasattr(loaded, name)] == []
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_module_is_too_long(module: str) -> None:
+    lines = len(MODULES[module].read_text(encoding="utf-8").splitlines())
+
+    assert lines <= LONGEST_MODULE, f"{module} has {lines} lines"
+
+
+def test_no_module_is_a_drawer_for_everything() -> None:
+    drawers = {"utils", "util", "helpers", "misc"}
+
+    assert not drawers & {part for module in MODULES for part in module.split(".")}
