@@ -166,6 +166,7 @@ class Stroll:
     walk: Walk
     passed: list[tuple[datetime, datetime, datetime]] = field(default_factory=list)
     began_at: datetime | None = None
+    last_at: datetime = BEGINNING
     over: bool = False
     accused: list[tuple[Row, Judgement]] = field(default_factory=list)
 
@@ -173,7 +174,7 @@ class Stroll:
         """Fetch a page and take it."""
         walk = self.walk
         listed, next_cursor, requested_at = self.feed.page(walk.order, walk.cursor, size)
-        self.began_at = self.began_at or requested_at
+        self.began_at, self.last_at = self.began_at or requested_at, requested_at
         walk.check(listed, next_cursor)
         self._pass(listed, requested_at)
         step = walk.advance(listed, next_cursor, requested_at)
@@ -205,7 +206,7 @@ class Stroll:
             if judgement.oldest <= row.at < judgement.newest
             and row.id not in judgement.held
             and not row.hidden
-            and self._was_there(row, judgement.requested_at)
+            and self._was_there(row, max(judgement.requested_at, self.last_at))
         ]
 
     def _was_there(self, row: Row, until: datetime) -> bool:
