@@ -107,10 +107,11 @@ class WireAnswer(msgspec.Struct, gc=False):
 
 
 class Retrieved(NamedTuple):
-    """One session by its id, and its creator if the answer told of one."""
+    """One session by its id, and its creator if the answer told of one; or the bad record."""
 
-    session: Session
+    session: Session | None
     creator: Creator | None
+    rejected: Rejected | None
 
 
 _strict_page: Final = msgspec.json.Decoder(StrictPage)
@@ -147,16 +148,23 @@ def decode_records(body: bytes) -> tuple[list[Raw], str | None]:
 
 
 def decode_retrieved(body: bytes, session_id: str, agent_id: str) -> Retrieved:
-    """Decode a retrieve's answer; raises `Malformed` where it doesn't tell of that session."""
+    """Decode a retrieve's answer; raises `Malformed` where it doesn't tell of that session.
+
+    A record that can't be stored is set aside, as in a list.
+    """
     try:
-        raw = _answer.decode(body).session
+        raw = bytes(_answer.decode(body).session)
+    except UNDECODABLE as error:
+        raise Malformed(f"the answer for session {session_id!r} can't be read: {error}") from None
+    try:
         # What only a retrieve shows is left out: no list would ever prove it again.
         session, creator = _session(_loose.decode(raw), agent_id, {})
     except UNDECODABLE as error:
-        raise Malformed(f"the answer for session {session_id!r} can't be read: {error}") from None
+        rejected = Rejected(raw.decode(errors="replace"), str(error), session_id)
+        return Retrieved(None, None, rejected)
     if session.id != session_id:
         raise Malformed(f"asked for session {session_id!r}, the answer is of {session.id!r}")
-    return Retrieved(session, creator)
+    return Retrieved(session, creator, None)
 
 
 def _decode_apart(body: bytes, agent_id: str) -> Page:
@@ -189,8 +197,8 @@ class PageBuilder:
     def take(self, wire: WireSession, extra: dict[str, Any]) -> None:
         """Take one decoded record. Raises ValueError if it can't be stored."""
         session, creator = _session(wire, self.agent_id, extra)
-        if creator is not None and creator.id not in self.creators:
-            self.creators[creator.id] = creator
+        if creator is not None and self.creators.setdefault(creator.id, creator) != creator:
+            self.creators[creator.id] = _joined(self.creators[creator.id], creator)
         if self.agent_name is None and wire.agent_name:
             self.agent_name = wire.agent_name
         self.sessions.append(session)
@@ -286,6 +294,12 @@ def _known_creator(id: str, *fields: Text) -> Creator:
     # A page names the same few people again and again: checking each once saves a tenth of decode.
     _check_id("creator.id", id)
     return Creator(id, *(value if isinstance(value, str) else None for value in fields))
+
+
+def _joined(first: Creator, other: Creator) -> Creator:
+    """Two mentions of one creator: what the first leaves open, the other may tell."""
+    names = Creator.__struct_fields__
+    return Creator(*(getattr(first, n) or getattr(other, n) for n in names))
 
 
 def _check_id(field: str, value: str) -> None:

@@ -14,6 +14,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     when = "a date or an ISO time (UTC), or an age like 30d"
     parser.add_argument("--since", metavar="WHEN", help=f"where to begin: {when}")
     parser.add_argument("--until", metavar="WHEN", help=f"where to end: {when}")
+    parser.add_argument(
+        "--seek",
+        action="store_true",
+        help="a first backfill enters the list at cursors of our own making, too",
+    )
     parser.add_argument("--restart", action="store_true", help="walk it all again")
 
 
@@ -26,4 +31,5 @@ def run(args: argparse.Namespace) -> int:
     until = parse_instant_option(args.until) if args.until else None
     if since and until and since >= until:
         raise ConfigError("--since must lie before --until")
-    return syncing.run_mode(args, "backfill", since=since, until=until, restart=args.restart)
+    bounds = {"since": since, "until": until}
+    return syncing.run_mode(args, "backfill", **bounds, restart=args.restart, seek=args.seek)

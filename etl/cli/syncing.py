@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from etl.cli.common import Bars, exit_code, report_json, settings_of, stopped_by_signals, when
+from etl.errors import ConfigError
 from etl.models import AgentReport, Mode
 
 __all__ = ["configure", "run_mode"]
@@ -16,6 +17,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
     parser.add_argument(
+        "--walkers", type=int, metavar="N", help="walks side by side, per agent (sync.walkers)"
+    )
+    parser.add_argument(
         "--migrate", action="store_true", help="upgrade an older database schema first"
     )
 
@@ -26,6 +30,10 @@ def run_mode(args: argparse.Namespace, mode: Mode, **changes: object) -> int:
 
     settings = settings_of(args)
     agents = service.chosen(settings, args.agent)
+    if args.walkers is not None:
+        if args.walkers < 1:
+            raise ConfigError("--walkers must be 1 or more")
+        changes["walkers"] = args.walkers
     wish = service.wish_of(settings, mode, **changes)
     labels = {agent.id: agent.name or agent.id for agent in agents}
     with stopped_by_signals() as stop, Bars(labels, quiet=args.json) as bars:

@@ -68,6 +68,7 @@ class Walk:
         self.last: datetime | None = None
         self.lowest: datetime | None = None
         self.last_ids: frozenset[str] = frozenset()
+        self.ends_unreadable = False
         self._bound: datetime | None = None
         self._requested_at: datetime | None = None
         self._before_at: datetime | None = None
@@ -123,6 +124,11 @@ class Walk:
             newest = min(self.frontier, self.started_at)
             span = Span(self._bound, newest, self.started_at, above=self._reentry)
         return span if span.oldest < span.newest else None
+
+    @property
+    def starts_above_its_entry(self) -> bool:
+        """Whether the first page began before the entry: then the cursor wasn't followed."""
+        return self._bound is not None and self._before(self._bound, self.entry.at)
 
     def position(self) -> datetime:
         """Where in its gap the walk stands; short of it, the edge at which it will arrive."""
@@ -220,6 +226,7 @@ class Walk:
             self.lowest = lowest if self.lowest is None else min(lowest, self.lowest)
         self._note_undated(listed)
         if listed:
+            self.ends_unreadable = any(r.id is None and r.created_at is None for r in listed)
             self.last_ids = frozenset(row.id for row in listed if row.id is not None)
         self.cursor = next_cursor
         self._cursors.add(hash(next_cursor))
@@ -266,6 +273,8 @@ def end_holds(walk: Walk, oldest: Sequence[Listed]) -> bool:
     row = oldest[0]
     if row.id is not None and row.id in walk.last_ids | (walk._carried or frozenset()):
         return True
+    if row.id is None and row.created_at is None:
+        return walk.ends_unreadable
     if row.created_at is None or walk.lowest is None:
         return False
     return row.created_at > walk.lowest or (row.id is None and row.created_at == walk.lowest)

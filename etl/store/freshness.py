@@ -17,7 +17,9 @@ __all__ = [
     "OpenSession",
     "Settled",
     "clear_suspects",
+    "forget_suspects",
     "keep_retrievals",
+    "old_suspects",
     "open_sessions",
     "sample_ids",
     "settle",
@@ -96,7 +98,10 @@ def suspect_gone(
     """Note sessions that a retrieve didn't find."""
     rows = [{"agent_id": agent_id, "session_id": id, "suspected_at": at} for id, at in gone]
     if rows:
-        connection.execute(_dialect(connection).insert(t.suspects).on_conflict_do_nothing(), rows)
+        statement = _dialect(connection).insert(t.suspects)
+        again = {"suspected_at": statement.excluded.suspected_at}
+        keys = ["agent_id", "session_id"]
+        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=again), rows)
 
 
 def clear_suspects(connection: Connection, agent_id: str, seen: dict[str, datetime]) -> None:
@@ -112,21 +117,42 @@ def clear_suspects(connection: Connection, agent_id: str, seen: dict[str, dateti
         connection.execute(delete(t.suspects).where(c.agent_id == agent_id, c.session_id == id))
 
 
-def settle(connection: Connection, agent_id: str, now: datetime) -> Settled:
-    """Mark suspects missing if they are few enough to be believed; else mark none."""
+def old_suspects(
+    connection: Connection, agent_id: str, since: datetime, before: datetime
+) -> list[str]:
+    """Suspects that this demand left behind in an earlier, interrupted run."""
+    s = t.suspects.c
+    within = (s.suspected_at >= since, s.suspected_at < before)
+    query = select(s.session_id).where(s.agent_id == agent_id, *within)
+    return list(connection.execute(query).scalars())
+
+
+def settle(connection: Connection, agent_id: str, now: datetime, since: datetime) -> Settled:
+    """Mark the suspects since then missing if they are few enough to be believed; else none.
+
+    Older ones stay: they belong to a demand that has not been met yet.
+    """
     c, s = t.sessions.c, t.suspects.c
-    mine = select(s.session_id).where(s.agent_id == agent_id)
+    ours = (s.agent_id == agent_id, s.suspected_at >= since)
+    mine = select(s.session_id).where(*ours)
     absent = and_(c.id.in_(mine), c.missing_since.is_(None))
     suspects = connection.execute(select(func.count()).select_from(t.sessions).where(absent))
     count = int(suspects.scalar_one())
     settled = Settled(0, count)
     if count and believable(count, _stored(connection, agent_id)):
-        since = select(s.suspected_at).where(s.agent_id == agent_id, s.session_id == c.id)
-        values = {"missing_since": since.scalar_subquery(), "updated_at": now}
+        gone_at = select(s.suspected_at).where(s.agent_id == agent_id, s.session_id == c.id)
+        values = {"missing_since": gone_at.scalar_subquery(), "updated_at": now}
         connection.execute(update(t.sessions).where(absent).values(values))
         settled = Settled(count, 0)
-    connection.execute(delete(t.suspects).where(s.agent_id == agent_id))
+    connection.execute(delete(t.suspects).where(*ours))
     return settled
+
+
+def forget_suspects(connection: Connection, agent_id: str, before: datetime) -> None:
+    """Drop the suspects of demands that nobody will take up again."""
+    s = t.suspects.c
+    stale = (s.agent_id == agent_id, s.suspected_at < before)
+    connection.execute(delete(t.suspects).where(*stale))
 
 
 def sample_ids(connection: Connection, agent_id: str, size: int) -> tuple[int, list[str]]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 from sqlalchemy import Connection, insert, select, update
 
@@ -39,8 +40,8 @@ class Held:
 
 
 def holder() -> str:
-    """Name this process: host, pid, and its start, since pids come round again."""
-    return f"{_host()}:{os.getpid()}:{_process_start(os.getpid())}"
+    """Name a holder in this process: host, pid, its start (pids come round again), a token."""
+    return f"{_host()}:{os.getpid()}:{_process_start(os.getpid())}:{uuid4().hex[:8]}"
 
 
 def _host() -> str:
@@ -63,6 +64,9 @@ def claim(connection: Connection, agent_id: str, me: str) -> Lease | Held:
     now = database_now(connection)
     if row is None:
         connection.execute(insert(state).values(agent_id=agent_id, fence=0))
+    elif row.lease_holder == me:
+        # The answer to this very claim was lost; it was granted.
+        return Lease(agent_id, row.fence)
     elif row.lease_holder and row.lease_expires_at > now and _alive(row.lease_holder, me):
         return Held(row.lease_holder, (row.lease_expires_at - now).total_seconds())
     fence = 1 if row is None else row.fence + 1
@@ -102,8 +106,8 @@ def _mine(lease: Lease):  # type: ignore[no-untyped-def]
 
 def _alive(other: str, me: str) -> bool:
     """Whether a holder may still be at work; one of another host always may."""
-    host, pid, start = other.rsplit(":", 2)
-    if host != me.rsplit(":", 2)[0]:
+    host, pid, start, _ = other.rsplit(":", 3)
+    if host != me.rsplit(":", 3)[0]:
         return True
     if not pid.isdigit():
         return False

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select
 
 from etl.models import BEGINNING, Entry, Mode, Order, Span
 from etl.planning.coverage import Coverage
@@ -93,7 +93,8 @@ def keep_bookmarks(
         replaced = [at == mark.at]
         if before is not None:
             up = mark.at >= before
-            replaced = [at <= mark.at, at > before] if up else [at >= mark.at, at < before]
+            passed = (at <= mark.at, at > before) if up else (at >= mark.at, at < before)
+            replaced = [or_(at == mark.at, and_(*passed))]
         mine = (t.bookmarks.c.agent_id == agent_id, t.bookmarks.c.sort_order == mark.order)
         connection.execute(delete(t.bookmarks).where(*mine, *replaced))
         values = {"agent_id": agent_id, "sort_order": mark.order, "at": mark.at}

@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from etl.errors import LeaseLost
 from etl.models import Counts, Entry, Mode, Status
 from etl.planning.coverage import Coverage, forget_freshness
+from etl.planning.demand import Demand
 from etl.planning.walk import Judgement
 from etl.store import freshness
 from etl.store import lease as leases
@@ -93,27 +94,35 @@ class Store:
         with told(self.url), self.engine.connect().execution_options(reads=True) as connection:
             yield connection
 
-    @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """A transaction, committed at the end of the block. Raises StoreError."""
-        with told(self.url), self._turn, self.engine.begin() as connection:
-            yield connection
+    def transact(self, work: Callable[[Connection], T]) -> T:
+        """Do work in a transaction; again, if the server went away before it answered.
+
+        So the work must bear being done twice. Raises StoreError, and what the work raises.
+        """
+
+        def attempt() -> T:
+            with self._turn, self.engine.begin() as connection:
+                return work(connection)
+
+        return self._persistently(attempt)
 
     def claim(self, agent_id: str, name: str | None = None) -> Lease | Held:
         """Try to become the one process that works on this agent."""
-        with self.writing() as connection:
+        me = leases.holder()
+
+        def work(connection: Connection) -> Lease | Held:
             self._know_agent(connection, agent_id, name)
-            return leases.claim(connection, agent_id, leases.holder())
+            return leases.claim(connection, agent_id, me)
+
+        return self.transact(work)
 
     def renew(self, lease: Lease) -> None:
         """Extend the lease. Raises LeaseLost."""
-        with self.writing() as connection:
-            leases.renew(connection, lease)
+        self.transact(lambda connection: leases.renew(connection, lease))
 
     def release(self, lease: Lease) -> None:
         """Give the lease back."""
-        with self.writing() as connection:
-            leases.release(connection, lease)
+        self.transact(lambda connection: leases.release(connection, lease))
 
     def state(self, agent_id: str) -> AgentState:
         """What is remembered of an agent."""
@@ -122,86 +131,93 @@ class Store:
 
     def start_run(self, lease: Lease, mode: Mode, state: AgentState, started_at: datetime) -> Run:
         """Open a run. Runs of this agent that never ended are marked interrupted: they died."""
-        runs = t.sync_runs
-        with self.writing() as connection:
+        c = t.sync_runs.c
+        values: dict[str, Any] = {"agent_id": lease.agent_id, "mode": mode, "status": "running"}
+        values |= {"started_at": started_at, "watermark_before": state.watermark}
+        mine = (c.agent_id == lease.agent_id, c.status == "running")
+        died = {"status": "interrupted", "finished_at": started_at, "error": "the process died"}
+
+        def work(connection: Connection) -> int:
             leases.renew(connection, lease)
-            connection.execute(
-                update(runs)
-                .where(runs.c.agent_id == lease.agent_id, runs.c.status == "running")
-                .values(status="interrupted", finished_at=started_at, error="the process died")
-            )
-            values: dict[str, Any] = {"mode": mode, "status": "running"}
-            values |= {"started_at": started_at}
-            values |= {"agent_id": lease.agent_id, "watermark_before": state.watermark}
-            values |= {"watermark_after": state.watermark}
-            key = connection.execute(insert(runs).values(values)).inserted_primary_key
-        assert key is not None
-        return Run(key[0], lease, lease.agent_id, mode, started_at)
+            same = select(c.id).where(*mine, c.started_at == started_at, c.mode == mode)
+            found = connection.execute(same).scalar()
+            if found is not None:
+                return int(found)
+            connection.execute(update(t.sync_runs).where(*mine).values(died))
+            row = values | {"watermark_after": state.watermark}
+            key = connection.execute(insert(t.sync_runs).values(row)).inserted_primary_key
+            assert key is not None
+            return int(key[0])
+
+        return Run(self.transact(work), lease, lease.agent_id, mode, started_at)
 
     def keep_demand(
         self, run: Run, demand: StoredDemand | None, history_from: datetime | None
     ) -> None:
         """Remember what the run wants proven, so that one after a crash can take it up."""
-        with self.writing() as connection:
-            self._keep_state(
-                connection,
-                run,
-                history_from=history_from,
-                demand_mode=demand.mode if demand else None,
-                demand_since=demand.since if demand else None,
-                demand_until=demand.until if demand else None,
-                demand_started_at=demand.started_at if demand else None,
-            )
+        kept: dict[str, Any] = {"history_from": history_from}
+        if demand is not None:
+            kept |= {"demand_mode": demand.mode, "demand_started_at": demand.started_at}
+            kept |= {"demand_since": demand.since, "demand_until": demand.until}
+
+        def work(connection: Connection) -> None:
+            self._keep_state(connection, run, **kept)
+            if demand is not None:
+                freshness.forget_suspects(connection, run.agent_id, demand.started_at)
+
+        self.transact(work)
 
     def save(self, run: Run, batch: Batch) -> Saved:
         """Save a batch in one transaction; once, even if the server goes away meanwhile.
 
         Raises LeaseLost if another process has taken over, StoreError if it can't be saved.
         """
-        saves = self._saves(run)
-        done: list[Saved] = []
+        return self._once(run, lambda connection: self._save(connection, run, batch))
 
-        def attempt() -> Saved:
-            with self._turn, self.engine.begin() as connection:
-                if done and self._count(connection, run) > saves:
-                    return done[-1]
-                done.append(self._save(connection, run, batch))
+    def settle(self, run: Run, coverage: Coverage, demand: Demand) -> Settled:
+        """Mark the demand's suspects missing, or none and claim no freshness for what it proved."""
+
+        def work(connection: Connection) -> Settled:
+            self._keep_state(connection, run, saves=t.sync_state.c.saves + 1)
+            settled = freshness.settle(connection, run.agent_id, self._clock(), demand.started_at)
+            if settled.withheld:
+                forgotten = forget_freshness(coverage, demand.started_at)
+                keep_coverage(connection, run.agent_id, forgotten)
+            return settled
+
+        return self._once(run, work)
+
+    def _once(self, run: Run, work: Callable[[Connection], T]) -> T:
+        """Do work that counts itself in `saves`, and do it once, even if its answer is lost."""
+        before = self._saves(run)
+        done: list[T] = []
+
+        def attempt(connection: Connection) -> T:
+            if done and self._count(connection, run) > before:
+                return done[-1]
+            done.append(work(connection))
             return done[-1]
 
-        return self._persistently(attempt)
-
-    def settle(self, run: Run, coverage: Coverage, started_at: datetime) -> Settled:
-        """Mark the run's suspects missing, or none and claim no freshness for what it proved."""
-        with self.writing() as connection:
-            self._keep_state(connection, run, saves=t.sync_state.c.saves + 1)
-            settled = freshness.settle(connection, run.agent_id, self._clock())
-            if settled.withheld:
-                forgotten = forget_freshness(coverage, started_at)
-                keep_coverage(connection, run.agent_id, forgotten)
-        return settled
+        return self.transact(attempt)
 
     def finish_run(
         self, run: Run, status: Status, counts: Counts, error: str | None, now: datetime
     ) -> None:
         """Close a run. A success clears the demand and notes when it began."""
         runs = t.sync_runs
-        with self.writing() as connection:
-            connection.execute(
-                update(runs)
-                .where(runs.c.id == run.id)
-                .values(
-                    status=status,
-                    finished_at=now,
-                    error=self._rows.text(error) if error else None,
-                    requests=counts.requests,
-                    missing=counts.missing,
-                )
-            )
+        ended: dict[str, Any] = {"status": status, "finished_at": now, "requests": counts.requests}
+        ended |= {"missing": counts.missing, "error": error and self._rows.text(error)}
+        met: dict[str, Any] = {"last_success_at": now}
+        if run.mode == "reconcile":
+            met["last_reconciled_at"] = now
+
+        def work(connection: Connection) -> None:
+            connection.execute(update(runs).where(runs.c.id == run.id).values(ended))
             if status == "succeeded" and run.mode != "verify":
-                met: dict[str, Any] = {"last_success_at": now, "demand_started_at": None}
-                if run.mode == "reconcile":
-                    met["last_reconciled_at"] = now
                 self._keep_state(connection, run, **met)
+                self._clear_demand(connection, run)
+
+        self.transact(work)
 
     def count(self, agent_id: str, most: int) -> int:
         """How many sessions of an agent are stored; counting stops at `most`."""
@@ -281,6 +297,15 @@ class Store:
         mine = (state.c.agent_id == run.agent_id, state.c.fence == run.lease.fence)
         if connection.execute(update(state).where(*mine).values(**values)).rowcount != 1:
             raise LeaseLost(f"another process has taken over agent {run.agent_id!r:.80}")
+
+    def _clear_demand(self, connection: Connection, run: Run) -> None:
+        """The demand is met. An interrupted reconcile's outlives the syncs in between."""
+        c = t.sync_state.c
+        connection.execute(
+            update(t.sync_state)
+            .where(c.agent_id == run.agent_id, c.demand_mode == run.mode)
+            .values(demand_mode=None, demand_started_at=None)
+        )
 
     def _saves(self, run: Run) -> int:
         def attempt() -> int:

@@ -5,18 +5,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from etl.api.client import Client
 from etl.errors import CutShort, EtlError, LeaseHeld, Malformed, Stopped, StoreError
 from etl.models import BEGINNING, AgentReport, Mode, Status
 from etl.planning import demand as demands
 from etl.planning.demand import Demand
+from etl.store import freshness
 from etl.store.lease import LEASE, Held, Lease
 from etl.store.state import AgentState, StoredDemand
 from etl.store.store import Run, Store
 from etl.sync.crew import Crew, Progress
-from etl.sync.freshness import freshen
+from etl.sync.freshness import freshen, retrieve_all
 from etl.sync.verify import Sample, verify_agent
+
+DEMAND_LASTS: Final = timedelta(days=7)
+"""An interrupted reconcile older than this is forgotten."""
 
 __all__ = ["AgentSync", "Wish", "demand_of"]
 
@@ -38,6 +43,7 @@ class Wish:
     patience: timedelta = timedelta(minutes=15)
     idle_recheck: timedelta = timedelta(days=7)
     waits: bool = True
+    seek: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +102,8 @@ class AgentSync:
         state.history_from = _history_from(state, wish)
         stored = _stored_demand(state, wish, now)
         demand = _demand(state, wish, stored, now)
-        self.store.keep_demand(run, stored, state.history_from)
+        kept = _kept_demand(state, wish, stored, now)
+        self.store.keep_demand(run, kept, state.history_from)
         walkers = 1 if self._needs_one_chain(lease.agent_id, wish) else wish.walkers
         crew = Crew(self.client, self.store, run, state, demand, wish.lookback, walkers, self.tell)
         report.counts = crew.counts
@@ -106,6 +113,14 @@ class AgentSync:
         finally:
             report.watermark = state.watermark
             report.warnings = sorted(crew.warnings)
+
+    def _look_again(self, crew: Crew) -> None:
+        """Suspects of an interrupted run that this one goes on from may have returned since."""
+        run = crew.run
+        with self.store.reading() as connection:
+            since, before = crew.demand.started_at, run.started_at
+            ids = freshness.old_suspects(connection, run.agent_id, since, before)
+        crew.counts.add(retrieve_all(self.client, self.store, run, ids).counts)
 
     @contextmanager
     def _closing(self, run: Run, report: AgentReport) -> Iterator[None]:
@@ -127,10 +142,13 @@ class AgentSync:
 
     def _work(self, crew: Crew, wish: Wish) -> None:
         """Walk; in a sync, look after the open sessions; then settle who is missing."""
+        if wish.seek and not crew.state.bookmarks:
+            crew.seek()
         crew.fill()
         if wish.mode == "incremental":
             freshen(crew, wish.idle_recheck, self.clock())
-        settled = self.store.settle(crew.run, crew.state.coverage, crew.demand.started_at)
+        self._look_again(crew)
+        settled = self.store.settle(crew.run, crew.state.coverage, crew.demand)
         crew.counts.missing += settled.marked
         if settled.withheld:
             raise CutShort(
@@ -178,7 +196,7 @@ def _taken(agent_id: str, held: Held) -> LeaseHeld:
 
 
 def _who(held: Held) -> str:
-    host, pid, _ = held.holder.rsplit(":", 2)
+    host, pid, _, _ = held.holder.rsplit(":", 3)
     return f"process {pid} on {host}"
 
 
@@ -205,6 +223,15 @@ def _stored_demand(state: AgentState, wish: Wish, now: datetime) -> StoredDemand
         return wanted
     same = (old.mode, old.since, old.until) == (wanted.mode, wanted.since, wanted.until)
     return old if same else wanted
+
+
+def _kept_demand(
+    state: AgentState, wish: Wish, stored: StoredDemand, now: datetime
+) -> StoredDemand | None:
+    """The demand to write down; None to leave a reconcile's, which goes on after this sync."""
+    old = state.demand
+    unmet = old is not None and old.mode == "reconcile" and now - old.started_at < DEMAND_LASTS
+    return None if unmet and wish.mode == "incremental" else stored
 
 
 def _history_from(state: AgentState, wish: Wish) -> datetime | None:

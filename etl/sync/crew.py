@@ -10,14 +10,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import NoneType
 from typing import Final
 
 from etl.api.client import Client
-from etl.errors import CursorRefused, CutShort, EtlError
+from etl.errors import CursorRefused, CutShort, Denied, StoreError
 from etl.models import Counts, Entry
 from etl.planning.coverage import Coverage, add, compact
 from etl.planning.demand import Demand, goes_on, missing, share_done, watermark_bound
 from etl.planning.plan import HEAD, Active, Planned, next_walk
+from etl.planning.seek import built_entries
 from etl.planning.walk import Walk
 from etl.store.state import AgentState
 from etl.store.store import Answer, Batch, Run, Store
@@ -79,6 +81,8 @@ class Crew:
     _active: dict[Walk, threading.Thread] = field(default_factory=dict)
     _refused: set[Entry] = field(default_factory=set)
     _failures: int = 0
+    _saving: bool = False
+    _built: frozenset[Entry] = frozenset()
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _room: threading.Condition = field(default_factory=threading.Condition)
     _unsaved: dict[Walk, int] = field(default_factory=dict)
@@ -97,10 +101,27 @@ class Crew:
         try:
             while failure is None and self._staff(arrivals):
                 failure = self._take(arrivals)
-        finally:
-            failure = self._dismiss(arrivals, failure)
+        except BaseException as error:
+            failure = error
+        failure = self._dismiss(arrivals, failure)
         if failure is not None:
             raise failure
+
+    def seek(self) -> None:
+        """Offer entries that we build, spread over the time since the oldest session.
+
+        They are all given up as soon as one is refused or leads elsewhere.
+        """
+        counts = Counts()
+        oldest = self.client.fetch_page(
+            self.run.agent_id, counts, order="oldest", page_size=1
+        ).page.listed
+        self.counts.add(counts)
+        if oldest and oldest[0].created_at is not None:
+            now = self.demand.requirements[0].newest
+            entries = built_entries(oldest[0].created_at, now, self.walkers)
+            self._built = frozenset(entries)
+            self.state.bookmarks += entries
 
     def _staff(self, arrivals: "queue.Queue[Arrival | _Ended]") -> bool:
         """Start walks while there is work for them. False once all is done."""
@@ -149,6 +170,8 @@ class Crew:
     def _arrive(self, arrival: Arrival, arrivals: "queue.Queue[Arrival | _Ended]") -> bool:
         """Take note of a page, queue it for saving, and tell its walk whether to go on."""
         walk = arrival.walk
+        if walk.pages == 1 and walk.entry in self._built and walk.starts_above_its_entry:
+            raise CutShort("a built cursor leads elsewhere")
         with self._lock:
             if arrival.step.proven is not None:
                 self._seen = add(self._seen, arrival.step.proven, self.demand.started_at)
@@ -184,14 +207,23 @@ class Crew:
         items = [first]
         while len(items) < MOST_PAGES and not arrivals.empty():
             items.append(arrivals.get())
-        self._save([item for item in items if isinstance(item, Arrival)])
-        errors = [self._note_end(item) for item in items if isinstance(item, _Ended)]
+        try:
+            self._save([item for item in items if isinstance(item, Arrival)])
+        finally:
+            errors = [self._note_end(item) for item in items if isinstance(item, _Ended)]
         return next((error for error in errors if error), None)
 
     def _save(self, arrivals: list[Arrival]) -> None:
         if not arrivals:
             return
-        saved = self.store.save(self.run, self._batch(arrivals))
+        batch = self._batch(arrivals)
+        self._saving = True
+        saved = self.store.save(self.run, batch)
+        self._saving = False
+        # Only now: what was not saved must not be claimed by the next save.
+        assert batch.coverage is not None
+        self.state.coverage = batch.coverage
+        self._last_bookmark |= {a.walk: a.step.bookmark.at for a in arrivals if a.step.bookmark}
         self._make_room(arrivals)
         self.counts.add(saved.counts)
         self.state.watermark = saved.watermark
@@ -200,7 +232,7 @@ class Crew:
 
     def _batch(self, arrivals: list[Arrival]) -> Batch:
         """What these pages change, rows and checkpoint."""
-        batch, coverage = Batch(), self.state.coverage
+        batch, coverage, marks = Batch(), self.state.coverage, dict(self._last_bookmark)
         for arrival in arrivals:
             batch.counts.add(arrival.counts)
             if arrival.fetched is not None:
@@ -213,8 +245,11 @@ class Crew:
                 batch.judgements.append(arrival.step.judgement)
             if arrival.step.undated is not None and self._stored:
                 batch.undated = arrival.step.undated
-            self._mark(arrival, batch)
-        self.state.coverage = batch.coverage = compact(coverage, self.demand.started_at)
+            mark = arrival.step.bookmark
+            if mark is not None:
+                batch.bookmarks.append((mark, marks.get(arrival.walk)))
+                marks[arrival.walk] = mark.at
+        batch.coverage = compact(coverage, self.demand.started_at)
         batch.watermark_bound = watermark_bound(
             batch.coverage,
             self.demand,
@@ -242,25 +277,23 @@ class Crew:
         if page.rejected:
             self.warnings.add("some records were set aside in rejected_records")
 
-    def _mark(self, arrival: Arrival, batch: Batch) -> None:
-        mark = arrival.step.bookmark
-        if mark is not None:
-            batch.bookmarks.append((mark, self._last_bookmark.get(arrival.walk)))
-            self._last_bookmark[arrival.walk] = mark.at
-
     def _note_end(self, ended: _Ended) -> BaseException | None:
         """Forget a walk that is over. Returns its error, if no other entry may do instead."""
         walk, error = ended.walk, ended.error
         self._active.pop(walk)
         self._last_bookmark.pop(walk, None)
-        self._unsaved.pop(walk)
-        self._asked.pop(walk)
+        self._unsaved.pop(walk, None)
+        self._asked.pop(walk, None)
         if error is None and walk.target not in missing(self._seen, self.demand):
             return None
         if walk.entry != HEAD:
             self._refused.add(walk.entry)
         if error is None and walk.order == "oldest":
             return None
+        if walk.entry in self._built:
+            self._refused |= self._built
+            if isinstance(error, CursorRefused | CutShort | Denied | NoneType):
+                return None
         self._failures += 1
         if self._failures >= MOST_FAILURES:
             return error or CutShort("the list's walks don't get anywhere", "try again later")
@@ -269,21 +302,23 @@ class Crew:
     def _dismiss(
         self, arrivals: "queue.Queue[Arrival | _Ended]", failure: BaseException | None
     ) -> BaseException | None:
-        """Let walks under way finish their page, and save it."""
+        """Let walks under way finish their page, and save it; unless saving is what failed."""
         self._over.set()
         with self._room:
             self._room.notify_all()
         while self._active:
+            if self._saving:
+                self._forget(arrivals)
+                continue
             try:
                 failure = self._take(arrivals) or failure
-            except EtlError as error:
-                failure = failure or error
-                self._forget_ended(arrivals)
+            except StoreError as error:
+                failure = error
+                self._saving = True
         return failure
 
-    def _forget_ended(self, arrivals: "queue.Queue[Arrival | _Ended]") -> None:
-        """Nothing can be saved any more: just wait for the walks to end."""
-        while self._active:
-            item = arrivals.get()
-            if isinstance(item, _Ended):
-                self._active.pop(item.walk, None)
+    def _forget(self, arrivals: "queue.Queue[Arrival | _Ended]") -> None:
+        """Nothing may be saved any more: just wait for the walks to end."""
+        item = arrivals.get()
+        if isinstance(item, _Ended):
+            self._active.pop(item.walk, None)

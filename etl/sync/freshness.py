@@ -119,10 +119,12 @@ def _batch(results: list[Retrieved]) -> Batch:
         if result.gone_at is not None:
             batch.gone.append((result.id, result.gone_at))
         if result.fetched is not None:
-            (session, creator), requested_at = result.fetched
-            creators = [creator] if creator else []
-            batch.answers.append(Answer([session], creators, [], requested_at))
-            batch.retrieved.append((result.id, requested_at))
+            (session, creator, rejected), requested_at = result.fetched
+            lists = ([session] if session else [], [creator] if creator else [])
+            bad = [rejected] if rejected else []
+            batch.answers.append(Answer(*lists, bad, requested_at))
+            if session:
+                batch.retrieved.append((result.id, requested_at))
     return batch
 
 

@@ -1,10 +1,11 @@
-"""A spot check: retrieve stored sessions at random, repair what differs, and say what that proves."""
+"""A spot check: retrieve stored sessions at random, repair what differs, say what that proves."""
 
 from dataclasses import dataclass
 from typing import Final
 
 from etl.api.client import Client
 from etl.models import Counts
+from etl.planning.demand import Demand
 from etl.planning.freshness import upper_bound
 from etl.store import freshness
 from etl.store.store import Run, Store
@@ -37,7 +38,8 @@ def verify_agent(client: Client, store: Store, run: Run, size: int) -> Sample:
     with store.reading() as connection:
         stored, chosen = freshness.sample_ids(connection, run.agent_id, size)
     found = retrieve_all(client, store, run, chosen)
-    gone = store.settle(run, store.state(run.agent_id).coverage, run.started_at)
+    demand = Demand("verify", run.started_at, ())
+    gone = store.settle(run, store.state(run.agent_id).coverage, demand)
     return Sample(
         stored,
         len(chosen) - len(found.problems),

@@ -60,7 +60,8 @@ def follow(
 def _fetch(walk: Walk, client: Client, agent_id: str, counts: Counts) -> Fetched:
     """The walk's next page. One that can't be it is asked for again.
 
-    An empty page without a cursor is believed when it stays so; the end check has the last word.
+    An empty page is believed when it stays so: with a cursor at the second time, without one at
+    the last, and then the end check has the last word.
     """
     for attempt in range(1, PAGE_ATTEMPTS + 1):
         fetched = client.fetch_page(agent_id, counts, order=walk.order, cursor=walk.cursor)
@@ -71,7 +72,8 @@ def _fetch(walk: Walk, client: Client, agent_id: str, counts: Counts) -> Fetched
             if last:
                 raise
         else:
-            if last or fetched.page.listed or fetched.page.next_cursor:
+            again = fetched.page.next_cursor is not None and attempt > 1
+            if last or fetched.page.listed or again:
                 return fetched
         client.pause_before(attempt + 1)
     raise Stopped("asked to stop")

@@ -1,0 +1,209 @@
+"""Drives the real engine against the simulator; crashes it; audits every run."""
+
+import shutil
+import socket
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+
+from etl.api.client import Client, utc_now
+from etl.api.pacing import Pacer
+from etl.config import Api, Credentials
+from etl.models import AgentReport, Counts
+from etl.simulator import Simulator, World
+from etl.store import migrate
+from etl.store.lease import Held
+from etl.store.store import Store
+from etl.sync.agent import AgentSync, Wish
+from tests.torture.auditor import Auditor, Run, snapshot
+from tests.torture.truth import Truth, now
+
+SENDS_OFF = Client._send
+DEAD = f"{socket.gethostname()}:999999999:1"
+
+
+class Crash(BaseException):
+    """The process dies here: nothing in the engine may handle it."""
+
+
+@dataclass
+class Killer:
+    """Counts statements and requests; at a given one the process dies, and nothing works after."""
+
+    at_statement: int | None = None
+    at_request: int | None = None
+    statements: int = 0
+    requests: int = 0
+    dead: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def statement(self, *_: object) -> None:
+        with self.lock:
+            self.statements += 1
+            self._maybe(self.at_statement, self.statements)
+
+    def request(self) -> None:
+        with self.lock:
+            self.requests += 1
+            self._maybe(self.at_request, self.requests)
+
+    def _maybe(self, at: int | None, count: int) -> None:
+        self.dead = self.dead or (at is not None and count >= at)
+        if self.dead:
+            raise Crash
+
+
+class MortalClient(Client):
+    """A client whose process can die at a request."""
+
+    killer: Killer
+
+    def _send(self, what: str, url: str, counts: Counts) -> Any:
+        self.killer.request()
+        return super()._send(what, url, counts)
+
+
+Hook = Callable[[], None]
+
+
+class Rig:
+    """A world, its API, a database file, and processes that come and go."""
+
+    def __init__(self, folder: Path, sizes: tuple[int, ...], template: Path | None = None) -> None:
+        self.world = World(seed=5)
+        self.truth = Truth(self.world)
+        self.agents = [self.world.add_agent(f"agent {i}", agent_id=f"agent{i}") for i in (0, 1)]
+        for agent, size in zip(self.agents, sizes, strict=False):
+            for number in range(size):
+                hours = timedelta(hours=2 * (number // 3 if number % 5 else number))
+                self.truth.add(agent, now() - hours - timedelta(minutes=1))
+        self.file = folder / "torture.db"
+        if template:
+            shutil.copy(template, self.file)
+        self.store = self._open()
+        if not template:
+            migrate.upgrade(self.store.engine)
+        self.api = Simulator(self.world)
+        self.api.start()
+        self.hooks: dict[int, Hook] = {}
+        self.hook_error: BaseException | None = None
+        self.seen_requests = 0
+        self.auditor = Auditor(self.file, self.truth)
+        self.api.on_request = self._on_request
+
+    def _open(self) -> Store:
+        return Store(f"sqlite:///{self.file}", utc_now)
+
+    def close(self) -> None:
+        self.api.stop()
+        self.store.close()
+
+    def _on_request(self, _record: object) -> None:
+        self.seen_requests += 1
+        hook = self.hooks.pop(self.seen_requests, None)
+        if hook:
+            try:
+                hook()
+            except BaseException as error:
+                self.hook_error = error
+
+    def sql(self, statement: str, *values: object) -> None:
+        """Change the file behind the program's back."""
+        with closing(sqlite3.connect(self.file, timeout=30)) as connection, connection:
+            connection.execute(statement, values)
+
+    def take_over(self, agent: str) -> None:
+        """Another process takes the lease: this one was frozen for so long."""
+        past = "2020-01-01 00:00:00.000000"
+        self.sql("UPDATE sync_state SET lease_expires_at = ? WHERE agent_id = ?", past, agent)
+        other = self._open()
+        lease = other.claim(agent)
+        assert not isinstance(lease, Held)
+        other.release(lease)
+        other.close()
+
+    def hold(self, agent: str, seconds: float) -> None:
+        """Another host holds the lease for so long."""
+        until = (now() + timedelta(seconds=seconds)).replace(tzinfo=None)
+        self.sql(
+            "UPDATE sync_state SET lease_holder = 'elsewhere:1:1', lease_expires_at = ? "
+            "WHERE agent_id = ?",
+            until.isoformat(" ", "microseconds"),
+            agent,
+        )
+
+    def run(
+        self,
+        agent: str,
+        wish: Wish | None = None,
+        *,
+        killer: Killer | None = None,
+        hooks: dict[int, Hook] | None = None,
+        page_size: int = 5,
+        audit: bool = True,
+        disturbed: bool = False,
+        **api: Any,
+    ) -> AgentReport | None:
+        """One run, audited. None: it died."""
+        wish, killer = wish or Wish(), killer or Killer()
+        self.seen_requests, self.hooks, self.hook_error = 0, dict(hooks or {}), None
+        before, fired = snapshot(self.file), sum(n for _, n in self.api.faults.fired())
+        started = now()
+        report = self._run(agent, wish, killer, page_size, api)
+        self.hooks = {}
+        ended = now()
+        if self.hook_error is not None:
+            raise self.hook_error
+        if killer.dead:
+            self._bury()
+            report = None
+        struck = disturbed or sum(n for _, n in self.api.faults.fired()) > fired
+        if audit:
+            self.auditor.check(
+                Run(agent, wish, report, before, snapshot(self.file), started, ended, struck)
+            )
+        return report
+
+    def _run(
+        self, agent: str, wish: Wish, killer: Killer, page_size: int, api: dict[str, Any]
+    ) -> AgentReport | None:
+        stop = threading.Event()
+        settings = {"timeout": 5.0, "max_attempts": 3, "page_size": page_size, **api}
+        client = MortalClient(
+            Api(base_url=self.api.base_url, **settings),
+            Credentials("sim-token"),
+            stop,
+            Pacer(draw=lambda: 0.0),
+        )
+        client.killer = killer
+        event.listen(self.store.engine, "before_cursor_execute", killer.statement)
+        event.listen(self.store.engine, "commit", killer.statement)
+        try:
+            return AgentSync(client, self.store, utc_now, stop).run(agent, wish)
+        except Crash:
+            return None
+        finally:
+            # Threads of a dead process make no more requests.
+            if killer.dead:
+                stop.set()
+            client.close()
+            if not killer.dead:
+                event.remove(self.store.engine, "before_cursor_execute", killer.statement)
+                event.remove(self.store.engine, "commit", killer.statement)
+
+    def _bury(self) -> None:
+        """The process is gone: its connections too, and its pid."""
+        self.store.close()
+        self.store = self._open()
+        self.sql("UPDATE sync_state SET lease_holder = ? WHERE lease_holder IS NOT NULL", DEAD)
+
+
+def when(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

@@ -1,0 +1,128 @@
+"""PostgreSQL goes away at the worst moments: a run goes on, and counts nothing twice."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from sqlalchemy import func, select
+
+from etl.api.client import Client, utc_now
+from etl.api.pacing import Pacer
+from etl.config import Api, Credentials
+from etl.models import AgentReport
+from etl.simulator import Simulator, World
+from etl.store import migrate
+from etl.store import tables as t
+from etl.store.store import Store
+from etl.sync.agent import AgentSync, Wish
+from tests.support.audit import differences
+from tests.support.postgres import Cluster, Server, own_server
+from tests.torture.proxy import Proxy
+
+SESSIONS = 120
+
+
+@pytest.fixture
+def world() -> World:
+    return World.generate(agents=1, sessions=SESSIONS, seed=9)
+
+
+@pytest.fixture
+def api(world: World) -> Iterator[Simulator]:
+    with Simulator(world) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[Server]:
+    with own_server() as server:
+        yield server
+
+
+def run(api: Simulator, store: Store, wish: Wish) -> AgentReport:
+    stop = threading.Event()
+    settings = Api(base_url=api.base_url, timeout=5.0, page_size=20)
+    with Client(settings, Credentials("sim-token"), stop, Pacer(draw=lambda: 0.0)) as client:
+        return AgentSync(client, store, utc_now, stop).run(api.world.agent_ids()[0], wish)
+
+
+def audit(store: Store, world: World, report: AgentReport) -> None:
+    """All is there, once, and counted once."""
+    agent = world.agent_ids()[0]
+    assert (report.status, report.error) == ("succeeded", None)
+    assert differences(store, world.sessions(agent), agent) == []
+    with store.reading() as connection:
+        row = connection.execute(select(t.sync_runs).order_by(t.sync_runs.c.id.desc())).first()
+        states = connection.execute(select(func.count()).select_from(t.session_states)).scalar_one()
+        runs = connection.execute(select(func.count()).select_from(t.sync_runs)).scalar_one()
+    assert row is not None
+    assert runs == 1
+    assert row.status == "succeeded"
+    assert row.inserted == report.counts.inserted == SESSIONS
+    assert row.updated == report.counts.updated == 0
+    assert row.seen == row.inserted + row.unchanged + row.rejected
+    assert (row.seen, row.pages) == (report.counts.seen, report.counts.pages)
+    assert states == SESSIONS
+
+
+@pytest.mark.parametrize("walkers", [1, 2])
+@pytest.mark.parametrize("at", range(1, 13))
+def test_a_commit_whose_answer_is_lost_counts_once(
+    postgres: Cluster,
+    postgres_template: str,
+    world: World,
+    api: Simulator,
+    at: int,
+    walkers: int,
+) -> None:
+    url = postgres.fresh(postgres_template)
+    port = urlsplit(postgres.admin_url).port or 5432
+    with Proxy(port, at) as proxy:
+        store = Store(url.replace(f":{port}/", f":{proxy.port}/"), utc_now)
+        try:
+            report = run(api, store, Wish("backfill", walkers=walkers))
+            if proxy.commits >= at:
+                assert proxy.lost == 1
+            audit(store, world, report)
+        finally:
+            store.close()
+    postgres.drop(url)
+
+
+@pytest.mark.parametrize("signal_number", [2, 3], ids=["fast", "immediate"])
+@pytest.mark.parametrize("at", [1, 3, 6])
+def test_a_server_restart_costs_a_page_not_a_run(
+    own: Server, world: World, api: Simulator, at: int, signal_number: int
+) -> None:
+    url = own.fresh()
+    # The tests' server may lose what it said was committed; this database may not.
+    store = Store(f"{url}?options=-csynchronous_commit%3Don", utc_now)
+    migrate.upgrade(store.engine)
+    own.run("CHECKPOINT")
+    seen: list[Any] = []
+    restarted: list[threading.Thread] = []
+
+    def restart() -> None:
+        own.stop(signal_number)
+        own.start()
+
+    def count(record: object) -> None:
+        seen.append(record)
+        if len(seen) == at:
+            restarted.append(threading.Thread(target=restart))
+            restarted[0].start()
+            # The next save meets a server that is going down, or is down.
+            threading.Event().wait(0.15)
+
+    api.on_request = count
+    try:
+        report = run(api, store, Wish("backfill", walkers=1))
+        restarted[0].join()
+        audit(store, world, report)
+    finally:
+        for thread in restarted:
+            thread.join()
+        store.close()
+        own.drop(url)
