@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Bars",
     "exit_code",
+    "minute",
     "print_table",
     "report_json",
     "settings_of",
@@ -82,6 +83,11 @@ def iso(instant: datetime | None) -> str | None:
 def when(instant: datetime | None) -> str:
     """An instant as a person reads it: UTC, to the second."""
     return instant.strftime("%Y-%m-%d %H:%M:%S") if instant else "-"
+
+
+def minute(instant: datetime | None) -> str:
+    """An instant as a table has room for it: UTC, to the minute."""
+    return instant.strftime("%Y-%m-%d %H:%M") if instant else "-"
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:

@@ -5,7 +5,7 @@ import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from etl.cli.common import iso, print_table, settings_of, when
+from etl.cli.common import iso, minute, print_table, settings_of
 from etl.models import BEGINNING
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ HEAD = (
     "coverage",
     "last run",
     "next run",
-    "stalest",
+    "stalest as of",
     "problem",
 )
 
@@ -62,13 +62,13 @@ def show(found: "list[AgentStatus]", now: datetime, every: timedelta, *, as_json
 
 
 def _line(one: "AgentStatus", now: datetime, every: timedelta) -> tuple[object, ...]:
-    last = f"{one.last_run.status} {when(one.last_run.started_at)}" if one.last_run else "never"
+    last = f"{one.last_run.status} {minute(one.last_run.started_at)}" if one.last_run else "never"
     begin = one.state.history_from or one.oldest
     strip = coverage_strip(one.state.coverage, begin, now, timedelta(days=1), STRIP)
     fresh = " / ".join(str(count) for count in one.fresh)
     label = f"{one.name} ({one.agent_id})" if one.name else one.agent_id
-    mark = when(one.state.watermark)
-    due = when(_next(one, every))
+    mark = minute(one.state.watermark)
+    due = minute(_next(one, every))
     counts = (one.sessions, one.open_sessions, fresh)
     return (label, *counts, mark, strip, last, due, _stalest(one), _problem(one))
 
@@ -86,12 +86,11 @@ def _next(one: "AgentStatus", every: timedelta) -> datetime | None:
 
 
 def _stalest(one: "AgentStatus") -> str:
-    """The rows whose proof is the oldest, or that have none."""
+    """As of when the rows are known whose proof is the oldest."""
     if not one.state.coverage:
         return "-"
     worst = min(one.state.coverage, key=lambda span: span.proven_at or BEGINNING)
-    upto = f"up to {when(worst.newest)}"
-    return f"{upto} as of {when(worst.proven_at)}" if worst.proven_at else f"{upto}, unknown"
+    return minute(worst.proven_at) if worst.proven_at else "unknown"
 
 
 def coverage_strip(

@@ -182,7 +182,7 @@ class Crew:
         return wanted and not self._over.is_set()
 
     def _wait_for_room(self, walk: Walk) -> None:
-        """Let saving keep up: a walk runs ahead of it by a page or two, by some if they are fast."""
+        """Let saving keep up: a walk runs ahead of it by a page or two, by more if fast."""
         now = time.monotonic()
         is_fast = now - self._asked[walk] < FAST_PAGE
         most = AHEAD_FAST if is_fast else AHEAD_SLOW
