@@ -154,7 +154,10 @@ def _override(tables: dict[str, Any], name: str, value: str) -> None:
         tables["agents"] = [{"id": part.strip()} for part in value.split(",") if part.strip()]
         return
     table, _, key = name.removeprefix("ETL_").lower().partition("__")
-    tables.setdefault(table, {})[key] = value
+    keys = tables.setdefault(table, {})
+    if not isinstance(keys, dict):
+        raise ConfigError(f"{name}: [{table}] is not a table of keys", _hint())
+    keys[key] = value
 
 
 def _decode(kind: type, value: Any) -> Any:

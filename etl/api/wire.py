@@ -5,6 +5,7 @@ record by record, so that a bad record costs itself alone, and unknown keys end 
 Field facts: the API's OpenAPI text and the SDK's models (docs/gumloop-api.md).
 """
 
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Any, Final, NamedTuple
@@ -120,6 +121,7 @@ _strict: Final = msgspec.json.Decoder(StrictSession)
 _loose: Final = msgspec.json.Decoder(WireSession)
 _answer: Final = msgspec.json.Decoder(WireAnswer)
 
+TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
 UNDECODABLE = (msgspec.DecodeError, ValueError, OverflowError, RecursionError)
 USAGE_FIELDS: Final = WireUsage.__struct_fields__
 CREATOR_FIELDS: Final = WireCreator.__struct_fields__
@@ -138,13 +140,45 @@ def decode_page(body: bytes, agent_id: str) -> Page:
     return builder.page(whole.next_cursor)
 
 
-def decode_records(body: bytes) -> tuple[list[Raw], str | None]:
+def decode_records(body: bytes) -> tuple[list[bytes], str | None]:
     """A list answer's records as sent, and the next cursor. Raises `Malformed`."""
     try:
         loose = _loose_page.decode(body)
+        return [bytes(raw) for raw in loose.sessions], loose.next_cursor or None
     except UNDECODABLE as error:
-        raise Malformed(f"the answer is not a page of sessions: {error}") from None
-    return loose.sessions, loose.next_cursor or None
+        return _split(body, str(error))
+
+
+def _split(body: bytes, why: str) -> tuple[list[bytes], str | None]:
+    """The same where a record isn't JSON to the decoder: half a surrogate pair, endless nesting.
+
+    Tells the records apart by brackets alone. Raises `Malformed` with the reason `why`.
+    """
+    records, depth, begin, element, key = [], 0, 0, 0, b""
+    for token in TOKEN.finditer(body):
+        char = token[0][:1]
+        if char == b'"':
+            key = token[0] if depth == 1 else key
+        elif char in b"[{":
+            depth += 1
+            if depth == 2 and not begin and key == b'"sessions"':
+                begin = element = token.end()
+        elif begin and depth == 2:
+            records.append(body[element : token.start()].strip())
+            element = token.end()
+            if char != b",":
+                envelope = body[:begin] + body[token.start() :]
+                return [raw for raw in records if raw], _cursor_of(envelope, why)
+        elif char != b",":
+            depth -= 1
+    raise Malformed(f"the answer is not a page of sessions: {why}")
+
+
+def _cursor_of(envelope: bytes, why: str) -> str | None:
+    try:
+        return _loose_page.decode(envelope).next_cursor or None
+    except UNDECODABLE:
+        raise Malformed(f"the answer is not a page of sessions: {why}") from None
 
 
 def decode_retrieved(body: bytes, session_id: str, agent_id: str) -> Retrieved:
@@ -171,7 +205,7 @@ def _decode_apart(body: bytes, agent_id: str) -> Page:
     records, next_cursor = decode_records(body)
     builder = PageBuilder(agent_id)
     for raw in records:
-        builder.read(bytes(raw))
+        builder.read(raw)
     return builder.page(next_cursor)
 
 

@@ -83,7 +83,7 @@ def _database(settings: "Settings") -> str:
     from etl.store.engine import open_engine, shown, told
 
     url = settings.database.url
-    engine = open_engine(url)
+    engine = open_engine(url, only_reads=True)
     file = make_url(url).database
     if engine.dialect.name == "sqlite" and file and not Path(file).exists():
         return _not_there_yet(Path(file), shown(url))

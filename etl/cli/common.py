@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from etl.config import Settings, config_path, load
 from etl.models import AgentReport, Counts, Status
@@ -29,6 +29,7 @@ __all__ = [
     "when",
 ]
 
+AS_WIDE_AS_NEEDED: Final = 1_000_000
 EXIT_CODES: dict[Status, int] = {"succeeded": 0, "interrupted": 130}
 
 
@@ -96,12 +97,13 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(width=None if sys.stdout.isatty() else 250)
+    console = Console(width=None if sys.stdout.isatty() else AS_WIDE_AS_NEEDED)
     table = Table(title=title or None, box=None, title_justify="left", pad_edge=False)
     rows = list(rows)
     for index, column in enumerate(columns):
         numbers = all(isinstance(row[index], int | float) for row in rows)
-        table.add_column(column, justify="right" if numbers and rows else "left")
+        justify: Literal["left", "right"] = "right" if numbers and rows else "left"
+        table.add_column(column, justify=justify, no_wrap=True, overflow="ellipsis")
     for row in rows:
         table.add_row(*(Text(_printable(str(cell))) for cell in row))
     console.print(table)

@@ -62,11 +62,16 @@ def _print_rows(records: Any) -> None:
     print(f"{len(rows)} sessions", file=sys.stderr)
 
 
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
 def _row(record: Any) -> tuple[object, ...]:
     if not isinstance(record, dict):
         return ("?", str(record), "", "", "", "", "")
-    creator, usage = record.get("creator") or {}, record.get("usage") or {}
-    who = " ".join(filter(None, (creator.get("first_name"), creator.get("last_name"))))
+    creator, usage = (_object(record.get(name)) for name in ("creator", "usage"))
+    names = (creator.get("first_name"), creator.get("last_name"))
+    who = " ".join(str(name) for name in names if name)
     cost = usage.get("credit_cost")
     fields = [record.get(name) or "-" for name in ("created_at", "id", "type", "state")]
     return (

@@ -14,7 +14,7 @@ from etl.models import Entry
 __all__ = ["built_entries"]
 
 PER_WALKER: Final = 8
-"""So many entries for each walk: instants say little about rows, and what is left is split again."""
+"""Entries for each walk: instants say little about rows, and what is left is split again."""
 
 
 def built_entries(oldest: datetime, newest: datetime, walkers: int) -> list[Entry]:

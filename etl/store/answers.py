@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from datetime import datetime
+from itertools import compress
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -17,6 +18,9 @@ from etl.store.rows import COLUMNS, Row, creator_row, diff
 __all__ = ["Answer", "AnswerSaver", "Run"]
 
 CREATOR_COLUMNS: Final = tuple(column.name for column in t.creators.c)
+MOST_SIGHTINGS: Final = 20_000
+"""Records of which the time of the last answer is kept: more than the walks may have in flight."""
+
 STATE_COLUMNS: Final = tuple(column.name for column in t.session_states.c)
 
 
@@ -46,6 +50,7 @@ class AnswerSaver:
     def __init__(self, rows: Any, clock: Callable[[], datetime]) -> None:
         self._rows = rows
         self._clock = clock
+        self._sightings: dict[tuple[type, str], datetime] = {}
 
     def save(self, connection: Connection, run: Run, answers: list[Answer]) -> Counts:
         """Save what the answers hold, and count what became of it."""
@@ -56,7 +61,7 @@ class AnswerSaver:
         for answer in sorted(answers, key=lambda answer: answer.requested_at):
             as_of = self._rows.instant(answer.requested_at)
             rejected += [(record, answer.requested_at) for record in answer.rejected]
-            for session in answer.sessions:
+            for session in self._not_outdated(answer.sessions, answer.requested_at):
                 storable = self._rows.storable(session)
                 if isinstance(storable, Rejected):
                     rejected.append((storable, answer.requested_at))
@@ -71,19 +76,41 @@ class AnswerSaver:
         self._rows.insert(connection, "session_states", STATE_COLUMNS, changes.states.values())
         self._save_rejected(connection, run, rejected, {row[0] for row, _ in incoming})
         counts.inserted, counts.updated = changes.inserted, changes.updated
-        counts.unchanged, counts.rejected = changes.unchanged, len(rejected)
-        counts.seen = len(incoming) + len(rejected)
+        counts.rejected = len(rejected)
+        counts.seen = sum(len(answer.sessions) + len(answer.rejected) for answer in answers)
+        counts.unchanged = counts.seen - counts.inserted - counts.updated - counts.rejected
         return counts
+
+    def _not_outdated(self, records: list[Any], asked_at: datetime) -> list[Any]:
+        """The sessions or creators that no answer asked for later has shown.
+
+        A row's own `as_of` tells of the answer that changed it last, not of those that confirmed
+        it: they leave no trace in the row, so that a quiet run changes none.
+        """
+        sightings = self._sightings
+        keys = [(type(record), record.id) for record in records]
+        fresh = [sightings.get(key, asked_at) <= asked_at for key in keys]
+        sightings.update(
+            (key, asked_at) for key, is_fresh in zip(keys, fresh, strict=True) if is_fresh
+        )
+        if len(sightings) > MOST_SIGHTINGS:
+            for key in list(sightings)[: MOST_SIGHTINGS // 2]:
+                sightings.pop(key, None)
+        return list(compress(records, fresh))
 
     def _save_creators(self, connection: Connection, answers: list[Answer], now: datetime) -> None:
         """Add and correct creators; several agents may name the same people."""
-        named = [(creator, answer) for answer in answers for creator in answer.creators]
+        named = [
+            (creator, answer)
+            for answer in sorted(answers, key=lambda answer: answer.requested_at)
+            for creator in self._not_outdated(answer.creators, answer.requested_at)
+        ]
         named = [(c, a) for c, a in named if self._rows.text(c.id) == c.id]
         if not named:
             return
         rows = self._rows.load(connection, "creators", CREATOR_COLUMNS, {c.id for c, _ in named})
         changed: dict[str, Row] = {}
-        for creator, answer in sorted(named, key=lambda pair: pair[1].requested_at):
+        for creator, answer in named:
             clean = self._clean_creator(creator)
             at = self._rows.instant(answer.requested_at)
             row = creator_row(rows.get(clean.id), clean, self._rows.instant(now), at)

@@ -20,12 +20,23 @@ BUSY_TIMEOUT: Final = 30_000
 
 CACHE_KIB: Final = 32_768
 
+WRITING: Final = (
+    "journal_mode=WAL",
+    "synchronous=NORMAL",
+    "foreign_keys=ON",
+    "journal_size_limit=67108864",
+    "wal_autocheckpoint=8000",
+)
 
-def open_engine(url: str) -> Engine:
-    """An engine for `sqlite:///FILE` or `postgresql://...`. Raises ConfigError for other URLs."""
+
+def open_engine(url: str, *, only_reads: bool = False) -> Engine:
+    """An engine for `sqlite:///FILE` or `postgresql://...`. Raises ConfigError for other URLs.
+
+    With `only_reads`, opening a SQLite file doesn't turn it into one with a write-ahead log.
+    """
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite":
-        return _sqlite(parsed)
+        return _sqlite(parsed, () if only_reads else WRITING)
     return _postgres(parsed)
 
 
@@ -68,27 +79,19 @@ def _forms() -> str:
     return "use sqlite:///FILE or postgresql://USER@HOST/DATABASE"
 
 
-def _sqlite(url: URL) -> Engine:
+def _sqlite(url: URL, more: tuple[str, ...]) -> Engine:
     engine = sqlalchemy.create_engine(
         url, connect_args={"timeout": BUSY_TIMEOUT / 1000, "check_same_thread": False}
     )
-    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "connect", lambda connection, _: _configure_sqlite(connection, more))
     event.listen(engine, "begin", _begin_immediate)
     return engine
 
 
-def _configure_sqlite(connection: Any, _record: object) -> None:
+def _configure_sqlite(connection: Any, more: tuple[str, ...]) -> None:
     # The driver must not open transactions by itself: `_begin_immediate` does.
     connection.isolation_level = None
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=NORMAL",
-        "foreign_keys=ON",
-        f"busy_timeout={BUSY_TIMEOUT}",
-        f"cache_size=-{CACHE_KIB}",
-        "journal_size_limit=67108864",
-        "wal_autocheckpoint=8000",
-    ):
+    for pragma in (f"busy_timeout={BUSY_TIMEOUT}", f"cache_size=-{CACHE_KIB}", *more):
         connection.execute(f"PRAGMA {pragma}").close()
 
 

@@ -40,8 +40,8 @@ class Held:
 
 
 def holder() -> str:
-    """Name a holder in this process: host, pid, its start (pids come round again), a token."""
-    return f"{_host()}:{os.getpid()}:{_process_start(os.getpid())}:{uuid4().hex[:8]}"
+    """Name a holder in this process: a token, host, pid, its start (pids come round again)."""
+    return f"{uuid4().hex[:8]}@{_host()}:{os.getpid()}:{_process_start(os.getpid())}"
 
 
 def _host() -> str:
@@ -106,8 +106,8 @@ def _mine(lease: Lease):  # type: ignore[no-untyped-def]
 
 def _alive(other: str, me: str) -> bool:
     """Whether a holder may still be at work; one of another host always may."""
-    host, pid, start, _ = other.rsplit(":", 3)
-    if host != me.rsplit(":", 3)[0]:
+    host, pid, start = other.rpartition("@")[2].rsplit(":", 2)
+    if host != me.rpartition("@")[2].rsplit(":", 2)[0]:
         return True
     if not pid.isdigit():
         return False

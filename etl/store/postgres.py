@@ -5,6 +5,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +17,6 @@ from etl.store.rows import EXTRA, Row
 __all__ = ["PostgresRows"]
 
 NUL: Final = "\0"
-NUMBERS: Final = frozenset({"credit_cost", "tool_credit_cost", "flow_credit_cost"})
 FEW: Final = 8
 """Up to so many rows, plain statements are cheaper than COPY (a no-op sync writes a handful)."""
 
@@ -51,7 +51,11 @@ class PostgresRows:
     @staticmethod
     def row(session: Session) -> Row:
         """A session's fields as PostgreSQL gives them back."""
-        return msgspec.structs.astuple(session)
+        return tuple(
+            # As text: PostgreSQL would round a float to 15 digits on its way to numeric.
+            Decimal(repr(value)) if isinstance(value, float) else value
+            for value in msgspec.structs.astuple(session)
+        )
 
     @staticmethod
     def join_extra(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
@@ -63,8 +67,7 @@ class PostgresRows:
         connection: Connection, table: str, columns: Sequence[str], ids: Collection[str]
     ) -> dict[str, Row]:
         """The stored rows of these ids."""
-        names = ",".join(f"{name}::float8" if name in NUMBERS else name for name in columns)
-        sql = f"SELECT {names} FROM {table} WHERE id = ANY(%s)"
+        sql = f"SELECT {','.join(columns)} FROM {table} WHERE id = ANY(%s)"
         rows = connection.exec_driver_sql(sql, (list(ids),))
         return {row[0]: tuple(row) for row in rows}
 

@@ -196,7 +196,7 @@ def _taken(agent_id: str, held: Held) -> LeaseHeld:
 
 
 def _who(held: Held) -> str:
-    host, pid, _, _ = held.holder.rsplit(":", 3)
+    host, pid, _ = held.holder.rpartition("@")[2].rsplit(":", 2)
     return f"process {pid} on {host}"
 
 
