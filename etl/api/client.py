@@ -76,6 +76,11 @@ class Client:
         while not self._connections.empty():
             self._connections.get().close()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the process was asked to stop."""
+        return self._stop.is_set()
+
     def fetch_page(
         self,
         agent_id: str,

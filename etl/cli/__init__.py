@@ -7,6 +7,7 @@ heavy inside `run`, so that `--help` is quick.
 import argparse
 import os
 import sys
+import threading
 from collections.abc import Sequence
 
 from etl import __version__
@@ -26,7 +27,7 @@ from etl.cli import (
 )
 from etl.errors import ConfigError, EtlError
 
-__all__ = ["COMMANDS", "build_parser", "main"]
+__all__ = ["COMMANDS", "build_parser", "entry", "main"]
 
 COMMANDS = (
     demo,
@@ -81,6 +82,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         hint = "this is a bug: set ETL_DEBUG=1 to see where, and please report it"
         return _fail(EtlError(f"{type(error).__name__}: {error}", hint))
+
+
+def entry() -> None:
+    """Run a command and leave the process with its exit code.
+
+    A thread may still wait for an answer that was given up after a signal: it is not waited for.
+    """
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if threading.active_count() > 1:
+        os._exit(code)
+    sys.exit(code)
 
 
 def _fail(error: EtlError) -> int:

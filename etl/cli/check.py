@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from etl.cli.common import settings_of
-from etl.errors import EtlError
+from etl.errors import EtlError, SchemaMismatch
 
 if TYPE_CHECKING:
     from etl.config import Settings
@@ -92,7 +92,7 @@ def _database(settings: "Settings") -> str:
     engine.dispose()
     if found is not None and found != migrate.HEAD:
         hint = "`python -m etl db upgrade`, or the program that made it"
-        raise EtlError(f"{shown(url)} has schema {found}, this program needs {migrate.HEAD}", hint)
+        raise SchemaMismatch(f"{shown(url)} has schema {found}, not {migrate.HEAD}", hint)
     return (
         f"{shown(url)}, {f'schema {found}' if found else 'empty; the first run makes its tables'}"
     )

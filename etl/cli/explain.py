@@ -15,7 +15,9 @@ def explain(args: argparse.Namespace) -> int:
     from etl.api.client import utc_now
     from etl.models import BEGINNING
     from etl.planning.demand import missing
+    from etl.planning.freshness import due
     from etl.store import reading
+    from etl.store.freshness import open_sessions
     from etl.store.store import Store
     from etl.sync.agent import demand_of
 
@@ -30,10 +32,21 @@ def explain(args: argparse.Namespace) -> int:
         print(f"{agent.id}: sync at {when(now)}")
         for gap in gaps:
             print(f"  walk {_until(gap, BEGINNING)} .. {when(gap.newest)}")
+        with store.reading() as connection:
+            idle = settings.sync.idle_recheck
+            opened = open_sessions(connection, agent.id, state.coverage, now, idle)
+        waiting = [
+            one
+            for one in opened
+            if due(one.state, one.changed_at, one.checked_at, now, idle)
+            and not any(g.oldest <= (one.created_at or BEGINNING) < g.newest for g in gaps)
+        ]
         rows = sum(reading.rows_within(store, agent.id, gap) for gap in gaps)
         pages = max(len(gaps), -(-rows // settings.api.page_size))
         known = "at least " if any(gap.oldest == BEGINNING for gap in gaps) else "about "
         print(f"  {rows} stored sessions lie there: {known}{pages} requests")
+        print("  list what is processing, and what is queued: 2 requests or more")
+        print(f"  retrieve open sessions: at most {len(waiting)} requests")
     store.close()
     return 0
 

@@ -1,6 +1,7 @@
 """`run`: the scheduler in the foreground."""
 
 import argparse
+import time
 
 from etl.cli.common import settings_of, stopped_by_signals
 
@@ -27,6 +28,7 @@ def run(args: argparse.Namespace) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%FT%TZ"
     )
+    logging.Formatter.converter = time.gmtime
     for noisy in ("alembic", "apscheduler", "httpcore", "httpx"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     with stopped_by_signals() as stop:

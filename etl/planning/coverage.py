@@ -8,7 +8,16 @@ from typing import Final, NamedTuple
 
 from etl.models import BEGINNING, Span
 
-__all__ = ["Coverage", "Gap", "add", "compact", "contiguous_top", "forget_freshness", "gaps"]
+__all__ = [
+    "Coverage",
+    "Gap",
+    "add",
+    "compact",
+    "contiguous_top",
+    "forget_freshness",
+    "gaps",
+    "up_to",
+]
 
 Coverage = tuple[Span, ...]
 
@@ -77,6 +86,15 @@ def contiguous_top(coverage: Coverage, floor: datetime = BEGINNING) -> datetime 
         if span.oldest <= (floor if top is None else top) < span.newest:
             top = span.newest
     return top
+
+
+def up_to(coverage: Coverage, now: datetime) -> Coverage:
+    """Coverage without claims about the future, which a clock that was ahead has left."""
+    spans = (replace(s, newest=min(s.newest, now)) for s in coverage if s.oldest < now)
+    return tuple(
+        replace(s, proven_at=None) if s.proven_at is not None and s.proven_at > now else s
+        for s in spans
+    )
 
 
 def forget_freshness(coverage: Coverage, since: datetime) -> Coverage:

@@ -1,9 +1,8 @@
 """Saving what answers hold: sessions, states, creators, the agent's name, bad records."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from itertools import compress
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -54,65 +53,76 @@ class AnswerSaver:
 
     def save(self, connection: Connection, run: Run, answers: list[Answer]) -> Counts:
         """Save what the answers hold, and count what became of it."""
-        counts = Counts()
         now = self._clock()
-        incoming: list[tuple[Row, Any]] = []
-        rejected: list[tuple[Rejected, datetime]] = []
-        for answer in sorted(answers, key=lambda answer: answer.requested_at):
-            as_of = self._rows.instant(answer.requested_at)
-            rejected += [(record, answer.requested_at) for record in answer.rejected]
-            for session in self._not_outdated(answer.sessions, answer.requested_at):
-                storable = self._rows.storable(session)
-                if isinstance(storable, Rejected):
-                    rejected.append((storable, answer.requested_at))
-                else:
-                    incoming.append((self._rows.row(storable), as_of))
+        ordered = sorted(answers, key=lambda answer: answer.requested_at)
+        rejected = [(bad, answer.requested_at) for answer in ordered for bad in answer.rejected]
+        sessions: list[tuple[Session, datetime]] = []
+        for answer in ordered:
+            for storable in map(self._rows.storable, answer.sessions):
+                kind = rejected if isinstance(storable, Rejected) else sessions
+                kind.append((storable, answer.requested_at))
         self._save_agent_name(connection, run, answers, now)
-        self._save_creators(connection, answers, now)
-        stored = self._rows.load(connection, "sessions", COLUMNS, {row[0] for row, _ in incoming})
+        self._save_creators(connection, ordered, now)
+        ids = {session.id for session, _ in sessions}
+        stored = self._rows.load(connection, "sessions", COLUMNS, ids)
+        fresh = self._not_outdated(sessions, stored)
+        incoming = [(self._rows.row(one), self._rows.instant(at)) for one, at in fresh]
         changes = diff(stored, incoming, self._rows.instant(now), run.id, self._rows.join_extra)
         self._rows.insert(connection, "sessions", COLUMNS, changes.new.values())
         self._rows.upsert(connection, "sessions", COLUMNS, changes.changed.values())
         self._rows.insert(connection, "session_states", STATE_COLUMNS, changes.states.values())
-        self._save_rejected(connection, run, rejected, {row[0] for row, _ in incoming})
-        counts.inserted, counts.updated = changes.inserted, changes.updated
-        counts.rejected = len(rejected)
-        counts.seen = sum(len(answer.sessions) + len(answer.rejected) for answer in answers)
-        counts.unchanged = counts.seen - counts.inserted - counts.updated - counts.rejected
-        return counts
+        self._save_rejected(connection, run, rejected, ids)
+        return Counts(
+            seen=len(sessions) + len(rejected),
+            inserted=changes.inserted,
+            updated=changes.updated,
+            unchanged=len(sessions) - changes.inserted - changes.updated,
+            rejected=len(rejected),
+        )
 
-    def _not_outdated(self, records: list[Any], asked_at: datetime) -> list[Any]:
-        """The sessions or creators that no answer asked for later has shown.
+    def note(self, answers: list[Answer]) -> None:
+        """Remember who was shown when, once that is committed.
 
         A row's own `as_of` tells of the answer that changed it last, not of those that confirmed
         it: they leave no trace in the row, so that a quiet run changes none.
         """
-        sightings = self._sightings
-        keys = [(type(record), record.id) for record in records]
-        fresh = [sightings.get(key, asked_at) <= asked_at for key in keys]
-        sightings.update(
-            (key, asked_at) for key, is_fresh in zip(keys, fresh, strict=True) if is_fresh
-        )
-        if len(sightings) > MOST_SIGHTINGS:
-            for key in list(sightings)[: MOST_SIGHTINGS // 2]:
-                sightings.pop(key, None)
-        return list(compress(records, fresh))
+        for answer in answers:
+            for key in _shown(answer):
+                before = self._sightings.get(key, answer.requested_at)
+                self._sightings[key] = max(before, answer.requested_at)
+        if len(self._sightings) > MOST_SIGHTINGS:
+            for key in list(self._sightings)[: MOST_SIGHTINGS // 2]:
+                self._sightings.pop(key, None)
+
+    def seen_since(self, kind: type, id: str, asked_at: datetime) -> bool:
+        """Whether an answer asked for later has shown a session or a creator."""
+        return self._sightings.get((kind, id), asked_at) > asked_at
+
+    def _not_outdated(
+        self, records: list[tuple[Any, datetime]], stored: dict[str, Row]
+    ) -> list[tuple[Any, datetime]]:
+        """Those that no later answer has shown; only what is stored can be newer."""
+        return [
+            (record, at)
+            for record, at in records
+            if record.id not in stored or not self.seen_since(type(record), record.id, at)
+        ]
 
     def _save_creators(self, connection: Connection, answers: list[Answer], now: datetime) -> None:
         """Add and correct creators; several agents may name the same people."""
         named = [
-            (creator, answer)
-            for answer in sorted(answers, key=lambda answer: answer.requested_at)
-            for creator in self._not_outdated(answer.creators, answer.requested_at)
+            (creator, answer.requested_at)
+            for answer in answers
+            for creator in answer.creators
+            if self._rows.text(creator.id) == creator.id
         ]
-        named = [(c, a) for c, a in named if self._rows.text(c.id) == c.id]
         if not named:
             return
         rows = self._rows.load(connection, "creators", CREATOR_COLUMNS, {c.id for c, _ in named})
         changed: dict[str, Row] = {}
-        for creator, answer in named:
+        for creator, asked_at in self._not_outdated(named, dict(rows)):
             clean = self._clean_creator(creator)
-            at = self._rows.instant(answer.requested_at)
+            at = self._rows.instant(asked_at)
             row = creator_row(rows.get(clean.id), clean, self._rows.instant(now), at)
             if row is not None:
                 rows[clean.id] = changed[clean.id] = row
@@ -176,3 +186,8 @@ class AnswerSaver:
             .where(table.c.id == agent_id, table.c.name.is_distinct_from(clean))
             .values(name=clean, updated_at=now)
         )
+
+
+def _shown(answer: Answer) -> Iterator[tuple[type, str]]:
+    yield from ((Session, session.id) for session in answer.sessions)
+    yield from ((Creator, creator.id) for creator in answer.creators)

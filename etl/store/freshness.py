@@ -1,6 +1,6 @@
 """Open sessions that are due for a look, and suspects that turn out missing."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -78,18 +78,26 @@ def keep_retrievals(connection: Connection, retrieved: Iterable[tuple[str, datet
     )
 
 
-def suspect_absent(connection: Connection, agent_id: str, verdict: Judgement) -> int:
-    """Note stored sessions that a page should have held and didn't."""
-    c = t.sessions.c
+def suspect_absent(
+    connection: Connection,
+    agent_id: str,
+    verdict: Judgement,
+    seen_since: Callable[[str, datetime], bool],
+) -> None:
+    """Note stored sessions that a page should have held and didn't, and no later answer showed."""
+    c, asked_at = t.sessions.c, verdict.requested_at
     within = and_(c.created_at >= verdict.oldest, c.created_at < verdict.newest)
-    return _suspect(connection, agent_id, within, verdict.held, verdict.requested_at)
+    absent = _absent(connection, agent_id, within, verdict.held, asked_at)
+    gone = [(id, asked_at) for id in absent if not seen_since(id, asked_at)]
+    suspect_gone(connection, agent_id, gone)
 
 
 def suspect_undated(
     connection: Connection, agent_id: str, held: frozenset[str], since: datetime
-) -> int:
+) -> None:
     """Note stored sessions without `created_at` that a walk of the whole list didn't show."""
-    return _suspect(connection, agent_id, t.sessions.c.created_at.is_(None), held, since)
+    absent = _absent(connection, agent_id, t.sessions.c.created_at.is_(None), held, since)
+    suspect_gone(connection, agent_id, [(id, since) for id in absent])
 
 
 def suspect_gone(
@@ -163,16 +171,15 @@ def sample_ids(connection: Connection, agent_id: str, size: int) -> tuple[int, l
     return _stored(connection, agent_id), list(drawn)
 
 
-def _suspect(
+def _absent(
     connection: Connection, agent_id: str, where: Any, held: frozenset[str], since: datetime
-) -> int:
+) -> list[str]:
+    """Sessions that are stored since before then, and not held."""
     c = t.sessions.c
     query = select(c.id).where(
         c.agent_id == agent_id, where, c.missing_since.is_(None), c.as_of < since
     )
-    absent = [id for id in connection.execute(query).scalars() if id not in held]
-    suspect_gone(connection, agent_id, [(id, since) for id in absent])
-    return len(absent)
+    return [id for id in connection.execute(query).scalars() if id not in held]
 
 
 def _stored(connection: Connection, agent_id: str) -> int:

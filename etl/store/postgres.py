@@ -89,14 +89,14 @@ class PostgresRows:
     def upsert(
         connection: Connection, table: str, columns: Sequence[str], rows: Collection[Row]
     ) -> None:
-        """Insert rows, or overwrite those with the same id."""
+        """Insert rows, or overwrite those with the same id, unless they hold a newer answer."""
         if not rows:
             return
         # A fixed order of ids: two processes that write the same creators can't deadlock.
         ordered = sorted((_dumped(row, columns) for row in rows), key=lambda row: row[0])
         names = ",".join(columns)
         sets = ",".join(f"{name}=excluded.{name}" for name in columns[1:])
-        merge = f"ON CONFLICT (id) DO UPDATE SET {sets}"
+        merge = f"ON CONFLICT (id) DO UPDATE SET {sets} WHERE excluded.as_of >= {table}.as_of"
         if len(ordered) <= FEW:
             marks = ",".join(["%s"] * len(columns))
             sql = f"INSERT INTO {table} ({names}) VALUES ({marks}) {merge}"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, func, insert, select, update
@@ -13,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 
 from etl.errors import LeaseLost
-from etl.models import Counts, Entry, Mode, Status
+from etl.models import Counts, Entry, Mode, Session, Status
 from etl.planning.coverage import Coverage, forget_freshness
 from etl.planning.demand import Demand
 from etl.planning.walk import Judgement
@@ -172,7 +173,9 @@ class Store:
 
         Raises LeaseLost if another process has taken over, StoreError if it can't be saved.
         """
-        return self._once(run, lambda connection: self._save(connection, run, batch))
+        saved = self._once(run, lambda connection: self._save(connection, run, batch))
+        self._answers.note(batch.answers)
+        return saved
 
     def settle(self, run: Run, coverage: Coverage, demand: Demand) -> Settled:
         """Mark the demand's suspects missing, or none and claim no freshness for what it proved."""
@@ -253,7 +256,8 @@ class Store:
     def _judge(self, connection: Connection, run: Run, batch: Batch) -> None:
         """Note who was looked for in vain, and who has turned up."""
         for verdict in batch.judgements:
-            freshness.suspect_absent(connection, run.agent_id, verdict)
+            seen_since = partial(self._answers.seen_since, Session)
+            freshness.suspect_absent(connection, run.agent_id, verdict, seen_since)
         if batch.undated is not None:
             freshness.suspect_undated(connection, run.agent_id, *batch.undated)
         freshness.suspect_gone(connection, run.agent_id, batch.gone)

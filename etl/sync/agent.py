@@ -11,6 +11,7 @@ from etl.api.client import Client
 from etl.errors import CutShort, EtlError, LeaseHeld, Malformed, Stopped, StoreError
 from etl.models import BEGINNING, AgentReport, Mode, Status
 from etl.planning import demand as demands
+from etl.planning.coverage import up_to
 from etl.planning.demand import Demand
 from etl.store import freshness
 from etl.store.lease import LEASE, Held, Lease
@@ -97,6 +98,7 @@ class AgentSync:
     def _run(self, lease: Lease, wish: Wish, report: AgentReport) -> None:
         state = self.store.state(lease.agent_id)
         now = self.clock()
+        state.coverage = up_to(state.coverage, now)
         report.watermark = state.watermark
         run = self.store.start_run(lease, wish.mode, state, now)
         state.history_from = _history_from(state, wish)

@@ -14,7 +14,7 @@ from types import NoneType
 from typing import Final
 
 from etl.api.client import Client
-from etl.errors import CursorRefused, CutShort, Denied, StoreError
+from etl.errors import CursorRefused, CutShort, Denied, Stopped, StoreError
 from etl.models import Counts, Entry
 from etl.planning.coverage import Coverage, add, compact
 from etl.planning.demand import Demand, goes_on, missing, share_done, watermark_bound
@@ -36,11 +36,14 @@ FEW: Final = 20
 FAST_PAGE: Final = 0.01
 """Seconds. Pages that come faster than this may wait in numbers to be saved together."""
 
-AHEAD_SLOW, AHEAD_FAST = 2, 4
+AHEAD_SLOW, AHEAD_FAST = 1, 4
 """Pages of a walk that are not saved yet, the one under way among them: what a crash repeats."""
 
 RENEW_EVERY: Final = 8.0
 """Seconds without a save after which the lease is renewed."""
+
+GRACE: Final = 3.0
+"""Seconds that a walk under way gets to end after a stop; a late answer is not waited for."""
 
 MOST_FAILURES: Final = 4
 """Walks that may break off or get nowhere before the run gives up."""
@@ -51,6 +54,7 @@ class _Ended:
     """A walk is over; `error` if something was wrong."""
 
     walk: Walk
+    wasted: Counts
     error: BaseException | None = None
 
 
@@ -82,6 +86,7 @@ class Crew:
     _refused: set[Entry] = field(default_factory=set)
     _failures: int = 0
     _saving: bool = False
+    _renewed: float = field(default_factory=time.monotonic)
     _built: frozenset[Entry] = frozenset()
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _room: threading.Condition = field(default_factory=threading.Condition)
@@ -151,6 +156,7 @@ class Crew:
     def _walk(self, walk: Walk, arrivals: "queue.Queue[Arrival | _Ended]") -> None:
         """A walk's thread: its end is always announced."""
         error: BaseException | None = None
+        wasted = Counts()
         try:
             follow(
                 walk,
@@ -158,10 +164,11 @@ class Crew:
                 self.run.agent_id,
                 lambda arrival: self._arrive(arrival, arrivals),
                 self._may_be_empty,
+                wasted,
             )
         except BaseException as caught:
             error = caught
-        arrivals.put(_Ended(walk, error))
+        arrivals.put(_Ended(walk, wasted, error))
 
     def _may_be_empty(self) -> bool:
         """Whether an empty list can be right: not if this run saw sessions, or many are stored."""
@@ -200,10 +207,9 @@ class Crew:
     def _take(self, arrivals: "queue.Queue[Arrival | _Ended]") -> BaseException | None:
         """Save what has arrived; returns the error of a walk that failed."""
         try:
-            first = arrivals.get(timeout=RENEW_EVERY)
+            first = arrivals.get(timeout=0.5)
         except queue.Empty:
-            self.store.renew(self.run.lease)
-            return None
+            return self._idle()
         items = [first]
         while len(items) < MOST_PAGES and not arrivals.empty():
             items.append(arrivals.get())
@@ -212,6 +218,13 @@ class Crew:
         finally:
             errors = [self._note_end(item) for item in items if isinstance(item, _Ended)]
         return next((error for error in errors if error), None)
+
+    def _idle(self) -> BaseException | None:
+        """Nothing has come for a moment: keep the lease; and look whether to stop."""
+        if time.monotonic() - self._renewed > RENEW_EVERY:
+            self.store.renew(self.run.lease)
+            self._renewed = time.monotonic()
+        return Stopped("asked to stop") if self.client.stopping else None
 
     def _save(self, arrivals: list[Arrival]) -> None:
         if not arrivals:
@@ -224,6 +237,7 @@ class Crew:
         assert batch.coverage is not None
         self.state.coverage = batch.coverage
         self._last_bookmark |= {a.walk: a.step.bookmark.at for a in arrivals if a.step.bookmark}
+        self._renewed = time.monotonic()
         self._make_room(arrivals)
         self.counts.add(saved.counts)
         self.state.watermark = saved.watermark
@@ -280,6 +294,7 @@ class Crew:
     def _note_end(self, ended: _Ended) -> BaseException | None:
         """Forget a walk that is over. Returns its error, if no other entry may do instead."""
         walk, error = ended.walk, ended.error
+        self.counts.add(ended.wasted)
         self._active.pop(walk)
         self._last_bookmark.pop(walk, None)
         self._unsaved.pop(walk, None)
@@ -306,7 +321,8 @@ class Crew:
         self._over.set()
         with self._room:
             self._room.notify_all()
-        while self._active:
+        give_up = time.monotonic() + GRACE
+        while self._active and not (self.client.stopping and time.monotonic() > give_up):
             if self._saving:
                 self._forget(arrivals)
                 continue
@@ -319,6 +335,9 @@ class Crew:
 
     def _forget(self, arrivals: "queue.Queue[Arrival | _Ended]") -> None:
         """Nothing may be saved any more: just wait for the walks to end."""
-        item = arrivals.get()
+        try:
+            item = arrivals.get(timeout=0.5)
+        except queue.Empty:
+            return
         if isinstance(item, _Ended):
             self._active.pop(item.walk, None)

@@ -5,13 +5,13 @@ reopened; then, one by one, the stored sessions that were open when last seen.
 """
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from etl.api.client import Client, FetchedSession, utc_now
-from etl.errors import CutShort, Denied, Malformed
+from etl.errors import CutShort, Denied, Malformed, Stopped
 from etl.models import Counts
 from etl.planning.freshness import due
 from etl.store import freshness
@@ -73,12 +73,27 @@ def freshen(crew: Crew, idle_recheck: timedelta, now: datetime) -> None:
 def retrieve_all(client: Client, store: Store, run: Run, ids: Iterable[str]) -> Found:
     """Retrieve sessions by id, many at once, and save what they show. Raises ApiError."""
     found = Found(Counts(), [])
-    with ThreadPoolExecutor(client.api.concurrency, "retrieve") as pool:
+    pool = ThreadPoolExecutor(client.api.concurrency, "retrieve")
+    try:
         for some in _batches(list(ids), AT_ONCE):
-            results = list(pool.map(lambda id: _retrieve(client, run.agent_id, id), some))
+            results = _all_of(pool, client, run.agent_id, some)
             found.problems += [result.problem for result in results if result.problem]
             found.counts.add(store.save(run, _batch(results)).counts)
+    finally:
+        # Not waited for: after a stop, a late answer may take its time.
+        pool.shutdown(wait=False, cancel_futures=True)
     return found
+
+
+def _all_of(
+    pool: ThreadPoolExecutor, client: Client, agent_id: str, ids: list[str]
+) -> list[Retrieved]:
+    """Retrieve these sessions. Raises Stopped on a signal, ApiError for the first that fails."""
+    futures = [pool.submit(_retrieve, client, agent_id, id) for id in ids]
+    while wait(futures, timeout=0.5).not_done:
+        if client.stopping:
+            raise Stopped("asked to stop")
+    return [future.result() for future in futures]
 
 
 def _listed(client: Client, agent_id: str, state: str) -> Iterator[tuple[Answer, Counts]]:
@@ -100,13 +115,13 @@ def _listed(client: Client, agent_id: str, state: str) -> Iterator[tuple[Answer,
 
 
 def _retrieve(client: Client, agent_id: str, id: str) -> Retrieved:
-    counts = Counts()
+    counts, asked_at = Counts(), utc_now()
     try:
         return Retrieved(id, client.fetch_session(id, agent_id, counts), None, counts)
     except Denied as error:
         if error.status == 401:
             raise
-        gone_at = utc_now() if error.status == 404 else None
+        gone_at = asked_at if error.status == 404 else None
         return Retrieved(id, None, gone_at, counts, None if gone_at else str(error))
     except Malformed as error:
         return Retrieved(id, None, None, counts, str(error))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from etl.api.client import Client
+from etl.errors import CutShort, Malformed
 from etl.models import Counts
 from etl.planning.demand import Demand
 from etl.planning.freshness import upper_bound
@@ -25,7 +26,6 @@ class Sample:
     wrong: int
     gone: int
     counts: Counts
-    problems: tuple[str, ...]
 
     @property
     def bound(self) -> float:
@@ -34,17 +34,20 @@ class Sample:
 
 
 def verify_agent(client: Client, store: Store, run: Run, size: int) -> Sample:
-    """Retrieve a random sample. Raises ApiError, StoreError."""
+    """Retrieve a random sample. Raises ApiError, StoreError; CutShort if too many are gone."""
     with store.reading() as connection:
         stored, chosen = freshness.sample_ids(connection, run.agent_id, size)
     found = retrieve_all(client, store, run, chosen)
     demand = Demand("verify", run.started_at, ())
     gone = store.settle(run, store.state(run.agent_id).coverage, demand)
+    if found.problems:
+        raise Malformed(f"{len(found.problems)} of them can't be looked at: {found.problems[0]}")
+    if gone.withheld:
+        raise CutShort(f"{gone.withheld} of them are gone, too many to believe", "lost access?")
     return Sample(
         stored,
-        len(chosen) - len(found.problems),
+        len(chosen),
         found.counts.updated,
-        gone.marked + gone.withheld,
+        gone.marked,
         found.counts,
-        tuple(found.problems),
     )

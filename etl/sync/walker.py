@@ -1,6 +1,7 @@
 """Following one chain of cursors: fetch a page, ask the walk what it proves, hand both over."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,14 +36,18 @@ def follow(
     agent_id: str,
     hand_over: Callable[[Arrival], bool],
     may_be_empty: Callable[[], bool],
+    wasted: Counts,
 ) -> None:
     """Walk until `hand_over` says to stop, the list ends, or something is wrong.
+
+    What failed requests cost is added to `wasted`.
 
     Raises CutShort where the list breaks off, ApiError where the API does, Stopped on a signal.
     """
     while True:
         counts = Counts()
-        fetched = _fetch(walk, client, agent_id, counts)
+        with _counting(counts, wasted):
+            fetched = _fetch(walk, client, agent_id, counts)
         page = fetched.page
         step = walk.advance(page.listed, page.next_cursor, fetched.requested_at)
         counts.pages += 1
@@ -51,7 +56,7 @@ def follow(
             return
         if page.next_cursor is None:
             if walk.order == "newest":
-                _end(walk, client, agent_id, hand_over, may_be_empty)
+                _end(walk, client, agent_id, hand_over, may_be_empty, wasted)
             return
         if _astray(walk):
             raise CutShort("an entry into the list led elsewhere")
@@ -85,15 +90,28 @@ def _end(
     agent_id: str,
     hand_over: Callable[[Arrival], bool],
     may_be_empty: Callable[[], bool],
+    wasted: Counts,
 ) -> None:
     """Let the list's other end confirm that a newest-first walk has seen the oldest session."""
     counts = Counts()
-    oldest = client.fetch_page(agent_id, counts, order="oldest", page_size=1)
-    if not oldest.page.listed and not may_be_empty():
-        raise CutShort("the list is empty, but sessions of this agent are stored")
-    if not end_holds(walk, oldest.page.listed):
-        raise CutShort("the list ended before its oldest session", "the next run goes on from here")
+    with _counting(counts, wasted):
+        oldest = client.fetch_page(agent_id, counts, order="oldest", page_size=1)
+        if not oldest.page.listed and not may_be_empty():
+            raise CutShort("the list is empty, but sessions of this agent are stored")
+        if not end_holds(walk, oldest.page.listed):
+            hint = "the next run goes on from here"
+            raise CutShort("the list ended before its oldest session", hint)
     hand_over(Arrival(walk, None, walk.confirm_end(), counts, None))
+
+
+@contextmanager
+def _counting(counts: Counts, wasted: Counts) -> Iterator[None]:
+    """What a failure cost is counted as well."""
+    try:
+        yield
+    except BaseException:
+        wasted.add(counts)
+        raise
 
 
 def _astray(walk: Walk) -> bool:

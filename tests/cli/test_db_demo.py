@@ -1,0 +1,129 @@
+"""`db` and `demo`."""
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from etl.store import migrate
+from tests.cli.conftest import Command
+from tests.process.project import REPOSITORY, Project
+
+
+def test_upgrade_current_downgrade(project: Project) -> None:
+    project.run("db", "current").fails(1, "there is no database")
+    assert f"schema {migrate.HEAD} (the newest)" in project.run("db", "upgrade").out
+    assert f"schema {migrate.HEAD} (the newest)" in project.run("db", "current").out
+
+    down = project.run("db", "downgrade", "base")
+
+    assert (down.code, down.err) == (0, "")
+    assert "schema none" in project.run("db", "current").out
+
+
+def test_upgrading_twice_is_fine(etl: Command) -> None:
+    assert etl("db", "upgrade").code == etl("db", "upgrade").code == 0
+
+
+def test_a_sync_after_a_downgrade_begins_anew(etl: Command) -> None:
+    etl("backfill")
+    etl("db", "downgrade", "base")
+
+    assert [one["inserted"] for one in etl("sync", "--json").json["agents"]] == [60, 60]
+
+
+def test_migrate_is_welcome_where_nothing_is_to_migrate(etl: Command) -> None:
+    assert etl("sync", "--migrate").code == etl("sync", "--migrate").code == 0
+
+
+@pytest.mark.parametrize("revision", ["nonsense", "9999"])
+def test_a_downgrade_to_what_is_not_there(etl: Command, revision: str) -> None:
+    etl("db", "upgrade")
+
+    done = etl("db", "downgrade", revision)
+
+    assert done.code == 2
+    assert revision in done.err
+
+
+def test_a_downgrade_of_an_empty_database(etl: Command) -> None:
+    done = etl("db", "downgrade", "base")
+
+    assert done.code in (0, 2)
+
+
+@pytest.fixture(scope="module")
+def demo(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> "tuple[Path, subprocess.CompletedProcess[str]]":
+    """The demo, run once as a process under a watch on what it connects to."""
+    folder = tmp_path_factory.mktemp("demo")
+    code = f"import sys; sys.addaudithook(lambda name, args: {WATCH}); {MAIN}"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return folder, done
+
+
+WATCH = (
+    "name in ('socket.connect', 'socket.bind', 'socket.getaddrinfo', 'os.posix_spawn', 'os.fork', "
+    "'subprocess.Popen') and sys.stderr.write(f'WATCH {name} {args}\\n')"
+)
+MAIN = "from etl import cli; sys.exit(cli.main(['demo']))"
+
+
+def test_the_demo_shows_what_came_of_it(
+    demo: "tuple[Path, subprocess.CompletedProcess[str]]",
+) -> None:
+    _, done = demo
+
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    for wanted in ("etl backfill", "etl sync", "etl status", "Credits per agent", "python -m etl"):
+        assert wanted in done.stdout, wanted
+
+
+def test_the_demo_leaves_a_database_and_nothing_else(
+    demo: "tuple[Path, subprocess.CompletedProcess[str]]",
+) -> None:
+    folder, _ = demo
+
+    with sqlite3.connect(folder / "gumloop-demo.db") as connection:
+        counts = connection.execute("SELECT count(*), count(DISTINCT agent_id) FROM sessions")
+        sessions, agents = counts.fetchone()
+        statuses = connection.execute("SELECT DISTINCT status FROM sync_runs").fetchall()
+    connection.close()
+    left = {path.name.removesuffix("-wal").removesuffix("-shm") for path in folder.iterdir()}
+    assert (sessions > 4000, agents >= 2) == (True, True)
+    assert statuses == [("succeeded",)]
+    assert left == {"gumloop-demo.db"}
+
+
+def test_the_demo_stays_on_this_machine(
+    demo: "tuple[Path, subprocess.CompletedProcess[str]]",
+) -> None:
+    _, done = demo
+    watched = [line for line in done.stderr.splitlines() if line.startswith("WATCH")]
+
+    assert any("socket.connect" in line for line in watched)
+    assert [line for line in watched if "127.0.0.1" not in line] == []
+
+
+def test_the_demo_takes_no_file_that_is_not_its_own(etl: Command, project: Project) -> None:
+    (project.folder / "mine.db").write_bytes(b"precious")
+
+    etl("demo", "--database", "mine.db").fails(2, "mine.db exists", "another --database")
+
+    assert (project.folder / "mine.db").read_bytes() == b"precious"
+
+
+def test_the_demo_in_a_folder_that_is_not_there(etl: Command) -> None:
+    etl("demo", "--database", "nowhere/x.db").fails(1, "unable to open")

@@ -1,0 +1,284 @@
+"""Migrations on both databases: they agree with the tables, and go up, down and up with data."""
+
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, func, inspect, select, text
+
+from etl.api.client import utc_now
+from etl.errors import SchemaMismatch
+from etl.simulator import World
+from etl.store import migrate
+from etl.store import tables as t
+from etl.store.engine import open_engine
+from etl.store.store import Store
+from etl.sync.agent import Wish
+from tests.conftest import Runner
+from tests.support.audit import differences
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+REVISIONS = [r.revision for r in ScriptDirectory(str(migrate.scripts())).walk_revisions()][::-1]
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """An empty database."""
+    opened = open_engine(database_url)
+    yield opened
+    opened.dispose()
+
+
+def test_head_is_the_newest_migration() -> None:
+    assert ScriptDirectory(str(migrate.scripts())).get_heads() == [migrate.HEAD]
+
+
+def test_every_revision_is_named_by_its_file() -> None:
+    names = sorted(path.name for path in (migrate.scripts() / "versions").glob("*.py"))
+
+    assert [name.partition("_")[0] for name in names] == REVISIONS
+
+
+def test_migrations_and_tables_agree(store: Store) -> None:
+    with store.engine.connect() as connection:
+        options = {"compare_type": True, "compare_server_default": True}
+        context = MigrationContext.configure(connection, opts=options)
+
+        assert compare_metadata(context, t.metadata) == []
+
+
+def test_primary_keys_are_those_of_the_tables(store: Store) -> None:
+    migrated = inspect(store.engine)
+
+    for name, table in t.metadata.tables.items():
+        wanted = [column.name for column in table.primary_key]
+        assert migrated.get_pk_constraint(name)["constrained_columns"] == wanted, name
+
+
+def test_every_revision_goes_up_and_down(engine: Engine) -> None:
+    assert migrate.current(engine) is None
+    for revision in REVISIONS:
+        migrate.upgrade(engine, revision)
+        assert migrate.current(engine) == revision
+    for revision in [*REVISIONS[-2::-1], "base"]:
+        migrate.downgrade(engine, revision)
+        assert migrate.current(engine) == (None if revision == "base" else revision)
+
+    assert set(inspect(engine).get_table_names()) <= {"alembic_version"}
+
+
+@pytest.mark.parametrize("revision", REVISIONS[:-1])
+def test_down_and_up_with_data_in_place(
+    store: Store, world: World, run_agent: Runner, revision: str
+) -> None:
+    for agent in world.agent_ids():
+        run_agent(agent, Wish("backfill"))
+    kept = [table for table in t.metadata.sorted_tables if table.name != "retrievals"]
+    before = _contents(store, kept)
+
+    migrate.downgrade(store.engine, revision)
+    migrate.upgrade(store.engine)
+
+    after = _contents(store, kept)
+    assert {name for name in before if before[name] != after[name]} == set()
+    again = run_agent(world.agent_ids()[0])
+    assert (again.status, again.counts.inserted, again.counts.updated) == ("succeeded", 0, 0)
+
+
+def test_down_to_nothing_and_up_with_data_in_place(
+    store: Store, world: World, run_agent: Runner
+) -> None:
+    agent = world.agent_ids()[0]
+    run_agent(agent, Wish("backfill"))
+
+    migrate.downgrade(store.engine, "base")
+    migrate.upgrade(store.engine)
+
+    with store.reading() as connection:
+        assert connection.execute(select(func.count()).select_from(t.sessions)).scalar() == 0
+    assert run_agent(agent).status == "succeeded"
+    assert differences(store, world.sessions(agent), agent) == []
+
+
+def _contents(store: Store, tables: list) -> dict[str, list[tuple]]:  # type: ignore[type-arg]
+    with store.reading() as connection:
+        return {table.name: sorted(map(str, connection.execute(select(table)))) for table in tables}
+
+
+def test_ensure_makes_an_empty_database_ready(engine: Engine) -> None:
+    migrate.ensure(engine)
+    migrate.ensure(engine)
+
+    assert migrate.current(engine) == migrate.HEAD
+
+
+@pytest.mark.parametrize("revision", REVISIONS[:-1])
+def test_an_older_schema_is_refused_until_asked(engine: Engine, revision: str) -> None:
+    migrate.upgrade(engine, revision)
+
+    with pytest.raises(SchemaMismatch, match=revision) as refused:
+        migrate.ensure(engine)
+    assert "db upgrade" in refused.value.hint
+    assert migrate.current(engine) == revision
+    migrate.ensure(engine, migrate=True)
+
+    assert migrate.current(engine) == migrate.HEAD
+
+
+def test_a_newer_schema_is_refused_in_any_case(engine: Engine) -> None:
+    migrate.upgrade(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    for attempt in (
+        lambda: migrate.ensure(engine),
+        lambda: migrate.ensure(engine, migrate=True),
+        lambda: migrate.upgrade(engine),
+        lambda: migrate.downgrade(engine, "base"),
+    ):
+        with pytest.raises(SchemaMismatch, match="9999"):
+            attempt()
+    assert migrate.current(engine) == "9999"
+
+
+def test_a_migration_that_fails_leaves_nothing(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from alembic.operations import Operations
+
+    class Broken(Exception): ...
+
+    def fail(*_: object, **__: object) -> None:
+        raise Broken
+
+    monkeypatch.setattr(Operations, "create_index", fail)
+    with pytest.raises(Broken):
+        migrate.upgrade(engine)
+    monkeypatch.undo()
+
+    assert migrate.current(engine) is None
+    assert set(inspect(engine).get_table_names()) <= {"alembic_version"}
+    migrate.upgrade(engine)
+
+
+def test_several_processes_may_begin_at_once(database_url: str) -> None:
+    gate, failures = threading.Barrier(6), list[Exception]()
+
+    def begin() -> None:
+        opened = open_engine(database_url)
+        gate.wait()
+        try:
+            migrate.ensure(opened)
+        except Exception as error:
+            failures.append(error)
+        opened.dispose()
+
+    threads = [threading.Thread(target=begin) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failures == []
+
+
+@pytest.mark.parametrize("by", ["file", "environment"])
+def test_plain_alembic_works(database_url: str, tmp_path: Path, by: str) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(
+        f'[database]\nurl = "{database_url if by == "file" else "sqlite:///no.db"}"\n'
+    )
+    env = os.environ | {"ETL_CONFIG": str(config)}
+    env |= {"ETL_DATABASE__URL": database_url} if by == "environment" else {}
+
+    for words, revision in ((["upgrade", "head"], migrate.HEAD), (["downgrade", "base"], None)):
+        done = subprocess.run(
+            [sys.executable, "-m", "alembic", *words],
+            cwd=REPOSITORY,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (0, ""), done.stderr
+        opened = open_engine(database_url)
+        assert migrate.current(opened) == revision
+        opened.dispose()
+
+
+# -- SQLite's times -------------------------------------------------------------------------------
+
+INSTANT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}")
+TIMES = [
+    (table.name, column.name)
+    for table in t.metadata.sorted_tables
+    for column in table.columns
+    if isinstance(column.type, t.Instant)
+]
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_sqlite_times_are_text_that_datetime_reads(
+    store: Store, world: World, run_agent: Runner
+) -> None:
+    agent = world.agent_ids()[0]
+    for number, form in enumerate(
+        ("2026-01-02T03:04:05Z", "2026-01-02 03:04:06.7", "2026-01-02T05:04:07.000001+02:00")
+    ):
+        world.add_session(agent, id=f"form {number}", created_at=form)
+    world.change(world.sessions(agent)[5]["id"], usage="oops")
+    run_agent(agent, Wish("backfill"))
+    run_agent(agent)
+    seen = set()
+
+    connection = sqlite3.connect(store.engine.url.database or "")
+    for table, column in TIMES:
+        for value, kind, read in connection.execute(
+            f"SELECT {column}, typeof({column}), datetime({column}) FROM {table}"
+            f" WHERE {column} IS NOT NULL"
+        ):
+            seen.add((table, column))
+            assert kind == "text", (table, column, value)
+            assert INSTANT.fullmatch(value), (table, column, value)
+            assert read == value[:19]
+    forms = "SELECT created_at FROM sessions WHERE id LIKE 'form %' ORDER BY id"
+    stored = [row[0] for row in connection.execute(forms)]
+    connection.close()
+
+    assert stored == [
+        "2026-01-02 03:04:05.000000",
+        "2026-01-02 03:04:06.700000",
+        "2026-01-02 03:04:07.000001",
+    ]
+    assert ("sessions", "created_at") in seen
+    assert ("rejected_records", "received_at") in seen
+    assert ("coverage", "newest_created_at") in seen
+
+
+def test_times_come_back_as_they_went_in(store: Store) -> None:
+    instants = [
+        datetime(1, 1, 1, tzinfo=UTC),
+        datetime(999, 12, 31, 23, 59, 59, 1, tzinfo=UTC),
+        datetime(2026, 2, 28, 1, 2, 3, 456789, tzinfo=UTC),
+        datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+        utc_now(),
+    ]
+    with store.engine.begin() as connection:
+        for number, at in enumerate(instants):
+            values = {"id": str(number), "first_seen_at": at, "updated_at": at}
+            connection.execute(t.agents.insert().values(values))
+
+    with store.reading() as connection:
+        query = select(t.agents.c.first_seen_at).order_by(t.agents.c.first_seen_at)
+        assert list(connection.execute(query).scalars()) == sorted(instants)

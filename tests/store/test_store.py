@@ -1,0 +1,766 @@
+"""What becomes of records in the database: bad ones, partial ones, late ones, strange ones."""
+
+import json
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import event, func, select, text, update
+
+from etl.errors import LeaseLost
+from etl.models import BEGINNING, Creator, Entry, Rejected, Session, Span
+from etl.simulator import Simulator, World
+from etl.simulator.world import ABSENT
+from etl.store import lease as leases
+from etl.store import tables as t
+from etl.store.lease import Held, Lease
+from etl.store.state import AgentState
+from etl.store.store import Answer, Batch, Run, Store
+from etl.sync.agent import Wish
+from tests.conftest import Runner
+from tests.support.audit import differences, stored_creators, stored_sessions
+
+AGENT = "agent"
+T0 = datetime(2026, 5, 1, 12, tzinfo=UTC)
+RECONCILE = Wish("reconcile", walkers=1)
+
+
+def at(seconds: float) -> datetime:
+    """So many seconds later."""
+    return T0 + timedelta(seconds=seconds)
+
+
+def session(id: str = "s", **fields: Any) -> Session:
+    """A session with only what is given."""
+    return Session(id, AGENT, **fields)
+
+
+def answer(*sessions: Session, sent: float = 0, **fields: Any) -> Answer:
+    """What a request brought that was sent at that time."""
+    return Answer(list(sessions), fields.get("creators", []), fields.get("rejected", []), at(sent))
+
+
+@pytest.fixture
+def run(store: Store) -> Run:
+    """A run under way."""
+    lease = store.claim(AGENT)
+    assert isinstance(lease, Lease)
+    return store.start_run(lease, "backfill", AgentState(), T0)
+
+
+def rejections(store: Store) -> list[dict[str, Any]]:
+    """The rejected records."""
+    query = select(t.rejected_records).order_by(t.rejected_records.c.id)
+    with store.reading() as connection:
+        return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def row(store: Store, id: str = "s", agent: str = AGENT) -> dict[str, Any]:
+    """One stored session."""
+    return stored_sessions(store, agent)[id]
+
+
+# -- bad records from the API ----------------------------------------------------------------------
+
+HUGE = 2**70
+BAD = [
+    17,
+    "text",
+    None,
+    True,
+    [],
+    {},
+    {"id": None},
+    {"id": 5},
+    {"id": "b", "created_at": "yesterday"},
+    {"id": "b", "created_at": "2026-05-01"},
+    {"id": "b", "created_at": 1767225600},
+    {"id": "b", "created_at": "99999-01-01T00:00:00Z"},
+    {"id": "b", "usage": "oops"},
+    {"id": "b", "usage": []},
+    {"id": "b", "usage": {"credit_cost": "many"}},
+    {"id": "b", "usage": {"input_tokens": 1.5}},
+    {"id": "b", "usage": {"input_tokens": HUGE}},
+    {"id": "b", "usage": {"output_tokens": True}},
+    {"id": "b", "creator": "bob"},
+    {"id": "b", "creator": {"id": 7}},
+    {"id": "b", "creator": {"id": "c", "email": []}},
+    {"id": "b", "creator": {"id": "c" * 3000}},
+    {"id": "b", "name": {"first": "x"}},
+    {"id": "b", "state": 3},
+    {"id": "b", "type": False},
+    {"id": "b", "agent_id": "another"},
+    {"id": "b" * 3000},
+]
+
+
+@pytest.mark.parametrize("place", ["first", "middle", "last"])
+def test_bad_records_of_every_kind_are_set_aside(
+    store: Store, world: World, run_agent: Runner, place: str
+) -> None:
+    agent = world.agent_ids()[0]
+    good = world.sessions(agent)
+    anchor = {"first": good[0], "middle": good[70], "last": good[-1]}[place]["created_at"]
+    when = datetime.fromisoformat(anchor) + timedelta(seconds=1 if place == "first" else -1)
+    for number, record in enumerate(BAD):
+        unique = {**record, "id": f"{record['id']}{number}"} if _named(record) else record
+        world.add_raw(agent, unique, when)
+
+    report = run_agent(agent, Wish("backfill", walkers=1))
+
+    assert report.status == "succeeded", report.error
+    assert differences(store, good, agent) == []
+    assert report.counts.inserted == len(good)
+    assert report.counts.rejected == len(BAD)
+    found = rejections(store)
+    assert len(found) == len(BAD)
+    assert all(one["reason"] and one["agent_id"] == agent for one in found)
+    assert all(one["resolved_at"] is None for one in found)
+    assert {"17", "null", "[]", "{}", '"text"'} <= {one["payload"] for one in found}
+
+
+def test_a_name_cut_in_the_middle_of_an_emoji_costs_itself_alone(
+    store: Store, world: World, run_agent: Runner
+) -> None:
+    agent = world.agent_ids()[0]
+    good = world.sessions(agent)
+    world.add_session(agent, id="cut", name="Launch \ud83d")
+
+    report = run_agent(agent, RECONCILE)
+
+    assert report.status == "succeeded", report.error
+    assert [one for one in differences(store, good, agent) if "'cut'" not in one] == []
+
+
+def _named(record: object) -> bool:
+    return isinstance(record, dict) and isinstance(record.get("id"), str)
+
+
+def test_a_rejected_record_is_kept_once_with_its_last_time(
+    store: Store, world: World, run_agent: Runner
+) -> None:
+    agent = world.agent_ids()[0]
+    world.change(world.sessions(agent)[3]["id"], usage="oops")
+    run_agent(agent, RECONCILE)
+    (first,) = rejections(store)
+
+    run_agent(agent, RECONCILE)
+
+    (again,) = rejections(store)
+    assert again["received_at"] > first["received_at"]
+    assert again["run_id"] > first["run_id"]
+    assert (again["id"], again["payload"]) == (first["id"], first["payload"])
+
+
+def test_a_rejected_record_that_comes_right_is_resolved(
+    store: Store, world: World, run_agent: Runner
+) -> None:
+    agent = world.agent_ids()[0]
+    id, usage = (world.sessions(agent)[3][name] for name in ("id", "usage"))
+    world.change(id, usage="oops")
+    run_agent(agent, RECONCILE)
+    world.change(id, usage=usage)
+
+    run_agent(agent, RECONCILE)
+
+    (resolved,) = rejections(store)
+    assert resolved["resolved_at"] is not None
+    assert differences(store, world.sessions(agent), agent) == []
+    world.change(id, usage="oops")
+    run_agent(agent, RECONCILE)
+    (bad_again,) = rejections(store)
+    assert bad_again["resolved_at"] is None
+
+
+def test_a_stored_session_whose_record_turns_bad_keeps_its_row(
+    store: Store, world: World, run_agent: Runner
+) -> None:
+    agent = world.agent_ids()[0]
+    run_agent(agent, RECONCILE)
+    id = world.sessions(agent)[3]["id"]
+    before = row(store, id, agent)
+    world.change(id, usage="oops", name="new")
+
+    report = run_agent(agent, RECONCILE)
+
+    assert (report.status, report.counts.rejected) == ("succeeded", 1)
+    assert row(store, id, agent) == before
+    (bad,) = rejections(store)
+    assert bad["session_id"] == id
+
+
+def test_the_same_payload_of_two_agents_is_kept_for_each(
+    store: Store, world: World, run_agent: Runner
+) -> None:
+    for agent in world.agent_ids():
+        world.add_raw(agent, 17, datetime.now(UTC) - timedelta(days=3))
+        assert run_agent(agent, RECONCILE).status == "succeeded"
+
+    assert [one["agent_id"] for one in rejections(store)] == world.agent_ids()
+
+
+@pytest.mark.parametrize("depth", [500, 100_000])
+def test_a_deeply_nested_record_costs_itself_alone(
+    store: Store, api: Simulator, run_agent: Runner, depth: int
+) -> None:
+    world = api.world
+    agent = world.agent_ids()[0]
+    good = world.sessions(agent)
+    id = world.add_raw(agent, {"id": "deep"}, datetime.now(UTC) - timedelta(days=3))
+    nested = b"[" * depth + b"]" * depth
+    world._rows[id].body = b'{"id":"deep","state":"completed","deep":' + nested + b"}"
+
+    report = run_agent(agent, RECONCILE)
+
+    assert report.status == "succeeded", report.error
+    assert [one for one in differences(store, good, agent) if "deep" not in one] == []
+
+
+# -- strange but good ones -------------------------------------------------------------------------
+
+STRANGE = {
+    "long": "long name " * 100_000,
+    "emoji": "👩🏽\u200d🚀🧑\u200d🤝\u200d🧑 zażółć",
+    "rtl": "\u202e\u0645\u0631\u062d\u0628\u0627\u202c \u05e9\u05dc\u05d5\u05dd",
+    "controls": "tab\tline\nbell\x07\x7f\u2028\ufeff",
+    "quotes": "'; DROP TABLE sessions; -- \" \\ %s %(x)s :x ?",
+    "empty": "",
+    "private": "\ue000\U0010ffff\uffff",
+}
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_names_of_every_kind(store: Store, world: World, run_agent: Runner, kind: str) -> None:
+    agent, name = world.agent_ids()[0], STRANGE[kind]
+    creator = {"id": "person", "first_name": name, "last_name": name, "email": name}
+    world.add_session(agent, id="strange", name=name, type=name, state=name, creator=creator)
+
+    report = run_agent(agent, RECONCILE)
+
+    assert report.status == "succeeded", report.error
+    assert differences(store, world.sessions(agent), agent) == []
+    assert stored_creators(store)["person"]["email"] == name
+
+
+@pytest.mark.parametrize("kind", sorted(set(STRANGE) - {"long", "empty"}))
+def test_ids_of_every_kind(store: Store, world: World, run_agent: Runner, kind: str) -> None:
+    agent, id = world.agent_ids()[0], f"/{STRANGE[kind]}?#"
+    world.add_session(agent, id=id, state="processing", creator={"id": id, "first_name": "x"})
+
+    assert run_agent(agent, RECONCILE).status == "succeeded"
+    report = run_agent(agent)
+
+    assert (report.status, report.counts.updated) == ("succeeded", 0), report.error
+    assert differences(store, world.sessions(agent), agent) == []
+
+
+def test_the_longest_ids(store: Store, world: World, run_agent: Runner) -> None:
+    agent = world.agent_ids()[0]
+    noise = "".join(chr(0x4E00 + number * 7919 % 20_000) for number in range(666))
+    world.add_session(agent, id=noise, state="processing", creator={"id": noise[::-1]})
+
+    assert run_agent(agent, RECONCILE).status == "succeeded"
+    assert run_agent(agent).status == "succeeded"
+    assert differences(store, world.sessions(agent), agent) == []
+
+
+def test_nul_in_names(store: Store, world: World, run_agent: Runner) -> None:
+    agent = world.agent_ids()[0]
+    creator = {"id": "person", "first_name": "a\0b"}
+    fields = {
+        "name": "a\0b",
+        "type": "\0",
+        "state": "odd\0",
+        "creator": creator,
+        "new": {"\0": "\0"},
+    }
+    world.add_session(agent, id="nul", **fields)
+
+    assert run_agent(agent, RECONCILE).status == "succeeded"
+    again = run_agent(agent, RECONCILE)
+
+    nul = "\0" if store.engine.dialect.name == "sqlite" else "\ufffd"
+    stored = row(store, "nul", agent)
+    assert (stored["name"], stored["type"], stored["state"]) == (f"a{nul}b", nul, f"odd{nul}")
+    assert stored["extra"] == {"new": {nul: nul}}
+    assert stored_creators(store)["person"]["first_name"] == f"a{nul}b"
+    assert (again.status, again.counts.updated) == ("succeeded", 0)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"id": "nul\0", "name": "x", "state": "completed"},
+        {"id": "nul\0"},
+        {"id": "fine", "creator": {"id": "person\0"}},
+        {"id": "nul\0", "created_at": "2026-05-01T00:00:00Z", "extra": [1]},
+    ],
+    ids=repr,
+)
+def test_nul_in_ids(store: Store, world: World, run_agent: Runner, record: dict[str, Any]) -> None:
+    agent = world.agent_ids()[0]
+    good = world.sessions(agent)
+    world.add_raw(agent, record, datetime.now(UTC) - timedelta(days=3))
+
+    report = run_agent(agent, RECONCILE)
+
+    assert report.status == "succeeded", report.error
+    if store.engine.dialect.name == "sqlite":
+        assert differences(store, world.sessions(agent), agent) == []
+        return
+    assert differences(store, good, agent) == []
+    assert report.counts.rejected == 1
+    (aside,) = rejections(store)
+    assert "NUL" in aside["reason"]
+    assert run_agent(agent, RECONCILE).status == "succeeded"
+    assert len(rejections(store)) == 1
+
+
+def test_nul_in_an_agents_name(store: Store, world: World, run_agent: Runner) -> None:
+    agent = world.agent_ids()[0]
+    world.rename_agent(agent, "a\0b")
+
+    assert run_agent(agent, RECONCILE).status == "succeeded"
+
+
+def test_what_no_column_holds_is_kept_in_extra(
+    store: Store, world: World, run_agent: Runner
+) -> None:
+    agent = world.agent_ids()[0]
+    extra = {
+        "big": 2**80,
+        "small": -1e-300,
+        "": {"": [None, True, 1.5, "é"]},
+        "usage": {"gpu_seconds": 3},
+        "creator": {"role": "owner"},
+    }
+    sent = {
+        **extra,
+        "usage": {"credit_cost": 1, "gpu_seconds": 3},
+        "creator": {"id": "p", "role": "owner"},
+    }
+    world.add_session(agent, id="more", **sent)
+
+    assert run_agent(agent, RECONCILE).status == "succeeded"
+    again = run_agent(agent, RECONCILE)
+
+    assert row(store, "more", agent)["extra"] == extra
+    assert again.counts.updated == 0
+
+
+@pytest.mark.parametrize(
+    "created_at",
+    [
+        "0001-01-01T00:00:00Z",
+        "0001-01-01T00:00:00.000001Z",
+        "9999-12-31T23:59:59.999999Z",
+        "9999-12-31T23:59:59Z",
+        None,
+        ABSENT,
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("others", [0, 3])
+def test_dates_at_the_edges_of_the_calendar(
+    store: Store, api: Simulator, run_agent: Runner, created_at: Any, others: int
+) -> None:
+    agent = api.world.add_agent("edge")
+    for _ in range(others):
+        api.world.add_session(agent)
+    api.world.add_session(agent, created_at=created_at)
+
+    for wish in (Wish("backfill"), Wish(), RECONCILE):
+        report = run_agent(agent, wish)
+        assert report.status == "succeeded", report.error
+        assert differences(store, api.world.sessions(agent), agent) == []
+
+
+@pytest.mark.parametrize("walkers", [1, 2])
+def test_more_sessions_at_one_instant_than_many_pages_hold(
+    store: Store, api: Simulator, run_agent: Runner, walkers: int
+) -> None:
+    agent = api.world.add_agent("burst")
+    for number in range(260):
+        api.world.add_session(agent, created_at=T0 + timedelta(seconds=number // 250))
+
+    first = run_agent(agent, Wish("backfill", walkers=walkers), page_size=10)
+    again = run_agent(agent, Wish(walkers=walkers), page_size=10)
+
+    assert (first.status, again.status) == ("succeeded", "succeeded"), (first.error, again.error)
+    assert differences(store, api.world.sessions(agent), agent) == []
+
+
+# -- partial, absent, null -------------------------------------------------------------------------
+
+
+def test_a_partial_creator_never_blanks_known_fields(
+    store: Store, world: World, run_agent: Runner
+) -> None:
+    agent = world.agent_ids()[0]
+    whole = {
+        "id": "p",
+        "first_name": "Ada",
+        "last_name": "L",
+        "email": "a@x",
+        "profile_picture": "u",
+    }
+    id = world.add_session(agent, creator=whole)
+    run_agent(agent)
+
+    for partial in ({"id": "p"}, {"id": "p", "first_name": None, "email": None}):
+        world.change(id, creator=partial)
+        run_agent(agent)
+        known = stored_creators(store)["p"]
+        assert {name: known[name] for name in whole} == whole
+    world.change(id, creator={"id": "p", "first_name": "Augusta", "last_name": None})
+    run_agent(agent)
+
+    known = stored_creators(store)["p"]
+    assert (known["first_name"], known["last_name"]) == ("Augusta", "L")
+
+
+def test_an_absent_key_keeps_and_a_null_blanks(
+    store: Store, world: World, run_agent: Runner
+) -> None:
+    agent = world.agent_ids()[0]
+    fields = {"name": "n", "type": "t", "state": "processing", "creator": {"id": "p"}}
+    id = world.add_session(agent, usage={"credit_cost": 2.5, "input_tokens": 3}, **fields)
+    run_agent(agent)
+    before = row(store, id, agent)
+
+    world.change(id, **dict.fromkeys([*fields, "usage"], ABSENT))
+    absent = run_agent(agent)
+    assert row(store, id, agent) == before
+    assert absent.counts.updated == 0
+    world.change(id, usage={"credit_cost": None})
+    run_agent(agent)
+    assert (row(store, id, agent)["credit_cost"], row(store, id, agent)["input_tokens"]) == (
+        None,
+        3,
+    )
+    world.change(id, **dict.fromkeys([*fields, "usage"]))
+    run_agent(agent)
+
+    after = row(store, id, agent)
+    blank = ("name", "type", "state", "creator_id", "credit_cost", "input_tokens")
+    assert {after[name] for name in blank} == {None}
+    assert after["created_at"] == before["created_at"]
+    assert after["updated_at"] > before["updated_at"]
+
+
+# -- older and newer answers -----------------------------------------------------------------------
+
+
+def test_an_older_answer_never_overwrites_a_newer(store: Store, run: Run) -> None:
+    store.save(run, Batch([answer(session(state="new", name="new"), sent=5)]))
+
+    late = store.save(run, Batch([answer(session(state="old", name="old"), sent=3)]))
+
+    assert (row(store)["state"], row(store)["name"]) == ("new", "new")
+    assert (late.counts.updated, late.counts.unchanged) == (0, 1)
+
+
+def test_nor_within_one_batch(store: Store, run: Run) -> None:
+    old, new = session(state="old"), session(state="new")
+
+    store.save(run, Batch([answer(new, sent=5), answer(old, sent=3)]))
+
+    assert row(store)["state"] == "new"
+
+
+def test_nor_one_that_confirmed_what_was_stored(store: Store, run: Run) -> None:
+    store.save(run, Batch([answer(session(state="processing"), sent=1)]))
+    store.save(run, Batch([answer(session(state="processing"), sent=5)]))
+
+    store.save(run, Batch([answer(session(state="queued"), sent=3)]))
+
+    assert row(store)["state"] == "processing"
+
+
+def test_nor_a_newer_creator(store: Store, run: Run) -> None:
+    for sent, name in ((1, "A"), (5, "B"), (3, "C")):
+        store.save(run, Batch([answer(sent=sent, creators=[Creator("p", name)])]))
+
+    assert stored_creators(store)["p"]["first_name"] == "B"
+
+
+def test_nor_a_creator_that_was_confirmed(store: Store, run: Run) -> None:
+    for sent, name in ((1, "A"), (5, "A"), (3, "C")):
+        store.save(run, Batch([answer(sent=sent, creators=[Creator("p", name)])]))
+
+    assert stored_creators(store)["p"]["first_name"] == "A"
+
+
+def test_states_are_noted_at_first_sight_and_at_each_change(store: Store, run: Run) -> None:
+    for sent, state in ((0, "queued"), (1, "queued"), (2, "processing"), (3, None), (4, "failed")):
+        store.save(run, Batch([answer(session(state=state, name=str(sent)), sent=sent)]))
+
+    query = select(t.session_states).order_by(t.session_states.c.observed_at)
+    with store.reading() as connection:
+        noted = [(row.state, row.observed_at, row.run_id) for row in connection.execute(query)]
+    states = [("queued", 0), ("processing", 2), (None, 3), ("failed", 4)]
+    assert noted == [(state, at(sent), run.id) for state, sent in states]
+
+
+# -- counts ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, 8, 9, 700])
+def test_counts_are_truthful(store: Store, run: Run, count: int) -> None:
+    whole = [session(f"s{n}", name="one", credit_cost=0.1 + n) for n in range(count)]
+    half = [session(s.id, name="two") if n % 2 else s for n, s in enumerate(whole)]
+
+    first = store.save(run, Batch([answer(*whole)])).counts
+    same = store.save(run, Batch([answer(*whole, sent=1)])).counts
+    changed = store.save(run, Batch([answer(*half, sent=2)])).counts
+
+    assert (first.inserted, first.updated, first.unchanged, first.seen) == (count, 0, 0, count)
+    assert (same.inserted, same.updated, same.unchanged) == (0, 0, count)
+    assert (changed.updated, changed.unchanged) == (count // 2, count - count // 2)
+    with store.reading() as connection:
+        runs = connection.execute(select(t.sync_runs)).one()
+    assert (runs.inserted, runs.updated, runs.seen) == (count, count // 2, 3 * count)
+
+
+def test_an_unchanged_row_is_not_touched(store: Store, run: Run) -> None:
+    store.save(run, Batch([answer(session(name="x", extra={"b": 1, "a": [2]}))]))
+    before = row(store)["updated_at"]
+
+    store.save(run, Batch([answer(session(name="x", extra={"a": [2], "b": 1}), sent=1)]))
+
+    assert row(store)["updated_at"] == before
+
+
+@pytest.mark.parametrize("cost", [0.1, 0.1 + 0.2, 1e-9, 123456789.123456, -0.5, 3, 1e300])
+@pytest.mark.parametrize("count", [1, 20])
+def test_costs_come_back_as_they_went_in(store: Store, run: Run, cost: float, count: int) -> None:
+    costs = {"credit_cost": cost, "tool_credit_cost": cost}
+    many = [session(f"s{number}", **costs) for number in range(count)]
+    store.save(run, Batch([answer(*many)]))
+
+    again = store.save(run, Batch([answer(*many, sent=1)])).counts
+
+    assert row(store, "s0")["credit_cost"] == cost
+    assert (again.updated, again.unchanged) == (0, count)
+
+
+@pytest.mark.parametrize("tokens", [0, 2**53 + 1, 2**63 - 1, -(2**63)])
+def test_tokens_come_back_as_they_went_in(store: Store, run: Run, tokens: int) -> None:
+    store.save(run, Batch([answer(session(input_tokens=tokens))]))
+
+    assert row(store)["input_tokens"] == tokens
+
+
+# -- leases and transactions -----------------------------------------------------------------------
+
+
+def test_a_lease_belongs_to_one(store: Store, run: Run) -> None:
+    with store.engine.begin() as connection:
+        other = leases.claim(connection, AGENT, "elsewhere:1:1")
+
+    assert isinstance(other, Held)
+
+
+def test_a_run_whose_lease_was_taken_over_saves_nothing(store: Store, run: Run) -> None:
+    store.save(run, Batch([answer(session(state="ours"))]))
+    theirs = _take_over(store)
+    before = contents(store)
+
+    for attempt in (
+        lambda: store.save(run, Batch([answer(session(state="late"), sent=9)])),
+        lambda: store.renew(run.lease),
+        lambda: store.keep_demand(run, None, T0),
+    ):
+        with pytest.raises(LeaseLost):
+            attempt()
+    store.release(run.lease)
+
+    assert contents(store) == before
+    store.renew(theirs)
+
+
+def test_a_fenced_run_cannot_call_itself_a_success(store: Store, run: Run) -> None:
+    _take_over(store)
+
+    with pytest.raises(LeaseLost):
+        store.finish_run(run, "succeeded", Batch().counts, None, at(9))
+
+    assert store.state(AGENT).last_success_at is None
+    with store.reading() as connection:
+        assert connection.execute(select(t.sync_runs.c.status)).scalar_one() == "running"
+
+
+def _take_over(store: Store) -> Lease:
+    """Another process works on the agent since the lease ran out."""
+    with store.engine.begin() as connection:
+        connection.execute(update(t.sync_state).values(lease_expires_at=T0))
+        lease = leases.claim(connection, AGENT, "elsewhere:1:1")
+    assert isinstance(lease, Lease)
+    return lease
+
+
+def test_the_next_run_marks_one_that_died(store: Store, run: Run) -> None:
+    theirs = _take_over(store)
+
+    store.start_run(theirs, "incremental", store.state(AGENT), at(60))
+
+    query = select(t.sync_runs.c.status).order_by(t.sync_runs.c.id)
+    with store.reading() as connection:
+        assert list(connection.execute(query).scalars()) == ["interrupted", "running"]
+
+
+class PulledPlug(Exception):
+    """Stands for whatever ends a transaction in the middle."""
+
+
+def test_rows_and_checkpoint_commit_together(store: Store, run: Run) -> None:
+    store.save(run, _batch("before", 0))
+    before = contents(store)
+
+    for number in range(100):
+        with _failing(store, number) as failed:
+            try:
+                store.save(run, _batch("after", 1))
+            except PulledPlug:
+                assert contents(store) == before, f"after statement {number}"
+                continue
+        assert failed() is False
+        break
+
+    assert number > 8
+    assert contents(store) != before
+    assert store.state(AGENT).last_cursor == "cursor after"
+
+
+def _batch(name: str, sent: float) -> Batch:
+    """A batch that touches every table."""
+    sessions = [
+        session(f"{name} {n}", state=name, creator_id="p", created_at=at(-n)) for n in range(20)
+    ]
+    changed = session("s", state=name)
+    rejected = [Rejected(json.dumps(name), "bad", "x")]
+    creators = [Creator("p", name)]
+    got = answer(*sessions, changed, sent=sent, creators=creators, rejected=rejected)
+    edge = Entry("newest", f"cursor {name}", at(sent))
+    return Batch(
+        [got],
+        coverage=(Span(BEGINNING, at(100 + sent), at(sent), below=edge),),
+        last_cursor=f"cursor {name}",
+        watermark_bound=at(100),
+        bookmarks=[(edge, None)],
+    )
+
+
+class _failing:
+    """Fails the statement of that number while the block lasts."""
+
+    def __init__(self, store: Store, number: int) -> None:
+        self.engine, self.left, self.failed = store.engine, number, False
+
+    def __enter__(self) -> Callable[[], bool]:
+        event.listen(self.engine, "before_cursor_execute", self.strike)
+        return lambda: self.failed
+
+    def __exit__(self, *_: object) -> None:
+        event.remove(self.engine, "before_cursor_execute", self.strike)
+
+    def strike(self, *_: object) -> None:
+        self.left -= 1
+        if self.left == -1:
+            self.failed = True
+            raise PulledPlug
+
+
+def contents(store: Store) -> dict[str, list[str]]:
+    """Every row of every table, but for the time of the lease."""
+    found = {}
+    with store.reading() as connection:
+        for table in t.metadata.sorted_tables:
+            columns = [column for column in table.c if column.name != "lease_expires_at"]
+            found[table.name] = sorted(map(str, connection.execute(select(*columns))))
+    return found
+
+
+def test_a_commit_that_fails_leaves_nothing(store: Store, run: Run) -> None:
+    before = contents(store)
+
+    def fail(_: object) -> None:
+        raise PulledPlug
+
+    event.listen(store.engine, "commit", fail)
+    with pytest.raises(PulledPlug):
+        store.save(run, _batch("after", 1))
+    event.remove(store.engine, "commit", fail)
+
+    assert contents(store) == before
+
+
+def test_an_answer_that_was_rolled_back_was_never_there(store: Store, run: Run) -> None:
+    new, old = (
+        Batch([answer(session(creator_id="p"), sent=sent, creators=[Creator("p", name)])])
+        for sent, name in ((5, "new"), (3, "old"))
+    )
+    with _failing(store, 6), pytest.raises(PulledPlug):
+        store.save(run, new)
+
+    saved = store.save(run, old)
+
+    assert saved.counts.inserted == 1
+    assert stored_creators(store)["p"]["first_name"] == "old"
+
+
+@pytest.mark.parametrize("count", [1, 20])
+@pytest.mark.parametrize("store", ["postgres"], indirect=True)
+def test_two_agents_with_the_same_creator_at_the_same_time(
+    store: Store, run: Run, count: int
+) -> None:
+    lease = store.claim("other")
+    assert isinstance(lease, Lease)
+    other = store.start_run(lease, "backfill", AgentState(), T0)
+    theirs = [Session(f"theirs {number}", "other", creator_id="p") for number in range(count)]
+    failures: list[Exception] = []
+
+    def save_theirs() -> None:
+        people = [Creator("p", "old")]
+        try:
+            store.save(other, Batch([Answer(theirs, people, [], at(3))]))
+        except Exception as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=save_theirs)
+
+    def in_the_middle(_: object, __: object, statement: str, *___: object) -> None:
+        # Our creator is written by now, but not committed; the other answer is an older one.
+        if "sync_runs" in statement and not thread.ident:
+            thread.start()
+            thread.join(2)
+
+    event.listen(store.engine, "before_cursor_execute", in_the_middle)
+    store.save(
+        run, Batch([answer(session(creator_id="p"), sent=5, creators=[Creator("p", "new")])])
+    )
+    thread.join(60)
+
+    assert failures == []
+    assert stored_creators(store)["p"]["first_name"] == "new"
+
+
+def test_readers_see_a_batch_whole_or_not_at_all(store: Store, run: Run) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def look(_: object, __: object, statement: str, *___: object) -> None:
+        if "coverage" not in statement or seen:
+            return
+        seen.append((-1, -1))
+        with store.reading() as connection:
+            rows = connection.execute(select(func.count()).select_from(t.sessions)).scalar_one()
+            spans = connection.execute(text("SELECT count(*) FROM coverage")).scalar_one()
+        seen.append((rows, spans))
+
+    event.listen(store.engine, "before_cursor_execute", look)
+    store.save(run, _batch("after", 1))
+    event.remove(store.engine, "before_cursor_execute", look)
+
+    assert seen[1:] == [(0, 0)]
