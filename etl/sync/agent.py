@@ -11,7 +11,7 @@ from etl.api.client import Client
 from etl.errors import CutShort, EtlError, LeaseHeld, Malformed, Stopped, StoreError
 from etl.models import BEGINNING, AgentReport, Mode, Status
 from etl.planning import demand as demands
-from etl.planning.coverage import up_to
+from etl.planning.coverage import contiguous_top, up_to
 from etl.planning.demand import Demand
 from etl.store import freshness
 from etl.store.lease import LEASE, Held, Lease
@@ -249,13 +249,16 @@ def _history_from(state: AgentState, wish: Wish) -> datetime | None:
 def _demand(state: AgentState, wish: Wish, stored: StoredDemand, now: datetime) -> Demand:
     """The wish in terms of coverage."""
     started_at = stored.started_at
+    # Of an agent that had no session yet, `lookback` reaches below what was looked at last:
+    # sessions may be dated by the second.
+    top = state.watermark or contiguous_top(state.coverage, state.floor)
     if wish.mode == "reconcile":
         return demands.reconcile(started_at=started_at, now=now, floor=state.floor)
     if wish.mode == "incremental":
         return demands.incremental(
             started_at=started_at,
             now=now,
-            watermark=state.watermark,
+            watermark=top,
             lookback=wish.lookback,
             floor=state.floor,
         )
@@ -264,7 +267,7 @@ def _demand(state: AgentState, wish: Wish, stored: StoredDemand, now: datetime) 
         now=now,
         since=wish.since or BEGINNING,
         until=wish.until,
-        watermark=state.watermark,
+        watermark=top,
         lookback=wish.lookback,
         restart=wish.restart,
     )

@@ -171,3 +171,17 @@ def test_since_begins_history_there(store: Store, world: World, run_agent: Runne
     whole = run_agent(agent, BACKFILL)
     assert whole.status == "succeeded"
     assert differences(store, world.sessions(agent), agent) == []
+
+
+def test_the_first_sessions_of_an_empty_agent_are_dated_by_the_second(
+    store: Store, api: Simulator, run_agent: Runner
+) -> None:
+    agent = api.world.add_agent("empty at first")
+    run_agent(agent)
+    for _ in range(5):
+        api.world.add_session(agent, created_at=datetime.now(UTC).replace(microsecond=0))
+
+    report = run_agent(agent)
+
+    assert report.status == "succeeded"
+    assert differences(store, api.world.sessions(agent), agent) == []

@@ -20,8 +20,8 @@ from tests.torture.auditor import snapshot
 from tests.torture.rig import Killer, Rig
 from tests.torture.truth import KINDS, now
 
-EXAMPLES = int(os.environ.get("ETL_TEST_EXAMPLES", "30"))
-STEPS = int(os.environ.get("ETL_TEST_STEPS", "25"))
+EXAMPLES = int(os.environ.get("ETL_TEST_EXAMPLES", "8"))
+STEPS = int(os.environ.get("ETL_TEST_STEPS", "15"))
 
 FAULTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("status", {"status": 500}),
