@@ -1,7 +1,8 @@
 """The floor: fetch with httpx, parse with orjson, write the rows with a raw `executemany`.
 
-One chain per agent, all agents at once, one transaction a page; no checkpoint, no upsert of what
-changed, no history, no check of anything. What a sync job costs beyond this is what it does more.
+One chain per agent, all agents at once, one transaction a page; no checkpoint, no comparison with
+what is stored, no history, no check of anything. What a sync job costs beyond this is what it does
+more. With `none` as the database it fetches and parses only.
 
     python benchmarks/floor.py BASE_URL DATABASE_URL AGENT...
 """
@@ -9,6 +10,7 @@ changed, no history, no check of anything. What a sync job costs beyond this is 
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from urllib.parse import quote
 
 import httpx
@@ -19,14 +21,21 @@ COLUMNS = (
     "output_tokens, extra, seen_at"
 )
 TABLE = (
-    "CREATE TABLE sessions (id text PRIMARY KEY, agent_id text, creator_id text, name text, "
-    "type text, state text, created_at {time}, credit_cost {number}, input_tokens bigint, "
-    "output_tokens bigint, extra {json}, seen_at {time})"
+    "CREATE TABLE IF NOT EXISTS sessions (id text PRIMARY KEY, agent_id text, creator_id text, "
+    "name text, type text, state text, created_at {time}, credit_cost {number}, "
+    "input_tokens bigint, output_tokens bigint, extra {json}, seen_at {time})"
 )
+UPSERT = (
+    f"INSERT INTO sessions ({COLUMNS}) VALUES ({{marks}}) ON CONFLICT (id) DO UPDATE SET "
+    "state=excluded.state, name=excluded.name, credit_cost=excluded.credit_cost, "
+    "input_tokens=excluded.input_tokens"
+)
+Save = Callable[[list[tuple]], None]
 
 
-async def fetch(client: httpx.AsyncClient, agent: str, save) -> None:
-    query, path = {"page_size": "100", "sort_order": "newest"}, f"/agents/{quote(agent, safe='')}/sessions"
+async def fetch(client: httpx.AsyncClient, agent: str, save: Save) -> None:
+    path = f"/agents/{quote(agent, safe='')}/sessions"
+    query = {"page_size": "100", "sort_order": "newest"}
     while True:
         page = orjson.loads((await client.get(path, params=query)).content)
         save([row(record) for record in page["sessions"]])
@@ -44,14 +53,14 @@ def row(record: dict) -> tuple:
     )  # fmt: skip
 
 
-def sqlite(url: str):
+def sqlite(url: str) -> Save:
     import sqlite3
 
     connection = sqlite3.connect(url.removeprefix("sqlite:///"))
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute(TABLE.format(time="text", number="real", json="text"))
-    sql = f"INSERT INTO sessions ({COLUMNS}) VALUES ({','.join('?' * 12)}) ON CONFLICT (id) DO UPDATE SET state=excluded.state, name=excluded.name, credit_cost=excluded.credit_cost"
+    sql = UPSERT.format(marks=",".join("?" * 12))
 
     def save(rows: list[tuple]) -> None:
         connection.executemany(sql, rows)
@@ -60,13 +69,13 @@ def sqlite(url: str):
     return save
 
 
-def postgres(url: str):
+def postgres(url: str) -> Save:
     import psycopg
 
     connection = psycopg.connect(url)
     connection.execute(TABLE.format(time="timestamptz", number="numeric", json="jsonb"))
     connection.commit()
-    sql = f"INSERT INTO sessions ({COLUMNS}) VALUES ({','.join(['%s'] * 12)}) ON CONFLICT (id) DO UPDATE SET state=excluded.state, name=excluded.name, credit_cost=excluded.credit_cost"
+    sql = UPSERT.format(marks=",".join(["%s"] * 12))
 
     def save(rows: list[tuple]) -> None:
         with connection.cursor() as cursor:
@@ -76,13 +85,22 @@ def postgres(url: str):
     return save
 
 
+def opened(url: str) -> Save:
+    if url == "none":
+        return lambda _rows: None
+    return (sqlite if url.startswith("sqlite") else postgres)(url)
+
+
 async def main(base: str, url: str, agents: list[str]) -> None:
-    save = (sqlite if url.startswith("sqlite") else postgres)(url)
+    save = opened(url)
     headers = {"authorization": f"Bearer {os.environ['GUMLOOP_ACCESS_TOKEN']}"}
-    limits = httpx.Limits(max_connections=16, max_keepalive_connections=16)
-    async with httpx.AsyncClient(base_url=base, headers=headers, limits=limits, timeout=60) as client:
+    most = httpx.Limits(max_connections=16, max_keepalive_connections=16)
+    async with httpx.AsyncClient(base_url=base, headers=headers, limits=most, timeout=60) as client:
         await asyncio.gather(*(fetch(client, agent, save) for agent in agents))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3:]))
+    if sys.argv[1:] == ["--help"]:
+        print(__doc__)
+    else:
+        asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3:]))

@@ -1,0 +1,126 @@
+"""Decode, diff and upsert, each alone, on pages of the simulator: `make bench` runs it."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from etl.api.client import Client, utc_now
+from etl.api.wire import decode_page
+from etl.config import Api, Credentials
+from etl.models import Counts, Page
+from etl.simulator import Simulator, World
+from etl.store import migrate
+from etl.store.rows import diff
+from etl.store.sqlite import SqliteRows
+from etl.store.store import Answer, Batch, Run, Store
+from etl.store.tables import instant_text
+
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+PAGES = 8
+"""As many as one transaction saves at most."""
+
+
+@pytest.fixture(scope="module")
+def bodies() -> tuple[str, list[bytes]]:
+    """An agent's id and its first pages, as they come over the wire."""
+    world = World.generate(agents=1, sessions=100 * PAGES, seed=3, now=NOW)
+    with Simulator(world) as simulator:
+        agent_id, found, cursor = world.agent_ids()[0], [], None
+        client = _Keeping(Api(base_url=simulator.base_url), Credentials("sim-token"))
+        with client:
+            for _ in range(PAGES):
+                page = client.fetch_page(agent_id, Counts(), cursor=cursor).page
+                found.append(client.last)
+                cursor = page.next_cursor
+    return agent_id, found
+
+
+class _Keeping(Client):
+    """A client that keeps the last body."""
+
+    last: bytes
+
+    def _read(self, what: str, response: Any) -> bytes:
+        self.last = super()._read(what, response)
+        return self.last
+
+
+@pytest.fixture(scope="module")
+def pages(bodies: tuple[str, list[bytes]]) -> list[Page]:
+    agent_id, found = bodies
+    return [decode_page(body, agent_id) for body in found]
+
+
+def test_decode_a_page(benchmark: Any, bodies: tuple[str, list[bytes]]) -> None:
+    agent_id, found = bodies
+    page = benchmark(decode_page, found[0], agent_id)
+    assert len(page.sessions) == 100
+
+
+@pytest.mark.parametrize("kind", ["new", "unchanged", "changed"])
+def test_diff_eight_pages(benchmark: Any, pages: list[Page], kind: str) -> None:
+    as_of, later = instant_text(NOW), instant_text(datetime(2026, 11, 2, tzinfo=UTC))
+    rows = [SqliteRows.row(session) for page in pages for session in page.sessions]
+    join = SqliteRows.join_extra
+    first = diff({}, [(row, as_of) for row in rows], as_of, 1, join)
+    stored = {} if kind == "new" else first.new
+    if kind == "changed":
+        rows = [(*row[:3], "Renamed", *row[4:]) for row in rows]
+    incoming = [(row, later) for row in rows]
+    changes = benchmark(diff, stored, incoming, later, 2, join)
+    assert changes.inserted + changes.updated + changes.unchanged == len(rows)
+
+
+@pytest.fixture
+def saving(
+    bodies: tuple[str, list[bytes]], pages: list[Page], tmp_path: Path
+) -> Iterator[tuple[Store, Run, Batch]]:
+    """A SQLite store, a run on it, and a batch of eight pages."""
+    agent_id, _ = bodies
+    store = Store(f"sqlite:///{tmp_path / 'micro.db'}", utc_now)
+    migrate.upgrade(store.engine)
+    lease: Any = store.claim(agent_id)
+    run = store.start_run(lease, "backfill", store.state(agent_id), utc_now())
+    yield store, run, _batch(pages)
+    store.close()
+
+
+def test_save_eight_unchanged_pages(benchmark: Any, saving: tuple[Store, Run, Batch]) -> None:
+    store, run, batch = saving
+    store.save(run, batch)
+    saved = benchmark(store.save, run, batch)
+    assert saved.counts.unchanged == 100 * PAGES
+
+
+def test_save_eight_new_pages(benchmark: Any, saving: tuple[Store, Run, Batch]) -> None:
+    store, run, batch = saving
+
+    def emptied() -> None:
+        with store.engine.begin() as connection:
+            for table in ("session_states", "sessions"):
+                connection.exec_driver_sql(f"DELETE FROM {table}")
+
+    saved = benchmark.pedantic(store.save, (run, batch), setup=emptied, rounds=30)
+    assert saved.counts.inserted == 100 * PAGES
+
+
+def test_save_eight_changed_pages(
+    benchmark: Any, saving: tuple[Store, Run, Batch], pages: list[Page]
+) -> None:
+    store, run, batch = saving
+    store.save(run, batch)
+
+    def renamed() -> None:
+        with store.engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE sessions SET name = 'another'")
+
+    saved = benchmark.pedantic(store.save, (run, _batch(pages)), setup=renamed, rounds=30)
+    assert saved.counts.updated == 100 * PAGES
+
+
+def _batch(pages: list[Page]) -> Batch:
+    answers = [Answer(page.sessions, page.creators, page.rejected, utc_now()) for page in pages]
+    return Batch(answers=answers)
