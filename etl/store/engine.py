@@ -1,6 +1,7 @@
 """Opening the database: SQLite embedded, PostgreSQL as a server."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ BUSY_TIMEOUT: Final = 30_000
 """Milliseconds that a SQLite writer waits for another one."""
 
 CACHE_KIB: Final = 32_768
+ATTEMPTS: Final = 100
 
 WRITING: Final = (
     "journal_mode=WAL",
@@ -92,7 +94,23 @@ def _configure_sqlite(connection: Any, more: tuple[str, ...]) -> None:
     # The driver must not open transactions by itself: `_begin_immediate` does.
     connection.isolation_level = None
     for pragma in (f"busy_timeout={BUSY_TIMEOUT}", f"cache_size=-{CACHE_KIB}", *more):
-        connection.execute(f"PRAGMA {pragma}").close()
+        _set(connection, pragma)
+
+
+def _set(connection: Any, pragma: str) -> None:
+    """Set a pragma; again, where another process is just giving the file its write-ahead log.
+
+    SQLite's busy handler doesn't wait for that one.
+    """
+    for _ in range(ATTEMPTS):
+        try:
+            connection.execute(f"PRAGMA {pragma}").close()
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise
+        time.sleep(0.05)
+    connection.execute(f"PRAGMA {pragma}").close()
 
 
 def _begin_immediate(connection: Connection) -> None:

@@ -332,9 +332,14 @@ def test_text_that_is_none_is_refused_one_way_or_the_other(case: str) -> None:
 
 
 @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity"])
-def test_numbers_outside_json_make_no_page(number: bytes) -> None:
-    with pytest.raises(Malformed):
-        decode_page(b'{"sessions":[{"id":"x","usage":{"credit_cost":' + number + b"}}]}", AGENT)
+def test_numbers_outside_json_cost_their_record_alone(number: bytes) -> None:
+    record = b'{"id":"x","usage":{"credit_cost":' + number + b"}}"
+
+    page = decode_page(b'{"sessions":[' + record + b',{"id":"good"}],"next_cursor":"c"}', AGENT)
+
+    assert [session.id for session in page.sessions] == ["good"]
+    assert [rejected.payload for rejected in page.rejected] == [record.decode()]
+    assert page.next_cursor == "c"
 
 
 def test_infinite_credits_are_not_stored() -> None:
@@ -430,13 +435,24 @@ def test_a_retrieve_without_name_and_type_leaves_them_be() -> None:
 
 RETRIEVES = {
     "another session": answer({"id": "y"}),
-    "no session": answer(None),
     "nothing": b"{}",
+    "HTML": b"<html>",
+}
+BAD_RETRIEVES = {
+    "no session": answer(None),
     "bad session": answer({"id": "x", "state": 7}),
     "another agent's": answer({"id": "x", "agent_id": "other"}),
-    "HTML": b"<html>",
     "no date": answer({"id": "x", "created_at": "soon"}),
 }
+
+
+@pytest.mark.parametrize("case", BAD_RETRIEVES)
+def test_a_bad_record_of_a_retrieve_is_set_aside(case: str) -> None:
+    found = decode_retrieved(BAD_RETRIEVES[case], "x", AGENT)
+
+    assert found.session is None
+    assert found.rejected is not None
+    assert found.rejected.id == "x"
 
 
 @pytest.mark.parametrize("case", RETRIEVES)
