@@ -277,8 +277,7 @@ class Crew:
         assert arrival.fetched is not None
         page, requested_at = arrival.fetched
         self._warn(arrival)
-        is_head = arrival.walk.entry.cursor is None and arrival.walk.order == "newest"
-        name = page.agent_name if is_head and arrival.walk.pages == 1 else None
+        name = page.agent_name if arrival.is_head else None
         return Answer(page.sessions, page.creators, page.rejected, requested_at, name)
 
     def _warn(self, arrival: Arrival) -> None:

@@ -28,6 +28,7 @@ class Arrival:
     step: Step
     counts: Counts
     next_cursor: str | None
+    is_head: bool = False
 
 
 def follow(
@@ -51,7 +52,9 @@ def follow(
         page = fetched.page
         step = walk.advance(page.listed, page.next_cursor, fetched.requested_at)
         counts.pages += 1
-        wanted = hand_over(Arrival(walk, fetched, step, counts, page.next_cursor))
+        # Told here: by the time that the page is saved, the walk may be further on.
+        is_head = walk.pages == 1 and walk.entry.cursor is None and walk.order == "newest"
+        wanted = hand_over(Arrival(walk, fetched, step, counts, page.next_cursor, is_head))
         if not wanted:
             return
         if page.next_cursor is None:

@@ -1,12 +1,17 @@
 """One agent's run against the API simulator, on both databases."""
 
+import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from etl.simulator import Fault, Simulator, World
+from etl.store import tables as t
 from etl.store.store import Store
 from etl.sync.agent import Wish
+from etl.sync.crew import Crew
 from tests.conftest import Runner
 from tests.support.audit import differences
 
@@ -185,3 +190,21 @@ def test_the_first_sessions_of_an_empty_agent_are_dated_by_the_second(
 
     assert report.status == "succeeded"
     assert differences(store, api.world.sessions(agent), agent) == []
+
+
+def test_the_agents_name_comes_from_the_head_however_far_the_walk_has_run(
+    store: Store, world: World, run_agent: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent, batch = world.agent_ids()[0], Crew._batch
+
+    def late(self: Crew, arrivals: Any) -> Any:
+        time.sleep(0.1)
+        return batch(self, arrivals)
+
+    monkeypatch.setattr(Crew, "_batch", late)
+
+    run_agent(agent, Wish("backfill", walkers=1), page_size=20)
+
+    with store.reading() as connection:
+        names = connection.execute(select(t.agents.c.name)).scalars().all()
+    assert names == [world.agent(agent).name]
