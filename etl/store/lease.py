@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Update, insert, select, update
 
 from etl.errors import LeaseLost
 from etl.store import tables as t
@@ -99,7 +99,7 @@ def database_now(connection: Connection) -> datetime:
     return now.astimezone(UTC)
 
 
-def _mine(lease: Lease):  # type: ignore[no-untyped-def]
+def _mine(lease: Lease) -> Update:
     state = t.sync_state
     return update(state).where(state.c.agent_id == lease.agent_id, state.c.fence == lease.fence)
 
