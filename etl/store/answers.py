@@ -71,7 +71,11 @@ class AnswerSaver:
         ids = {session.id for session, _ in sessions}
         stored = self._rows.load(connection, "sessions", COLUMNS, ids)
         fresh = self._not_outdated(sessions, stored)
-        incoming = [(self._rows.row(one), self._rows.instant(at)) for one, at in fresh]
+        # Once per answer, not per record: writing an instant as text is slow.
+        instants = {
+            answer.requested_at: self._rows.instant(answer.requested_at) for answer in answers
+        }
+        incoming = [(self._rows.row(one), instants[at]) for one, at in fresh]
         changes = diff(stored, incoming, self._rows.instant(now), run.id, self._rows.join_extra)
         self._rows.insert(connection, "sessions", COLUMNS, changes.new.values())
         self._rows.upsert(connection, "sessions", COLUMNS, changes.changed.values())
