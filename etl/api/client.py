@@ -22,6 +22,7 @@ from etl.api.pacing import Pacer
 from etl.api.wire import Retrieved, decode_page, decode_records, decode_retrieved
 from etl.config import Api, Credentials
 from etl.errors import ApiError, CutShort, Denied, EtlError, Malformed, Stopped, Transient
+from etl.events import Answered, GaveUp, Observe, Paced, Retried, ignore
 from etl.models import Counts, Order, Page
 
 __all__ = ["Client", "Fetched", "utc_now"]
@@ -57,11 +58,13 @@ class Client:
         credentials: Credentials,
         stop: threading.Event | None = None,
         pacer: Pacer | None = None,
+        observe: Observe = ignore,
     ) -> None:
         self.api = api
         self._credentials = credentials
         self._stop = stop or threading.Event()
         self._pacer = pacer or Pacer(api.requests_per_second)
+        self._observe = observe
         self._base = api.base_url.rstrip("/")
         self._connections = _connections(api, credentials)
 
@@ -155,7 +158,11 @@ class Client:
             sleep=self._pause,
             reraise=True,
         )
-        return retrying(self._attempt, what, url, counts, decode)
+        try:
+            return retrying(self._attempt, what, url, counts, decode)
+        except (Transient, Malformed) as error:
+            self._observe(GaveUp(what, error))
+            raise
 
     def _attempt(self, what: str, url: str, counts: Counts, decode: Callable[..., Any]) -> Any:
         body = self._send(what, url, counts)
@@ -168,17 +175,19 @@ class Client:
         return _Body(decoded, body.requested_at)
 
     def _send(self, what: str, url: str, counts: Counts) -> _Body:
-        self._pause(self._pacer.reserve())
+        self._await_turn()
         counts.requests += 1
-        requested_at = utc_now()
+        requested_at, began, status = utc_now(), time.monotonic(), None
         connection = self._connections.get()
         try:
             with connection.stream("GET", url) as response:
                 content = self._read(what, response)
+            status = response.status_code
         except httpx.HTTPError as error:
             raise _unreachable(what, self._base, error) from None
         finally:
             self._connections.put(connection)
+            self._observe(Answered(status, time.monotonic() - began))
         if response.status_code != 200:
             refused = error_of(what, response.status_code, response.headers, content, utc_now())
             refused.message = self._clean(refused.message)
@@ -205,7 +214,15 @@ class Client:
         wait = self._pacer.wait_after(state.attempt_number, wish)
         if isinstance(error, ApiError) and error.status == 429:
             self._pacer.hold(wait)
+        if isinstance(error, EtlError):
+            self._observe(Retried(state.args[0], error, state.attempt_number, wait))
         return wait
+
+    def _await_turn(self) -> None:
+        wait = self._pacer.reserve()
+        if wait > 0:
+            self._observe(Paced(wait))
+        self._pause(wait)
 
     def pause_before(self, attempt: int) -> None:
         """Wait a little before asking again for an answer that can't be right."""
