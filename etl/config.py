@@ -82,7 +82,7 @@ class Schedule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Service(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`[service]`: how `run` is seen from outside. `repr` leaves the ping URL out: it is a secret."""
+    """`[service]`: how `run` is seen from outside. Its `repr` hides the ping URL, a secret."""
 
     listen: str | None = None
     ready_within: Duration | None = None

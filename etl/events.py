@@ -27,6 +27,7 @@ __all__ = [
     "RunFinished",
     "RunStarted",
     "RunUnrecorded",
+    "Stopping",
     "ignore",
 ]
 
@@ -120,6 +121,10 @@ class OutageEnded(NamedTuple):
     seconds: float
 
 
+class Stopping(NamedTuple):
+    """The process was asked to end; pages at hand are still saved."""
+
+
 class Pinged(NamedTuple):
     """The ping URL was told of success or failure; `error` if that went wrong."""
 
@@ -142,6 +147,7 @@ Event = (
     | OutageBegan
     | OutageEnded
     | Pinged
+    | Stopping
 )
 Observe = Callable[[Event], None]
 
