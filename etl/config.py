@@ -220,6 +220,8 @@ def _check_rest(settings: Settings, source: str) -> None:
     ids = [agent.id for agent in settings.agents]
     for twice in {id for id in ids if ids.count(id) > 1}:
         raise ConfigError(f"{source}: agents.id {twice!r} is there twice", "list each agent once")
+    if not all(_is_text(id) for id in ids):
+        raise ConfigError(f"{source}: an agent's id is not UTF-8", "check ETL_AGENTS")
     for key, value in (("reconcile", settings.schedule.reconcile), ("since", settings.sync.since)):
         if value == "":
             raise ConfigError(f"{source}: {key} is empty", "leave the key out for its default")
@@ -227,6 +229,11 @@ def _check_rest(settings: Settings, source: str) -> None:
         raise ConfigError(f"{source}: schedule.every must be longer than nothing", DURATION_WANTED)
     _check_url(settings.api.base_url, source)
     _check_service(settings.service, source)
+
+
+def _is_text(id: str) -> bool:
+    """Whether an id can be written as UTF-8; bytes in the environment need not be."""
+    return not any("\ud800" <= char <= "\udfff" for char in id)
 
 
 def _check_url(url: str, source: str) -> None:

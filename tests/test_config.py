@@ -290,6 +290,10 @@ def test_an_agent_listed_twice_is_refused(file: Path) -> None:
     assert "twice" in refusal(file, ETL_AGENTS="x,x")
 
 
+def test_an_agent_id_of_other_bytes_is_refused(file: Path) -> None:
+    assert "not UTF-8" in refusal(file, ETL_AGENTS="good,b\udc80d")
+
+
 BAD_URLS = [
     "",
     "api.gumloop.com",

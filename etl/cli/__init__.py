@@ -5,6 +5,7 @@ heavy inside `run`, so that `--help` is quick.
 """
 
 import argparse
+import contextlib
 import os
 import sys
 import threading
@@ -91,7 +92,8 @@ def entry() -> None:
     """
     code = main()
     sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # a log on a full disk
+        sys.stderr.flush()
     if threading.active_count() > 1:
         os._exit(code)
     sys.exit(code)

@@ -52,16 +52,19 @@ def write(event: Event) -> None:
 
 
 def _finished(report: AgentReport, seconds: float) -> None:
+    """One line of counts per run."""
     if isinstance(report.cause, LeaseLost):
         log.error("lease_lost", agent=report.agent_id)
     fields: dict[str, Any] = {"agent": report.agent_id, "mode": report.mode}
     fields |= {"status": report.status, "seconds": seconds}
     fields |= {name: getattr(report.counts, name) for name in COUNTS}
-    fields |= {"watermark": report.watermark, "warnings": "; ".join(report.warnings)}
-    fields |= told(report.cause)
-    quiet = report.status in ("succeeded", "skipped", "interrupted")
-    write_line = log.info if quiet else log.warning
-    write_line("run_finished", **{key: value for key, value in fields.items() if value != ""})
+    if report.watermark is not None:
+        fields["watermark"] = report.watermark.isoformat()
+    if report.warnings:
+        fields["warnings"] = "; ".join(report.warnings)
+    is_well = report.status in ("succeeded", "skipped", "interrupted")
+    write_line = log.info if is_well else log.warning
+    write_line("run_finished", **fields, **told(report.cause))
 
 
 def _retried(event: Retried) -> None:

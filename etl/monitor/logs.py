@@ -133,7 +133,9 @@ def _library(_logger: Any, _method: str, fields: EventDict) -> EventDict:
     """A library's record: its sentence without the values put into it, which may be anything."""
     record: logging.LogRecord = fields["_record"]
     error = record.exc_info[1] if record.exc_info else None
-    message = record.msg if isinstance(record.msg, str) else type(record.msg).__name__
+    # The text of a Python warning is put together before it becomes a record.
+    is_template = isinstance(record.msg, str) and record.name != "py.warnings"
+    message = record.msg if is_template else "(its words may hold anything)"
     fields.update(event="library_warning", logger=record.name, message=message)
     if error is not None:
         fields.update(reason=kind(error), where=where(error))
