@@ -155,6 +155,7 @@ class Client:
             retry=tenacity.retry_if_exception_type((Transient, Malformed)),
             stop=tenacity.stop_after_attempt(self.api.max_attempts),
             wait=self._wait,
+            before_sleep=self._tell_retry,
             sleep=self._pause,
             reraise=True,
         )
@@ -214,9 +215,12 @@ class Client:
         wait = self._pacer.wait_after(state.attempt_number, wish)
         if isinstance(error, ApiError) and error.status == 429:
             self._pacer.hold(wait)
-        if isinstance(error, EtlError):
-            self._observe(Retried(state.args[0], error, state.attempt_number, wait))
         return wait
+
+    def _tell_retry(self, state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, ApiError):
+            self._observe(Retried(state.args[0], error, state.attempt_number, state.upcoming_sleep))
 
     def _await_turn(self) -> None:
         wait = self._pacer.reserve()
