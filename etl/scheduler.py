@@ -67,7 +67,8 @@ def run_scheduler(
     )
     for number, agent in enumerate(agents):
         _add_jobs(scheduler, service, agent, share=number / len(agents))
-    scheduler.add_job(beat, IntervalTrigger(seconds=BEAT, timezone="UTC"), executor="beat")
+    often = IntervalTrigger(seconds=BEAT, timezone="UTC")
+    scheduler.add_job(beat, often, executor="beat", next_run_time=utc_now())
     scheduler.start()
     stop.wait()
     service.observe(Stopping())

@@ -178,8 +178,9 @@ class Client:
     def _send(self, what: str, url: str, counts: Counts) -> _Body:
         self._await_turn()
         counts.requests += 1
-        requested_at, began, status = utc_now(), time.monotonic(), None
+        requested_at = utc_now()
         connection = self._connections.get()
+        began, status = time.monotonic(), None
         try:
             with connection.stream("GET", url) as response:
                 content = self._read(what, response)
