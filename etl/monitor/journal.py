@@ -38,7 +38,7 @@ def write(event: Event) -> None:
         case Retried():
             _retried(event)
         case GaveUp(what, error):
-            log.warning("request_given_up", what=what, **told(error))
+            log.warning("request_given_up", what=_asked(what), **told(error))
         case LeaseTakenOver(agent_id):
             log.warning("lease_taken_over", agent=agent_id)
         case OutageBegan(of, error):
@@ -68,9 +68,14 @@ def _finished(report: AgentReport, seconds: float) -> None:
 
 
 def _retried(event: Retried) -> None:
-    fields = {"what": event.what, "attempt": event.attempt, "wait_seconds": event.seconds}
+    fields = {"what": _asked(event.what), "attempt": event.attempt, "wait_seconds": event.seconds}
     fields |= told(event.error)
     if fields.get("http_status") == 429:
         log.warning("rate_limited", **fields)
     else:
         log.warning("request_retried", **fields)
+
+
+def _asked(what: str) -> str:
+    """What was asked for. An agent's id is the configuration's; a session's came from outside."""
+    return "session" if what.startswith("session ") else what

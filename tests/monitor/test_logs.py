@@ -61,9 +61,9 @@ def hostile_events() -> list[Any]:
         RunFinished(AgentReport("a", "reconcile", "failed", cause=LeaseLost(HOSTILE)), 1.0),
         RunUnrecorded("a", "incremental", stored),
         RunCrashed("a", "incremental", crashed()),
-        Retried("session 's'", slow, 1, 0.5),
-        Retried("session 's'", Transient(HOSTILE), 1, 0.5),
-        GaveUp("session 's'", slow),
+        Retried(f"session {HOSTILE!r}", slow, 1, 0.5),
+        Retried(f"session {HOSTILE!r}", Transient(HOSTILE), 1, 0.5),
+        GaveUp(f"session {HOSTILE!r}", slow),
         OutageBegan("database", OSError(HOSTILE)),
         Pinged(OSError(HOSTILE)),
     ]

@@ -41,7 +41,7 @@ def anywhere(request: pytest.FixtureRequest, project: Project) -> Iterator[Proje
 
 @pytest.fixture
 def start(anywhere: Project, world: World, api: Simulator) -> Iterator[Start]:
-    """Starts the scheduler, which syncs every second; none outlives its test."""
+    """Starts the scheduler, which syncs all the time; none outlives its test."""
     started: list[Watched] = []
 
     def go(api_keys: dict[str, Any] | None = None, **service: Any) -> Watched:
@@ -49,7 +49,7 @@ def start(anywhere: Project, world: World, api: Simulator) -> Iterator[Start]:
             api.base_url,
             world.agent_ids(),
             api={"page_size": 40, "max_attempts": 1, **(api_keys or {})},
-            schedule={"every": "1s"},
+            schedule={"every": "0.2s"},
             service={"listen": "127.0.0.1:0", "ready_within": "1h", **service},
         )
         started.append(Watched(anywhere.start("run")))
@@ -90,22 +90,9 @@ def test_it_shows_how_it_is(anywhere: Project, world: World, start: Start) -> No
     assert [json.loads(line)["event"] for line in done.err.splitlines()][-1] == "service_stopped"
 
 
-def test_unset_it_listens_nowhere(anywhere: Project, start: Start) -> None:
-    watched = start()
-    watched.await_event("run_finished")
-    watched.stop()
-    text = (anywhere.folder / "config.toml").read_text(encoding="utf-8")
-    anywhere.write(text.replace('listen = "127.0.0.1:0"', ""))
-
-    quiet = Watched(anywhere.start("run"))
-    quiet.await_event("run_finished")
-
-    quiet.stop()
-    quiet.kill()
-    assert not quiet.events("service_listening")
-
-
-def test_an_address_in_use_ends_it_with_one_sentence(anywhere: Project, start: Start) -> None:
+def test_unset_it_listens_nowhere_and_an_address_in_use_is_one_sentence(
+    anywhere: Project, start: Start
+) -> None:
     first = start()
     text = (anywhere.folder / "config.toml").read_text(encoding="utf-8")
     anywhere.write(text.replace("127.0.0.1:0", first.address))
@@ -113,6 +100,12 @@ def test_an_address_in_use_ends_it_with_one_sentence(anywhere: Project, start: S
     anywhere.run("run").fails(2, "service.listen", "in use")
 
     first.stop()
+    anywhere.write(text.replace('listen = "127.0.0.1:0"', ""))
+    quiet = Watched(anywhere.start("run"))
+    quiet.await_event("run_finished")
+    quiet.stop()
+    quiet.kill()
+    assert not quiet.events("service_listening")
 
 
 def test_not_ready_until_every_agent_has_succeeded(
@@ -240,12 +233,9 @@ def test_nothing_that_a_server_says_reaches_the_log(
 
 
 def test_a_full_disk_behind_the_log_stops_nothing(
-    anywhere: Project, world: World, api: Simulator, start: Start
+    anywhere: Project, world: World, api: Simulator
 ) -> None:
-    first = start()
-    first.await_event("run_finished")
-    first.stop()
-    api.clear_requests()
+    anywhere.configure(api.base_url, world.agent_ids(), schedule={"every": "0.2s"})
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         process = subprocess.Popen(
             [sys.executable, "-m", "etl", "run"],
@@ -274,22 +264,17 @@ class Switch(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None: ...
 
 
-@pytest.mark.parametrize("given", ["environment", "file"])
 def test_a_switch_is_told_of_success_and_failure(
-    anywhere: Project, world: World, api: Simulator, start: Start, given: str
+    anywhere: Project, world: World, api: Simulator, start: Start
 ) -> None:
     asked: list[str] = []
     handler = type("Handler", (Switch,), {"asked": asked})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as switch:
         threading.Thread(target=switch.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{switch.server_address[1]}/s3cret-id"
-        keys = {}
-        if given == "file":
-            (anywhere.folder / "url").write_text(url + "\n")
-            keys = {"ping_url_file": "url"}
-        else:
-            anywhere.env["ETL_SERVICE__PING_URL"] = url
-        watched = start(**keys)
+        (anywhere.folder / "url").write_text(url + "\n")
+        anywhere.env["ETL_SERVICE__PING_URL_FILE"] = "url"
+        watched = start()
         until(lambda: asked, "the first ping")
         assert asked[0] == "/s3cret-id"
 

@@ -21,6 +21,7 @@ class Watched:
         self.text: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+        self._http = httpx.Client(trust_env=False, verify=False, timeout=30)
 
     def _read(self) -> None:
         assert self.process.stderr is not None
@@ -47,7 +48,7 @@ class Watched:
 
     def ask(self, path: str, method: str = "GET") -> httpx.Response:
         """An answer of its server."""
-        return httpx.request(method, f"http://{self.address}{path}", trust_env=False, timeout=30)
+        return self._http.request(method, f"http://{self.address}{path}")
 
     def await_ready(self, ready: bool = True) -> dict[str, Any]:
         """The document of /readyz once it says so."""
@@ -89,6 +90,7 @@ class Watched:
         self.process.kill()
         self.process.wait()
         self._reader.join()
+        self._http.close()
         for pipe in (self.process.stdout, self.process.stderr):
             assert pipe is not None
             pipe.close()
