@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -24,17 +24,22 @@ __all__ = [
     "Database",
     "Duration",
     "Schedule",
+    "Service",
     "Settings",
     "Sync",
+    "check_ping_url",
     "config_path",
     "load",
     "parse_duration",
+    "parse_listen",
 ]
 
 Positive = Annotated[int, Meta(ge=1)]
 UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 DEFAULT_PATH: Final = Path("config.toml")
 DURATION_WANTED: Final = 'a duration like "15m", "2h" or "7d"'
+LISTEN_WANTED: Final = 'HOST:PORT like "127.0.0.1:9464" or "[::1]:9464"'
+LARGEST_PORT: Final = 65_535
 
 
 class Duration(timedelta):
@@ -76,6 +81,20 @@ class Schedule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     reconcile: str = "1d"
 
 
+class Service(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[service]`: how `run` is seen from outside. Its `repr` hides the ping URL, a secret."""
+
+    listen: str | None = None
+    ready_within: Duration | None = None
+    ping_url: str | None = None
+    ping_url_file: str | None = None
+    log: Literal["auto", "json", "text"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    def __repr__(self) -> str:
+        return f"Service(listen={self.listen!r}, ping={bool(self.ping_url or self.ping_url_file)})"
+
+
 class Agent(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """`[[agents]]`: one agent to sync."""
 
@@ -90,6 +109,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     database: Database = msgspec.field(default_factory=Database)
     sync: Sync = msgspec.field(default_factory=Sync)
     schedule: Schedule = msgspec.field(default_factory=Schedule)
+    service: Service = msgspec.field(default_factory=Service)
     agents: tuple[Agent, ...] = ()
 
 
@@ -103,6 +123,14 @@ def parse_duration(text: str) -> Duration:
     except OverflowError:
         raise ValueError(f"expected {DURATION_WANTED}, got one of millennia: {text!r}") from None
     return Duration(days=total.days, seconds=total.seconds, microseconds=total.microseconds)
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """Read `HOST:PORT`, an IPv6 host in brackets. Raises ValueError."""
+    found = re.fullmatch(r"(?:\[([0-9A-Za-z:.%]+)\]|([^\[\]:/\s]+)):([0-9]{1,5})", text)
+    if found is None or int(found[3]) > LARGEST_PORT:
+        raise ValueError(f"expected {LISTEN_WANTED}, got {text!r:.200}")
+    return found[1] or found[2], int(found[3])
 
 
 def config_path(option: str | None, environ: Mapping[str, str] = os.environ) -> Path:
@@ -192,12 +220,20 @@ def _check_rest(settings: Settings, source: str) -> None:
     ids = [agent.id for agent in settings.agents]
     for twice in {id for id in ids if ids.count(id) > 1}:
         raise ConfigError(f"{source}: agents.id {twice!r} is there twice", "list each agent once")
+    if not all(_is_text(id) for id in ids):
+        raise ConfigError(f"{source}: an agent's id is not UTF-8", "check ETL_AGENTS")
     for key, value in (("reconcile", settings.schedule.reconcile), ("since", settings.sync.since)):
         if value == "":
             raise ConfigError(f"{source}: {key} is empty", "leave the key out for its default")
     if settings.schedule.every <= timedelta(0):
         raise ConfigError(f"{source}: schedule.every must be longer than nothing", DURATION_WANTED)
     _check_url(settings.api.base_url, source)
+    _check_service(settings.service, source)
+
+
+def _is_text(id: str) -> bool:
+    """Whether an id can be written as UTF-8; bytes in the environment need not be."""
+    return not any("\ud800" <= char <= "\udfff" for char in id)
 
 
 def _check_url(url: str, source: str) -> None:
@@ -215,6 +251,33 @@ def _check_url(url: str, source: str) -> None:
     if parts.scheme == "http" and not _loopback(parts.hostname):
         hint = "credentials would travel in clear text; use https"
         raise ConfigError(f"{source}: api.base_url is plain http to {parts.hostname}", hint)
+
+
+def _check_service(service: Service, source: str) -> None:
+    if service.ready_within is not None and service.ready_within <= timedelta(0):
+        what = f"{source}: service.ready_within must be longer than nothing"
+        raise ConfigError(what, DURATION_WANTED)
+    try:
+        parse_listen(service.listen or "localhost:0")
+    except ValueError as error:
+        raise ConfigError(f"{source}: service.listen: {error}") from None
+    check_ping_url(service.ping_url or "https://localhost", f"{source}: service.ping_url")
+
+
+def check_ping_url(url: str, source: str) -> None:
+    """Raise ConfigError unless it is one that may be pinged. The error doesn't show it."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ConfigError(f"{source} is not a URL") from None
+    plain = parts.scheme == "http" and _loopback(parts.hostname or "")
+    visible = url.isascii() and url.isprintable() and " " not in url
+    if not parts.hostname or not visible or not (plain or parts.scheme == "https"):
+        hint = "plain http only to this machine; it is not shown, since it is a secret"
+        raise ConfigError(f"{source} must be an https:// URL", hint)
 
 
 def _loopback(host: str) -> bool:

@@ -180,3 +180,5 @@ class AgentReport:
     watermark: datetime | None = None
     error: str | None = None
     warnings: list[str] = field(default_factory=list)
+    cause: Exception | None = None
+    """What `error` tells in words."""

@@ -1,6 +1,7 @@
 """Who is joined to whom: settings, credentials, client and store become a run of all agents."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Final
 from etl.api.client import Client, utc_now
 from etl.config import Agent, Credentials, Settings, parse_duration
 from etl.errors import ConfigError
+from etl.events import Observe, RunFinished, RunStarted, ignore
 from etl.models import AgentReport, Mode, Status
 from etl.store import migrate
 from etl.store.engine import told
@@ -40,22 +42,29 @@ class Service:
     stop: threading.Event
     tell: Callable[[Progress], None] = lambda _: None
     say: Callable[[str], None] = lambda _: None
+    observe: Observe = ignore
 
     def sync_agent(self, agent: Agent, wish: Wish) -> AgentReport:
         """One agent's run; its failure is in the report."""
-        sync = AgentSync(self.client, self.store, utc_now, self.stop, self.tell, self.say)
-        return sync.run(agent.id, wish, agent.name)
+        began = time.monotonic()
+        self.observe(RunStarted(agent.id, wish.mode))
+        report = self._agent_sync().run(agent.id, wish, agent.name)
+        self.observe(RunFinished(report, time.monotonic() - began))
+        return report
 
     def verify_agent(self, agent: Agent, size: int) -> tuple[AgentReport, Sample | None]:
         """A spot check of one agent."""
-        sync = AgentSync(self.client, self.store, utc_now, self.stop, self.tell, self.say)
-        return sync.verify(agent.id, size)
+        return self._agent_sync().verify(agent.id, size)
 
     def sync(self, agents: Sequence[Agent], wish: Wish) -> list[AgentReport]:
         """All agents, several at once; one that fails doesn't stop the others."""
         at_once = max(1, min(len(agents), self.settings.api.concurrency))
         with ThreadPoolExecutor(at_once, "agent") as pool:
             return list(pool.map(lambda agent: self.sync_agent(agent, wish), agents))
+
+    def _agent_sync(self) -> AgentSync:
+        tellers = (self.tell, self.say, self.observe)
+        return AgentSync(self.client, self.store, utc_now, self.stop, *tellers)
 
 
 @contextmanager
@@ -67,6 +76,7 @@ def opened(
     migrate_too: bool = False,
     tell: Callable[[Progress], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
+    observe: Observe = ignore,
 ) -> Iterator[Service]:
     """A service whose database is ready. Raises ConfigError, StoreError or SchemaMismatch."""
     credentials = credentials or Credentials.from_environment()
@@ -74,8 +84,8 @@ def opened(
     try:
         with told(store.url):
             migrate.ensure(store.engine, migrate=migrate_too)
-        with Client(settings.api, credentials, stop) as client:
-            yield Service(settings, client, store, stop, tell, say)
+        with Client(settings.api, credentials, stop, observe=observe) as client:
+            yield Service(settings, client, store, stop, tell, say, observe)
     finally:
         store.close()
 

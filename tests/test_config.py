@@ -41,6 +41,14 @@ cron = "*/5 * * * *"
 jitter = "10s"
 reconcile = "off"
 
+[service]
+listen = "[::1]:9464"
+ready_within = "2h"
+ping_url = "https://ping.example/secret"
+ping_url_file = "/run/secrets/ping"
+log = "json"
+log_level = "warning"
+
 [[agents]]
 id = "a"
 name = "First"
@@ -95,6 +103,14 @@ def test_every_key_can_be_set(file: Path) -> None:
         config.Database("sqlite:///other.db"),
         config.Sync(Duration(hours=2), "2026-01-01", Duration(days=3), 5),
         config.Schedule(Duration(seconds=30), "*/5 * * * *", Duration(seconds=10), "off"),
+        config.Service(
+            "[::1]:9464",
+            Duration(hours=2),
+            "https://ping.example/secret",
+            "/run/secrets/ping",
+            "json",
+            "warning",
+        ),
         (config.Agent("a", "First"), config.Agent("b")),
     )
     assert flat(tomllib.loads(WHOLE)).keys() == defaults().keys(), "a key has no test here"
@@ -187,6 +203,15 @@ WRONG = {
     "[sync]\nsince = ''": "since",
     "[schedule]\nevery = '0s'": "schedule.every",
     "[schedule]\nreconcile = ''": "reconcile",
+    "[service]\nlisten = 'localhost'": "service.listen",
+    "[service]\nlisten = ':9464'": "service.listen",
+    "[service]\nlisten = '127.0.0.1:65536'": "service.listen",
+    "[service]\nlisten = '::1:9464'": "service.listen",
+    "[service]\nlisten = '127.0.0.1:\u0661'": "service.listen",
+    "[service]\nready_within = '0s'": "service.ready_within",
+    "[service]\nready_within = 'soon'": "service.ready_within",
+    "[service]\nlog = 'xml'": "service.log",
+    "[service]\nlog_level = 'loud'": "service.log_level",
     "[[agents]]\nid = ''": "agents",
     "[[agents]]\nname = 'x'": "agents",
     "[agents]\nid = 'x'": "agents",
@@ -265,6 +290,10 @@ def test_an_agent_listed_twice_is_refused(file: Path) -> None:
     assert "twice" in refusal(file, ETL_AGENTS="x,x")
 
 
+def test_an_agent_id_of_other_bytes_is_refused(file: Path) -> None:
+    assert "not UTF-8" in refusal(file, ETL_AGENTS="good,b\udc80d")
+
+
 BAD_URLS = [
     "",
     "api.gumloop.com",
@@ -326,6 +355,47 @@ def test_plain_http_to_anywhere_else_is_refused(file: Path, host: str) -> None:
 
     assert "plain http" in told
     assert "https" in told
+
+
+BAD_PINGS = [
+    "http://ping.example/{}",
+    "ping.example/{}",
+    "ftp://127.0.0.1/{}",
+    "https:///{}",
+    "https://[::1/{}",
+    "https://ping.example:port/{}",
+    "https://ping.example/{} x",
+    "https://ping.example/{}\\n",
+]
+
+
+@pytest.mark.parametrize("url", BAD_PINGS)
+def test_a_bad_ping_url_is_refused_and_not_shown(file: Path, url: str) -> None:
+    told = refusal(file, f'[service]\nping_url = "{url.format(SECRET)}"')
+
+    assert "service.ping_url" in told
+    assert SECRET not in told
+
+
+@pytest.mark.parametrize("url", ["https://hc-ping.com/id", "http://127.0.0.1:8000/id?x=1"])
+def test_a_ping_url_is_taken_and_never_shown(file: Path, url: str) -> None:
+    read = loaded(file, f"[service]\nping_url = '{url}'")
+
+    assert read.service.ping_url == url
+    assert url not in repr(read)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:9464", ("127.0.0.1", 9464)),
+        ("[::1]:9464", ("::1", 9464)),
+        ("localhost:0", ("localhost", 0)),
+        ("0.0.0.0:65535", ("0.0.0.0", 65535)),
+    ],
+)
+def test_addresses_to_listen_on(text: str, address: tuple[str, int]) -> None:
+    assert config.parse_listen(text) == address
 
 
 def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:

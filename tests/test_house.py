@@ -15,6 +15,7 @@ FLOORS = {
     "etl.models": 0,
     "etl.errors": 0,
     "etl.config": 0,
+    "etl.events": 0,
     "etl.api.wire": 1,
     "etl.api.failures": 1,
     "etl.api.pacing": 1,
@@ -24,6 +25,7 @@ FLOORS = {
     "etl.sync": 3,
     "etl.service": 4,
     "etl.scheduler": 4,
+    "etl.monitor": 4,
     "etl.cli": 5,
     "etl.__main__": 5,
 }

@@ -22,6 +22,7 @@ from etl.api.pacing import Pacer
 from etl.api.wire import Retrieved, decode_page, decode_records, decode_retrieved
 from etl.config import Api, Credentials
 from etl.errors import ApiError, CutShort, Denied, EtlError, Malformed, Stopped, Transient
+from etl.events import Answered, GaveUp, Observe, Paced, Retried, ignore
 from etl.models import Counts, Order, Page
 
 __all__ = ["Client", "Fetched", "utc_now"]
@@ -57,17 +58,20 @@ class Client:
         credentials: Credentials,
         stop: threading.Event | None = None,
         pacer: Pacer | None = None,
+        observe: Observe = ignore,
     ) -> None:
         self.api = api
         self._credentials = credentials
         self._stop = stop or threading.Event()
         self._pacer = pacer or Pacer(api.requests_per_second)
+        self._observe = observe
         self._base = api.base_url.rstrip("/")
         self._connections = _connections(api, credentials)
         self._retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type((Transient, Malformed)),
             stop=tenacity.stop_after_attempt(api.max_attempts),
             wait=self._wait,
+            before_sleep=self._tell_retry,
             sleep=self._pause,
             reraise=True,
         )
@@ -155,7 +159,11 @@ class Client:
         """Fetch and decode until it works or the attempts are used up."""
         team = {"team_id": self._credentials.team_id} if self._credentials.team_id else {}
         url = httpx.URL(self._base + path, params=query | team)
-        return self._retrying(self._attempt, what, url, counts, decode)
+        try:
+            return self._retrying(self._attempt, what, url, counts, decode)
+        except (Transient, Malformed) as error:
+            self._observe(GaveUp(what, error))
+            raise
 
     def _attempt(
         self, what: str, url: httpx.URL, counts: Counts, decode: Callable[..., Any]
@@ -170,17 +178,20 @@ class Client:
         return _Body(decoded, body.requested_at)
 
     def _send(self, what: str, url: httpx.URL, counts: Counts) -> _Body:
-        self._pause(self._pacer.reserve())
+        self._await_turn()
         counts.requests += 1
         requested_at = utc_now()
         connection = self._connections.get()
+        began, status = time.monotonic(), None
         try:
             with connection.stream("GET", url) as response:
                 content = self._read(what, response)
+            status = response.status_code
         except httpx.HTTPError as error:
             raise _unreachable(what, self._base, error) from None
         finally:
             self._connections.put(connection)
+            self._observe(Answered(status, time.monotonic() - began))
         if response.status_code != 200:
             refused = error_of(what, response.status_code, response.headers, content, utc_now())
             refused.message = self._clean(refused.message)
@@ -208,6 +219,17 @@ class Client:
         if isinstance(error, ApiError) and error.status == 429:
             self._pacer.hold(wait)
         return wait
+
+    def _tell_retry(self, state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, ApiError):
+            self._observe(Retried(state.args[0], error, state.attempt_number, state.upcoming_sleep))
+
+    def _await_turn(self) -> None:
+        wait = self._pacer.reserve()
+        if wait > 0:
+            self._observe(Paced(wait))
+        self._pause(wait)
 
     def pause_before(self, attempt: int) -> None:
         """Wait a little before asking again for an answer that can't be right."""

@@ -5,6 +5,7 @@ heavy inside `run`, so that `--help` is quick.
 """
 
 import argparse
+import contextlib
 import gc
 import os
 import sys
@@ -94,7 +95,8 @@ def entry() -> None:
     gc.set_threshold(20_000, 20, 20)
     code = main()
     sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # a log on a full disk
+        sys.stderr.flush()
     if threading.active_count() > 1:
         os._exit(code)
     sys.exit(code)
