@@ -23,12 +23,15 @@ __all__ = [
     "Credentials",
     "Database",
     "Duration",
+    "OAuth",
     "Schedule",
     "Settings",
     "Sync",
     "config_path",
     "load",
     "parse_duration",
+    "plain_value",
+    "secret_in",
 ]
 
 Positive = Annotated[int, Meta(ge=1)]
@@ -41,6 +44,17 @@ class Duration(timedelta):
     """A span of time, written like `15m`, `2h`, `7d`."""
 
 
+class OAuth(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[api.oauth]`: the grant whose access tokens are used; off without `refresh_token_file`.
+
+    Without `token_url` it is `/oauth/token` at the host of `api.base_url`.
+    """
+
+    client_id: str | None = None
+    token_url: str | None = None
+    refresh_token_file: str | None = None
+
+
 class Api(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """`[api]`: where the API is and how hard it may be asked."""
 
@@ -50,6 +64,7 @@ class Api(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     max_attempts: Positive = 6
     requests_per_second: Annotated[float, Meta(ge=0, le=1e6)] = 0
     concurrency: Positive = 8
+    oauth: OAuth = msgspec.field(default_factory=OAuth)
 
 
 class Database(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -153,10 +168,12 @@ def _override(tables: dict[str, Any], name: str, value: str) -> None:
     if name == "ETL_AGENTS":
         tables["agents"] = [{"id": part.strip()} for part in value.split(",") if part.strip()]
         return
-    table, _, key = name.removeprefix("ETL_").lower().partition("__")
-    keys = tables.setdefault(table, {})
-    if not isinstance(keys, dict):
-        raise ConfigError(f"{name}: [{table}] is not a table of keys", _hint())
+    *path, key = name.removeprefix("ETL_").lower().split("__")
+    keys = tables
+    for table in path:
+        keys = keys.setdefault(table, {})
+        if not isinstance(keys, dict):
+            raise ConfigError(f"{name}: [{table}] is not a table of keys", _hint())
     keys[key] = value
 
 
@@ -172,12 +189,17 @@ def _check_names(tables: dict[str, Any], source: str) -> None:
     known = {field.name: field.type for field in msgspec.structs.fields(Settings)}
     for table, keys in tables.items():
         _check_name(table, list(known), source, f"[{table}]")
-        rows = keys if isinstance(keys, list) else [keys]
-        names = [
-            f.name for f in msgspec.structs.fields(Agent if table == "agents" else known[table])
-        ]
-        for key in (key for row in rows if isinstance(row, dict) for key in row):
-            _check_name(key, names, source, f"{table}.{key}")
+        kind = Agent if table == "agents" else known[table]
+        for row in keys if isinstance(keys, list) else [keys]:
+            _check_keys(row, kind, source, table)
+
+
+def _check_keys(row: Any, kind: Any, source: str, table: str) -> None:
+    known = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    for key in row if isinstance(row, dict) else ():
+        _check_name(key, list(known), source, f"{table}.{key}")
+        if hasattr(known[key], "__struct_fields__"):
+            _check_keys(row[key], known[key], source, f"{table}.{key}")
 
 
 def _check_name(name: str, known: list[str], source: str, shown: str) -> None:
@@ -197,24 +219,33 @@ def _check_rest(settings: Settings, source: str) -> None:
             raise ConfigError(f"{source}: {key} is empty", "leave the key out for its default")
     if settings.schedule.every <= timedelta(0):
         raise ConfigError(f"{source}: schedule.every must be longer than nothing", DURATION_WANTED)
-    _check_url(settings.api.base_url, source)
+    _check_url(settings.api.base_url, "api.base_url", source)
+    _check_oauth(settings.api.oauth, source)
 
 
-def _check_url(url: str, source: str) -> None:
+def _check_oauth(oauth: OAuth, source: str) -> None:
+    if oauth.token_url is not None:
+        _check_url(oauth.token_url, "api.oauth.token_url", source)
+    if bool(oauth.client_id) != bool(oauth.refresh_token_file):
+        hint = "token_url alone has a default; GUMLOOP_ACCESS_TOKEN is for a token of your own"
+        raise ConfigError(f"{source}: api.oauth needs both client_id and refresh_token_file", hint)
+
+
+def _check_url(url: str, key: str, source: str) -> None:
     from urllib.parse import urlsplit
 
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError as error:
-        raise ConfigError(f"{source}: api.base_url is not a URL: {error}") from None
+        raise ConfigError(f"{source}: {key} is not a URL: {error}") from None
     if parts.username or parts.password or "@" in url:
-        raise ConfigError(f"{source}: api.base_url must not carry a user or password")
+        raise ConfigError(f"{source}: {key} must not carry a user or password")
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"{source}: api.base_url must be an https:// URL", f"it is {url!r:.200}")
+        raise ConfigError(f"{source}: {key} must be an https:// URL", f"it is {url!r:.200}")
     if parts.scheme == "http" and not _loopback(parts.hostname):
         hint = "credentials would travel in clear text; use https"
-        raise ConfigError(f"{source}: api.base_url is plain http to {parts.hostname}", hint)
+        raise ConfigError(f"{source}: {key} is plain http to {parts.hostname}", hint)
 
 
 def _loopback(host: str) -> bool:
@@ -241,23 +272,29 @@ def _hint() -> str:
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """How requests identify themselves. Never shown: `repr` leaves the secrets out."""
+    """How requests identify themselves. Never shown: `repr` leaves the secrets out.
+
+    One that never changes is a source of credentials by itself: see `etl.api.credentials`.
+    `name` is the variable that it came from, `file` the file that the variable named.
+    """
 
     token: str
     user_id: str | None = None
     team_id: str | None = None
+    name: str = ""
+    file: str | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Credentials":
         """An access token if there is one, else an API key. Raises ConfigError if neither is."""
-        team_id = _plain_value("GUMLOOP_TEAM_ID", environ.get("GUMLOOP_TEAM_ID"))
-        token = _secret(environ, "GUMLOOP_ACCESS_TOKEN")
+        team_id = plain_value("GUMLOOP_TEAM_ID", environ.get("GUMLOOP_TEAM_ID"))
+        token, file = _secret(environ, "GUMLOOP_ACCESS_TOKEN")
         if token:
-            return cls(token, None, team_id)
-        key = _secret(environ, "GUMLOOP_API_KEY")
+            return cls(token, None, team_id, "GUMLOOP_ACCESS_TOKEN", file)
+        key, file = _secret(environ, "GUMLOOP_API_KEY")
         if key:
-            user_id = _plain_value("GUMLOOP_USER_ID", environ.get("GUMLOOP_USER_ID"))
-            return cls(key, user_id, team_id)
+            user_id = plain_value("GUMLOOP_USER_ID", environ.get("GUMLOOP_USER_ID"))
+            return cls(key, user_id, team_id, "GUMLOOP_API_KEY", file)
         hint = "set GUMLOOP_ACCESS_TOKEN, or GUMLOOP_API_KEY and GUMLOOP_USER_ID (or ..._FILE)"
         raise ConfigError("there is no credential for the API in the environment", hint)
 
@@ -266,25 +303,54 @@ class Credentials(msgspec.Struct, frozen=True):
         headers = {"authorization": f"Bearer {self.token}"}
         return headers | ({"x-auth-key": self.user_id} if self.user_id else {})
 
+    def current(self) -> "Credentials":
+        """Itself."""
+        return self
+
+    def renewed(self, _used: "Credentials") -> bool:
+        """Whether there is another one after this was refused: no."""
+        return False
+
+    def gave_up(self, _used: "Credentials") -> None:
+        """Nothing to note."""
+
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown."""
+        return (self.token,)
+
+    def described(self) -> str:
+        """Which kind of credential this is, in words."""
+        kind = "an API key with its user" if self.user_id else "an API key"
+        kind = kind if self.name == "GUMLOOP_API_KEY" else "a token"
+        return f"{kind}, from {self.name}{'_FILE' if self.file else ''}"
+
     def __repr__(self) -> str:
         return f"Credentials(user_id={self.user_id!r}, team_id={self.team_id!r})"
 
 
-def _secret(environ: Mapping[str, str], name: str) -> str | None:
+def _secret(environ: Mapping[str, str], name: str) -> tuple[str | None, str | None]:
+    """A secret, and the file that it stands in if it does."""
     value, file = environ.get(name), environ.get(f"{name}_FILE")
     if not value and file:
-        try:
-            value = Path(file).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not text"
-            raise ConfigError(f"{name}_FILE: {file} can't be read: {reason}") from None
-    return _plain_value(name, value)
+        return secret_in(Path(file), f"{name}_FILE"), file
+    return plain_value(name, value), None
 
 
-def _plain_value(name: str, value: str | None) -> str | None:
+def secret_in(file: Path, name: str) -> str | None:
+    """The secret in a file, None if there is nothing in it. Raises ConfigError; never shows it."""
+    try:
+        value = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        hint = "check the path, and that this user may read it"
+        raise ConfigError(f"{name}: {file} can't be read: {reason}", hint) from None
+    return plain_value(name, value)
+
+
+def plain_value(name: str, value: str | None) -> str | None:
     """A value that may stand in a header. Raises ConfigError."""
     value = (value or "").strip()
-    if not value.isascii() or any(c.isspace() or ord(c) < 33 for c in value):
+    if not all(33 <= ord(char) < 127 for char in value):
         raise ConfigError(
             f"{name} holds a character that no credential has", "check for line breaks"
         )

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from etl.api.client import Client, utc_now
-from etl.config import Agent, Credentials, Settings, parse_duration
+from etl.api.client import Client, CredentialSource, utc_now
+from etl.api.credentials import source_of
+from etl.config import Agent, Settings, parse_duration
 from etl.errors import ConfigError
 from etl.models import AgentReport, Mode, Status
 from etl.store import migrate
@@ -63,13 +64,13 @@ def opened(
     settings: Settings,
     stop: threading.Event,
     *,
-    credentials: Credentials | None = None,
+    credentials: CredentialSource | None = None,
     migrate_too: bool = False,
     tell: Callable[[Progress], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Service]:
     """A service whose database is ready. Raises ConfigError, StoreError or SchemaMismatch."""
-    credentials = credentials or Credentials.from_environment()
+    credentials = credentials or source_of(settings.api, stop)
     store = Store(settings.database.url, utc_now)
     try:
         with told(store.url):

@@ -17,9 +17,11 @@ FLOORS = {
     "etl.config": 0,
     "etl.api.wire": 1,
     "etl.api.failures": 1,
+    "etl.api.grants": 1,
     "etl.api.pacing": 1,
     "etl.planning": 1,
     "etl.api.client": 2,
+    "etl.api.credentials": 2,
     "etl.store": 2,
     "etl.sync": 3,
     "etl.service": 4,
@@ -30,7 +32,14 @@ FLOORS = {
 GROUND = ("etl", "etl.api")
 """They hold the version and a docstring, and stand beneath everything."""
 
-PURE = ("etl.models", "etl.errors", "etl.planning", "etl.api.wire", "etl.api.failures")
+PURE = (
+    "etl.models",
+    "etl.errors",
+    "etl.planning",
+    "etl.api.wire",
+    "etl.api.failures",
+    "etl.api.grants",
+)
 OUTSIDE = {
     "httpx",
     "sqlalchemy",

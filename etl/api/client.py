@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import quote
 
 import httpx
@@ -24,7 +24,7 @@ from etl.config import Api, Credentials
 from etl.errors import ApiError, CutShort, Denied, EtlError, Malformed, Stopped, Transient
 from etl.models import Counts, Order, Page
 
-__all__ = ["Client", "Fetched", "utc_now"]
+__all__ = ["Client", "CredentialSource", "Fetched", "utc_now"]
 
 LARGEST_BODY: Final = 64 * 2**20
 DEADLINE_FACTOR: Final = 4
@@ -48,13 +48,28 @@ class _Body(NamedTuple):
     requested_at: datetime
 
 
+class CredentialSource(Protocol):
+    """What tells the credential of each request, as `etl.api.credentials` has them."""
+
+    @property
+    def team_id(self) -> str | None: ...  # noqa: D102
+
+    def current(self) -> Credentials: ...  # noqa: D102
+
+    def renewed(self, used: Credentials, /) -> bool: ...  # noqa: D102
+
+    def gave_up(self, used: Credentials, /) -> None: ...  # noqa: D102
+
+    def secrets(self) -> tuple[str, ...]: ...  # noqa: D102
+
+
 class Client:
     """The API for all threads of a process. Raises ApiError, or Stopped once `stop` is set."""
 
     def __init__(
         self,
         api: Api,
-        credentials: Credentials,
+        credentials: CredentialSource,
         stop: threading.Event | None = None,
         pacer: Pacer | None = None,
     ) -> None:
@@ -63,7 +78,7 @@ class Client:
         self._stop = stop or threading.Event()
         self._pacer = pacer or Pacer(api.requests_per_second)
         self._base = api.base_url.rstrip("/")
-        self._connections = _connections(api, credentials)
+        self._connections = _connections(api)
 
     def __enter__(self) -> "Client":
         return self
@@ -147,7 +162,7 @@ class Client:
     ) -> Any:
         """Fetch and decode until it works or the attempts are used up."""
         team = {"team_id": self._credentials.team_id} if self._credentials.team_id else {}
-        url = str(httpx.URL(self._base + path, params=query | team))
+        url = str(httpx.URL(self._base + path, params=team | query))
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type((Transient, Malformed)),
             stop=tenacity.stop_after_attempt(self.api.max_attempts),
@@ -158,7 +173,7 @@ class Client:
         return retrying(self._attempt, what, url, counts, decode)
 
     def _attempt(self, what: str, url: str, counts: Counts, decode: Callable[..., Any]) -> Any:
-        body = self._send(what, url, counts)
+        body = self._authorized(what, url, counts)
         try:
             decoded = decode(body.content)
         except Malformed as error:
@@ -167,13 +182,29 @@ class Client:
             raise Malformed(f"{what}: {self._clean(reason)}") from None
         return _Body(decoded, body.requested_at)
 
-    def _send(self, what: str, url: str, counts: Counts) -> _Body:
+    def _authorized(self, what: str, url: str, counts: Counts) -> _Body:
+        """Send; once more if the credential is refused and there is another by now."""
+        used = self._credentials.current()
+        try:
+            return self._send(what, url, counts, used)
+        except Denied as error:
+            if error.status != 401 or not self._credentials.renewed(used):
+                raise
+        used = self._credentials.current()
+        try:
+            return self._send(what, url, counts, used)
+        except Denied as error:
+            if error.status == 401:
+                self._credentials.gave_up(used)
+            raise
+
+    def _send(self, what: str, url: str, counts: Counts, used: Credentials) -> _Body:
         self._pause(self._pacer.reserve())
         counts.requests += 1
         requested_at = utc_now()
         connection = self._connections.get()
         try:
-            with connection.stream("GET", url) as response:
+            with connection.stream("GET", url, headers=used.headers()) as response:
                 content = self._read(what, response)
         except httpx.HTTPError as error:
             raise _unreachable(what, self._base, error) from None
@@ -217,10 +248,12 @@ class Client:
 
     def _clean(self, text: str) -> str:
         """A server's words without our secret, should it echo it."""
-        return text.replace(self._credentials.token, "***")
+        for secret in self._credentials.secrets():
+            text = text.replace(secret, "***")
+        return text
 
 
-def _connections(api: Api, credentials: Credentials) -> "queue.LifoQueue[httpx.Client]":
+def _connections(api: Api) -> "queue.LifoQueue[httpx.Client]":
     """As many clients of one connection each as requests may be in flight.
 
     A pool shared by threads closes connections that another thread is about to use: up to 1 in
@@ -233,7 +266,7 @@ def _connections(api: Api, credentials: Credentials) -> "queue.LifoQueue[httpx.C
     for _ in range(api.concurrency):
         clients.put(
             httpx.Client(
-                headers=credentials.headers() | {"user-agent": f"gumloop-etl/{__version__}"},
+                headers={"user-agent": f"gumloop-etl/{__version__}"},
                 timeout=httpx.Timeout(api.timeout, pool=None),
                 limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
                 follow_redirects=False,

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     """Look at everything, even where something is wrong."""
     settings = settings_of(args)
     findings = [Finding("configuration", True, f"{len(settings.agents)} agents")]
-    findings.append(_look("credential", _credential))
+    findings.append(_look("credential", lambda: _credential(settings)))
     findings.append(_look("database", lambda: _database(settings)))
     if findings[1].ok:
         findings += _agents(settings)
@@ -65,12 +65,12 @@ def _look(what: str, look: Callable[[], str]) -> Finding:
         return Finding(what, False, error.message, error.hint, error.exit_code)
 
 
-def _credential() -> str:
-    from etl.config import Credentials
+def _credential(settings: "Settings") -> str:
+    """Which kind there is; of an OAuth grant until when its token is valid."""
+    from etl.api.credentials import source_of
 
-    credentials = Credentials.from_environment()
-    kind = "an API key with its user" if credentials.user_id else "a token"
-    return f"{kind}{', for a team' if credentials.team_id else ''} (not shown)"
+    source = source_of(settings.api)
+    return f"{source.described()}{', for a team' if source.team_id else ''} (not shown)"
 
 
 def _database(settings: "Settings") -> str:
@@ -112,14 +112,14 @@ def _agents(settings: "Settings") -> list[Finding]:
     """Ask for one session of each agent."""
     from etl import service
     from etl.api.client import Client
-    from etl.config import Credentials
+    from etl.api.credentials import source_of
     from etl.models import Counts
 
     try:
         agents = service.chosen(settings, None)
     except EtlError as error:
         return [Finding("agents", False, error.message, error.hint, error.exit_code)]
-    with Client(settings.api, Credentials.from_environment()) as client:
+    with Client(settings.api, source_of(settings.api)) as client:
 
         def readable(agent_id: str) -> str:
             page = client.fetch_page(agent_id, Counts(), page_size=1).page
