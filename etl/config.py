@@ -16,13 +16,16 @@ import msgspec
 from msgspec import Meta
 
 from etl.errors import ConfigError
+from etl.models import is_alias
 
 __all__ = [
     "Agent",
     "Api",
     "Credentials",
     "Database",
+    "Discovery",
     "Duration",
+    "Names",
     "OAuth",
     "Schedule",
     "Settings",
@@ -42,6 +45,12 @@ DURATION_WANTED: Final = 'a duration like "15m", "2h" or "7d"'
 
 class Duration(timedelta):
     """A span of time, written like `15m`, `2h`, `7d`."""
+
+
+class Names(tuple[str, ...]):
+    """A list of strings; a single string is read as several with commas between them."""
+
+    __slots__ = ()
 
 
 class OAuth(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -98,6 +107,23 @@ class Agent(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     name: str | None = None
 
 
+class Discovery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[discovery]`: whose agents are found, and which of them are synced.
+
+    `teams` holds ids or names; `all` stands for every team. Patterns are those of fnmatch.
+    """
+
+    own: bool = False
+    teams: Names = Names()
+    include: Names = Names(("*",))
+    exclude: Names = Names()
+
+    @property
+    def on(self) -> bool:
+        """Whether agents are looked for at all."""
+        return self.own or bool(self.teams)
+
+
 class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The whole configuration."""
 
@@ -106,6 +132,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     sync: Sync = msgspec.field(default_factory=Sync)
     schedule: Schedule = msgspec.field(default_factory=Schedule)
     agents: tuple[Agent, ...] = ()
+    discovery: Discovery = msgspec.field(default_factory=Discovery)
 
 
 def parse_duration(text: str) -> Duration:
@@ -178,11 +205,20 @@ def _override(tables: dict[str, Any], name: str, value: str) -> None:
 
 
 def _decode(kind: type, value: Any) -> Any:
+    if kind is Names:
+        return _names(value)
     if kind is not Duration:
         raise NotImplementedError(kind)
     if not isinstance(value, str):
         raise ValueError(f"expected {DURATION_WANTED}, got {value!r}")
     return parse_duration(value)
+
+
+def _names(value: Any) -> Names:
+    names = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        raise ValueError(f"expected a list of strings, none of them empty, got {value!r:.80}")
+    return Names(names)
 
 
 def _check_names(tables: dict[str, Any], source: str) -> None:
@@ -219,6 +255,10 @@ def _check_rest(settings: Settings, source: str) -> None:
             raise ConfigError(f"{source}: {key} is empty", "leave the key out for its default")
     if settings.schedule.every <= timedelta(0):
         raise ConfigError(f"{source}: schedule.every must be longer than nothing", DURATION_WANTED)
+    for id in ids:
+        if is_alias(id):
+            hint = "a request for it would create an agent; use the agent's own id"
+            raise ConfigError(f"{source}: agents.id {id!r} is an alias", hint)
     _check_url(settings.api.base_url, "api.base_url", source)
     _check_oauth(settings.api.oauth, source)
 

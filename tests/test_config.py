@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl import config
-from etl.config import Credentials, Duration, Settings, config_path, load, parse_duration
+from etl.config import Credentials, Duration, Names, Settings, config_path, load, parse_duration
 from etl.errors import ConfigError
 
 EXAMPLE = Path(__file__).parents[1] / "config.example.toml"
@@ -45,6 +45,12 @@ every = "30s"
 cron = "*/5 * * * *"
 jitter = "10s"
 reconcile = "off"
+
+[discovery]
+own = true
+teams = ["Growth", "team_ops"]
+include = ["Sales*", "a?"]
+exclude = ["*[Tt]est*"]
 
 [[agents]]
 id = "a"
@@ -103,6 +109,12 @@ def test_every_key_can_be_set(file: Path) -> None:
         config.Sync(Duration(hours=2), "2026-01-01", Duration(days=3), 5),
         config.Schedule(Duration(seconds=30), "*/5 * * * *", Duration(seconds=10), "off"),
         (config.Agent("a", "First"), config.Agent("b")),
+        config.Discovery(
+            own=True,
+            teams=Names(("Growth", "team_ops")),
+            include=Names(("Sales*", "a?")),
+            exclude=Names(("*[Tt]est*",)),
+        ),
     )
     assert flat(tomllib.loads(WHOLE)).keys() == defaults().keys(), "a key has no test here"
 
@@ -120,7 +132,8 @@ HALVES = {CLIENT: FILE, FILE: CLIENT}
 def test_every_key_can_be_overridden_from_the_environment(file: Path, key: str) -> None:
     wanted = flat(keys_of(loaded(file, WHOLE)))
     value = flat(tomllib.loads(WHOLE))[key]
-    environ = {f"ETL_{key.replace('.', '__')}".upper(): str(value)}
+    said = ",".join(value) if isinstance(value, list) else str(value)
+    environ = {f"ETL_{key.replace('.', '__')}".upper(): said}
     if key in HALVES:
         environ |= {f"ETL_{HALVES[key].replace('.', '__')}".upper(): "x"}
 
@@ -212,6 +225,13 @@ WRONG = {
     "[api.oauth]\nrefresh_token_file = 'x'": "client_id",
     "[api.oauth]\ntoken_url = 'http://login.example.com/token'": "api.oauth.token_url",
     "[api.oauth]\ntoken_url = 'https://me:pass@login.example.com/'": "api.oauth.token_url",
+    "[discovery]\nown = 'perhaps'": "discovery.own",
+    "[discovery]\nteams = ['']": "discovery.teams",
+    "[discovery]\nteams = 7": "discovery.teams",
+    "[discovery]\ninclude = [7]": "discovery.include",
+    "[discovery]\nexclude = ['a', '']": "discovery.exclude",
+    "[[agents]]\nid = 'gumball'": "alias",
+    "[[agents]]\nid = ' Analytics'": "alias",
     "[[api]]\npage_size = 1": "api",
 }
 
@@ -392,6 +412,7 @@ def test_the_example_lists_every_key_with_its_default() -> None:
 
     assert flat(shown).keys() == defaults().keys()
     assert [agent.keys() for agent in shown["agents"]] == [set(config.Agent.__struct_fields__)]
+    assert read.discovery == config.Discovery()
     for key, value in flat(keys_of(read)).items():
         assert key in unset or value == defaults()[key], key
 

@@ -19,6 +19,7 @@ FLOORS = {
     "etl.api.failures": 1,
     "etl.api.grants": 1,
     "etl.api.pacing": 1,
+    "etl.api.roster": 1,
     "etl.planning": 1,
     "etl.api.client": 2,
     "etl.api.credentials": 2,
@@ -39,6 +40,7 @@ PURE = (
     "etl.api.wire",
     "etl.api.failures",
     "etl.api.grants",
+    "etl.api.roster",
 )
 OUTSIDE = {
     "httpx",

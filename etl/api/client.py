@@ -19,10 +19,20 @@ import tenacity
 from etl import __version__
 from etl.api.failures import error_of, is_error_body
 from etl.api.pacing import Pacer
+from etl.api.roster import AgentsPage, decode_agents, decode_teams
 from etl.api.wire import Retrieved, decode_page, decode_records, decode_retrieved
 from etl.config import Api, Credentials
-from etl.errors import ApiError, CutShort, Denied, EtlError, Malformed, Stopped, Transient
-from etl.models import Counts, Order, Page
+from etl.errors import (
+    ApiError,
+    ConfigError,
+    CutShort,
+    Denied,
+    EtlError,
+    Malformed,
+    Stopped,
+    Transient,
+)
+from etl.models import Counts, Order, Page, Team, is_alias
 
 __all__ = ["Client", "CredentialSource", "Fetched", "utc_now"]
 
@@ -109,7 +119,7 @@ class Client:
         """One page of an agent's sessions. Raises Malformed if a 200 isn't one."""
         query = {"page_size": str(page_size or self.api.page_size), "sort_order": order}
         query |= dict(filters or {}) | ({"cursor": cursor} if cursor else {})
-        path = f"/agents/{quote(agent_id, safe='')}/sessions"
+        path = f"{_path_of(agent_id)}/sessions"
         what = f"sessions of agent {agent_id!r:.80}"
         decode = partial(decode_page, agent_id=agent_id)
         return Fetched(*self._fetch(what, path, query, counts, decode))
@@ -118,7 +128,7 @@ class Client:
         self, agent_id: str, order: str, filters: Mapping[str, str], limit: int | None
     ) -> Iterator[bytes]:
         """Every record that the list holds under these filters, as sent. Raises CutShort."""
-        path = f"/agents/{quote(agent_id, safe='')}/sessions"
+        path = f"{_path_of(agent_id)}/sessions"
         what, seen, cursor, left = f"sessions of agent {agent_id!r:.80}", set[str](), "", limit
         while left is None or left > 0:
             size = min(self.api.page_size, left or self.api.page_size)
@@ -147,10 +157,23 @@ class Client:
         return FetchedSession(*self._fetch(what, path, {}, counts, decode))
 
     def fetch_agent(self, agent_id: str, counts: Counts) -> dict[str, Any]:
-        """One agent's own record. Never call it for an alias that creates agents."""
-        path = f"/agents/{quote(agent_id, safe='')}"
+        """One agent's own record."""
         what = f"agent {agent_id!r:.80}"
-        return dict(self._fetch(what, path, {}, counts, _object_at("agent")).content)
+        decode = _object_at("agent")
+        return dict(self._fetch(what, _path_of(agent_id), {}, counts, decode).content)
+
+    def fetch_agents(self, team_id: str | None, cursor: str | None, counts: Counts) -> AgentsPage:
+        """A page of a team's agents, or of the caller's own."""
+        query = {"page_size": str(self.api.page_size)} | ({"team_id": team_id} if team_id else {})
+        query |= {"cursor": cursor} if cursor else {}
+        what = f"agents of team {team_id!r:.80}" if team_id else "own agents"
+        page: AgentsPage = self._fetch(what, "/agents", query, counts, decode_agents).content
+        return page
+
+    def fetch_teams(self, counts: Counts) -> list[Team]:
+        """Every team that the credential sees."""
+        teams: list[Team] = self._fetch("teams", "/teams", {}, counts, decode_teams).content
+        return teams
 
     def _fetch(
         self,
@@ -282,6 +305,18 @@ class FetchedSession(NamedTuple):
 
     retrieved: Retrieved
     requested_at: datetime
+
+
+def _path_of(agent_id: str) -> str:
+    """Where an agent is. Raises ConfigError for one that mustn't be asked for."""
+    if is_alias(agent_id):
+        hint = "use the id of the agent that it stands for"
+        raise ConfigError(f"agent {agent_id!r}: asking for this alias would create an agent", hint)
+    if agent_id in ("", ".", ".."):
+        raise ConfigError(
+            f"agent {agent_id!r}: no address leads to an id like this", "check the id"
+        )
+    return f"/agents/{quote(agent_id, safe='')}"
 
 
 def _object_at(key: str) -> Callable[[bytes], Any]:

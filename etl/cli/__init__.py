@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from etl import __version__
 from etl.cli import (
+    agents,
     backfill,
     check,
     db,
@@ -40,6 +41,7 @@ COMMANDS = (
     verify,
     status,
     runs,
+    agents,
     sessions,
     db,
 )

@@ -5,13 +5,15 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from etl.cli.common import settings_of
 from etl.errors import EtlError, SchemaMismatch
 
 if TYPE_CHECKING:
-    from etl.config import Settings
+    from etl.api.client import Client
+    from etl.config import Agent, Settings
 
 NAME = "check"
 HELP = "check the configuration, the credential, the database and every agent"
@@ -120,9 +122,29 @@ def _agents(settings: "Settings") -> list[Finding]:
     except EtlError as error:
         return [Finding("agents", False, error.message, error.hint, error.exit_code)]
     with Client(settings.api, source_of(settings.api)) as client:
+        found, agents = _discovery(settings, client, agents)
 
         def readable(agent_id: str) -> str:
             page = client.fetch_page(agent_id, Counts(), page_size=1).page
             return f"readable{f', {page.agent_name!r}' if page.agent_name else ''}"
 
-        return [_look(f"agent {agent.id}", lambda id=agent.id: readable(id)) for agent in agents]  # type: ignore[misc]
+        for agent in agents:
+            found.append(_look(f"agent {agent.id}", partial(readable, agent.id)))
+        return found
+
+
+def _discovery(
+    settings: "Settings", client: "Client", typed: "list[Agent]"
+) -> "tuple[list[Finding], list[Agent]]":
+    """What discovery comes to, and the agents that are synced then."""
+    from etl.planning.discovery import fates, joined
+    from etl.sync.discovery import look
+
+    if not settings.discovery.on:
+        return [], typed
+    sight = look(client, settings.discovery)
+    agents = joined(fates(typed, sight.found, settings.discovery))
+    hint = "its agents are not checked"
+    lacking = [Finding("discovery", False, said, hint, 1) for said in sight.failures]
+    said = f"{len(sight.found)} agents listed, {len(agents)} to sync"
+    return lacking or [Finding("discovery", True, said)], agents
