@@ -9,18 +9,20 @@ import logging
 import random
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from etl.api.client import utc_now
 from etl.config import Agent, Schedule, parse_duration
-from etl.errors import ConfigError, EtlError
+from etl.errors import ConfigError, EtlError, Stopped
 from etl.models import AgentReport, Mode
 from etl.service import Service, wish_of
 from etl.store import reading
@@ -29,20 +31,30 @@ __all__ = ["check_schedule", "incremental_trigger", "reconcile_trigger", "run_sc
 
 log: Final = logging.getLogger("etl.run")
 
+LOOKOUT: Final = "discovery"
+
 RECENT: Final = 0.9
 """Another process's run counts for an interval if it began within this share of it."""
 
 
 def run_scheduler(service: Service, agents: Sequence[Agent], stop: threading.Event) -> None:
     """Sync every agent on schedule until `stop` is set; then wait for the pages at hand."""
-    at_once = max(1, min(len(agents), service.settings.api.concurrency))
+    limit, finds = service.settings.api.concurrency, service.settings.discovery.on
+    at_once = limit if finds else max(1, min(len(agents), limit))
     scheduler = BackgroundScheduler(
         timezone="UTC",
-        executors={"default": ThreadPoolExecutor(at_once)},
+        # Looking for agents doesn't wait until one has done with its history.
+        executors={"default": ThreadPoolExecutor(at_once), LOOKOUT: ThreadPoolExecutor(1)},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
     for number, agent in enumerate(agents):
         _add_jobs(scheduler, service, agent, share=number / len(agents))
+    if finds:
+        lookout = _Lookout(scheduler, service, {agent.id for agent in agents})
+        trigger = incremental_trigger(service.settings.schedule)
+        scheduler.add_job(
+            lookout.look, trigger, id=LOOKOUT, executor=LOOKOUT, next_run_time=utc_now()
+        )
     scheduler.start()
     stop.wait()
     scheduler.shutdown(wait=True)
@@ -137,6 +149,52 @@ class _Jobs:
     def _done_elsewhere(self, mode: Mode, every: timedelta) -> bool:
         last = reading.last_started(self.service.store, self.agent.id, mode)
         return last is not None and utc_now() - last < every * RECENT
+
+
+@dataclass(slots=True)
+class _Lookout:
+    """Gives agents that are found their jobs, and takes them from those that are no more."""
+
+    scheduler: Any
+    service: Service
+    at_work: set[str]
+
+    def look(self) -> None:
+        """Look once; whatever happens is logged. If a list can't be read, nobody loses a job."""
+        if self.service.stop.is_set():
+            return
+        try:
+            found = self.service.roster()
+            for sentence in (*found.warnings, *found.failures):
+                log.warning("discovery %s", sentence)
+            wanted = {agent.id: agent for agent in found.agents}
+            for id in () if found.failures else self.at_work - wanted.keys():
+                self._dismiss(id)
+            for id in wanted.keys() - self.at_work:
+                self._employ(wanted[id])
+        except Stopped:
+            return
+        except EtlError as error:
+            log.warning("discovery_failed error=%s", error)
+        except Exception:
+            log.exception("discovery_crashed")
+
+    def _employ(self, agent: Agent) -> None:
+        self.at_work.add(agent.id)
+        try:
+            _add_jobs(self.scheduler, self.service, agent, share=random.random())
+        except BaseException:
+            self._dismiss(agent.id)
+            raise
+        log.info("agent_found agent=%s", agent.id)
+
+    def _dismiss(self, agent_id: str) -> None:
+        """Take the jobs away; a run under way goes on to its end."""
+        for mode in ("incremental", "reconcile"):
+            with suppress(JobLookupError):
+                self.scheduler.remove_job(f"{mode}:{agent_id}")
+        self.at_work.discard(agent_id)
+        log.info("agent_gone agent=%s", agent_id)
 
 
 def _add_jobs(scheduler: Any, service: Service, agent: Agent, share: float) -> None:
