@@ -15,6 +15,7 @@ FLOORS = {
     "etl.models": 0,
     "etl.errors": 0,
     "etl.config": 0,
+    "etl.secrets": 0,
     "etl.api.wire": 1,
     "etl.api.failures": 1,
     "etl.api.grants": 1,

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import resource
+import signal
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -139,6 +141,24 @@ def test_half_a_secret_is_refused_once_and_the_one_before_goes_on(
     secret.write_text("sim-token\n")
     ask(source)
     assert 401 not in [request.status for request in sim.requests][4:]
+
+
+def test_a_right_secret_that_was_refused_for_a_while_comes_back(
+    sim: Simulator, secret: Path, ask: Ask
+) -> None:
+    source = source_in(secret)
+    ask(source)
+    sim.credentials.token = "sim-token-2"
+    secret.write_text("sim-token-2")
+    ask(source)
+    sim.add_fault(Fault("status", status=401, times=4))
+    for _ in range(2):
+        with pytest.raises(Denied):
+            ask(source)
+
+    ask(source)
+
+    assert [request.status for request in sim.requests][-2:] == [401, 200]
 
 
 def test_a_file_whose_secret_is_refused_is_told_as_ever(secret: Path, ask: Ask) -> None:
@@ -470,6 +490,24 @@ def test_a_folder_that_cannot_be_written_is_told_before_a_token_is_spent(
 
     assert renewals(sim) == 0
     assert sim.credentials.refresh_token == "sim-refresh"
+
+
+def test_a_full_disk_is_told_before_a_token_is_spent(
+    sim: Simulator, grant: Make, file: Path, ask: Ask
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(EtlError, match="can't be written"):
+            ask(grant())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+    assert renewals(sim) == 0
+    assert {path.name for path in file.parent.iterdir()} == {"refresh", "refresh.lock"}
+    ask(grant())
 
 
 def test_a_new_token_that_cannot_be_stored_is_known_and_stored_later(

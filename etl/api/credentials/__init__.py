@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from etl.api.credentials.file import SecretFile
-from etl.config import Api, Credentials, plain_value
+from etl.config import Api
+from etl.secrets import Credentials, plain_value
 
 if TYPE_CHECKING:
     from etl.api.credentials.oauth import Grant

@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
-from etl.config import Credentials, secret_in
 from etl.errors import ConfigError
+from etl.secrets import Credentials, secret_in
 
 __all__ = ["SecretFile"]
 
@@ -60,8 +60,10 @@ class SecretFile:
                 self._current, self._previous = self._previous, None
             return self._current is not used
 
-    def gave_up(self, used: Credentials) -> None:
-        """Nothing to note: what the file holds is tried as long as it stands there."""
+    def gave_up(self, _used: Credentials) -> None:
+        """The value before was refused, too: what the file holds goes first again."""
+        with self._lock:
+            self._seen = NOTHING
 
     def secrets(self) -> tuple[str, ...]:
         """What must not be shown."""

@@ -67,17 +67,29 @@ class NewFile:
         self._file = self._made()
 
     def _made(self) -> IO[bytes]:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-            descriptor = os.open(self.path, flags, MODE)
-            os.fchmod(descriptor, MODE)
-            with contextlib.suppress(OSError):
-                owner = self._target.stat()
-                os.fchown(descriptor, owner.st_uid, owner.st_gid)
-            os.posix_fallocate(descriptor, 0, RESERVED)
+            file = os.fdopen(os.open(self.path, flags, MODE), "wb")
         except OSError as error:
             raise _unwritable(self.path, error) from None
-        return os.fdopen(descriptor, "wb")
+        try:
+            self._prepare(file)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                file.close()
+            self.path.unlink(missing_ok=True)
+            raise _unwritable(self.path, error) from None
+        return file
+
+    def _prepare(self, file: IO[bytes]) -> None:
+        """Private, of the same owner where we may, and with room."""
+        os.fchmod(file.fileno(), MODE)
+        with contextlib.suppress(OSError):
+            owner = self._target.stat()
+            os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
+        file.write(bytes(RESERVED))
+        file.flush()
+        file.seek(0)
 
     def put(self, content: bytes) -> None:
         """Write the content and put the file in its place; a crash leaves the old or the new."""

@@ -30,8 +30,9 @@ from etl.api.grants import (
     read_kept,
     read_reply,
 )
-from etl.config import Api, Credentials, secret_in
+from etl.config import Api
 from etl.errors import ConfigError, Denied, EtlError, Malformed, Stopped, Transient
+from etl.secrets import Credentials, secret_in
 
 __all__ = ["Grant"]
 
