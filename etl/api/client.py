@@ -196,7 +196,7 @@ class Client:
         return retrying(self._attempt, what, url, counts, decode)
 
     def _attempt(self, what: str, url: str, counts: Counts, decode: Callable[..., Any]) -> Any:
-        body = self._authorized(what, url, counts)
+        body = self._send(what, url, counts)
         try:
             decoded = decode(body.content)
         except Malformed as error:
@@ -205,23 +205,23 @@ class Client:
             raise Malformed(f"{what}: {self._clean(reason)}") from None
         return _Body(decoded, body.requested_at)
 
-    def _authorized(self, what: str, url: str, counts: Counts) -> _Body:
+    def _send(self, what: str, url: str, counts: Counts) -> _Body:
         """Send; once more if the credential is refused and there is another by now."""
         used = self._credentials.current()
         try:
-            return self._send(what, url, counts, used)
+            return self._send_as(used, what, url, counts)
         except Denied as error:
             if error.status != 401 or not self._credentials.renewed(used):
                 raise
         used = self._credentials.current()
         try:
-            return self._send(what, url, counts, used)
+            return self._send_as(used, what, url, counts)
         except Denied as error:
             if error.status == 401:
                 self._credentials.gave_up(used)
             raise
 
-    def _send(self, what: str, url: str, counts: Counts, used: Credentials) -> _Body:
+    def _send_as(self, used: Credentials, what: str, url: str, counts: Counts) -> _Body:
         self._pause(self._pacer.reserve())
         counts.requests += 1
         requested_at = utc_now()
