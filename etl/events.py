@@ -11,9 +11,13 @@ from etl.errors import EtlError
 from etl.models import AgentReport, Mode
 
 __all__ = [
+    "AgentFound",
+    "AgentGone",
     "Answered",
     "DatabaseAnswered",
     "DatabaseFailed",
+    "DiscoveryFailed",
+    "DiscoveryIncomplete",
     "Event",
     "GaveUp",
     "LeaseTakenOver",
@@ -121,6 +125,31 @@ class OutageEnded(NamedTuple):
     seconds: float
 
 
+class AgentFound(NamedTuple):
+    """Discovery found an agent; from now on it is synced."""
+
+    agent_id: str
+
+
+class AgentGone(NamedTuple):
+    """Discovery finds an agent no more; its history stays."""
+
+    agent_id: str
+
+
+class DiscoveryIncomplete(NamedTuple):
+    """So many lists of agents could not be read, and so many answers are in doubt."""
+
+    failures: int
+    warnings: int
+
+
+class DiscoveryFailed(NamedTuple):
+    """A look for agents came to nothing; nobody lost a job."""
+
+    error: Exception
+
+
 class Stopping(NamedTuple):
     """The process was asked to end; pages at hand are still saved."""
 
@@ -147,6 +176,10 @@ Event = (
     | OutageBegan
     | OutageEnded
     | Pinged
+    | AgentFound
+    | AgentGone
+    | DiscoveryIncomplete
+    | DiscoveryFailed
     | Stopping
 )
 Observe = Callable[[Event], None]

@@ -9,20 +9,30 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final
 
 from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from etl.api.client import utc_now
 from etl.config import Agent, Schedule, Settings, parse_duration
-from etl.errors import ConfigError, EtlError
-from etl.events import RunCrashed, RunFinished, Stopping
+from etl.errors import ConfigError, EtlError, Stopped
+from etl.events import (
+    AgentFound,
+    AgentGone,
+    DiscoveryFailed,
+    DiscoveryIncomplete,
+    RunCrashed,
+    RunFinished,
+    Stopping,
+)
 from etl.models import AgentReport, Mode
 from etl.service import Service, wish_of
 from etl.store import reading
@@ -45,6 +55,8 @@ SHORTEST_READY: Final = timedelta(minutes=1)
 FIRINGS: Final = 10
 """So many firings of a cron line tell its longest pause: nights and weekends, not holidays."""
 
+LOOKOUT: Final = "discovery"
+
 RECENT: Final = 0.9
 """Another process's run counts for an interval if it began within this share of it."""
 
@@ -59,16 +71,25 @@ def run_scheduler(
 
     `beat` is called every few seconds, by a worker of its own, while the scheduler works.
     """
-    at_once = max(1, min(len(agents), service.settings.api.concurrency))
+    limit, finds = service.settings.api.concurrency, service.settings.discovery.on
+    at_once = limit if finds else max(1, min(len(agents), limit))
+    # Neither a sign of life nor a look for agents waits until an agent has done with its history.
+    workers = {"default": at_once, "beat": 1, LOOKOUT: 1}
     scheduler = BackgroundScheduler(
         timezone="UTC",
-        executors={"default": ThreadPoolExecutor(at_once), "beat": ThreadPoolExecutor(1)},
+        executors={name: ThreadPoolExecutor(number) for name, number in workers.items()},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
     for number, agent in enumerate(agents):
         _add_jobs(scheduler, service, agent, share=number / len(agents))
     often = IntervalTrigger(seconds=BEAT, timezone="UTC")
     scheduler.add_job(beat, often, executor="beat", next_run_time=utc_now())
+    if finds:
+        lookout = _Lookout(scheduler, service, {agent.id for agent in agents})
+        trigger = incremental_trigger(service.settings.schedule)
+        scheduler.add_job(
+            lookout.look, trigger, id=LOOKOUT, executor=LOOKOUT, next_run_time=utc_now()
+        )
     scheduler.start()
     stop.wait()
     service.observe(Stopping())
@@ -187,6 +208,51 @@ class _Jobs:
     def _done_elsewhere(self, mode: Mode, every: timedelta) -> bool:
         last = reading.last_started(self.service.store, self.agent.id, mode)
         return last is not None and utc_now() - last < every * RECENT
+
+
+@dataclass(slots=True)
+class _Lookout:
+    """Gives agents that are found their jobs, and takes them from those that are no more."""
+
+    scheduler: Any
+    service: Service
+    at_work: set[str]
+
+    def look(self) -> None:
+        """Look once; whatever happens is logged. If a list can't be read, nobody loses a job."""
+        if self.service.stop.is_set():
+            return
+        try:
+            found = self.service.roster()
+            if found.warnings or found.failures:
+                told = DiscoveryIncomplete(len(found.failures), len(found.warnings))
+                self.service.observe(told)
+            wanted = {agent.id: agent for agent in found.agents}
+            for id in () if found.failures else self.at_work - wanted.keys():
+                self._dismiss(id)
+            for id in wanted.keys() - self.at_work:
+                self._employ(wanted[id])
+        except Stopped:
+            return
+        except Exception as error:
+            self.service.observe(DiscoveryFailed(error))
+
+    def _employ(self, agent: Agent) -> None:
+        self.at_work.add(agent.id)
+        try:
+            _add_jobs(self.scheduler, self.service, agent, share=random.random())
+        except BaseException:
+            self._dismiss(agent.id)
+            raise
+        self.service.observe(AgentFound(agent.id))
+
+    def _dismiss(self, agent_id: str) -> None:
+        """Take the jobs away; a run under way goes on to its end."""
+        for mode in ("incremental", "reconcile"):
+            with suppress(JobLookupError):
+                self.scheduler.remove_job(f"{mode}:{agent_id}")
+        self.at_work.discard(agent_id)
+        self.service.observe(AgentGone(agent_id))
 
 
 def _add_jobs(scheduler: Any, service: Service, agent: Agent, share: float) -> None:

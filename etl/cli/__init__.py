@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from etl import __version__
 from etl.cli import (
+    agents,
     backfill,
     check,
     db,
@@ -42,6 +43,7 @@ COMMANDS = (
     verify,
     status,
     runs,
+    agents,
     sessions,
     db,
 )

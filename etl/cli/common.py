@@ -64,11 +64,16 @@ def exit_code(status: Status) -> int:
     return EXIT_CODES.get(status, 1)
 
 
-def report_json(reports: Sequence[AgentReport], status: Status) -> str:
+def report_json(
+    reports: Sequence[AgentReport],
+    status: Status,
+    errors: Sequence[str] = (),
+    warnings: Sequence[str] = (),
+) -> str:
     """A run as one JSON document; docs/cli.md keeps its fields stable."""
-    return json.dumps(
-        {"status": status, "agents": [_agent(report) for report in reports]}, indent=1
-    )
+    told = {"errors": list(errors), "warnings": list(warnings)}
+    agents = [_agent(report) for report in reports]
+    return json.dumps({"status": status, "agents": agents, **told}, indent=1)
 
 
 def _agent(report: AgentReport) -> dict[str, Any]:

@@ -18,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run it; a stop asked for is no failure."""
     from etl import scheduler, service
-    from etl.config import Credentials
+    from etl.api.credentials import source_of
     from etl.monitor import logs
     from etl.monitor.monitor import monitored
 
@@ -26,20 +26,22 @@ def run(args: argparse.Namespace) -> int:
     agents = service.chosen(settings, None)
     scheduler.check_schedule(settings.schedule)
     bound = scheduler.ready_within(settings)
-    credentials = Credentials.from_environment()
-    logs.configure(settings.service, [credentials.token, settings.service.ping_url])
-    with (
-        stopped_by_signals(lambda: None) as stop,
-        monitored(settings, [agent.id for agent in agents], bound) as monitor,
-        service.opened(
-            settings,
-            stop,
-            credentials=credentials,
-            migrate_too=args.migrate,
-            observe=monitor.observe,
-        ) as running,
-    ):
-        monitor.start(running.store)
-        scheduler.run_scheduler(running, agents, stop, monitor.beat)
+    with stopped_by_signals(lambda: None) as stop:
+        credentials = source_of(settings.api, stop)
+        # A grant's tokens come and go; no line of the log carries words that could hold one.
+        secrets = [] if settings.api.oauth.refresh_token_file else [credentials.current().token]
+        logs.configure(settings.service, [*secrets, settings.service.ping_url])
+        with (
+            monitored(settings, [agent.id for agent in agents], bound) as monitor,
+            service.opened(
+                settings,
+                stop,
+                credentials=credentials,
+                migrate_too=args.migrate,
+                observe=monitor.observe,
+            ) as running,
+        ):
+            monitor.start(running.store)
+            scheduler.run_scheduler(running, agents, stop, monitor.beat)
     logs.log.info("service_stopped")
     return 0

@@ -4,6 +4,10 @@ from typing import Any
 
 from etl.errors import LeaseLost
 from etl.events import (
+    AgentFound,
+    AgentGone,
+    DiscoveryFailed,
+    DiscoveryIncomplete,
     Event,
     GaveUp,
     LeaseTakenOver,
@@ -47,8 +51,22 @@ def write(event: Event) -> None:
             log.warning("outage_ended", of=of, seconds=seconds)
         case Pinged(error, status) if error is not None or (status and status >= 300):
             log.warning("ping_failed", **(told(error) or {"http_status": status}))
+        case AgentFound() | AgentGone() | DiscoveryIncomplete() | DiscoveryFailed():
+            _discovered(event)
         case Stopping():
             log.info("service_stopping")
+
+
+def _discovered(event: AgentFound | AgentGone | DiscoveryIncomplete | DiscoveryFailed) -> None:
+    match event:
+        case AgentFound(agent_id):
+            log.info("agent_found", agent=agent_id)
+        case AgentGone(agent_id):
+            log.info("agent_gone", agent=agent_id)
+        case DiscoveryIncomplete(failures, warnings):
+            log.warning("discovery_incomplete", failures=failures, warnings=warnings)
+        case DiscoveryFailed(error):
+            log.error("discovery_failed", **told(error))
 
 
 def _finished(report: AgentReport, seconds: float) -> None:

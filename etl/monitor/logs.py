@@ -47,6 +47,10 @@ EVENTS: Final[dict[str, tuple[str, ...]]] = {
     "lease_lost": ("agent",),
     "outage_began": ("of", *ERROR),
     "outage_ended": ("of", "seconds"),
+    "agent_found": ("agent",),
+    "agent_gone": ("agent",),
+    "discovery_incomplete": ("failures", "warnings"),
+    "discovery_failed": ERROR,
     "ping_failed": ERROR,
     "library_warning": ("logger", "message", "reason", "where"),
 }

@@ -15,7 +15,14 @@ from etl import __version__
 from etl.api.client import utc_now
 from etl.config import Settings, parse_listen
 from etl.errors import StoreError
-from etl.events import DatabaseAnswered, DatabaseFailed, Event, Observe
+from etl.events import (
+    AgentFound,
+    AgentGone,
+    DatabaseAnswered,
+    DatabaseFailed,
+    Event,
+    Observe,
+)
 from etl.monitor import journal
 from etl.monitor.logs import log
 from etl.monitor.outages import Outages
@@ -67,6 +74,10 @@ class Monitor:
 
     def observe(self, event: Event) -> None:
         """Tell everybody. What goes wrong in telling must not hurt the work told of."""
+        if isinstance(event, AgentFound):
+            self.keep([*self._agent_ids, event.agent_id])
+        elif isinstance(event, AgentGone):
+            self.keep([id for id in self._agent_ids if id != event.agent_id])
         for tell in self._tellers:
             try:
                 tell(event)
