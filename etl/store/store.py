@@ -10,16 +10,16 @@ from functools import partial
 from itertools import count
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Engine, Text, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Engine, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError, InterfaceError, InternalError, OperationalError
 
-from etl.errors import LeaseLost, StoreError
+from etl.errors import StoreError
 from etl.models import Counts, Entry, Mode, Session, Status
 from etl.planning.coverage import Coverage, forget_freshness
 from etl.planning.demand import Demand
 from etl.planning.walk import Judgement
-from etl.store import freshness
+from etl.store import checkpoint, freshness
 from etl.store import lease as leases
 from etl.store import tables as t
 from etl.store.address import shown
@@ -35,40 +35,12 @@ from etl.store.state import (
     keep_bookmarks,
     keep_coverage,
     load_state,
-    newest_below,
 )
 
 __all__ = ["Answer", "Batch", "Run", "Saved", "Store"]
 
 ATTEMPTS: Final = 6
-COUNTED: Final = ("requests", "pages", "seen", "inserted", "updated", "unchanged", "rejected")
 T = TypeVar("T")
-
-# Statements of every save are built once: building them anew, and the key of SQLAlchemy's cache
-# with them, took a third of a save's time.
-STATE, RUNS = t.sync_state, t.sync_runs
-CHECKPOINT: Final = (
-    update(STATE)
-    .where(STATE.c.agent_id == bindparam("agent"), STATE.c.fence == bindparam("held"))
-    .values(
-        saves=STATE.c.saves + 1,
-        last_cursor=func.coalesce(bindparam("cursor", type_=Text), STATE.c.last_cursor),
-        lease_expires_at=bindparam("expires", type_=t.Instant),
-    )
-    .returning(STATE.c.saves, STATE.c.watermark)
-)
-MOVE_WATERMARK: Final = (
-    update(STATE).where(STATE.c.agent_id == bindparam("agent")).values(watermark=bindparam("to"))
-)
-COUNT_SAVES: Final = select(STATE.c.saves).where(STATE.c.agent_id == bindparam("agent"))
-TALLY: Final = (
-    update(RUNS)
-    .where(RUNS.c.id == bindparam("run"))
-    .values(
-        {name: RUNS.c[name] + bindparam(f"more_{name}") for name in COUNTED}
-        | {"watermark_after": bindparam("watermark", type_=t.Instant)}
-    )
-)
 
 
 @dataclass(slots=True)
@@ -236,7 +208,7 @@ class Store:
 
         def attempt(connection: Connection) -> T:
             if next(attempts):
-                now = self._count(connection, run)
+                now = checkpoint.saves(connection, run)
                 if now < before:
                     raise _went_back()
                 if done and now > before:
@@ -288,27 +260,17 @@ class Store:
             return connection.execute(query).first() is not None
 
     def _save(self, connection: Connection, run: Run, batch: Batch) -> Saved:
-        before = self._checkpoint(connection, run, batch.last_cursor)
+        cursor = batch.last_cursor and self._rows.text(batch.last_cursor)
+        before = checkpoint.check(connection, run, cursor)
         counts = self._answers.save(connection, run, batch.answers)
         self._judge(connection, run, batch)
         if batch.coverage is not None:
             keep_coverage(connection, run.agent_id, batch.coverage)
         keep_bookmarks(connection, run.agent_id, batch.bookmarks)
-        watermark = self._move_watermark(connection, run, before, batch.watermark_bound)
+        watermark = checkpoint.move_watermark(connection, run, before, batch.watermark_bound)
         counts.add(batch.counts)
-        self._tally(connection, run, counts, watermark)
+        checkpoint.tally(connection, run, counts, watermark)
         return Saved(counts, watermark)
-
-    def _checkpoint(self, connection: Connection, run: Run, cursor: str | None) -> datetime | None:
-        """Check the fence, extend the lease, count the save. Returns the watermark so far."""
-        values = {"agent": run.agent_id, "held": run.lease.fence}
-        values |= {"cursor": cursor and self._rows.text(cursor)}
-        values |= {"expires": leases.database_now(connection) + leases.LEASE}
-        kept = connection.execute(CHECKPOINT, values).one_or_none()
-        if kept is None:
-            raise _lost(run)
-        watermark: datetime | None = kept.watermark
-        return watermark
 
     def _judge(self, connection: Connection, run: Run, batch: Batch) -> None:
         """Note who was looked for in vain, and who has turned up."""
@@ -331,26 +293,11 @@ class Store:
             dialect = postgresql if self._is_postgres else sqlite
             connection.execute(dialect.insert(table).values(values).on_conflict_do_nothing())
 
-    def _move_watermark(
-        self, connection: Connection, run: Run, before: datetime | None, bound: datetime | None
-    ) -> datetime | None:
-        newest = newest_below(connection, run.agent_id, bound) if bound else None
-        if newest is None or (before is not None and newest <= before):
-            return before
-        connection.execute(MOVE_WATERMARK, {"agent": run.agent_id, "to": newest})
-        return newest
-
-    def _tally(
-        self, connection: Connection, run: Run, counts: Counts, watermark: datetime | None
-    ) -> None:
-        more = {f"more_{name}": getattr(counts, name) for name in COUNTED}
-        connection.execute(TALLY, more | {"run": run.id, "watermark": watermark})
-
     def _keep_state(self, connection: Connection, run: Run, **values: Any) -> None:
         state = t.sync_state
         mine = (state.c.agent_id == run.agent_id, state.c.fence == run.lease.fence)
         if connection.execute(update(state).where(*mine).values(**values)).rowcount != 1:
-            raise _lost(run)
+            raise checkpoint.lost(run)
 
     def _clear_demand(self, connection: Connection, run: Run) -> None:
         """The demand is met. An interrupted reconcile's outlives the syncs in between."""
@@ -364,12 +311,9 @@ class Store:
     def _saves(self, run: Run) -> int:
         def attempt() -> int:
             with self.engine.connect().execution_options(reads=True) as connection:
-                return self._count(connection, run)
+                return checkpoint.saves(connection, run)
 
         return self._persistently(attempt)
-
-    def _count(self, connection: Connection, run: Run) -> int:
-        return int(connection.execute(COUNT_SAVES, {"agent": run.agent_id}).scalar_one())
 
     def _persistently(self, attempt: Callable[[], T]) -> T:
         """Try again while a server restarts or fails over, or two agents claim one session's id."""
@@ -390,10 +334,6 @@ class Store:
 def _went_back() -> StoreError:
     hint = "did a standby take over that had not got them yet? the next run fetches them again"
     return StoreError("the database has lost what was committed to it a moment ago", hint)
-
-
-def _lost(run: Run) -> LeaseLost:
-    return LeaseLost(f"another process has taken over agent {run.agent_id!r:.80}")
 
 
 class _NoLock:
