@@ -55,12 +55,15 @@ CROSS JOIN LATERAL (SELECT * FROM sessions s WHERE {within} OFFSET 0) s
 WHERE {calendar}
 """,
 }
-CALENDAR = """c.time_zone = (SELECT time_zone FROM report_settings)
+ZONE = "time_zone = (SELECT time_zone FROM report_settings)"
+CALENDAR = """c.{zone}
     AND c.day >= {day_before}
     AND c.day <= {day_after}"""
 FIRST = "(SELECT min(created_at) FROM sessions WHERE agent_id = a.id)"
 LAST = "(SELECT max(created_at) FROM sessions WHERE agent_id = a.id)"
 WITHIN = "s.agent_id = a.id AND s.created_at >= c.from_utc AND s.created_at < c.until_utc"
+DATED = """created_at >= (SELECT min(from_utc) FROM calendar WHERE {zone})
+    AND created_at < (SELECT max(until_utc) FROM calendar WHERE {zone})"""
 
 USAGE = """sum(credit_cost) AS credit_cost,
     sum(tool_credit_cost) AS tool_credit_cost,
@@ -118,7 +121,7 @@ FROM (
 GROUP BY agent_id, month""",
     "type_states": """
 SELECT agent_id, type, state, count(*) AS sessions,
-    count(*) - count(created_at) AS undated, count(missing_since) AS missing,
+    count(*) - count(CASE WHEN {dated} THEN 1 END) AS undated, count(missing_since) AS missing,
     {usage}
 FROM sessions
 GROUP BY agent_id, type, state""",
@@ -152,7 +155,9 @@ def view(name: str, dialect: str) -> str:
     parts = PARTS[dialect]
     days = SESSION_DAYS[dialect].format(
         calendar=CALENDAR.format(
-            day_before=parts["day_before"].format(FIRST), day_after=parts["day_after"].format(LAST)
+            zone=ZONE,
+            day_before=parts["day_before"].format(FIRST),
+            day_after=parts["day_after"].format(LAST),
         ),
         within=WITHIN,
     )
@@ -161,6 +166,7 @@ def view(name: str, dialect: str) -> str:
         hour=parts["hour"],
         age=parts["seconds"].format("s.created_at", parts["now"]),
         observed=parts["seconds"].format("observed_from", "observed_until"),
+        dated=DATED.format(zone=ZONE),
         usage=USAGE,
         states=STATES,
     )
