@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from etl.store import migrate
-from etl.store.calendar import set_time_zone
+from etl.store.calendar import find_zone, set_time_zone
 from etl.store.engine import open_engine
 from tests.support.postgres import cluster
 
@@ -132,7 +132,7 @@ def main() -> None:
             migrate.upgrade(engine)
             with engine.begin() as connection:
                 fill(connection, options.sessions)
-                set_time_zone(connection, options.zone)
+                set_time_zone(connection, find_zone(options.zone))
             with engine.connect() as connection:
                 if name == "PostgreSQL":
                     connection.exec_driver_sql("ANALYZE")
