@@ -25,7 +25,7 @@ LAST = 1_795_000_000
 SERIES = {
     "sqlite": "WITH RECURSIVE series(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM series"
     " WHERE n + 1 < {count}) ",
-    "postgresql": "WITH series AS (SELECT generate_series(0, {count} - 1) AS n) ",
+    "postgresql": "WITH series AS (SELECT generate_series(CAST(0 AS bigint), {count} - 1) AS n) ",
 }
 INSTANT = {
     "sqlite": "strftime('%Y-%m-%d %H:%M:%S.000000', {0}, 'unixepoch')",
@@ -84,7 +84,8 @@ def fill(connection: Connection, count: int) -> None:
         )
         series = SERIES[dialect].format(count=rows)
         connection.exec_driver_sql(
-            f"INSERT INTO {table} ({COLUMNS[table]}) {series}{select} FROM series"
+            f"INSERT INTO {table} ({COLUMNS[table]}) {series}{select} FROM series",
+            execution_options={"no_parameters": True},  # where % is no placeholder
         )
     connection.exec_driver_sql(
         "INSERT INTO coverage (agent_id, newest_created_at, proven_at) SELECT id,"
