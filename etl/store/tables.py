@@ -10,7 +10,9 @@ from typing import Any, Final
 from sqlalchemy import (
     JSON,
     BigInteger,
+    CheckConstraint,
     Column,
+    Date,
     ForeignKey,
     Index,
     Integer,
@@ -32,11 +34,13 @@ __all__ = [
     "Instant",
     "agents",
     "bookmarks",
+    "calendar",
     "coverage",
     "creators",
     "instant_text",
     "metadata",
     "rejected_records",
+    "report_settings",
     "retrievals",
     "session_states",
     "sessions",
@@ -84,6 +88,7 @@ metadata: Final = MetaData(
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
         "fk": "fk_%(table_name)s_%(column_0_name)s",
         "pk": "pk_%(table_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
     }
 )
 
@@ -252,4 +257,27 @@ rejected_records = Table(
     Column("session_id", Text),
     Column("resolved_at", Instant),
     UniqueConstraint("agent_id", "payload_sha256"),
+)
+
+calendar = Table(
+    "calendar",
+    metadata,
+    Column("time_zone", Text, nullable=False),
+    Column("day", Date, nullable=False),
+    Column("from_utc", Instant, nullable=False),
+    Column("until_utc", Instant, nullable=False),
+    Column("offset_minutes", Integer, nullable=False),
+    Column("week", Date, nullable=False),
+    Column("month", Date, nullable=False),
+    Column("weekday", Integer, nullable=False),
+    PrimaryKeyConstraint("time_zone", "day", "from_utc"),
+    sqlite_with_rowid=False,
+)
+
+report_settings = Table(
+    "report_settings",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("time_zone", Text, nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
 )
