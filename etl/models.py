@@ -25,6 +25,7 @@ __all__ = [
     "Creator",
     "Entry",
     "Listed",
+    "Message",
     "Mode",
     "Order",
     "Page",
@@ -32,6 +33,7 @@ __all__ = [
     "Session",
     "Span",
     "Status",
+    "Transcripts",
     "just_after",
 ]
 
@@ -122,6 +124,24 @@ class Page(msgspec.Struct, frozen=True):
     agent_name: str | None = None
 
 
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """One message of a session's transcript; field order is the column order.
+
+    `parts` and `extra` are JSON texts; `extra` holds what no column can. `search_text` is what a
+    search looks at where that is not `content` as it stands.
+    """
+
+    position: int
+    id: str | None = None
+    role: str | None = None
+    content: str | None = None
+    created_at: datetime | None = None
+    creator_id: str | None = None
+    parts: str | None = None
+    extra: str | None = None
+    search_text: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A point where a walk can enter the list: a cursor (None: the list's own first page).
@@ -170,6 +190,21 @@ class Counts:
 
 
 @dataclass(slots=True)
+class Transcripts:
+    """What a run did about transcripts after its sync; printed by `--json` under these names.
+
+    `changed` are those of `fetched` whose messages were written; `left` wait for the next run.
+    """
+
+    fetched: int = 0
+    changed: int = 0
+    failed: int = 0
+    left: int = 0
+    requests: int = 0
+    error: str | None = None
+
+
+@dataclass(slots=True)
 class AgentReport:
     """How one agent's part of a run went; printed by `--json` under these names."""
 
@@ -180,3 +215,4 @@ class AgentReport:
     watermark: datetime | None = None
     error: str | None = None
     warnings: list[str] = field(default_factory=list)
+    transcripts: Transcripts | None = None

@@ -174,6 +174,11 @@ def _log(report: AgentReport) -> None:
     line = (
         f"run_finished agent={report.agent_id} mode={report.mode} status={report.status} {counts}"
     )
+    if done := report.transcripts:
+        line += f" transcripts={done.fetched} transcripts_failed={done.failed}"
+        line += f" transcripts_left={done.left}"
+        if done.error:
+            log.warning("transcripts_stopped agent=%s error=%s", report.agent_id, done.error)
     if report.error:
         log.warning("%s error=%s", line, report.error)
     else:
