@@ -20,6 +20,7 @@ from etl.cli import (
     reconcile,
     run,
     runs,
+    search,
     sessions,
     status,
     sync,
@@ -40,6 +41,7 @@ COMMANDS = (
     verify,
     status,
     runs,
+    search,
     sessions,
     db,
 )

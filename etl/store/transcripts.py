@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, inspect, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
@@ -148,7 +148,7 @@ def compact_search(connection: Connection) -> None:
 
     Until then they lie in the file unused. PostgreSQL's VACUUM does it in time.
     """
-    if connection.dialect.name == "sqlite":
+    if inspect(connection).has_table("message_search"):
         connection.exec_driver_sql(
             "INSERT INTO message_search (message_search) VALUES ('optimize')"
         )
