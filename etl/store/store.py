@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from itertools import count
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, Text, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import IntegrityError, InterfaceError, InternalError, OperationalError
 
-from etl.errors import LeaseLost
+from etl.errors import LeaseLost, StoreError
 from etl.models import Counts, Entry, Mode, Session, Status
 from etl.planning.coverage import Coverage, forget_freshness
 from etl.planning.demand import Demand
@@ -21,8 +22,9 @@ from etl.planning.walk import Judgement
 from etl.store import freshness
 from etl.store import lease as leases
 from etl.store import tables as t
+from etl.store.address import shown
 from etl.store.answers import Answer, AnswerSaver, Run
-from etl.store.engine import open_engine, shown, told
+from etl.store.engine import open_engine, told
 from etl.store.freshness import Settled
 from etl.store.lease import Held, Lease
 from etl.store.postgres import PostgresRows
@@ -103,6 +105,7 @@ class Store:
         self._is_postgres = self.engine.dialect.name == "postgresql"
         self._rows: Any = PostgresRows() if self._is_postgres else SqliteRows()
         self._answers = AnswerSaver(self._rows, clock)
+        self._counted: dict[int, int] = {}
         # SQLite has one writer at a time; waiting here is fairer than its busy handler.
         self._turn = threading.Lock() if not self._is_postgres else _NoLock()
 
@@ -219,23 +222,39 @@ class Store:
     def _once(self, run: Run, work: Callable[[Connection], T]) -> T:
         """Do work that counts itself in `saves`, and do it once, even if its answer is lost.
 
-        Only a server's answer can be lost, so SQLite needs no count.
+        Only a server's answer can be lost, so SQLite needs no count. A count that has gone back
+        tells of a server that took over without the last commits: what this run believes to be
+        saved is not, so it must not go on. Raises StoreError.
         """
-        before = self._saves(run) if self._is_postgres else 0
+        if not self._is_postgres:
+            return self.transact(work)
+        before = self._saves(run)
+        if before < self._counted.get(run.id, 0):
+            raise _went_back()
         done: list[T] = []
+        attempts = count()
 
         def attempt(connection: Connection) -> T:
-            if done and self._count(connection, run) > before:
-                return done[-1]
+            if next(attempts):
+                now = self._count(connection, run)
+                if now < before:
+                    raise _went_back()
+                if done and now > before:
+                    return done[-1]
             done.append(work(connection))
             return done[-1]
 
-        return self.transact(attempt)
+        result = self.transact(attempt)
+        self._counted[run.id] = before + 1
+        return result
 
     def finish_run(
         self, run: Run, status: Status, counts: Counts, error: str | None, now: datetime
     ) -> None:
-        """Close a run. A success clears the demand and notes when it began."""
+        """Close a run, unless another process has taken over and closed it.
+
+        A success clears the demand and notes when it began. Raises LeaseLost, StoreError.
+        """
         runs = t.sync_runs
         ended: dict[str, Any] = {"status": status, "finished_at": now, "requests": counts.requests}
         ended |= {"missing": counts.missing, "error": error and self._rows.text(error)}
@@ -244,12 +263,14 @@ class Store:
             met["last_reconciled_at"] = now
 
         def work(connection: Connection) -> None:
-            connection.execute(update(runs).where(runs.c.id == run.id).values(ended))
+            still_ours = (runs.c.id == run.id, runs.c.status == "running")
+            connection.execute(update(runs).where(*still_ours).values(ended))
             if status == "succeeded" and run.mode != "verify":
                 self._keep_state(connection, run, **met)
                 self._clear_demand(connection, run)
 
         self.transact(work)
+        self._counted.pop(run.id, None)
 
     def count(self, agent_id: str, most: int) -> int:
         """How many sessions of an agent are stored; counting stops at `most`."""
@@ -356,11 +377,19 @@ class Store:
             for number in range(1, ATTEMPTS + 1):
                 try:
                     return attempt()
-                except (OperationalError, InterfaceError, IntegrityError):
+                except (OperationalError, InterfaceError, IntegrityError, InternalError) as error:
                     if not self._is_postgres or number == ATTEMPTS:
                         raise
+                    if isinstance(error, InternalError):
+                        # Read-only: the server is a standby now. Connect anew, to its successor.
+                        self.engine.dispose()
                     time.sleep(0.2 * 2**number)
         raise AssertionError
+
+
+def _went_back() -> StoreError:
+    hint = "did a standby take over that had not got them yet? the next run fetches them again"
+    return StoreError("the database has lost what was committed to it a moment ago", hint)
 
 
 def _lost(run: Run) -> LeaseLost:
