@@ -230,6 +230,8 @@ class Transcripts:
     left: int = 0
     requests: int = 0
     error: str | None = None
+    cause: Exception | None = field(default=None, compare=False)
+    """What `error` tells in words."""
 
 
 @dataclass(slots=True)

@@ -8,13 +8,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from etl.config import Settings, config_path, load
-from etl.models import AgentReport, Counts, Status
+from etl.models import AgentReport, Counts, Status, Transcripts
 
 if TYPE_CHECKING:
     from etl.sync.crew import Progress
@@ -82,8 +81,12 @@ def _agent(report: AgentReport) -> dict[str, Any]:
     counts = {name: getattr(report.counts, name) for name in Counts.__slots__}
     head = {"agent_id": report.agent_id, "mode": report.mode, "status": report.status}
     tail = {"watermark": iso(report.watermark), "error": report.error, "warnings": report.warnings}
-    after = report.transcripts and asdict(report.transcripts)
+    after = report.transcripts and _after(report.transcripts)
     return head | counts | tail | {"transcripts": after}
+
+
+def _after(done: Transcripts) -> dict[str, Any]:
+    return {name: getattr(done, name) for name in Transcripts.__slots__ if name != "cause"}
 
 
 def iso(instant: datetime | None) -> str | None:

@@ -100,7 +100,7 @@ class TranscriptSync:
 
     def _fail(self, due: Due, error: ApiError) -> None:
         if gives_up(self._troubles, error):
-            self.done.error = str(error)
+            self.done.error, self.done.cause = str(error), error
         if error.status == 401:
             return
         self.done.failed += 1
