@@ -11,13 +11,12 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, delete, func, inspect, or_, select, update
+from sqlalchemy import Connection, Select, delete, func, inspect, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 from etl.errors import Malformed
 from etl.models import Message
-from etl.planning.transcripts import Marker, due
 from etl.store import lease as leases
 from etl.store import tables as t
 from etl.store.lease import Lease
@@ -36,7 +35,6 @@ __all__ = [
     "tally",
 ]
 
-AT_ONCE: Final = 1000
 MOST_PARAMETERS: Final = 500
 FIELDS: Final = Message.__struct_fields__
 UNSTORABLE: Final = ("22", "54")
@@ -67,17 +65,13 @@ def choose(
 
     Those that failed come last: one that always fails must not keep the others waiting.
     """
-    chosen: list[Due] = []
-    left = 0
-    rows = connection.execution_options(yield_per=AT_ONCE).execute(_candidates(agent_id, now))
-    for id, as_of, marked, retry_at in rows:
-        if not due(as_of, Marker(marked, retry_at) if marked else None, now):
-            continue
-        if len(chosen) < most:
-            chosen.append(Due(id, as_of))
-        else:
-            left += 1
-    return chosen, left
+    c, m = t.sessions.c, t.transcripts.c
+    newest_first = (m.retry_at.is_not(None), c.created_at.desc().nulls_last(), c.id)
+    query = _due(select(c.id, c.as_of), agent_id, now).order_by(*newest_first).limit(most)
+    chosen = [Due(*row) for row in connection.execute(query)]
+    if len(chosen) < most:
+        return chosen, 0
+    return chosen, _count_due(connection, agent_id, now) - len(chosen)
 
 
 def tally(connection: Connection, agent_id: str, now: datetime) -> Tally:
@@ -87,7 +81,7 @@ def tally(connection: Connection, agent_id: str, now: datetime) -> Tally:
         t.transcripts.join(t.sessions)
     )
     row = connection.execute(counted.where(t.sessions.c.agent_id == agent_id)).one()
-    return Tally(row[0], row[1], choose(connection, agent_id, 0, now)[1])
+    return Tally(row[0], row[1], _count_due(connection, agent_id, now))
 
 
 def keep(
@@ -154,21 +148,19 @@ def compact_search(connection: Connection) -> None:
         )
 
 
-def _candidates(agent_id: str, now: datetime) -> Select[Any]:
+def _due(query: Select[Any], agent_id: str, now: datetime) -> Select[Any]:
+    """Only the agent's due ones: never asked for, changed since, or failed and to be tried again.
+
+    Told by inequality, not by order: a clock that was set back hides no change.
+    """
     c, m = t.sessions.c, t.transcripts.c
-    marked = m.as_of.label("marked")
-    return (
-        select(c.id, c.as_of, marked, m.retry_at)
-        .join_from(t.sessions, t.transcripts, isouter=True)
-        .where(c.agent_id == agent_id, c.missing_since.is_(None), _may_be_due(now))
-        .order_by(m.retry_at.is_not(None), c.created_at.desc().nulls_last(), c.id)
-    )
+    is_due = or_(m.session_id.is_(None), m.as_of != c.as_of, m.retry_at <= now)
+    joined = query.select_from(t.sessions.outerjoin(t.transcripts))
+    return joined.where(c.agent_id == agent_id, c.missing_since.is_(None), is_due)
 
 
-def _may_be_due(now: datetime) -> ColumnElement[bool]:
-    """The rule of `planning.transcripts` in SQL, so that the others needn't be read."""
-    m = t.transcripts.c
-    return or_(m.session_id.is_(None), m.as_of != t.sessions.c.as_of, m.retry_at <= now)
+def _count_due(connection: Connection, agent_id: str, now: datetime) -> int:
+    return int(connection.execute(_due(select(func.count()), agent_id, now)).scalar_one())
 
 
 def _digest(messages: Sequence[Message]) -> str:
@@ -201,7 +193,9 @@ def _insert(connection: Connection, session_id: str, messages: Sequence[Message]
     except DBAPIError as error:
         if not str(getattr(error.orig, "sqlstate", "")).startswith(UNSTORABLE):
             raise
-        raise Malformed(f"the database can't hold the transcript: {error.orig}") from None
+        # Its own words may quote the message.
+        reason = type(error.orig).__name__
+        raise Malformed(f"the database can't hold the transcript ({reason})") from None
 
 
 def _sqlite_row(message: Message) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Which transcripts are due, when a failed one is tried again, when to give up."""
+"""When a failed transcript is tried again, when to give up."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.errors import ApiError, Denied, Malformed, Transient
-from etl.planning.transcripts import MOST_TROUBLE, Marker, due, gives_up, retry_at, trouble
+from etl.planning.transcripts import MOST_TROUBLE, gives_up, retry_at, trouble
 
 instants = st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1)).map(
     lambda at: at.replace(tzinfo=UTC)
@@ -14,34 +14,6 @@ instants = st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1)).map(
 DENIED = [Denied("no", status=status) for status in (400, 403, 404, 410)]
 errors = st.sampled_from([*DENIED, Transient("down", status=503), Transient("net"), Malformed("?")])
 outcomes = st.lists(st.none() | errors)
-
-
-@given(instants, instants)
-def test_a_session_without_a_transcript_is_due(as_of: datetime, now: datetime) -> None:
-    assert due(as_of, None, now)
-
-
-@given(instants, instants)
-def test_one_that_went_well_is_not_due_again_ever(as_of: datetime, now: datetime) -> None:
-    assert not due(as_of, Marker(as_of, None), now)
-
-
-@given(instants, instants, st.none() | instants, instants)
-def test_one_whose_row_changed_is_due_whatever_else(
-    before: datetime, after: datetime, again: datetime | None, now: datetime
-) -> None:
-    if before != after:
-        assert due(after, Marker(before, again), now)
-
-
-@given(instants, errors, instants, st.timedeltas(timedelta(0), timedelta(days=30)))
-def test_a_failed_one_is_due_again_once_its_time_has_come(
-    as_of: datetime, error: ApiError, now: datetime, later: timedelta
-) -> None:
-    marker = Marker(as_of, retry_at(error, now))
-    assert marker.retry_at is not None
-
-    assert due(as_of, marker, now + later) == (now + later >= marker.retry_at)
 
 
 @given(instants)

@@ -408,9 +408,8 @@ def test_what_a_database_refuses_is_one_bad_transcript(
     store: Store, world: World, agent: str, ids: list[str], api: Simulator, run_agent: Runner
 ) -> None:
     # A number that JSON allows and PostgreSQL's numeric does not.
-    world.say(ids[0], [{"content": "x", "parts": "@"}])
-    body = json.dumps({"session": {"id": ids[0], "messages": [{"content": "x", "parts": 1}]}})
-    huge = body.replace('"parts": 1', '"parts": 1e999999').encode()
+    body = json.dumps({"session": {"id": ids[0], "messages": [{"content": "s3cret", "parts": 1}]}})
+    huge = body.replace('"parts": 1', '"parts": ["s3cret", 1e999999]').encode()
     answer = api._api._session
 
     def say(session_id: str, request: Any) -> Any:
@@ -426,6 +425,7 @@ def test_what_a_database_refuses_is_one_bad_transcript(
     assert report.transcripts.fetched + report.transcripts.failed == SESSIONS
     if store.engine.dialect.name == "postgresql":
         assert "can't hold" in markers(store)[ids[0]].error
+        assert "s3cret" not in markers(store)[ids[0]].error
         assert contents(store, ids[0]) == []
 
 
