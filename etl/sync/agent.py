@@ -20,7 +20,6 @@ from etl.store.state import AgentState, StoredDemand
 from etl.store.store import Run, Store
 from etl.sync.crew import Crew, Progress
 from etl.sync.freshness import freshen, retrieve_all
-from etl.sync.transcripts import TranscriptSync
 from etl.sync.verify import Sample, verify_agent
 
 DEMAND_LASTS: Final = timedelta(days=7)
@@ -123,9 +122,14 @@ class AgentSync:
             report.watermark = state.watermark
             report.warnings = sorted(crew.warnings)
         if wish.transcripts and report.status == "succeeded":
-            after = TranscriptSync(self.client, self.store, lease, self.clock)
-            report.transcripts = after.done
-            after.run(wish.transcripts, wish.transcripts_within)
+            self._retrieve_transcripts(lease, wish, report)
+
+    def _retrieve_transcripts(self, lease: Lease, wish: Wish, report: AgentReport) -> None:
+        from etl.sync.transcripts import TranscriptSync
+
+        after = TranscriptSync(self.client, self.store, lease, self.clock)
+        report.transcripts = after.done
+        after.run(wish.transcripts, wish.transcripts_within)
 
     def _look_again(self, crew: Crew) -> None:
         """Suspects of an interrupted run that this one goes on from may have returned since."""
