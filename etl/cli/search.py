@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 NAME = "search"
 HELP = "messages that hold all these words, the newest first (needs [sync] transcripts)"
 WIDTH = 80
+MOST = 1_000_000
 HEAD = ("date", "agent", "session", "name", "role", "text")
 
 
@@ -42,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
     hits: list[Hit] = []
     if looked_for:
         with store.reading() as connection:
-            hits = search(connection, looked_for, max(0, args.limit), args.agent, since)
+            limit = min(max(0, args.limit), MOST)
+            hits = search(connection, looked_for, limit, args.agent, since)
     store.close()
     found = [(hit, snippet(hit.text, looked_for, WIDTH)) for hit in hits]
     if args.json:

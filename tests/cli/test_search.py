@@ -115,7 +115,8 @@ def test_search_as_json(etl: Command, on: Project, needle: str, world: World) ->
     }
     for words in (("--agent", second), ("--since", "2026-01-03"), ("--limit", "0")):
         assert etl("search", "credit", *words, "--json").json == {"hits": []}
-    assert len(etl("search", "credit", "--since", "2026-01-02", "--json").json["hits"]) == 1
+    for words in (("--since", "2026-01-02"), ("--limit", "9" * 30)):
+        assert len(etl("search", "credit", *words, "--json").json["hits"]) == 1
 
 
 def test_what_is_not_found(etl: Command, on: Project, project: Project) -> None:
