@@ -116,6 +116,7 @@ def test_the_picture_has_every_table_and_view() -> None:
 
 def test_the_database_has_no_table_that_the_page_lacks(store: Store) -> None:
     names = set(inspect(store.engine).get_table_names()) - {"alembic_version"}
+    names -= {name for name in names if name.startswith("message_search")}
 
     assert names == set(sections(TABLES))
 
