@@ -22,6 +22,8 @@ FLOORS = {
     "etl.api.client": 2,
     "etl.store": 2,
     "etl.sync": 3,
+    "etl.export": 3,
+    "etl.explorer": 3,
     "etl.service": 4,
     "etl.scheduler": 4,
     "etl.cli": 5,

@@ -16,6 +16,8 @@ from etl.cli import (
     check,
     db,
     demo,
+    explore,
+    export,
     init,
     reconcile,
     run,
@@ -41,6 +43,8 @@ COMMANDS = (
     status,
     runs,
     sessions,
+    export,
+    explore,
     db,
 )
 
