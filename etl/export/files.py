@@ -14,7 +14,7 @@ import pyarrow.parquet
 from etl.export.rules import RISKY_CELL
 from etl.store.schema_page import Column
 
-__all__ = ["Format", "TableFile", "schema_of"]
+__all__ = ["Format", "TableFile", "harmless", "schema_of"]
 
 Format = Literal["parquet", "csv"]
 
@@ -83,7 +83,7 @@ class TableFile:
 
     def _write_pending(self) -> None:
         table = pa.Table.from_batches(self._pending, self._schema)
-        self._writer.write_table(_harmless(table) if self._harmless else table, BATCH_ROWS)
+        self._writer.write_table(harmless(table) if self._harmless else table, BATCH_ROWS)
         self._pending, self._rows, self._bytes = [], 0, 0
 
 
@@ -93,7 +93,7 @@ def _array(cells: Sequence[Any], kind: pa.DataType) -> pa.Array:
     return pa.array([c if c is None else float(c) for c in cells] if numbers else cells, kind)
 
 
-def _harmless(table: pa.Table) -> pa.Table:
+def harmless(table: pa.Table) -> pa.Table:
     """The same with a quote before text that a spreadsheet would run, and without NUL."""
     for index, field in enumerate(table.schema):
         if field.type == pa.string():
