@@ -15,24 +15,38 @@ FLOORS = {
     "etl.models": 0,
     "etl.errors": 0,
     "etl.config": 0,
+    "etl.events": 0,
+    "etl.secrets": 0,
     "etl.api.wire": 1,
     "etl.api.failures": 1,
+    "etl.api.grants": 1,
     "etl.api.pacing": 1,
+    "etl.api.roster": 1,
     "etl.planning": 1,
     "etl.api.client": 2,
+    "etl.api.credentials": 2,
     "etl.store": 2,
     "etl.sync": 3,
     "etl.export": 3,
     "etl.explorer": 3,
     "etl.service": 4,
     "etl.scheduler": 4,
+    "etl.monitor": 4,
     "etl.cli": 5,
     "etl.__main__": 5,
 }
 GROUND = ("etl", "etl.api")
 """They hold the version and a docstring, and stand beneath everything."""
 
-PURE = ("etl.models", "etl.errors", "etl.planning", "etl.api.wire", "etl.api.failures")
+PURE = (
+    "etl.models",
+    "etl.errors",
+    "etl.planning",
+    "etl.api.wire",
+    "etl.api.failures",
+    "etl.api.grants",
+    "etl.api.roster",
+)
 OUTSIDE = {
     "httpx",
     "sqlalchemy",
