@@ -113,6 +113,9 @@ def exported(store: Store, lake: Path) -> Export:
     return run
 
 
+DUCK = duckdb.connect(config={"threads": 1})
+
+
 def stored(store: Store, name: str) -> Rows:
     """All rows of a table, as the rest of the program reads them."""
     table = t.metadata.tables[name]
@@ -122,7 +125,7 @@ def stored(store: Store, name: str) -> Rows:
 
 def duck(sql: str) -> Rows:
     """What DuckDB answers."""
-    with duckdb.connect() as connection:
+    with DUCK.cursor() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         rows: Rows = connection.sql(sql).to_arrow_table().to_pylist()
         return rows
