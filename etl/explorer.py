@@ -7,14 +7,16 @@ running sync. `immutable` would be faster and wrong: the file changes.
 import json
 import re
 import sys
+from collections.abc import Awaitable
 from pathlib import Path
 from socket import socket
 from typing import Any, Final
 
 import uvicorn
-from datasette import hookimpl
+from datasette import Response, hookimpl
 from datasette.app import Datasette
 from datasette.plugins import pm
+from markupsafe import Markup
 
 from etl.store.schema_page import Page, Relation
 
@@ -55,6 +57,25 @@ def render_cell(value: Any, column: str, table: str, database: str, datasette: A
     return f"{value} {unit}" if unit and value is not None else None
 
 
+@hookimpl  # type: ignore[untyped-decorator]
+def handle_exception(datasette: Any, request: Any, exception: Exception) -> Awaitable[Response]:
+    """The error, told in the browser: Datasette's own way prints all variables as well."""
+    message: str = getattr(exception, "message", None) or str(exception)
+    is_html = getattr(exception, "message_is_html", False)
+    status: int = getattr(exception, "status", 500)
+    told = {"title": getattr(exception, "title", None), "error": message, "status": status}
+
+    async def answer() -> Response:
+        if request.path.endswith(".json"):
+            return Response.json({"ok": False} | told, status=status)
+        told["error"] = Markup(message) if is_html else message  # noqa: S704 - Datasette's own
+        templates = [f"{status}.html", "error.html"]
+        page = await datasette.render_template(templates, told, request=request)
+        return Response.html(page, status=status)
+
+    return answer()
+
+
 def explorer(file: Path, page: Page) -> Explorer:
     """The application for a SQLite file."""
     return Explorer(
@@ -87,6 +108,7 @@ def metadata(file: Path, page: Page) -> dict[str, Any]:
 
 def serve(app: Explorer, listening: socket) -> None:
     """Answer requests until SIGINT or SIGTERM, then end what is under way and return."""
+    pm.unregister(name="datasette.handle_exception")
     pm.register(sys.modules[__name__], __name__)
     config = uvicorn.Config(
         app.app(), log_level="warning", lifespan="on", timeout_graceful_shutdown=5

@@ -58,7 +58,9 @@ def _database(url: str) -> Path:
 
     engine = open_engine(url, only_reads=True)
     if engine.dialect.name != "sqlite":
-        hint = 'README.md, "Dashboards": Metabase and Grafana read the same tables and views'
+        hint = (
+            'README.md, "Dashboards and files": Metabase and Grafana read the same tables and views'
+        )
         raise ConfigError("explore shows SQLite files, and database.url names PostgreSQL", hint)
     require_schema_of(engine, url)
     engine.dispose()

@@ -80,6 +80,9 @@ class TableFile:
                 self._writer.close()
                 self._file.flush()
                 os.fsync(self._file.fileno())
+            elif isinstance(self._writer, pa.parquet.ParquetWriter):
+                # Or pyarrow tries to write the end, as the object goes, into a file that is closed.
+                self._writer.is_open = False
 
     def _write_pending(self) -> None:
         table = pa.Table.from_batches(self._pending, self._schema)

@@ -187,18 +187,21 @@ def test_a_run_that_was_not_committed_yet_is_in_the_next_export(
     chain.holds_all()
 
 
-def test_a_record_that_was_settled_meanwhile_comes_again(store: Store, tmp_path: Path) -> None:
+def test_what_was_settled_meanwhile_comes_again(store: Store, tmp_path: Path) -> None:
+    """An older record and an older run that a later run, named by hand, saw the end of."""
     chain = Chain(store, tmp_path / "chain")
-    run = start(store, "one", after(0))
+    older = start(store, "other", after(-1))
+    first = start(store, "one", after(0))
     with store.engine.begin() as connection:
-        late(connection, "one", run.id, after(1))
-    end(store, run, after(2))
-    store.release(run.lease)
+        late(connection, "one", first.id, after(1))
+    end(store, first, after(2))
+    store.release(first.lease)
     chain.go_on()
     second = start(store, "one", after(10))
     with store.engine.begin() as connection:
         connection.execute(update(t.rejected_records).values(resolved_at=after(11)))
     end(store, second, after(12))
+    end(store, older, after(12))
     chain.next = second.id
 
     chain.go_on()
