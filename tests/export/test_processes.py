@@ -143,7 +143,7 @@ def dying(*words):
     return real(*words)
 
 setattr(place, name, dying)
-export(url, Wish(pathlib.Path(lake), tables=("agents", "creators")), utc_now())
+export(url, Wish(pathlib.Path(lake), tables=("agents",)), utc_now())
 """
 
 
