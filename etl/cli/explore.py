@@ -51,8 +51,7 @@ def _tell(file: Path, url: str, args: argparse.Namespace) -> None:
 
 def _database(url: str) -> Path:
     """The SQLite file. Raises ConfigError, StoreError or SchemaMismatch."""
-    from sqlalchemy.engine import make_url
-
+    from etl.store.address import parse
     from etl.store.engine import open_engine
     from etl.store.reading import require_schema_of
 
@@ -64,7 +63,7 @@ def _database(url: str) -> Path:
         raise ConfigError("explore shows SQLite files, and database.url names PostgreSQL", hint)
     require_schema_of(engine, url)
     engine.dispose()
-    file = Path(make_url(url).database or "")
+    file = Path(parse(url).database or "")
     if set("?#%") & set(str(file)):
         raise ConfigError(f"Datasette can't open {file}: ?, # or % in its path", "rename it")
     return file

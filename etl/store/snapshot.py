@@ -36,6 +36,13 @@ FETCHED: Final = 256
 WINDOW: Final = 100
 """How many of the newest runs are looked at for numbers that lack."""
 
+SETTINGS: Final = (
+    "TIME ZONE 'UTC'",
+    "statement_timeout = 0",
+    "idle_in_transaction_session_timeout = '10min'",
+)
+"""A snapshot locks no row, so the guards of PostgreSQL's other transactions are not for it."""
+
 NUMBERS_OF_RUNS: Final = ("id", "run_id")
 
 TYPES: Final[dict[str, TypeEngine[Any]]] = {
@@ -84,7 +91,8 @@ def snapshot(url: str) -> Iterator[Connection]:
 def _begin(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        connection.exec_driver_sql("SET LOCAL TIME ZONE 'UTC'")
+        for setting in SETTINGS:
+            connection.exec_driver_sql(f"SET LOCAL {setting}")
     else:
         connection.execution_options(reads=True)
     # It is the first read that fixes what a transaction sees.

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import time
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -14,6 +15,7 @@ from etl.errors import ConfigError
 from etl.export.exporter import Wish, export
 from etl.store import migrate, schema_page
 from etl.store import tables as t
+from etl.store.snapshot import snapshot
 from etl.store.store import Store
 from tests.export.conftest import (
     IDS,
@@ -26,6 +28,7 @@ from tests.export.conftest import (
     same,
     stored,
 )
+from tests.support.postgres import Cluster
 
 PAGE = schema_page.read()
 PUBLIC = [name for name, relation in PAGE.relations.items() if relation.public]
@@ -183,6 +186,24 @@ def test_the_snapshot_is_one_whatever_is_written_meanwhile(hostile: Store, lake:
     same(parquet(lake, "sessions"), before)
     assert parquet(lake, "session_states") == []
     assert len(stored(hostile, "sessions")) == len(before) + 1
+
+
+def test_a_long_export_outlives_the_guards_of_short_transactions(
+    postgres: Cluster, postgres_template: str, lake: Path
+) -> None:
+    """The server ends what idles, or takes long, with a row locked; a snapshot locks none."""
+    url = postgres.fresh(postgres_template)
+    guarded = f"{url}?options=-c%20idle_in_transaction_session_timeout%3D200ms"
+
+    def pause(_: str) -> None:
+        time.sleep(0.5)
+
+    told = export(guarded, Wish(lake, tables=["agents", "creators"]), utc_now(), pause)
+
+    assert len(told["tables"]) == 2
+    with snapshot(url) as connection:
+        assert connection.exec_driver_sql("SHOW statement_timeout").scalar() == "0"
+    postgres.drop(url)
 
 
 @pytest.mark.parametrize(
