@@ -19,6 +19,7 @@ RUN python -m pip --python /opt/venv/bin/python install \
 # The build's own tools are held to the versions and hashes of the development lock.
 COPY requirements-dev.lock pyproject.toml README.md LICENSE config.example.toml ./
 COPY migrations ./migrations
+COPY docs/schema.md ./docs/
 COPY etl ./etl
 RUN python -m pip wheel --no-deps --build-constraint requirements-dev.lock --wheel-dir /wheels . \
     && python -m pip --python /opt/venv/bin/python install --no-deps --no-index /wheels/*.whl

@@ -28,6 +28,8 @@ FLOORS = {
     "etl.api.credentials": 2,
     "etl.store": 2,
     "etl.sync": 3,
+    "etl.export": 3,
+    "etl.explorer": 3,
     "etl.service": 4,
     "etl.scheduler": 4,
     "etl.monitor": 4,

@@ -19,6 +19,8 @@ from etl.cli import (
     check,
     db,
     demo,
+    explore,
+    export,
     init,
     reconcile,
     run,
@@ -47,6 +49,8 @@ COMMANDS = (
     search,
     agents,
     sessions,
+    export,
+    explore,
     db,
 )
 

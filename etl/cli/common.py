@@ -26,6 +26,7 @@ __all__ = [
     "printable",
     "report_json",
     "settings_of",
+    "sigterm_interrupts",
     "stopped_by_signals",
     "when",
 ]
@@ -58,6 +59,16 @@ def stopped_by_signals(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def sigterm_interrupts() -> Iterator[None]:
+    """SIGTERM does what SIGINT does: it raises KeyboardInterrupt, so that all is cleared away."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def exit_code(status: Status) -> int:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Row, and_, func, or_, select
+from sqlalchemy import Engine, Row, and_, func, or_, select
 
 from etl.errors import SchemaMismatch, StoreError
 from etl.models import SETTLED_STATES
@@ -13,7 +13,7 @@ from etl.planning.coverage import Gap
 from etl.store import migrate
 from etl.store import tables as t
 from etl.store.address import parse
-from etl.store.engine import told
+from etl.store.engine import shown, told
 from etl.store.state import AgentState
 from etl.store.store import Store
 
@@ -24,6 +24,7 @@ __all__ = [
     "last_started",
     "recent_runs",
     "require_schema",
+    "require_schema_of",
     "rows_within",
 ]
 
@@ -50,13 +51,18 @@ class AgentStatus(NamedTuple):
 
 def require_schema(store: Store) -> None:
     """Raise SchemaMismatch unless the database is one that this program can read."""
-    require_file(store.url)
-    with told(store.url):
-        found = migrate.current(store.engine)
+    require_schema_of(store.engine, store.url)
+
+
+def require_schema_of(engine: Engine, url: str) -> None:
+    """The same of an engine."""
+    require_file(url)
+    with told(url):
+        found = migrate.current(engine)
     if found != migrate.HEAD:
         what = f"has schema {found}" if found else "has no tables yet"
         hint = "a first `python -m etl sync` or `python -m etl db upgrade` makes it ready"
-        raise SchemaMismatch(f"the database {store.shown_url} {what}", hint)
+        raise SchemaMismatch(f"the database {shown(url)} {what}", hint)
 
 
 def require_file(url: str) -> None:

@@ -1,0 +1,1 @@
+"""Tables and views as Parquet and CSV files: one snapshot, one folder, all of it or none."""

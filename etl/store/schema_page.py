@@ -1,0 +1,102 @@
+"""docs/schema.md as data: what each table, view and column means, and the queries of the cookbook.
+
+The page is the one place where these words and queries stand; a test compares it with the
+databases and runs its queries. It lies in the project's `docs/`, in the wheel too.
+"""
+
+import re
+from pathlib import Path
+from typing import Final, NamedTuple
+
+__all__ = ["Column", "Page", "Query", "Relation", "parse", "read"]
+
+TICKED: Final = re.compile(r"`([^`]*)`")
+SQL: Final = re.compile(r"^```sql\n(.+?)\n```$", re.MULTILINE | re.DOTALL)
+
+
+class Column(NamedTuple):
+    """A column; `type` is PostgreSQL's, which says more than SQLite's."""
+
+    name: str
+    type: str
+    public: bool
+    meaning: str
+
+
+class Relation(NamedTuple):
+    """A table or a view."""
+
+    name: str
+    is_view: bool
+    description: str
+    columns: tuple[Column, ...]
+
+    @property
+    def public(self) -> bool:
+        """Whether others may rely on any of it."""
+        return any(column.public for column in self.columns)
+
+
+class Query(NamedTuple):
+    """A question with its SQL, which runs on both databases."""
+
+    title: str
+    description: str
+    sql: str
+
+
+class Page(NamedTuple):
+    """All of it, in the order of the page."""
+
+    relations: dict[str, Relation]
+    queries: tuple[Query, ...]
+
+
+def read() -> Page:
+    """The page: beside the package in a checkout, inside it in a wheel."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "docs" / "schema.md"
+    source = inside if inside.is_file() else package.parent / "docs" / "schema.md"
+    return parse(source.read_text(encoding="utf-8"))
+
+
+def parse(text: str) -> Page:
+    """Take the page apart by its headings."""
+    chapters = _sections(text, "##")
+    tables = _relations(chapters["Tables"], is_view=False)
+    views = _relations(chapters.get("Views") or chapters["View"], is_view=True)
+    queries = _sections(chapters["Cookbook"], "###").items()
+    return Page(tables | views, tuple(_query(title, body) for title, body in queries))
+
+
+def _sections(text: str, level: str) -> dict[str, str]:
+    parts = re.split(rf"^{level} (.+)$", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def _relations(text: str, *, is_view: bool) -> dict[str, Relation]:
+    return {
+        name: Relation(name, is_view, _prose(body.partition("\n|")[0]), _columns(body))
+        for name, body in _sections(text, "###").items()
+    }
+
+
+def _columns(body: str) -> tuple[Column, ...]:
+    """The rows `| name | SQLite | PostgreSQL | null | rely | meaning |` of a section."""
+    lines = (line for line in body.splitlines() if line.startswith("| `"))
+    rows = ([cell.strip() for cell in line.strip("| ").split(" | ", 5)] for line in lines)
+    return tuple(
+        Column(TICKED.sub(r"\1", name), type, rely == "yes", meaning)
+        for name, _, type, _, rely, meaning in rows
+    )
+
+
+def _query(title: str, body: str) -> Query:
+    found = SQL.search(body)
+    assert found is not None, f"docs/schema.md: {title} has no SQL"
+    return Query(title, _prose(body[: found.start()]), found[1])
+
+
+def _prose(text: str) -> str:
+    """Running text in one line, without the marks of code."""
+    return " ".join(TICKED.sub(r"\1", text).split())
