@@ -19,9 +19,11 @@ FLOORS = {
     "etl.api.failures": 1,
     "etl.api.pacing": 1,
     "etl.planning": 1,
+    "etl.figures": 1,
     "etl.api.client": 2,
     "etl.store": 2,
     "etl.sync": 3,
+    "etl.report": 3,
     "etl.service": 4,
     "etl.scheduler": 4,
     "etl.cli": 5,
@@ -30,7 +32,14 @@ FLOORS = {
 GROUND = ("etl", "etl.api")
 """They hold the version and a docstring, and stand beneath everything."""
 
-PURE = ("etl.models", "etl.errors", "etl.planning", "etl.api.wire", "etl.api.failures")
+PURE = (
+    "etl.models",
+    "etl.errors",
+    "etl.planning",
+    "etl.figures",
+    "etl.api.wire",
+    "etl.api.failures",
+)
 OUTSIDE = {
     "httpx",
     "sqlalchemy",

@@ -18,6 +18,7 @@ from etl.cli import (
     demo,
     init,
     reconcile,
+    report,
     run,
     runs,
     sessions,
@@ -40,6 +41,7 @@ COMMANDS = (
     verify,
     status,
     runs,
+    report,
     sessions,
     db,
 )
