@@ -52,7 +52,11 @@ def over_time(
         .encode(
             x=_time("from", step),
             x2="to",
-            y=alt.Y("low:Q", axis=alt.Axis(format="~s", tickCount=4), title=None),
+            y=alt.Y(
+                "low:Q",
+                axis=alt.Axis(labelExpr="format(datum.value, '~s')", tickCount=4),
+                title=None,
+            ),
             y2="high",
             color=alt.Color("series:O", legend=None, scale=_series(len(names))),
             tooltip=[_tip("agent"), _tip("begins"), _tip("value", unit)],

@@ -21,6 +21,7 @@ STALE: Final = timedelta(days=1)
 ENOUGH: Final = 20
 """Sessions whose time to settle must be known before its median says anything."""
 
+MOST_WARNINGS: Final = 5
 MOST_AGENTS: Final = 50
 """Agents in a table of agents."""
 
@@ -115,36 +116,38 @@ def _scope(viewer: _Viewer) -> str:
 
 
 def _freshness(viewer: _Viewer) -> str:
-    """Up to when the rows of the range are whole; the agent that lags most decides."""
-    found = viewer.figures.health
-    times = [one.as_of for one in found]
-    if not found or None in times:
-        return "not known for every agent"
-    as_of = min(time for time in times if time is not None)
+    """Up to when the range is whole; the agent that lags most decides, of those ever synced."""
     wish = viewer.figures.wish
-    if as_of >= wish.period.until < wish.now - timedelta(minutes=1):
-        return "the whole range"
+    as_of = min((one.as_of for one in viewer.figures.health if one.as_of), default=None)
+    if as_of is None:
+        return "never: nothing of this range was synced"
+    if as_of == wish.period.until < wish.now:
+        return "its end: the range is over and whole"
     return f"{viewer.minute(as_of)} ({viewer.ago(as_of)})"
 
 
 def _warnings(viewer: _Viewer) -> list[str]:
     """What makes the figures less than they seem."""
-    found, wish = viewer.figures.health, viewer.figures.wish
-    texts = [
-        f"{viewer.labels[h.agent_id]}: nothing of this range was synced."
-        for h in found[:9]
-        if h.as_of is None
-    ]
-    low = "parts of this range were never synced; its figures are too low."
-    texts += [f"{viewer.labels[h.agent_id]}: {low}" for h in found if h.holes]
-    for one in found:
-        if one.as_of is not None and one.as_of < min(wish.now - STALE, wish.period.until):
-            since = viewer.minute(one.as_of)
-            texts.append(f"{viewer.labels[one.agent_id]}: sessions after {since} are not here yet.")
+    lacking = [(one, _lack(viewer, one)) for one in viewer.figures.health]
+    texts = [f"{viewer.labels[one.agent_id]}: {lack}." for one, lack in lacking if lack]
+    if len(texts) > MOST_WARNINGS:
+        more = len(texts) - MOST_WARNINGS
+        texts = [*texts[:MOST_WARNINGS], f"{more} more agents lack something, too."]
     if viewer.figures.undated:
         count = words.whole(viewer.figures.undated)
         texts.append(f"Sessions without a date, which belong to no range: {count}.")
-    return texts[:MOST_AGENTS]
+    return texts
+
+
+def _lack(viewer: _Viewer, one: Health) -> str:
+    wish = viewer.figures.wish
+    if one.as_of is None:
+        return "nothing of this range was synced"
+    if one.holes:
+        return "parts of this range were never synced; its figures are too low"
+    if one.as_of < min(wish.now - STALE, wish.period.until):
+        return f"sessions that began after {viewer.minute(one.as_of)} are not here yet"
+    return ""
 
 
 def _tiles(now: Totals, before: Totals | None) -> list[Tile]:
