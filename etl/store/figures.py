@@ -146,11 +146,12 @@ def _lengths(connection: Connection, window: Window) -> Subquery:
     is_settled = case((states.state.in_(SETTLED_STATES), states.observed_at))
     first, settled = func.min(states.observed_at), func.min(is_settled)
     if _is_postgres(connection):
-        length: ColumnElement[Any] = func.extract("epoch", settled - c.created_at)
+        ends = (func.extract("epoch", instant) for instant in (settled, c.created_at))
     else:
-        length = (func.julianday(settled) - func.julianday(c.created_at)) * 86_400
+        ends = (func.julianday(instant) * 86_400 for instant in (settled, c.created_at))
+    end, begin = ends
     return (
-        select(c.id, func.round(length).label("seconds"))
+        select(c.id, func.round(end - begin).label("seconds"))
         .join_from(t.sessions, t.session_states, states.session_id == c.id)
         .where(_within(window), c.state.in_(SETTLED_STATES))
         .group_by(c.id, c.created_at)

@@ -122,7 +122,11 @@ def test_the_range_before_shows_the_same_time_of_day(days: int, since: datetime)
     assert before is not None
     clocks = wall(since, ZoneInfo("Europe/Vienna")), wall(before.since, ZoneInfo("Europe/Vienna"))
     # An hour that the clock skips has no such time; it lies an hour off.
-    assert (clocks[0] - clocks[1]) in (days * DAY, days * DAY + 60 * MINUTE, days * DAY - 60 * MINUTE)
+    assert (clocks[0] - clocks[1]) in (
+        days * DAY,
+        days * DAY + 60 * MINUTE,
+        days * DAY - 60 * MINUTE,
+    )
 
 
 def test_there_is_no_range_before_the_calendar() -> None:

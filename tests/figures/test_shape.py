@@ -1,5 +1,6 @@
 """What is drawn is what was counted."""
 
+import itertools
 import math
 from datetime import datetime, timedelta
 
@@ -69,7 +70,7 @@ def test_bars_stand_on_each_other(table: list[list[float]]) -> None:
     for index, row in enumerate(table):
         mine = [bar for bar in bars if bar.bin == index]
         assert [bar.value for bar in mine] == [value for value in row if value > 0]
-        assert all(low.high == high.low for low, high in zip(mine, mine[1:], strict=False))
+        assert all(low.high == high.low for low, high in itertools.pairwise(mine))
         assert math.isclose(mine[-1].high if mine else 0, sum(row), abs_tol=1e-6)
 
 
@@ -80,7 +81,7 @@ def test_shares_of_states_fill_the_bar(hourly: list[Cell]) -> None:
     for agent in {cell.agent_id for cell in hourly}:
         mine = [piece for piece in pieces if piece.group == agent]
         assert (mine[0].low, mine[-1].high) == (0, 1)
-        assert all(one.high == other.low for one, other in zip(mine, mine[1:], strict=False))
+        assert all(one.high == other.low for one, other in itertools.pairwise(mine))
     assert sum(piece.sessions for piece in pieces) == shape.tally(hourly).sessions
     assert {piece.state for piece in pieces} <= set(STATES)
 
