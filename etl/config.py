@@ -1,6 +1,6 @@
 """Settings: one TOML file, overridden key by key from the environment.
 
-Credentials are not settings: they come from the environment, or a file named there, alone.
+Credentials are not settings: see `etl.secrets`.
 """
 
 import difflib
@@ -10,35 +10,62 @@ import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
 from etl.errors import ConfigError
+from etl.models import is_alias
+from etl.secrets import Credentials
 
 __all__ = [
     "Agent",
     "Api",
     "Credentials",
     "Database",
+    "Discovery",
     "Duration",
+    "Names",
+    "OAuth",
     "Schedule",
+    "Service",
     "Settings",
     "Sync",
+    "check_ping_url",
     "config_path",
     "load",
     "parse_duration",
+    "parse_listen",
 ]
 
 Positive = Annotated[int, Meta(ge=1)]
 UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 DEFAULT_PATH: Final = Path("config.toml")
 DURATION_WANTED: Final = 'a duration like "15m", "2h" or "7d"'
+LISTEN_WANTED: Final = 'HOST:PORT like "127.0.0.1:9464" or "[::1]:9464"'
+LARGEST_PORT: Final = 65_535
 
 
 class Duration(timedelta):
     """A span of time, written like `15m`, `2h`, `7d`."""
+
+
+class Names(tuple[str, ...]):
+    """A list of strings; a single string is read as several with commas between them."""
+
+    __slots__ = ()
+
+
+class OAuth(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[api.oauth]`: the grant whose access tokens are used; off without `refresh_token_file`.
+
+    Without `token_url` it is `/oauth/token` at the host of `api.base_url`.
+    """
+
+    client_id: str | None = None
+    token_url: str | None = None
+    refresh_token_file: str | None = None
 
 
 class Api(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -50,6 +77,7 @@ class Api(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     max_attempts: Positive = 6
     requests_per_second: Annotated[float, Meta(ge=0, le=1e6)] = 0
     concurrency: Positive = 8
+    oauth: OAuth = msgspec.field(default_factory=OAuth)
 
 
 class Database(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -76,11 +104,42 @@ class Schedule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     reconcile: str = "1d"
 
 
+class Service(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[service]`: how `run` is seen from outside. Its `repr` hides the ping URL, a secret."""
+
+    listen: str | None = None
+    ready_within: Duration | None = None
+    ping_url: str | None = None
+    ping_url_file: str | None = None
+    log: Literal["auto", "json", "text"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    def __repr__(self) -> str:
+        return f"Service(listen={self.listen!r}, ping={bool(self.ping_url or self.ping_url_file)})"
+
+
 class Agent(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """`[[agents]]`: one agent to sync."""
 
     id: Annotated[str, Meta(min_length=1)]
     name: str | None = None
+
+
+class Discovery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[discovery]`: whose agents are found, and which of them are synced.
+
+    `teams` holds ids or names; `all` stands for every team. Patterns are those of fnmatch.
+    """
+
+    own: bool = False
+    teams: Names = Names()
+    include: Names = Names(("*",))
+    exclude: Names = Names()
+
+    @property
+    def on(self) -> bool:
+        """Whether agents are looked for at all."""
+        return self.own or bool(self.teams)
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -90,7 +149,9 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     database: Database = msgspec.field(default_factory=Database)
     sync: Sync = msgspec.field(default_factory=Sync)
     schedule: Schedule = msgspec.field(default_factory=Schedule)
+    service: Service = msgspec.field(default_factory=Service)
     agents: tuple[Agent, ...] = ()
+    discovery: Discovery = msgspec.field(default_factory=Discovery)
 
 
 def parse_duration(text: str) -> Duration:
@@ -103,6 +164,14 @@ def parse_duration(text: str) -> Duration:
     except OverflowError:
         raise ValueError(f"expected {DURATION_WANTED}, got one of millennia: {text!r}") from None
     return Duration(days=total.days, seconds=total.seconds, microseconds=total.microseconds)
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """Read `HOST:PORT`, an IPv6 host in brackets. Raises ValueError."""
+    found = re.fullmatch(r"(?:\[([0-9A-Za-z:.%]+)\]|([^\[\]:/\s]+)):([0-9]{1,5})", text)
+    if found is None or int(found[3]) > LARGEST_PORT:
+        raise ValueError(f"expected {LISTEN_WANTED}, got {text!r:.200}")
+    return found[1] or found[2], int(found[3])
 
 
 def config_path(option: str | None, environ: Mapping[str, str] = os.environ) -> Path:
@@ -153,14 +222,18 @@ def _override(tables: dict[str, Any], name: str, value: str) -> None:
     if name == "ETL_AGENTS":
         tables["agents"] = [{"id": part.strip()} for part in value.split(",") if part.strip()]
         return
-    table, _, key = name.removeprefix("ETL_").lower().partition("__")
-    keys = tables.setdefault(table, {})
-    if not isinstance(keys, dict):
-        raise ConfigError(f"{name}: [{table}] is not a table of keys", _hint())
+    *path, key = name.removeprefix("ETL_").lower().split("__")
+    keys = tables
+    for table in path:
+        keys = keys.setdefault(table, {})
+        if not isinstance(keys, dict):
+            raise ConfigError(f"{name}: [{table}] is not a table of keys", _hint())
     keys[key] = value
 
 
 def _decode(kind: type, value: Any) -> Any:
+    if kind is Names:
+        return _names(value)
     if kind is not Duration:
         raise NotImplementedError(kind)
     if not isinstance(value, str):
@@ -168,16 +241,28 @@ def _decode(kind: type, value: Any) -> Any:
     return parse_duration(value)
 
 
+def _names(value: Any) -> Names:
+    names = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        raise ValueError(f"expected a list of strings, none of them empty, got {value!r:.80}")
+    return Names(names)
+
+
 def _check_names(tables: dict[str, Any], source: str) -> None:
     known = {field.name: field.type for field in msgspec.structs.fields(Settings)}
     for table, keys in tables.items():
         _check_name(table, list(known), source, f"[{table}]")
-        rows = keys if isinstance(keys, list) else [keys]
-        names = [
-            f.name for f in msgspec.structs.fields(Agent if table == "agents" else known[table])
-        ]
-        for key in (key for row in rows if isinstance(row, dict) for key in row):
-            _check_name(key, names, source, f"{table}.{key}")
+        kind = Agent if table == "agents" else known[table]
+        for row in keys if isinstance(keys, list) else [keys]:
+            _check_keys(row, kind, source, table)
+
+
+def _check_keys(row: Any, kind: Any, source: str, table: str) -> None:
+    known = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    for key in row if isinstance(row, dict) else ():
+        _check_name(key, list(known), source, f"{table}.{key}")
+        if hasattr(known[key], "__struct_fields__"):
+            _check_keys(row[key], known[key], source, f"{table}.{key}")
 
 
 def _check_name(name: str, known: list[str], source: str, shown: str) -> None:
@@ -192,29 +277,77 @@ def _check_rest(settings: Settings, source: str) -> None:
     ids = [agent.id for agent in settings.agents]
     for twice in {id for id in ids if ids.count(id) > 1}:
         raise ConfigError(f"{source}: agents.id {twice!r} is there twice", "list each agent once")
+    if not all(_is_text(id) for id in ids):
+        raise ConfigError(f"{source}: an agent's id is not UTF-8", "check ETL_AGENTS")
     for key, value in (("reconcile", settings.schedule.reconcile), ("since", settings.sync.since)):
         if value == "":
             raise ConfigError(f"{source}: {key} is empty", "leave the key out for its default")
     if settings.schedule.every <= timedelta(0):
         raise ConfigError(f"{source}: schedule.every must be longer than nothing", DURATION_WANTED)
-    _check_url(settings.api.base_url, source)
+    for id in ids:
+        if is_alias(id):
+            hint = "a request for it would create an agent; use the agent's own id"
+            raise ConfigError(f"{source}: agents.id {id!r} is an alias", hint)
+    _check_url(settings.api.base_url, "api.base_url", source)
+    _check_oauth(settings.api.oauth, source)
+    _check_service(settings.service, source)
 
 
-def _check_url(url: str, source: str) -> None:
+def _is_text(id: str) -> bool:
+    """Whether an id can be written as UTF-8; bytes in the environment need not be."""
+    return not any("\ud800" <= char <= "\udfff" for char in id)
+
+
+def _check_oauth(oauth: OAuth, source: str) -> None:
+    if oauth.token_url is not None:
+        _check_url(oauth.token_url, "api.oauth.token_url", source)
+    if bool(oauth.client_id) != bool(oauth.refresh_token_file):
+        hint = "token_url alone has a default; GUMLOOP_ACCESS_TOKEN is for a token of your own"
+        raise ConfigError(f"{source}: api.oauth needs both client_id and refresh_token_file", hint)
+
+
+def _check_url(url: str, key: str, source: str) -> None:
     from urllib.parse import urlsplit
 
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError as error:
-        raise ConfigError(f"{source}: api.base_url is not a URL: {error}") from None
+        raise ConfigError(f"{source}: {key} is not a URL: {error}") from None
     if parts.username or parts.password or "@" in url:
-        raise ConfigError(f"{source}: api.base_url must not carry a user or password")
+        raise ConfigError(f"{source}: {key} must not carry a user or password")
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"{source}: api.base_url must be an https:// URL", f"it is {url!r:.200}")
+        raise ConfigError(f"{source}: {key} must be an https:// URL", f"it is {url!r:.200}")
     if parts.scheme == "http" and not _loopback(parts.hostname):
         hint = "credentials would travel in clear text; use https"
-        raise ConfigError(f"{source}: api.base_url is plain http to {parts.hostname}", hint)
+        raise ConfigError(f"{source}: {key} is plain http to {parts.hostname}", hint)
+
+
+def _check_service(service: Service, source: str) -> None:
+    if service.ready_within is not None and service.ready_within <= timedelta(0):
+        what = f"{source}: service.ready_within must be longer than nothing"
+        raise ConfigError(what, DURATION_WANTED)
+    try:
+        parse_listen(service.listen or "localhost:0")
+    except ValueError as error:
+        raise ConfigError(f"{source}: service.listen: {error}") from None
+    check_ping_url(service.ping_url or "https://localhost", f"{source}: service.ping_url")
+
+
+def check_ping_url(url: str, source: str) -> None:
+    """Raise ConfigError unless it is one that may be pinged. The error doesn't show it."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ConfigError(f"{source} is not a URL") from None
+    plain = parts.scheme == "http" and _loopback(parts.hostname or "")
+    visible = url.isascii() and url.isprintable() and " " not in url
+    if not parts.hostname or not visible or not (plain or parts.scheme == "https"):
+        hint = "plain http only to this machine; it is not shown, since it is a secret"
+        raise ConfigError(f"{source} must be an https:// URL", hint)
 
 
 def _loopback(host: str) -> bool:
@@ -238,54 +371,3 @@ def _plain(message: str) -> str:
 
 def _hint() -> str:
     return "config.example.toml lists every key with its default"
-
-
-class Credentials(msgspec.Struct, frozen=True):
-    """How requests identify themselves. Never shown: `repr` leaves the secrets out."""
-
-    token: str
-    user_id: str | None = None
-    team_id: str | None = None
-
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Credentials":
-        """An access token if there is one, else an API key. Raises ConfigError if neither is."""
-        team_id = _plain_value("GUMLOOP_TEAM_ID", environ.get("GUMLOOP_TEAM_ID"))
-        token = _secret(environ, "GUMLOOP_ACCESS_TOKEN")
-        if token:
-            return cls(token, None, team_id)
-        key = _secret(environ, "GUMLOOP_API_KEY")
-        if key:
-            user_id = _plain_value("GUMLOOP_USER_ID", environ.get("GUMLOOP_USER_ID"))
-            return cls(key, user_id, team_id)
-        hint = "set GUMLOOP_ACCESS_TOKEN, or GUMLOOP_API_KEY and GUMLOOP_USER_ID (or ..._FILE)"
-        raise ConfigError("there is no credential for the API in the environment", hint)
-
-    def headers(self) -> dict[str, str]:
-        """The headers of a request: a key goes with its user's id, a token without."""
-        headers = {"authorization": f"Bearer {self.token}"}
-        return headers | ({"x-auth-key": self.user_id} if self.user_id else {})
-
-    def __repr__(self) -> str:
-        return f"Credentials(user_id={self.user_id!r}, team_id={self.team_id!r})"
-
-
-def _secret(environ: Mapping[str, str], name: str) -> str | None:
-    value, file = environ.get(name), environ.get(f"{name}_FILE")
-    if not value and file:
-        try:
-            value = Path(file).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not text"
-            raise ConfigError(f"{name}_FILE: {file} can't be read: {reason}") from None
-    return _plain_value(name, value)
-
-
-def _plain_value(name: str, value: str | None) -> str | None:
-    """A value that may stand in a header. Raises ConfigError."""
-    value = (value or "").strip()
-    if not value.isascii() or any(c.isspace() or ord(c) < 33 for c in value):
-        raise ConfigError(
-            f"{name} holds a character that no credential has", "check for line breaks"
-        )
-    return value or None

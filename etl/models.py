@@ -14,6 +14,7 @@ from msgspec import UnsetType as Absent
 
 __all__ = [
     "ABSENT",
+    "ALIASES",
     "BEGINNING",
     "ENDLESS",
     "OPEN_STATES",
@@ -24,6 +25,7 @@ __all__ = [
     "Counts",
     "Creator",
     "Entry",
+    "FoundAgent",
     "Listed",
     "Mode",
     "Order",
@@ -32,6 +34,8 @@ __all__ = [
     "Session",
     "Span",
     "Status",
+    "Team",
+    "is_alias",
     "just_after",
 ]
 
@@ -54,6 +58,14 @@ SETTLED_STATES: Final = ("completed", "failed")
 
 OPEN_STATES: Final = ("queued", "processing", "approval_required", "idle")
 """States that are expected to change by themselves; an unknown or null one counts as open too."""
+
+ALIASES: Final = frozenset({"gumball", "analytics"})
+"""Ids that create an agent when they are first used: they are never sent."""
+
+
+def is_alias(agent_id: str) -> bool:
+    """Whether a request for this id could create an agent."""
+    return agent_id.strip().casefold() in ALIASES
 
 
 def just_after(instant: datetime) -> datetime:
@@ -150,6 +162,22 @@ class Span:
     above: Entry | None = None
 
 
+class FoundAgent(msgspec.Struct, frozen=True):
+    """An agent as the API's list of agents has it; one that isn't active is retired."""
+
+    id: str
+    name: str | None = None
+    team_id: str | None | Absent = ABSENT
+    active: bool = True
+
+
+class Team(msgspec.Struct, frozen=True):
+    """A team that the credential sees."""
+
+    id: str
+    name: str | None = None
+
+
 @dataclass(slots=True)
 class Counts:
     """What became of the records of a run; the columns of `sync_runs` under the same names."""
@@ -180,3 +208,5 @@ class AgentReport:
     watermark: datetime | None = None
     error: str | None = None
     warnings: list[str] = field(default_factory=list)
+    cause: Exception | None = None
+    """What `error` tells in words."""

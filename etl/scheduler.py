@@ -5,46 +5,94 @@ fails records its run, and the schedule goes on. Several processes may share a d
 that another one has just been at, or is at, is left alone.
 """
 
-import logging
 import random
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any, Final
 
 from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from etl.api.client import utc_now
-from etl.config import Agent, Schedule, parse_duration
-from etl.errors import ConfigError, EtlError
+from etl.config import Agent, Schedule, Settings, parse_duration
+from etl.errors import ConfigError, EtlError, Stopped
+from etl.events import (
+    AgentFound,
+    AgentGone,
+    DiscoveryFailed,
+    DiscoveryIncomplete,
+    RunCrashed,
+    RunFinished,
+    Stopping,
+)
 from etl.models import AgentReport, Mode
 from etl.service import Service, wish_of
 from etl.store import reading
 
-__all__ = ["check_schedule", "incremental_trigger", "reconcile_trigger", "run_scheduler"]
+__all__ = [
+    "check_schedule",
+    "incremental_trigger",
+    "ready_within",
+    "reconcile_trigger",
+    "run_scheduler",
+]
 
-log: Final = logging.getLogger("etl.run")
+BEAT: Final = 5
+"""Seconds between two signs of life of the scheduler's thread."""
+
+TURNS: Final = 4
+"""The last success may be so many intervals old before the data counts as not ready."""
+
+SHORTEST_READY: Final = timedelta(minutes=1)
+FIRINGS: Final = 10
+"""So many firings of a cron line tell its longest pause: nights and weekends, not holidays."""
+
+LOOKOUT: Final = "discovery"
 
 RECENT: Final = 0.9
 """Another process's run counts for an interval if it began within this share of it."""
 
 
-def run_scheduler(service: Service, agents: Sequence[Agent], stop: threading.Event) -> None:
-    """Sync every agent on schedule until `stop` is set; then wait for the pages at hand."""
-    at_once = max(1, min(len(agents), service.settings.api.concurrency))
+def run_scheduler(
+    service: Service,
+    agents: Sequence[Agent],
+    stop: threading.Event,
+    beat: Callable[[], None] = lambda: None,
+) -> None:
+    """Sync every agent on schedule until `stop` is set; then wait for the pages at hand.
+
+    `beat` is called every few seconds, by a worker of its own, while the scheduler works.
+    """
+    limit, finds = service.settings.api.concurrency, service.settings.discovery.on
+    at_once = limit if finds else max(1, min(len(agents), limit))
+    # Neither a sign of life nor a look for agents waits until an agent has done with its history.
+    workers = {"default": at_once, "beat": 1, LOOKOUT: 1}
     scheduler = BackgroundScheduler(
         timezone="UTC",
-        executors={"default": ThreadPoolExecutor(at_once)},
+        executors={name: ThreadPoolExecutor(number) for name, number in workers.items()},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
     for number, agent in enumerate(agents):
         _add_jobs(scheduler, service, agent, share=number / len(agents))
+    often = IntervalTrigger(seconds=BEAT, timezone="UTC")
+    scheduler.add_job(beat, often, executor="beat", next_run_time=utc_now())
+    if finds:
+        lookout = _Lookout(scheduler, service, {agent.id for agent in agents})
+        trigger = incremental_trigger(service.settings.schedule)
+        scheduler.add_job(
+            lookout.look, trigger, id=LOOKOUT, executor=LOOKOUT, next_run_time=utc_now()
+        )
     scheduler.start()
     stop.wait()
+    service.observe(Stopping())
     scheduler.shutdown(wait=True)
 
 
@@ -71,6 +119,27 @@ def reconcile_trigger(schedule: Schedule) -> Any:
     if every is None:
         return _cron("schedule.reconcile", schedule.reconcile, jitter)
     return IntervalTrigger(seconds=every.total_seconds(), timezone="UTC", jitter=jitter)
+
+
+def ready_within(settings: Settings) -> timedelta:
+    """How old an agent's last success may be: as configured, else four turns of the schedule."""
+    if settings.service.ready_within is not None:
+        return settings.service.ready_within
+    every: timedelta = settings.schedule.every
+    if settings.schedule.cron is not None:
+        every = _longest_pause(incremental_trigger(settings.schedule), utc_now()) or every
+    return max(SHORTEST_READY, TURNS * every)
+
+
+def _longest_pause(trigger: Any, now: datetime) -> timedelta | None:
+    """The longest time between two of a trigger's next firings; None if there are none."""
+    fires: list[datetime] = []
+    while len(fires) <= FIRINGS:
+        at = trigger.get_next_fire_time(fires[-1] if fires else None, fires[-1] if fires else now)
+        if at is None:
+            break
+        fires.append(at)
+    return max((b - a for a, b in pairwise(fires)), default=None)
 
 
 def reconcile_interval(schedule: Schedule) -> timedelta | None:
@@ -120,23 +189,70 @@ class _Jobs:
             self._run("reconcile", every)
 
     def _run(self, mode: Mode, every: timedelta) -> None:
-        """One run; whatever happens is logged, since the scheduler would swallow it."""
+        """One run; whatever happens is told, since the scheduler would swallow it."""
         if self.service.stop.is_set():
             return
+        began = time.monotonic()
         try:
             if self.ran and self._done_elsewhere(mode, every):
                 return
             self.ran = True
             wish = wish_of(self.service.settings, mode, waits=False)
-            _log(self.service.sync_agent(self.agent, wish))
+            self.service.sync_agent(self.agent, wish)
         except EtlError as error:
-            log.warning("run_failed agent=%s mode=%s error=%s", self.agent.id, mode, error)
-        except Exception:
-            log.exception("run_crashed agent=%s mode=%s", self.agent.id, mode)
+            report = AgentReport(self.agent.id, mode, "failed", error=str(error), cause=error)
+            self.service.observe(RunFinished(report, time.monotonic() - began))
+        except Exception as error:
+            self.service.observe(RunCrashed(self.agent.id, mode, error))
 
     def _done_elsewhere(self, mode: Mode, every: timedelta) -> bool:
         last = reading.last_started(self.service.store, self.agent.id, mode)
         return last is not None and utc_now() - last < every * RECENT
+
+
+@dataclass(slots=True)
+class _Lookout:
+    """Gives agents that are found their jobs, and takes them from those that are no more."""
+
+    scheduler: Any
+    service: Service
+    at_work: set[str]
+
+    def look(self) -> None:
+        """Look once; whatever happens is logged. If a list can't be read, nobody loses a job."""
+        if self.service.stop.is_set():
+            return
+        try:
+            found = self.service.roster()
+            if found.warnings or found.failures:
+                told = DiscoveryIncomplete(len(found.failures), len(found.warnings))
+                self.service.observe(told)
+            wanted = {agent.id: agent for agent in found.agents}
+            for id in () if found.failures else self.at_work - wanted.keys():
+                self._dismiss(id)
+            for id in wanted.keys() - self.at_work:
+                self._employ(wanted[id])
+        except Stopped:
+            return
+        except Exception as error:
+            self.service.observe(DiscoveryFailed(error))
+
+    def _employ(self, agent: Agent) -> None:
+        self.at_work.add(agent.id)
+        try:
+            _add_jobs(self.scheduler, self.service, agent, share=random.random())
+        except BaseException:
+            self._dismiss(agent.id)
+            raise
+        self.service.observe(AgentFound(agent.id))
+
+    def _dismiss(self, agent_id: str) -> None:
+        """Take the jobs away; a run under way goes on to its end."""
+        for mode in ("incremental", "reconcile"):
+            with suppress(JobLookupError):
+                self.scheduler.remove_job(f"{mode}:{agent_id}")
+        self.at_work.discard(agent_id)
+        self.service.observe(AgentGone(agent_id))
 
 
 def _add_jobs(scheduler: Any, service: Service, agent: Agent, share: float) -> None:
@@ -166,15 +282,3 @@ def _cron(key: str, line: str, jitter: float | None) -> Any:
         raise ConfigError(f"{key} {line!r} can't be read: {error}", hint) from None
     trigger.jitter = jitter
     return trigger
-
-
-def _log(report: AgentReport) -> None:
-    c = report.counts
-    counts = f"pages={c.pages} inserted={c.inserted} updated={c.updated} unchanged={c.unchanged}"
-    line = (
-        f"run_finished agent={report.agent_id} mode={report.mode} status={report.status} {counts}"
-    )
-    if report.error:
-        log.warning("%s error=%s", line, report.error)
-    else:
-        log.info("%s", line)

@@ -1,6 +1,7 @@
 """Who is joined to whom: settings, credentials, client and store become a run of all agents."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -8,18 +9,29 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
-from etl.api.client import Client, utc_now
-from etl.config import Agent, Credentials, Settings, parse_duration
-from etl.errors import ConfigError
+from etl.api.client import Client, CredentialSource, utc_now
+from etl.api.credentials import source_of
+from etl.config import Agent, Settings, parse_duration
+from etl.errors import ConfigError, EtlError
+from etl.events import Observe, RunFinished, RunStarted, ignore
 from etl.models import AgentReport, Mode, Status
 from etl.store import migrate
 from etl.store.engine import told
 from etl.store.store import Store
 from etl.sync.agent import AgentSync, Wish
 from etl.sync.crew import Progress
+from etl.sync.discovery import Roster, look, roster, roster_offline
 from etl.sync.verify import Sample
 
-__all__ = ["Service", "chosen", "opened", "parse_instant_option", "wish_of", "worst"]
+__all__ = [
+    "Service",
+    "chosen",
+    "known_agents",
+    "opened",
+    "parse_instant_option",
+    "wish_of",
+    "worst",
+]
 
 WORST_FIRST: Final[tuple[Status, ...]] = (
     "interrupted",
@@ -40,16 +52,33 @@ class Service:
     stop: threading.Event
     tell: Callable[[Progress], None] = lambda _: None
     say: Callable[[str], None] = lambda _: None
+    observe: Observe = ignore
+
+    def roster(self, ids: Sequence[str] | None = None) -> Roster:
+        """The agents of a run: those of `--agent`, else all that are configured or found.
+
+        Raises ConfigError for an id that is neither, EtlError if that can't be told now.
+        """
+        typed, rules = self.settings.agents, self.settings.discovery
+        if not rules.on or (ids and {agent.id for agent in typed}.issuperset(ids)):
+            return Roster(chosen(self.settings, ids))
+        sight = look(self.client, rules)
+        found = roster(self.store, typed, rules, sight, utc_now())
+        if ids:
+            found.agents = _named(ids, found)
+        return found
 
     def sync_agent(self, agent: Agent, wish: Wish) -> AgentReport:
         """One agent's run; its failure is in the report."""
-        sync = AgentSync(self.client, self.store, utc_now, self.stop, self.tell, self.say)
-        return sync.run(agent.id, wish, agent.name)
+        began = time.monotonic()
+        self.observe(RunStarted(agent.id, wish.mode))
+        report = self._agent_sync().run(agent.id, wish, agent.name)
+        self.observe(RunFinished(report, time.monotonic() - began))
+        return report
 
     def verify_agent(self, agent: Agent, size: int) -> tuple[AgentReport, Sample | None]:
         """A spot check of one agent."""
-        sync = AgentSync(self.client, self.store, utc_now, self.stop, self.tell, self.say)
-        return sync.verify(agent.id, size)
+        return self._agent_sync().verify(agent.id, size)
 
     def sync(self, agents: Sequence[Agent], wish: Wish) -> list[AgentReport]:
         """All agents, several at once; one that fails doesn't stop the others."""
@@ -57,39 +86,65 @@ class Service:
         with ThreadPoolExecutor(at_once, "agent") as pool:
             return list(pool.map(lambda agent: self.sync_agent(agent, wish), agents))
 
+    def _agent_sync(self) -> AgentSync:
+        tellers = (self.tell, self.say, self.observe)
+        return AgentSync(self.client, self.store, utc_now, self.stop, *tellers)
+
 
 @contextmanager
 def opened(
     settings: Settings,
     stop: threading.Event,
     *,
-    credentials: Credentials | None = None,
+    credentials: CredentialSource | None = None,
     migrate_too: bool = False,
     tell: Callable[[Progress], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
+    observe: Observe = ignore,
 ) -> Iterator[Service]:
     """A service whose database is ready. Raises ConfigError, StoreError or SchemaMismatch."""
-    credentials = credentials or Credentials.from_environment()
+    credentials = credentials or source_of(settings.api, stop)
     store = Store(settings.database.url, utc_now)
     try:
         with told(store.url):
             migrate.ensure(store.engine, migrate=migrate_too)
-        with Client(settings.api, credentials, stop) as client:
-            yield Service(settings, client, store, stop, tell, say)
+        with Client(settings.api, credentials, stop, observe=observe) as client:
+            yield Service(settings, client, store, stop, tell, say, observe)
     finally:
         store.close()
 
 
 def chosen(settings: Settings, ids: Sequence[str] | None) -> list[Agent]:
     """The agents named by `--agent`, else all. Raises ConfigError for one that isn't configured."""
-    if not settings.agents:
-        hint = "add a table [[agents]] with its id, or set ETL_AGENTS=ID,ID"
+    if not settings.agents and not settings.discovery.on:
+        hint = "add a table [[agents]] with its id, or set ETL_AGENTS=ID,ID, or see [discovery]"
         raise ConfigError("no agents are configured", hint)
     known = {agent.id: agent for agent in settings.agents}
     for id in ids or ():
         if id not in known:
             raise ConfigError(f"agent {id!r:.80} is not configured", f"known: {', '.join(known)}")
     return [known[id] for id in dict.fromkeys(ids)] if ids else list(settings.agents)
+
+
+def known_agents(settings: Settings, store: Store, ids: Sequence[str] | None) -> list[Agent]:
+    """The agents of a run as far as they are known without asking the API."""
+    if not settings.discovery.on:
+        return chosen(settings, ids)
+    found = Roster(roster_offline(store, settings.agents, settings.discovery))
+    return _named(ids, found) if ids else found.agents
+
+
+def _named(ids: Sequence[str], found: Roster) -> list[Agent]:
+    """The agents of these ids. Raises ConfigError, or EtlError where the lists can't be read."""
+    agents = {agent.id: agent for agent in found.agents}
+    why = {fate.id: fate.why for fate in found.decided}
+    for id in (id for id in ids if id not in agents):
+        if found.failures and id not in why:
+            hint = "it is not configured, and was not found before"
+            raise EtlError(f"agent {id!r:.80} can't be looked for: {found.failures[0]}", hint)
+        reason = why.get(id, "neither configured nor found")
+        raise ConfigError(f"agent {id!r:.80} is not synced: {reason}", "`python -m etl agents`")
+    return [agents[id] for id in dict.fromkeys(ids)]
 
 
 def wish_of(settings: Settings, mode: Mode, **changes: object) -> Wish:
@@ -136,7 +191,9 @@ def parse_instant_option(text: str, now: datetime | None = None, zone: tzinfo = 
         raise ConfigError(f"{text!r} is not a point in time", hint) from None
 
 
-def worst(reports: Sequence[AgentReport]) -> Status:
-    """The status of a whole run."""
+def worst(reports: Sequence[AgentReport], *, incomplete: bool = False) -> Status:
+    """The status of a whole run; `incomplete` if agents may be lacking."""
     statuses = {report.status for report in reports}
+    if incomplete:
+        statuses.add("incomplete")
     return next((status for status in WORST_FIRST if status in statuses), "succeeded")

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl import config
-from etl.config import Credentials, Duration, Settings, config_path, load, parse_duration
+from etl.config import Credentials, Duration, Names, Settings, config_path, load, parse_duration
 from etl.errors import ConfigError
 
 EXAMPLE = Path(__file__).parents[1] / "config.example.toml"
@@ -25,6 +25,11 @@ timeout = 12.5
 max_attempts = 3
 requests_per_second = 2.5
 concurrency = 4
+
+[api.oauth]
+client_id = "client"
+token_url = "https://login.example.com/token"
+refresh_token_file = "/run/refresh-token"
 
 [database]
 url = "sqlite:///other.db"
@@ -40,6 +45,20 @@ every = "30s"
 cron = "*/5 * * * *"
 jitter = "10s"
 reconcile = "off"
+
+[service]
+listen = "[::1]:9464"
+ready_within = "2h"
+ping_url = "https://ping.example/secret"
+ping_url_file = "/run/secrets/ping"
+log = "json"
+log_level = "warning"
+
+[discovery]
+own = true
+teams = ["Growth", "team_ops"]
+include = ["Sales*", "a?"]
+exclude = ["*[Tt]est*"]
 
 [[agents]]
 id = "a"
@@ -68,34 +87,50 @@ def refusal(file: Path, text: str = "", **environ: str) -> str:
 
 
 def flat(tables: dict[str, Any]) -> dict[str, Any]:
-    """The keys of all tables, `agents` left out, as `table.key`."""
-    return {
-        f"{table}.{key}": value
-        for table, keys in tables.items()
-        if table != "agents"
-        for key, value in keys.items()
-    }
+    """The keys of all tables, `agents` left out, as `table.key` or `table.table.key`."""
+    found: dict[str, Any] = {}
+    for name, value in tables.items():
+        if isinstance(value, dict):
+            found |= {f"{name}.{key}": inner for key, inner in flat(value).items()}
+        elif name != "agents":
+            found[name] = value
+    return found
+
+
+def keys_of(table: Any) -> Any:
+    """A struct as tables of keys."""
+    fields = getattr(table, "__struct_fields__", None)
+    return table if fields is None else {key: keys_of(getattr(table, key)) for key in fields}
 
 
 def defaults() -> dict[str, Any]:
-    return flat(
-        {
-            name: {key: getattr(table, key) for key in table.__struct_fields__}
-            for name in Settings.__struct_fields__
-            if name != "agents" and (table := getattr(Settings(), name))
-        }
-    )
+    return flat(keys_of(Settings()))
 
 
 def test_every_key_can_be_set(file: Path) -> None:
     read = loaded(file, WHOLE)
+    oauth = config.OAuth("client", "https://login.example.com/token", "/run/refresh-token")
 
     assert read == Settings(
-        config.Api("https://api.example.com/v1", 50, 12.5, 3, 2.5, 4),
+        config.Api("https://api.example.com/v1", 50, 12.5, 3, 2.5, 4, oauth),
         config.Database("sqlite:///other.db"),
         config.Sync(Duration(hours=2), "2026-01-01", Duration(days=3), 5),
         config.Schedule(Duration(seconds=30), "*/5 * * * *", Duration(seconds=10), "off"),
+        config.Service(
+            "[::1]:9464",
+            Duration(hours=2),
+            "https://ping.example/secret",
+            "/run/secrets/ping",
+            "json",
+            "warning",
+        ),
         (config.Agent("a", "First"), config.Agent("b")),
+        config.Discovery(
+            own=True,
+            teams=Names(("Growth", "team_ops")),
+            include=Names(("Sales*", "a?")),
+            exclude=Names(("*[Tt]est*",)),
+        ),
     )
     assert flat(tomllib.loads(WHOLE)).keys() == defaults().keys(), "a key has no test here"
 
@@ -104,15 +139,21 @@ def test_an_empty_file_means_the_defaults(file: Path) -> None:
     assert loaded(file) == Settings()
 
 
+CLIENT, FILE = "api.oauth.client_id", "api.oauth.refresh_token_file"
+HALVES = {CLIENT: FILE, FILE: CLIENT}
+"""Keys that only go with another one."""
+
+
 @pytest.mark.parametrize("key", flat(tomllib.loads(WHOLE)))
 def test_every_key_can_be_overridden_from_the_environment(file: Path, key: str) -> None:
-    wanted = loaded(file, WHOLE)
-    table, name = key.split(".")
+    wanted = flat(keys_of(loaded(file, WHOLE)))
     value = flat(tomllib.loads(WHOLE))[key]
+    said = ",".join(value) if isinstance(value, list) else str(value)
+    environ = {f"ETL_{key.replace('.', '__')}".upper(): said}
+    if key in HALVES:
+        environ |= {f"ETL_{HALVES[key].replace('.', '__')}".upper(): "x"}
 
-    read = loaded(file, "", **{f"ETL_{table}__{name}".upper(): str(value)})
-
-    assert getattr(getattr(read, table), name) == getattr(getattr(wanted, table), name)
+    assert flat(keys_of(loaded(file, "", **environ)))[key] == wanted[key]
 
 
 def test_the_environment_goes_before_the_file(file: Path) -> None:
@@ -149,6 +190,7 @@ UNKNOWN = {
     "[sync]\nlook_back = '1h'": ("sync.look_back", "did you mean lookback?"),
     "[shedule]\nevery = '1h'": ("[shedule]", "did you mean schedule?"),
     "[[agents]]\nid = 'a'\nnane = 'b'": ("agents.nane", "did you mean name?"),
+    "[api.oauth]\nclientid = 'x'": ("api.oauth.clientid", "did you mean client_id?"),
     "[api]\nzzz = 1": ("api.zzz", "known here: base_url, page_size"),
     "page_size = 1": ("page_size", "known here"),
 }
@@ -187,12 +229,34 @@ WRONG = {
     "[sync]\nsince = ''": "since",
     "[schedule]\nevery = '0s'": "schedule.every",
     "[schedule]\nreconcile = ''": "reconcile",
+    "[service]\nlisten = 'localhost'": "service.listen",
+    "[service]\nlisten = ':9464'": "service.listen",
+    "[service]\nlisten = '127.0.0.1:65536'": "service.listen",
+    "[service]\nlisten = '::1:9464'": "service.listen",
+    "[service]\nlisten = '127.0.0.1:\u0661'": "service.listen",
+    "[service]\nready_within = '0s'": "service.ready_within",
+    "[service]\nready_within = 'soon'": "service.ready_within",
+    "[service]\nlog = 'xml'": "service.log",
+    "[service]\nlog_level = 'loud'": "service.log_level",
     "[[agents]]\nid = ''": "agents",
     "[[agents]]\nname = 'x'": "agents",
     "[agents]\nid = 'x'": "agents",
     "agents = 'x'": "agents",
     "agents = ['x']": "agents",
     "api = 7": "api",
+    "[api]\noauth = 7": "api.oauth",
+    "[api.oauth]\nclient_id = 7": "api.oauth.client_id",
+    "[api.oauth]\nclient_id = 'x'": "refresh_token_file",
+    "[api.oauth]\nrefresh_token_file = 'x'": "client_id",
+    "[api.oauth]\ntoken_url = 'http://login.example.com/token'": "api.oauth.token_url",
+    "[api.oauth]\ntoken_url = 'https://me:pass@login.example.com/'": "api.oauth.token_url",
+    "[discovery]\nown = 'perhaps'": "discovery.own",
+    "[discovery]\nteams = ['']": "discovery.teams",
+    "[discovery]\nteams = 7": "discovery.teams",
+    "[discovery]\ninclude = [7]": "discovery.include",
+    "[discovery]\nexclude = ['a', '']": "discovery.exclude",
+    "[[agents]]\nid = 'gumball'": "alias",
+    "[[agents]]\nid = ' Analytics'": "alias",
     "[[api]]\npage_size = 1": "api",
 }
 
@@ -265,6 +329,10 @@ def test_an_agent_listed_twice_is_refused(file: Path) -> None:
     assert "twice" in refusal(file, ETL_AGENTS="x,x")
 
 
+def test_an_agent_id_of_other_bytes_is_refused(file: Path) -> None:
+    assert "not UTF-8" in refusal(file, ETL_AGENTS="good,b\udc80d")
+
+
 BAD_URLS = [
     "",
     "api.gumloop.com",
@@ -328,6 +396,47 @@ def test_plain_http_to_anywhere_else_is_refused(file: Path, host: str) -> None:
     assert "https" in told
 
 
+BAD_PINGS = [
+    "http://ping.example/{}",
+    "ping.example/{}",
+    "ftp://127.0.0.1/{}",
+    "https:///{}",
+    "https://[::1/{}",
+    "https://ping.example:port/{}",
+    "https://ping.example/{} x",
+    "https://ping.example/{}\\n",
+]
+
+
+@pytest.mark.parametrize("url", BAD_PINGS)
+def test_a_bad_ping_url_is_refused_and_not_shown(file: Path, url: str) -> None:
+    told = refusal(file, f'[service]\nping_url = "{url.format(SECRET)}"')
+
+    assert "service.ping_url" in told
+    assert SECRET not in told
+
+
+@pytest.mark.parametrize("url", ["https://hc-ping.com/id", "http://127.0.0.1:8000/id?x=1"])
+def test_a_ping_url_is_taken_and_never_shown(file: Path, url: str) -> None:
+    read = loaded(file, f"[service]\nping_url = '{url}'")
+
+    assert read.service.ping_url == url
+    assert url not in repr(read)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:9464", ("127.0.0.1", 9464)),
+        ("[::1]:9464", ("::1", 9464)),
+        ("localhost:0", ("localhost", 0)),
+        ("0.0.0.0:65535", ("0.0.0.0", 65535)),
+    ],
+)
+def test_addresses_to_listen_on(text: str, address: tuple[str, int]) -> None:
+    assert config.parse_listen(text) == address
+
+
 def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="init"):
         load(tmp_path / "none.toml", {})
@@ -373,9 +482,9 @@ def test_the_example_lists_every_key_with_its_default() -> None:
 
     assert flat(shown).keys() == defaults().keys()
     assert [agent.keys() for agent in shown["agents"]] == [set(config.Agent.__struct_fields__)]
-    for key, value in defaults().items():
-        table, name = key.split(".")
-        assert key in unset or getattr(getattr(read, table), name) == value, key
+    assert read.discovery == config.Discovery()
+    for key, value in flat(keys_of(read)).items():
+        assert key in unset or value == defaults()[key], key
 
 
 def test_the_example_as_it_stands_changes_nothing() -> None:
@@ -453,5 +562,5 @@ def test_credentials_never_show_their_secret() -> None:
 
 
 def test_settings_hold_no_secret() -> None:
-    assert not {"token", "api_key", "access_token"} & {key.split(".")[1] for key in defaults()}
+    assert not {"token", "api_key", "access_token"} & {key.split(".")[-1] for key in defaults()}
     assert msgspec.structs.fields(Credentials)[0].name == "token"

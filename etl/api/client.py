@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import quote
 
 import httpx
@@ -19,12 +19,23 @@ import tenacity
 from etl import __version__
 from etl.api.failures import error_of, is_error_body
 from etl.api.pacing import Pacer
+from etl.api.roster import AgentsPage, decode_agents, decode_teams
 from etl.api.wire import Retrieved, decode_page, decode_records, decode_retrieved
 from etl.config import Api, Credentials
-from etl.errors import ApiError, CutShort, Denied, EtlError, Malformed, Stopped, Transient
-from etl.models import Counts, Order, Page
+from etl.errors import (
+    ApiError,
+    ConfigError,
+    CutShort,
+    Denied,
+    EtlError,
+    Malformed,
+    Stopped,
+    Transient,
+)
+from etl.events import Answered, GaveUp, Observe, Paced, Retried, ignore
+from etl.models import Counts, Order, Page, Team, is_alias
 
-__all__ = ["Client", "Fetched", "utc_now"]
+__all__ = ["Client", "CredentialSource", "Fetched", "utc_now"]
 
 LARGEST_BODY: Final = 64 * 2**20
 DEADLINE_FACTOR: Final = 4
@@ -48,22 +59,47 @@ class _Body(NamedTuple):
     requested_at: datetime
 
 
+class CredentialSource(Protocol):
+    """What tells the credential of each request, as `etl.api.credentials` has them."""
+
+    @property
+    def team_id(self) -> str | None: ...  # noqa: D102
+
+    def current(self) -> Credentials: ...  # noqa: D102
+
+    def renewed(self, used: Credentials, /) -> bool: ...  # noqa: D102
+
+    def gave_up(self, used: Credentials, /) -> None: ...  # noqa: D102
+
+    def secrets(self) -> tuple[str, ...]: ...  # noqa: D102
+
+
 class Client:
     """The API for all threads of a process. Raises ApiError, or Stopped once `stop` is set."""
 
     def __init__(
         self,
         api: Api,
-        credentials: Credentials,
+        credentials: CredentialSource,
         stop: threading.Event | None = None,
         pacer: Pacer | None = None,
+        observe: Observe = ignore,
     ) -> None:
         self.api = api
         self._credentials = credentials
         self._stop = stop or threading.Event()
         self._pacer = pacer or Pacer(api.requests_per_second)
+        self._observe = observe
         self._base = api.base_url.rstrip("/")
-        self._connections = _connections(api, credentials)
+        self._connections = _connections(api)
+        self._retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type((Transient, Malformed)),
+            stop=tenacity.stop_after_attempt(api.max_attempts),
+            wait=self._wait,
+            before_sleep=self._tell_retry,
+            sleep=self._pause,
+            reraise=True,
+        )
 
     def __enter__(self) -> "Client":
         return self
@@ -94,7 +130,7 @@ class Client:
         """One page of an agent's sessions. Raises Malformed if a 200 isn't one."""
         query = {"page_size": str(page_size or self.api.page_size), "sort_order": order}
         query |= dict(filters or {}) | ({"cursor": cursor} if cursor else {})
-        path = f"/agents/{quote(agent_id, safe='')}/sessions"
+        path = f"{_path_of(agent_id)}/sessions"
         what = f"sessions of agent {agent_id!r:.80}"
         decode = partial(decode_page, agent_id=agent_id)
         return Fetched(*self._fetch(what, path, query, counts, decode))
@@ -103,7 +139,7 @@ class Client:
         self, agent_id: str, order: str, filters: Mapping[str, str], limit: int | None
     ) -> Iterator[bytes]:
         """Every record that the list holds under these filters, as sent. Raises CutShort."""
-        path = f"/agents/{quote(agent_id, safe='')}/sessions"
+        path = f"{_path_of(agent_id)}/sessions"
         what, seen, cursor, left = f"sessions of agent {agent_id!r:.80}", set[str](), "", limit
         while left is None or left > 0:
             size = min(self.api.page_size, left or self.api.page_size)
@@ -132,10 +168,23 @@ class Client:
         return FetchedSession(*self._fetch(what, path, {}, counts, decode))
 
     def fetch_agent(self, agent_id: str, counts: Counts) -> dict[str, Any]:
-        """One agent's own record. Never call it for an alias that creates agents."""
-        path = f"/agents/{quote(agent_id, safe='')}"
+        """One agent's own record."""
         what = f"agent {agent_id!r:.80}"
-        return dict(self._fetch(what, path, {}, counts, _object_at("agent")).content)
+        decode = _object_at("agent")
+        return dict(self._fetch(what, _path_of(agent_id), {}, counts, decode).content)
+
+    def fetch_agents(self, team_id: str | None, cursor: str | None, counts: Counts) -> AgentsPage:
+        """A page of a team's agents, or of the caller's own."""
+        query = {"page_size": str(self.api.page_size)} | ({"team_id": team_id} if team_id else {})
+        query |= {"cursor": cursor} if cursor else {}
+        what = f"agents of team {team_id!r:.80}" if team_id else "own agents"
+        page: AgentsPage = self._fetch(what, "/agents", query, counts, decode_agents).content
+        return page
+
+    def fetch_teams(self, counts: Counts) -> list[Team]:
+        """Every team that the credential sees."""
+        teams: list[Team] = self._fetch("teams", "/teams", {}, counts, decode_teams).content
+        return teams
 
     def _fetch(
         self,
@@ -147,17 +196,16 @@ class Client:
     ) -> Any:
         """Fetch and decode until it works or the attempts are used up."""
         team = {"team_id": self._credentials.team_id} if self._credentials.team_id else {}
-        url = str(httpx.URL(self._base + path, params=query | team))
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type((Transient, Malformed)),
-            stop=tenacity.stop_after_attempt(self.api.max_attempts),
-            wait=self._wait,
-            sleep=self._pause,
-            reraise=True,
-        )
-        return retrying(self._attempt, what, url, counts, decode)
+        url = httpx.URL(self._base + path, params=team | query)
+        try:
+            return self._retrying(self._attempt, what, url, counts, decode)
+        except (Transient, Malformed) as error:
+            self._observe(GaveUp(what, error))
+            raise
 
-    def _attempt(self, what: str, url: str, counts: Counts, decode: Callable[..., Any]) -> Any:
+    def _attempt(
+        self, what: str, url: httpx.URL, counts: Counts, decode: Callable[..., Any]
+    ) -> Any:
         body = self._send(what, url, counts)
         try:
             decoded = decode(body.content)
@@ -167,18 +215,37 @@ class Client:
             raise Malformed(f"{what}: {self._clean(reason)}") from None
         return _Body(decoded, body.requested_at)
 
-    def _send(self, what: str, url: str, counts: Counts) -> _Body:
-        self._pause(self._pacer.reserve())
+    def _send(self, what: str, url: httpx.URL, counts: Counts) -> _Body:
+        """Send; once more if the credential is refused and there is another by now."""
+        used = self._credentials.current()
+        try:
+            return self._send_as(used, what, url, counts)
+        except Denied as error:
+            if error.status != 401 or not self._credentials.renewed(used):
+                raise
+        used = self._credentials.current()
+        try:
+            return self._send_as(used, what, url, counts)
+        except Denied as error:
+            if error.status == 401:
+                self._credentials.gave_up(used)
+            raise
+
+    def _send_as(self, used: Credentials, what: str, url: httpx.URL, counts: Counts) -> _Body:
+        self._await_turn()
         counts.requests += 1
         requested_at = utc_now()
         connection = self._connections.get()
+        began, status = time.monotonic(), None
         try:
-            with connection.stream("GET", url) as response:
+            with connection.stream("GET", url, headers=used.headers()) as response:
                 content = self._read(what, response)
+            status = response.status_code
         except httpx.HTTPError as error:
             raise _unreachable(what, self._base, error) from None
         finally:
             self._connections.put(connection)
+            self._observe(Answered(status, time.monotonic() - began))
         if response.status_code != 200:
             refused = error_of(what, response.status_code, response.headers, content, utc_now())
             refused.message = self._clean(refused.message)
@@ -207,6 +274,17 @@ class Client:
             self._pacer.hold(wait)
         return wait
 
+    def _tell_retry(self, state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, ApiError):
+            self._observe(Retried(state.args[0], error, state.attempt_number, state.upcoming_sleep))
+
+    def _await_turn(self) -> None:
+        wait = self._pacer.reserve()
+        if wait > 0:
+            self._observe(Paced(wait))
+        self._pause(wait)
+
     def pause_before(self, attempt: int) -> None:
         """Wait a little before asking again for an answer that can't be right."""
         self._pause(self._pacer.wait_after(attempt - 1, None))
@@ -217,10 +295,12 @@ class Client:
 
     def _clean(self, text: str) -> str:
         """A server's words without our secret, should it echo it."""
-        return text.replace(self._credentials.token, "***")
+        for secret in self._credentials.secrets():
+            text = text.replace(secret, "***")
+        return text
 
 
-def _connections(api: Api, credentials: Credentials) -> "queue.LifoQueue[httpx.Client]":
+def _connections(api: Api) -> "queue.LifoQueue[httpx.Client]":
     """As many clients of one connection each as requests may be in flight.
 
     A pool shared by threads closes connections that another thread is about to use: up to 1 in
@@ -229,11 +309,12 @@ def _connections(api: Api, credentials: Credentials) -> "queue.LifoQueue[httpx.C
     clients: queue.LifoQueue[httpx.Client] = queue.LifoQueue()
     # A proxy must not see what plain http to this machine carries.
     trusts_environment = api.base_url.startswith("https:")
-    context = httpx.create_ssl_context(trust_env=trusts_environment)
+    # Reading the authorities' certificates takes 20 ms, which plain http to this machine can spare.
+    context = trusts_environment and httpx.create_ssl_context(trust_env=True)
     for _ in range(api.concurrency):
         clients.put(
             httpx.Client(
-                headers=credentials.headers() | {"user-agent": f"gumloop-etl/{__version__}"},
+                headers={"user-agent": f"gumloop-etl/{__version__}"},
                 timeout=httpx.Timeout(api.timeout, pool=None),
                 limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
                 follow_redirects=False,
@@ -249,6 +330,18 @@ class FetchedSession(NamedTuple):
 
     retrieved: Retrieved
     requested_at: datetime
+
+
+def _path_of(agent_id: str) -> str:
+    """Where an agent is. Raises ConfigError for one that mustn't be asked for."""
+    if is_alias(agent_id):
+        hint = "use the id of the agent that it stands for"
+        raise ConfigError(f"agent {agent_id!r}: asking for this alias would create an agent", hint)
+    if agent_id in ("", ".", ".."):
+        raise ConfigError(
+            f"agent {agent_id!r}: no address leads to an id like this", "check the id"
+        )
+    return f"/agents/{quote(agent_id, safe='')}"
 
 
 def _object_at(key: str) -> Callable[[bytes], Any]:

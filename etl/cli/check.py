@@ -5,13 +5,15 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from etl.cli.common import settings_of
 from etl.errors import EtlError, SchemaMismatch
 
 if TYPE_CHECKING:
-    from etl.config import Settings
+    from etl.api.client import Client
+    from etl.config import Agent, Settings
 
 NAME = "check"
 HELP = "check the configuration, the credential, the database and every agent"
@@ -37,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     """Look at everything, even where something is wrong."""
     settings = settings_of(args)
     findings = [Finding("configuration", True, f"{len(settings.agents)} agents")]
-    findings.append(_look("credential", _credential))
+    findings.append(_look("credential", lambda: _credential(settings)))
     findings.append(_look("database", lambda: _database(settings)))
     if findings[1].ok:
         findings += _agents(settings)
@@ -65,12 +67,12 @@ def _look(what: str, look: Callable[[], str]) -> Finding:
         return Finding(what, False, error.message, error.hint, error.exit_code)
 
 
-def _credential() -> str:
-    from etl.config import Credentials
+def _credential(settings: "Settings") -> str:
+    """Which kind there is; of an OAuth grant until when its token is valid."""
+    from etl.api.credentials import source_of
 
-    credentials = Credentials.from_environment()
-    kind = "an API key with its user" if credentials.user_id else "a token"
-    return f"{kind}{', for a team' if credentials.team_id else ''} (not shown)"
+    source = source_of(settings.api)
+    return f"{source.described()}{', for a team' if source.team_id else ''} (not shown)"
 
 
 def _database(settings: "Settings") -> str:
@@ -112,17 +114,37 @@ def _agents(settings: "Settings") -> list[Finding]:
     """Ask for one session of each agent."""
     from etl import service
     from etl.api.client import Client
-    from etl.config import Credentials
+    from etl.api.credentials import source_of
     from etl.models import Counts
 
     try:
         agents = service.chosen(settings, None)
     except EtlError as error:
         return [Finding("agents", False, error.message, error.hint, error.exit_code)]
-    with Client(settings.api, Credentials.from_environment()) as client:
+    with Client(settings.api, source_of(settings.api)) as client:
+        found, agents = _discovery(settings, client, agents)
 
         def readable(agent_id: str) -> str:
             page = client.fetch_page(agent_id, Counts(), page_size=1).page
             return f"readable{f', {page.agent_name!r}' if page.agent_name else ''}"
 
-        return [_look(f"agent {agent.id}", lambda id=agent.id: readable(id)) for agent in agents]  # type: ignore[misc]
+        for agent in agents:
+            found.append(_look(f"agent {agent.id}", partial(readable, agent.id)))
+        return found
+
+
+def _discovery(
+    settings: "Settings", client: "Client", typed: "list[Agent]"
+) -> "tuple[list[Finding], list[Agent]]":
+    """What discovery comes to, and the agents that are synced then."""
+    from etl.planning.discovery import fates, joined
+    from etl.sync.discovery import look
+
+    if not settings.discovery.on:
+        return [], typed
+    sight = look(client, settings.discovery)
+    agents = joined(fates(typed, sight.found, settings.discovery))
+    hint = "its agents are not checked"
+    lacking = [Finding("discovery", False, said, hint, 1) for said in sight.failures]
+    said = f"{len(sight.found)} agents listed, {len(agents)} to sync"
+    return lacking or [Finding("discovery", True, said)], agents

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -39,7 +39,9 @@ def settings_of(args: argparse.Namespace) -> Settings:
 
 
 @contextmanager
-def stopped_by_signals() -> Iterator[threading.Event]:
+def stopped_by_signals(
+    say: Callable[[], None] = lambda: print("stopping: saving the page at hand", file=sys.stderr),
+) -> Iterator[threading.Event]:
     """An event that SIGINT and SIGTERM set; a second signal ends the process at once."""
     stop = threading.Event()
 
@@ -47,7 +49,7 @@ def stopped_by_signals() -> Iterator[threading.Event]:
         if stop.is_set():
             os._exit(130)
         stop.set()
-        print("stopping: saving the page at hand", file=sys.stderr)
+        say()
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -62,11 +64,16 @@ def exit_code(status: Status) -> int:
     return EXIT_CODES.get(status, 1)
 
 
-def report_json(reports: Sequence[AgentReport], status: Status) -> str:
+def report_json(
+    reports: Sequence[AgentReport],
+    status: Status,
+    errors: Sequence[str] = (),
+    warnings: Sequence[str] = (),
+) -> str:
     """A run as one JSON document; docs/cli.md keeps its fields stable."""
-    return json.dumps(
-        {"status": status, "agents": [_agent(report) for report in reports]}, indent=1
-    )
+    told = {"errors": list(errors), "warnings": list(warnings)}
+    agents = [_agent(report) for report in reports]
+    return json.dumps({"status": status, "agents": agents, **told}, indent=1)
 
 
 def _agent(report: AgentReport) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def explain(args: argparse.Namespace) -> int:
     settings = settings_of(args)
     store = Store(settings.database.url, utc_now)
     reading.require_schema(store)
-    for agent in service.chosen(settings, args.agent):
+    for agent in service.known_agents(settings, store, args.agent):
         now = utc_now()
         state = store.state(agent.id)
         demand = demand_of(state, service.wish_of(settings, "incremental"), now)

@@ -26,7 +26,10 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         raise ConfigError(f"{path} can't be written: {error.strerror}") from None
     print(f"wrote {path}")
-    print("next: add your agents' ids there, set GUMLOOP_ACCESS_TOKEN, then", file=sys.stderr)
+    print(
+        "next: set GUMLOOP_ACCESS_TOKEN, add your agents there (see [discovery]), then",
+        file=sys.stderr,
+    )
     print("  python -m etl check", file=sys.stderr)
     return 0
 

@@ -1,7 +1,6 @@
 """`run`: the scheduler in the foreground."""
 
 import argparse
-import time
 
 from etl.cli.common import settings_of, stopped_by_signals
 
@@ -18,20 +17,31 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run it; a stop asked for is no failure."""
-    import logging
-
     from etl import scheduler, service
+    from etl.api.credentials import source_of
+    from etl.monitor import logs
+    from etl.monitor.monitor import monitored
 
     settings = settings_of(args)
     agents = service.chosen(settings, None)
     scheduler.check_schedule(settings.schedule)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%FT%TZ"
-    )
-    logging.Formatter.converter = time.gmtime
-    for noisy in ("alembic", "apscheduler", "httpcore", "httpx"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
-    with stopped_by_signals() as stop:
-        with service.opened(settings, stop, migrate_too=args.migrate) as running:
-            scheduler.run_scheduler(running, agents, stop)
+    bound = scheduler.ready_within(settings)
+    with stopped_by_signals(lambda: None) as stop:
+        credentials = source_of(settings.api, stop)
+        # A grant's tokens come and go; no line of the log carries words that could hold one.
+        secrets = [] if settings.api.oauth.refresh_token_file else [credentials.current().token]
+        logs.configure(settings.service, [*secrets, settings.service.ping_url])
+        with (
+            monitored(settings, [agent.id for agent in agents], bound) as monitor,
+            service.opened(
+                settings,
+                stop,
+                credentials=credentials,
+                migrate_too=args.migrate,
+                observe=monitor.observe,
+            ) as running,
+        ):
+            monitor.start(running.store)
+            scheduler.run_scheduler(running, agents, stop, monitor.beat)
+    logs.log.info("service_stopped")
     return 0

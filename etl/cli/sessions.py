@@ -33,13 +33,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Page through the list until its end, or the limit."""
     from etl.api.client import Client
-    from etl.config import Credentials
+    from etl.api.credentials import source_of
 
     settings = settings_of(args)
     given = {PARAMETERS.get(name, name): getattr(args, name) for name in FILTERS}
     filters = {name: value for name, value in given.items() if value}
     with stopped_by_signals() as stop:
-        with Client(settings.api, Credentials.from_environment(), stop) as client:
+        with Client(settings.api, source_of(settings.api, stop), stop) as client:
             records = client.each_record(args.agent, args.order, filters, args.limit)
             if args.json:
                 _print_lines(records)

@@ -2,12 +2,16 @@
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from etl.cli.common import Bars, exit_code, report_json, settings_of, stopped_by_signals, when
 from etl.errors import ConfigError
 from etl.models import AgentReport, Mode
 
-__all__ = ["configure", "run_mode"]
+if TYPE_CHECKING:
+    from etl.sync.discovery import Roster
+
+__all__ = ["configure", "print_discovery", "run_mode"]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -29,24 +33,40 @@ def run_mode(args: argparse.Namespace, mode: Mode, **changes: object) -> int:
     from etl import service
 
     settings = settings_of(args)
-    agents = service.chosen(settings, args.agent)
+    if not settings.discovery.on:
+        service.chosen(settings, args.agent)
     if args.walkers is not None:
         if args.walkers < 1:
             raise ConfigError("--walkers must be 1 or more")
         changes["walkers"] = args.walkers
     wish = service.wish_of(settings, mode, **changes)
-    labels = {agent.id: agent.name or agent.id for agent in agents}
+    labels: dict[str, str] = {}
     with stopped_by_signals() as stop, Bars(labels, quiet=args.json) as bars:
         opened = service.opened(settings, stop, migrate_too=args.migrate, tell=bars.tell, say=_say)
         with opened as running:
-            reports = running.sync(agents, wish)
-    status = service.worst(reports)
+            found = running.roster(args.agent)
+            labels |= {agent.id: agent.name or agent.id for agent in found.agents}
+            print_discovery(found)
+            reports = running.sync(found.agents, wish)
+    status = service.worst(reports, incomplete=bool(found.failures))
     if args.json:
-        print(report_json(reports, status))
+        print(report_json(reports, status, found.failures, found.warnings))
     else:
         for report in reports:
             print_report(report)
     return exit_code(status)
+
+
+def print_discovery(found: "Roster") -> None:
+    """What went wrong in looking for agents, on stderr."""
+    for warning in found.warnings:
+        print(f"warning: discovery: {warning}", file=sys.stderr)
+    for failure in found.failures:
+        print(f"error: discovery: {failure}", file=sys.stderr)
+    if found.failures:
+        print("going on with the agents known so far", file=sys.stderr)
+    elif not found.agents:
+        print("warning: discovery: there is no agent to sync", file=sys.stderr)
 
 
 def print_report(report: AgentReport) -> None:

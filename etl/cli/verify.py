@@ -30,14 +30,17 @@ def run(args: argparse.Namespace) -> int:
     from etl import service
 
     settings = settings_of(args)
-    agents = service.chosen(settings, args.agent)
+    if not settings.discovery.on:
+        service.chosen(settings, args.agent)
     with stopped_by_signals() as stop:
         with service.opened(settings, stop, migrate_too=args.migrate) as running:
-            results = [running.verify_agent(agent, max(1, args.sample)) for agent in agents]
-    status = service.worst([report for report, _ in results])
+            found = running.roster(args.agent)
+            syncing.print_discovery(found)
+            results = [running.verify_agent(agent, max(1, args.sample)) for agent in found.agents]
+    status = service.worst([report for report, _ in results], incomplete=bool(found.failures))
     if args.json:
-        found = [_json(report, sample) for report, sample in results]
-        print(json.dumps({"status": status, "agents": found}, indent=1))
+        shown = [_json(report, sample) for report, sample in results]
+        print(json.dumps({"status": status, "agents": shown}, indent=1))
     else:
         for report, sample in results:
             if sample is not None:

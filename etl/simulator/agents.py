@@ -18,6 +18,7 @@ class Agent:
     model_name: str = "auto"
     owned: bool = True
     retired: bool = False
+    active: bool = True
     rows: AgentRows = field(default_factory=AgentRows, repr=False)
 
     def record(self) -> dict[str, Any]:
@@ -27,7 +28,7 @@ class Agent:
             "name": self.name,
             "description": self.description,
             "team_id": self.team_id,
-            "is_active": True,
+            "is_active": self.active,
             "type": "custom",
             "model_name": self.model_name,
             "created_at": self.created_at,

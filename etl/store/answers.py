@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from etl.models import Counts, Creator, Mode, Rejected, Session
@@ -19,6 +19,11 @@ __all__ = ["Answer", "AnswerSaver", "Run"]
 CREATOR_COLUMNS: Final = tuple(column.name for column in t.creators.c)
 MOST_SIGHTINGS: Final = 20_000
 """Records of which the time of the last answer is kept: more than the walks may have in flight."""
+
+UNRESOLVED: Final = select(t.rejected_records.c.session_id).where(
+    t.rejected_records.c.agent_id == bindparam("agent"), t.rejected_records.c.resolved_at.is_(None)
+)
+"""Built once, as every save needs it."""
 
 STATE_COLUMNS: Final = tuple(column.name for column in t.session_states.c)
 
@@ -66,7 +71,11 @@ class AnswerSaver:
         ids = {session.id for session, _ in sessions}
         stored = self._rows.load(connection, "sessions", COLUMNS, ids)
         fresh = self._not_outdated(sessions, stored)
-        incoming = [(self._rows.row(one), self._rows.instant(at)) for one, at in fresh]
+        # Once per answer, not per record: writing an instant as text is slow.
+        instants = {
+            answer.requested_at: self._rows.instant(answer.requested_at) for answer in answers
+        }
+        incoming = [(self._rows.row(one), instants[at]) for one, at in fresh]
         changes = diff(stored, incoming, self._rows.instant(now), run.id, self._rows.join_extra)
         self._rows.insert(connection, "sessions", COLUMNS, changes.new.values())
         self._rows.upsert(connection, "sessions", COLUMNS, changes.changed.values())
@@ -160,11 +169,11 @@ class AnswerSaver:
 
     def _resolve(self, connection: Connection, run: Run, stored: set[str]) -> None:
         """Records of these sessions that were rejected once are right now."""
-        table = t.rejected_records
-        unresolved = (table.c.agent_id == run.agent_id, table.c.resolved_at.is_(None))
-        ids = connection.execute(select(table.c.session_id).where(*unresolved)).scalars()
+        ids = connection.execute(UNRESOLVED, {"agent": run.agent_id}).scalars()
         right = stored.intersection(ids)
         if right:
+            table = t.rejected_records
+            unresolved = (table.c.agent_id == run.agent_id, table.c.resolved_at.is_(None))
             connection.execute(
                 update(table)
                 .where(*unresolved, table.c.session_id.in_(right))

@@ -145,11 +145,7 @@ def _lengths(connection: Connection, window: Window) -> Subquery:
     states = t.session_states.c
     is_settled = case((states.state.in_(SETTLED_STATES), states.observed_at))
     first, settled = func.min(states.observed_at), func.min(is_settled)
-    if _is_postgres(connection):
-        ends = (func.extract("epoch", instant) for instant in (settled, c.created_at))
-    else:
-        ends = (func.julianday(instant) * 86_400 for instant in (settled, c.created_at))
-    end, begin = ends
+    end, begin = (_seconds(connection, instant) for instant in (settled, c.created_at))
     return (
         select(c.id, func.round(end - begin).label("seconds"))
         .join_from(t.sessions, t.session_states, states.session_id == c.id)
@@ -158,6 +154,12 @@ def _lengths(connection: Connection, window: Window) -> Subquery:
         .having(settled > first)
         .subquery()
     )
+
+
+def _seconds(connection: Connection, instant: ColumnElement[Any]) -> ColumnElement[Any]:
+    if _is_postgres(connection):
+        return func.extract("epoch", instant)
+    return func.julianday(instant) * 86_400
 
 
 def _ranked(lengths: Subquery) -> Subquery:

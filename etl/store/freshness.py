@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, and_, delete, func, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from etl.models import OPEN_STATES, SETTLED_STATES
@@ -27,6 +27,18 @@ __all__ = [
     "suspect_gone",
     "suspect_undated",
 ]
+
+
+# Built once, as every save needs them.
+SUSPECTS: Final = select(t.suspects.c.session_id, t.suspects.c.suspected_at).where(
+    t.suspects.c.agent_id == bindparam("agent")
+)
+_C: Final = t.sessions.c
+PRESENT: Final = select(_C.id).where(
+    _C.agent_id == bindparam("agent"), _C.missing_since.is_(None), _C.as_of < bindparam("since")
+)
+WITHIN: Final = PRESENT.where(_C.created_at >= bindparam("oldest"), _C.created_at < bindparam("to"))
+UNDATED: Final = PRESENT.where(_C.created_at.is_(None))
 
 
 class OpenSession(NamedTuple):
@@ -85,9 +97,9 @@ def suspect_absent(
     seen_since: Callable[[str, datetime], bool],
 ) -> None:
     """Note stored sessions that a page should have held and didn't, and no later answer showed."""
-    c, asked_at = t.sessions.c, verdict.requested_at
-    within = and_(c.created_at >= verdict.oldest, c.created_at < verdict.newest)
-    absent = _absent(connection, agent_id, within, verdict.held, asked_at)
+    asked_at = verdict.requested_at
+    within = {"agent": agent_id, "since": asked_at, "oldest": verdict.oldest, "to": verdict.newest}
+    absent = _absent(connection.execute(WITHIN, within).scalars(), verdict.held)
     gone = [(id, asked_at) for id in absent if not seen_since(id, asked_at)]
     suspect_gone(connection, agent_id, gone)
 
@@ -96,7 +108,8 @@ def suspect_undated(
     connection: Connection, agent_id: str, held: frozenset[str], since: datetime
 ) -> None:
     """Note stored sessions without `created_at` that a walk of the whole list didn't show."""
-    absent = _absent(connection, agent_id, t.sessions.c.created_at.is_(None), held, since)
+    present = connection.execute(UNDATED, {"agent": agent_id, "since": since}).scalars()
+    absent = _absent(present, held)
     suspect_gone(connection, agent_id, [(id, since) for id in absent])
 
 
@@ -115,10 +128,9 @@ def suspect_gone(
 def clear_suspects(connection: Connection, agent_id: str, seen: dict[str, datetime]) -> None:
     """Suspects that an answer asked for later has shown are none."""
     c = t.suspects.c
-    query = select(c.session_id, c.suspected_at).where(c.agent_id == agent_id)
     cleared = [
         row.session_id
-        for row in connection.execute(query)
+        for row in connection.execute(SUSPECTS, {"agent": agent_id})
         if row.session_id in seen and seen[row.session_id] > row.suspected_at
     ]
     for id in cleared:
@@ -171,15 +183,9 @@ def sample_ids(connection: Connection, agent_id: str, size: int) -> tuple[int, l
     return _stored(connection, agent_id), list(drawn)
 
 
-def _absent(
-    connection: Connection, agent_id: str, where: Any, held: frozenset[str], since: datetime
-) -> list[str]:
-    """Sessions that are stored since before then, and not held."""
-    c = t.sessions.c
-    query = select(c.id).where(
-        c.agent_id == agent_id, where, c.missing_since.is_(None), c.as_of < since
-    )
-    return [id for id in connection.execute(query).scalars() if id not in held]
+def _absent(present: Iterable[str], held: frozenset[str]) -> list[str]:
+    """Stored sessions that were not shown."""
+    return [id for id in present if id not in held]
 
 
 def _stored(connection: Connection, agent_id: str) -> int:

@@ -29,6 +29,8 @@ class Lease:
 
     agent_id: str
     fence: int
+    taken_over: bool = False
+    """From a holder that had not given it back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def claim(connection: Connection, agent_id: str, me: str) -> Lease | Held:
         .where(state.c.agent_id == agent_id)
         .values(lease_holder=me, lease_expires_at=now + LEASE, fence=fence)
     )
-    return Lease(agent_id, fence)
+    return Lease(agent_id, fence, row is not None and row.lease_holder is not None)
 
 
 def renew(connection: Connection, lease: Lease) -> None:

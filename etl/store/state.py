@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select
 
 from etl.models import BEGINNING, Entry, Mode, Order, Span
 from etl.planning.coverage import Coverage
@@ -19,6 +19,14 @@ __all__ = [
     "load_state",
     "newest_below",
 ]
+
+
+# Built once, as every save needs them.
+DROP_COVERAGE: Final = delete(t.coverage).where(t.coverage.c.agent_id == bindparam("agent"))
+ADD_COVERAGE: Final = insert(t.coverage)
+NEWEST_BELOW: Final = select(func.max(t.sessions.c.created_at)).where(
+    t.sessions.c.agent_id == bindparam("agent"), t.sessions.c.created_at < bindparam("bound")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +87,9 @@ def load_state(connection: Connection, agent_id: str) -> AgentState:
 
 def keep_coverage(connection: Connection, agent_id: str, coverage: Coverage) -> None:
     """Replace an agent's spans; there are never more than a few dozen."""
-    connection.execute(delete(t.coverage).where(t.coverage.c.agent_id == agent_id))
+    connection.execute(DROP_COVERAGE, {"agent": agent_id})
     if coverage:
-        connection.execute(insert(t.coverage), [_span_row(agent_id, span) for span in coverage])
+        connection.execute(ADD_COVERAGE, [_span_row(agent_id, span) for span in coverage])
 
 
 def keep_bookmarks(
@@ -103,11 +111,7 @@ def keep_bookmarks(
 
 def newest_below(connection: Connection, agent_id: str, bound: datetime) -> datetime | None:
     """The newest `created_at` stored below an instant."""
-    return connection.execute(
-        select(func.max(t.sessions.c.created_at)).where(
-            t.sessions.c.agent_id == agent_id, t.sessions.c.created_at < bound
-        )
-    ).scalar()
+    return connection.execute(NEWEST_BELOW, {"agent": agent_id, "bound": bound}).scalar()
 
 
 def _demand(row: Any) -> StoredDemand | None:

@@ -9,6 +9,7 @@ from typing import Final
 
 from etl.api.client import Client
 from etl.errors import CutShort, EtlError, LeaseHeld, Malformed, Stopped, StoreError
+from etl.events import LeaseTakenOver, Observe, RunUnrecorded, ignore
 from etl.models import BEGINNING, AgentReport, Mode, Status
 from etl.planning import demand as demands
 from etl.planning.coverage import contiguous_top, up_to
@@ -57,6 +58,7 @@ class AgentSync:
     stop: threading.Event
     tell: Callable[[Progress], None] = lambda _: None
     say: Callable[[str], None] = lambda _: None
+    observe: Observe = ignore
 
     def run(self, agent_id: str, wish: Wish, name: str | None = None) -> AgentReport:
         """Do what is wished for one agent, and report how it went."""
@@ -88,7 +90,7 @@ class AgentSync:
             lease = self._claim(report.agent_id, name, waits=waits)
             yield lease
         except EtlError as error:
-            report.status, report.error = _status(error), str(error)
+            _blame(report, error)
             if lease is None:
                 yield None
         finally:
@@ -131,7 +133,7 @@ class AgentSync:
         try:
             yield
         except EtlError as error:
-            report.status, report.error = _status(error), str(error)
+            _blame(report, error)
         except BaseException as error:
             report.status, report.error = "failed", f"{type(error).__name__}: {error}"
             raise
@@ -164,6 +166,8 @@ class AgentSync:
         except StoreError as failure:
             # The next run marks this one interrupted; what it saved is saved.
             report.status, report.error = "failed", report.error or str(failure)
+            report.cause = report.cause or failure
+            self.observe(RunUnrecorded(run.agent_id, run.mode, failure))
 
     def _claim(self, agent_id: str, name: str | None, *, waits: bool) -> Lease:
         """Take the lease, waiting at most for one that runs out."""
@@ -171,6 +175,8 @@ class AgentSync:
         while True:
             lease = self.store.claim(agent_id, name)
             if isinstance(lease, Lease):
+                if lease.taken_over:
+                    self.observe(LeaseTakenOver(agent_id))
                 return lease
             if not waits or waited > LEASE.total_seconds():
                 raise _taken(agent_id, lease)
@@ -200,6 +206,10 @@ def _taken(agent_id: str, held: Held) -> LeaseHeld:
 def _who(held: Held) -> str:
     host, pid, _ = held.holder.rpartition("@")[2].rsplit(":", 2)
     return f"process {pid} on {host}"
+
+
+def _blame(report: AgentReport, error: EtlError) -> None:
+    report.status, report.error, report.cause = _status(error), str(error), error
 
 
 def _status(error: EtlError) -> Status:

@@ -27,7 +27,7 @@ from etl.sync.walker import Arrival, follow
 
 __all__ = ["Crew", "Progress"]
 
-MOST_PAGES: Final = 16
+MOST_PAGES: Final = 32
 """Pages saved in one transaction, where they come faster than commits."""
 
 FEW: Final = 20
@@ -36,7 +36,7 @@ FEW: Final = 20
 FAST_PAGE: Final = 0.01
 """Seconds. Pages that come faster than this may wait in numbers to be saved together."""
 
-AHEAD_SLOW, AHEAD_FAST = 1, 8
+AHEAD_SLOW, AHEAD_FAST = 1, 16
 """Pages of a walk that are not saved yet, the one under way among them: what a crash repeats."""
 
 RENEW_EVERY: Final = 8.0

@@ -1,5 +1,6 @@
 """`python -m etl run`, the scheduler, as a real process."""
 
+import json
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -63,6 +64,11 @@ def runs(project: Project, agent: str) -> list[dict[str, Any]]:
 def statuses(project: Project, agent: str) -> list[str]:
     """How an agent's runs went."""
     return [run["status"] for run in runs(project, agent)]
+
+
+def lines(done: Done) -> list[dict[str, Any]]:
+    """The log of a process: a JSON document a line, and nothing else."""
+    return [json.loads(line) for line in done.err.splitlines()]
 
 
 def stop(project: Project, process: "subprocess.Popen[str]", number: int = signal.SIGTERM) -> Done:
@@ -142,9 +148,10 @@ def test_a_failing_agent_is_recorded_while_the_other_goes_on(
     done = stop(anywhere, process)
 
     assert done.code == 0
-    failed = [line for line in done.err.splitlines() if "status=failed" in line]
-    assert failed
-    assert all(broken in line and "HTTP 500" in line for line in failed)
+    ended = [line for line in lines(done) if line["event"] == "run_finished"]
+    failed = [line for line in ended if line["status"] == "failed"]
+    assert {(line["agent"], line["http_status"]) for line in failed} == {(broken, 500)}
+    assert {line["agent"] for line in ended if line["status"] == "succeeded"} == {broken, fine}
     assert "failed" not in statuses(anywhere, fine)
     assert wrong(anywhere, world) == []
 

@@ -1,0 +1,297 @@
+"""An OAuth grant: access tokens that are renewed ahead of their end, and when refused.
+
+Once for all threads: one asks, the others wait for it or go on with what is valid. Once for all
+processes that share the file of the refresh token: under its lock, what another has renewed is
+taken over. The access token is kept beside that file, for them and for the next command.
+"""
+
+import copy
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import httpx
+
+from etl import __version__
+from etl.api.credentials.keeping import NewFile, locked, replacing
+from etl.api.failures import read_body, retry_after
+from etl.api.grants import (
+    AccessToken,
+    Granted,
+    is_due,
+    is_over,
+    kept_form,
+    read_kept,
+    read_reply,
+)
+from etl.config import Api
+from etl.errors import ConfigError, Denied, EtlError, Malformed, Stopped, Transient
+from etl.secrets import Credentials, secret_in
+
+__all__ = ["Grant"]
+
+_heard: Final = logging.getLogger("etl.credentials")
+
+LARGEST_REPLY: Final = 2**16
+RETRY_AFTER: Final = timedelta(seconds=30)
+"""After a renewal that failed, a token that is still valid is used so long before the next try."""
+
+DEAD_FOR: Final = 300.0
+"""Seconds for which a refused refresh token isn't sent again, unless the file has another."""
+
+PATIENCE: Final = 4
+"""Timeouts that another process may hold the lock for."""
+
+MOST_SECRETS: Final = 16
+
+
+class _Held(NamedTuple):
+    """The token in use, and the credential made of it."""
+
+    token: AccessToken
+    credentials: Credentials
+
+
+class Grant:
+    """A source of access tokens. Raises ConfigError if there is no refresh token to begin with."""
+
+    def __init__(
+        self,
+        api: Api,
+        team_id: str | None = None,
+        stop: threading.Event | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        oauth = api.oauth
+        assert oauth.client_id is not None
+        assert oauth.refresh_token_file is not None
+        self._client_id = oauth.client_id
+        self._url = oauth.token_url or str(httpx.URL(api.base_url).join("/oauth/token"))
+        # A link stays one: what it points to is replaced.
+        self._file = Path(oauth.refresh_token_file).resolve()
+        self._timeout = api.timeout
+        self.team_id = team_id
+        self._stop = stop or threading.Event()
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._held: _Held | None = None
+        self._refused: str | None = None
+        self._useless: str | None = None
+        self._failure: tuple[float, EtlError] | None = None
+        self._dead: tuple[str, float, Denied] | None = None
+        self._unsaved: tuple[str, str] | None = None
+        self._next_try = datetime.min.replace(tzinfo=UTC)
+        self._secrets: tuple[str, ...] = ()
+        self._refresh_token()
+
+    def __repr__(self) -> str:
+        return f"Grant({str(self._file)!r})"
+
+    def described(self) -> str:
+        """Which kind of credential this is, in words; asks for a token if there is none yet."""
+        self.current()
+        ends = self._held and self._held.token.expires_at
+        until = f"until {ends:%Y-%m-%d %H:%M:%S} UTC" if ends else "until it is refused"
+        return f"an OAuth token, valid {until}, renewed from {self._file}"
+
+    def current(self) -> Credentials:
+        """The credential for the next request.
+
+        Raises Denied if the grant is dead, Transient or Malformed if it can't be renewed now.
+        """
+        held, now = self._held, self._clock()
+        if held is None or is_over(held.token, now) or held.token.value == self._refused:
+            return self._renewed_by_one(held)
+        if is_due(held.token, now) and now >= self._next_try:
+            self._renew_early(now)
+            held = self._held or held
+        return held.credentials
+
+    def renewed(self, used: Credentials) -> bool:
+        """Whether there is another token, now that this one was refused (401). Raises as above."""
+        if used.token == self._useless:
+            return False
+        if self._held is not None and self._held.token.value == used.token:
+            self._refused = used.token
+        return self.current().token != used.token
+
+    def gave_up(self, used: Credentials) -> None:
+        """A token just renewed was refused, too: renewing it once more would not help."""
+        self._useless = used.token
+
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown."""
+        return self._secrets
+
+    def _renew_early(self, now: datetime) -> None:
+        """Renew a token that is still valid, unless another thread is at it. Never raises."""
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            self._renew()
+        except Stopped:
+            return
+        except EtlError as error:
+            self._next_try = now + RETRY_AFTER
+            _heard.warning(
+                "the access token could not be renewed, and is used to its end: %s", error
+            )
+        finally:
+            self._lock.release()
+
+    def _renewed_by_one(self, stale: "_Held | None") -> Credentials:
+        """The token that one thread gets for all who wait; its failure is theirs as well."""
+        asked_at = time.monotonic()
+        with self._lock:
+            if self._held is not None and self._held is not stale:
+                return self._held.credentials
+            if self._failure is not None and self._failure[0] >= asked_at:
+                raise copy.copy(self._failure[1])
+            try:
+                return self._renew().credentials
+            except EtlError as error:
+                self._failure = (time.monotonic(), error)
+                raise
+
+    def _renew(self) -> "_Held":
+        """Take over what another process has renewed, else renew."""
+        with locked(self._file, self._pause, PATIENCE * self._timeout):
+            refresh = self._refresh_token()
+            token = self._kept(refresh) or self._exchanged(refresh)
+        self._learn(token.value)
+        self._held = _Held(token, Credentials(token.value, None, self.team_id))
+        return self._held
+
+    def _kept(self, refresh: str) -> AccessToken | None:
+        """The token that another process got for this grant, if it is better than ours."""
+        try:
+            token = read_kept(self._beside.read_bytes(), self._name_of(refresh))
+        except OSError:
+            return None
+        if token is None or is_due(token, self._clock()):
+            return None
+        return None if token.value in (self._refused, self._useless) else token
+
+    def _exchanged(self, refresh: str) -> AccessToken:
+        """Renew; once more if the file has another refresh token by now, from who knows no lock."""
+        try:
+            return self._exchange(refresh)
+        except Denied:
+            newer = self._refresh_token()
+            if newer == refresh:
+                raise
+            return self._exchange(newer)
+
+    def _exchange(self, refresh: str) -> AccessToken:
+        """Renew, and store what replaces the old before anything else can go wrong."""
+        if self._dead is not None and self._dead[0] == refresh and time.monotonic() < self._dead[1]:
+            raise copy.copy(self._dead[2])
+        with replacing(self._file) as new, replacing(self._beside) as beside:
+            granted = self._asked(refresh)
+            if granted.refresh_token not in (None, refresh) or self._unsaved:
+                refresh = self._rotated(new, refresh, granted.refresh_token or refresh)
+            with suppress(OSError):
+                # Without it other processes renew for themselves.
+                beside.put(kept_form(granted.access, self._name_of(refresh)))
+        return granted.access
+
+    def _rotated(self, new: NewFile, old: str, refresh: str) -> str:
+        """Store the refresh token that replaces the old one; if that fails, know it at least."""
+        self._learn(refresh)
+        try:
+            new.put(f"{refresh}\n".encode())
+            self._unsaved = None
+        except OSError as error:
+            in_file = self._unsaved[0] if self._unsaved else old
+            self._unsaved = (in_file, refresh)
+            reason = error.strerror or type(error).__name__
+            _heard.error("the new refresh token is in memory alone: %s: %s", self._file, reason)
+        return refresh
+
+    def _asked(self, refresh: str) -> Granted:
+        sent_at = self._clock()
+        status, headers, body = self._post(refresh)
+        said = read_body(body)
+        code, message = (text and self._clean(text) for text in (said.code, said.message))
+        try:
+            return read_reply(status, body, code, message, sent_at)
+        except Denied as error:
+            self._dead = (refresh, time.monotonic() + DEAD_FOR, error)
+            raise
+        except Transient as error:
+            error.retry_after = retry_after(headers.get("retry-after"), sent_at)
+            raise
+
+    def _post(self, refresh: str) -> tuple[int, httpx.Headers, bytes]:
+        """Send the form. Raises Transient where the network fails, Malformed for a huge reply."""
+        form = {"grant_type": "refresh_token", "refresh_token": refresh}
+        form["client_id"] = self._client_id
+        give_up, body = time.monotonic() + 2 * self._timeout, b""
+        try:
+            with self._client() as client, client.stream("POST", self._url, data=form) as reply:
+                for chunk in reply.iter_bytes():
+                    body += chunk
+                    if len(body) > LARGEST_REPLY:
+                        raise Malformed("renewing the access token: the reply is far too large")
+                    if time.monotonic() > give_up:
+                        raise Transient("renewing the access token: the reply trickled in")
+        except httpx.HTTPError as error:
+            reason = self._clean(str(error) or type(error).__name__)
+            host = httpx.URL(self._url).host
+            hint = "the next try may help; or check api.oauth.token_url"
+            raise Transient(f"renewing the access token: {host}: {reason}", hint) from None
+        return reply.status_code, reply.headers, body
+
+    def _client(self) -> httpx.Client:
+        trusts_environment = self._url.startswith("https:")
+        return httpx.Client(
+            headers={"user-agent": f"gumloop-etl/{__version__}", "accept": "application/json"},
+            timeout=self._timeout,
+            follow_redirects=False,
+            trust_env=trusts_environment,
+        )
+
+    def _refresh_token(self) -> str:
+        """The refresh token as the file has it now. Raises ConfigError, or Transient at work."""
+        try:
+            found = secret_in(self._file, "api.oauth.refresh_token_file")
+            if found is None:
+                hint = "authorize, and put the refresh token there"
+                raise ConfigError(f"api.oauth.refresh_token_file: {self._file} is empty", hint)
+        except ConfigError as error:
+            if self._held is None:
+                raise
+            raise Transient(error.message, error.hint) from None
+        if self._unsaved is not None and self._unsaved[0] == found:
+            return self._unsaved[1]
+        self._learn(found)
+        return found
+
+    @property
+    def _beside(self) -> Path:
+        return self._file.with_name(f"{self._file.name}.access")
+
+    def _name_of(self, refresh: str) -> str:
+        """Names a grant without telling it: a kept token of another one is not taken."""
+        text = "\0".join((self._url, self._client_id, refresh))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _learn(self, secret: str) -> None:
+        """Note what must not be shown, for as long as a late answer may echo it."""
+        if secret not in self._secrets:
+            self._secrets = (*self._secrets, secret)[-MOST_SECRETS:]
+
+    def _pause(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            raise Stopped("asked to stop")
+
+    def _clean(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text

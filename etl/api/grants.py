@@ -1,0 +1,140 @@
+"""OAuth: when an access token is due for renewal, and what a reply to that means. Pure."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from etl.errors import Denied, Malformed, Transient
+
+__all__ = ["AccessToken", "Granted", "is_due", "is_over", "kept_form", "read_kept", "read_reply"]
+
+AHEAD: Final = timedelta(minutes=5)
+SHARE: Final = 0.1
+"""A token is renewed so long ahead of its end: this share of its life, at most AHEAD."""
+
+LONGEST: Final = 10 * 365 * 86400.0
+PASSING: Final = frozenset({408, 425, 429})
+"""Statuses of the 4xx that say nothing of the grant."""
+
+
+class AccessToken(NamedTuple):
+    """An access token with its life; one without `expires_at` is used until it is refused."""
+
+    value: str
+    issued_at: datetime
+    expires_at: datetime | None
+
+    def __repr__(self) -> str:
+        return f"AccessToken(expires_at={self.expires_at})"
+
+
+class Granted(NamedTuple):
+    """What a reply grants; `refresh_token` only if a new one replaces the old."""
+
+    access: AccessToken
+    refresh_token: str | None
+
+    def __repr__(self) -> str:
+        return f"Granted({self.access!r})"
+
+
+def is_due(token: AccessToken, now: datetime) -> bool:
+    """Whether a token should be renewed by now, though it may still be valid."""
+    if token.expires_at is None:
+        return False
+    ahead = min(AHEAD, (token.expires_at - token.issued_at) * SHARE)
+    # A clock that was set back makes the time of issue lie ahead: then it can't be told.
+    return now >= token.expires_at - ahead or now < token.issued_at - AHEAD
+
+
+def is_over(token: AccessToken, now: datetime) -> bool:
+    """Whether a token's life has ended."""
+    return token.expires_at is not None and now >= token.expires_at
+
+
+def read_reply(
+    status: int, body: bytes, code: str | None, said: str | None, sent_at: datetime
+) -> Granted:
+    """The token in the reply to a renewal that was sent at `sent_at`.
+
+    `code` and `said` are what an error body says. Raises Denied if the grant is dead, Transient
+    or Malformed if another try may help.
+    """
+    if status == 200:
+        return _granted(body, sent_at)
+    words = ", ".join(filter(None, (f"HTTP {status}", code, said)))
+    if status in PASSING or status >= 500:
+        raise Transient(f"renewing the access token: {words}", "the next try may help")
+    raise Denied(f"the OAuth grant can't be renewed: {words}", _hint(status, code), status=status)
+
+
+def _hint(status: int, code: str | None) -> str:
+    if status < 400 or status in (404, 405):
+        return "check api.oauth.token_url; redirects are not followed"
+    if code in ("invalid_client", "unauthorized_client"):
+        return "check api.oauth.client_id"
+    return "authorize anew, and put the new refresh token into api.oauth.refresh_token_file"
+
+
+def _granted(body: bytes, sent_at: datetime) -> Granted:
+    whole = _object(body)
+    access, refresh = (_secret(whole.get(key)) for key in ("access_token", "refresh_token"))
+    kind = whole.get("token_type", "bearer")
+    if access is None or not isinstance(kind, str) or kind.lower() != "bearer":
+        reason = "status 200, but no bearer token that can be used"
+        raise Malformed(f"renewing the access token: {reason}")
+    seconds = _seconds(whole.get("expires_in"))
+    expires_at = None if seconds is None else sent_at + timedelta(seconds=seconds)
+    return Granted(AccessToken(access, sent_at, expires_at), refresh)
+
+
+def _seconds(value: object) -> float | None:
+    """A life in seconds; None for one that isn't told, or makes no sense."""
+    try:
+        seconds = float(value) if isinstance(value, int | float | str) else 0.0
+    except (ValueError, OverflowError):
+        return None
+    return min(seconds, LONGEST) if seconds > 0 else None
+
+
+def _secret(value: object) -> str | None:
+    """A secret that may stand in a header or a file of one line."""
+    usable = isinstance(value, str) and value and all(33 <= ord(char) < 127 for char in value)
+    return str(value) if usable else None
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        whole = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    return whole if isinstance(whole, dict) else {}
+
+
+def kept_form(token: AccessToken, grant: str) -> bytes:
+    """A token as it is kept for other processes; `grant` tells the grant that it belongs to."""
+    ends = token.expires_at and token.expires_at.timestamp()
+    kept = {"access_token": token.value, "issued_at": token.issued_at.timestamp()}
+    return msgspec.json.encode(kept | {"expires_at": ends, "grant": grant})
+
+
+def read_kept(kept: bytes, grant: str) -> AccessToken | None:
+    """The token that was kept for this grant; None if there is none that can be read."""
+    whole = _object(kept)
+    value, began, ends = (
+        _secret(whole.get("access_token")),
+        whole.get("issued_at"),
+        whole.get("expires_at"),
+    )
+    if whole.get("grant") != grant or value is None:
+        return None
+    try:
+        issued_at, expires_at = _instant(began), None if ends is None else _instant(ends)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
+    return AccessToken(value, issued_at, expires_at)
+
+
+def _instant(seconds: Any) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

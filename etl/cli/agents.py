@@ -1,0 +1,98 @@
+"""`agents`: what discovery sees, and what becomes of each. Stores nothing."""
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from etl.cli.common import print_table, settings_of, stopped_by_signals
+
+if TYPE_CHECKING:
+    from etl.planning.discovery import Fate
+    from etl.sync.discovery import Sight
+
+NAME = "agents"
+HELP = "the agents that the credential sees, and which of them are synced; stores nothing"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+    form.add_argument(
+        "--toml", action="store_true", help="print tables [[agents]] to paste into config.toml"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show them. Without `[discovery]`: own agents, and those of every team."""
+    from etl.api.client import Client
+    from etl.api.credentials import source_of
+    from etl.config import Discovery, Names
+    from etl.planning.discovery import fates
+    from etl.sync.discovery import look
+
+    settings = settings_of(args)
+    rules = settings.discovery
+    everything = Discovery(own=True, teams=Names(("all",)))
+    with stopped_by_signals() as stop:
+        with Client(settings.api, source_of(settings.api, stop), stop) as client:
+            sight = look(client, rules if rules.on else everything)
+    if args.toml:
+        _print_toml(fates(settings.agents, sight.found, rules if rules.on else everything))
+        return _tell(sight)
+    decided = fates(settings.agents, sight.found, rules)
+    if args.json:
+        print(json.dumps(_document(decided, sight), indent=1))
+    else:
+        head = ("id", "name", "team", "active", "synced")
+        print_table(head, [_line(fate, sight.teams) for fate in decided])
+    return _tell(sight)
+
+
+def _tell(sight: "Sight") -> int:
+    """What went wrong, on stderr."""
+    for warning in sight.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    for failure in sight.failures:
+        print(f"error: {failure}", file=sys.stderr)
+    return 1 if sight.failures else 0
+
+
+def _team_of(fate: "Fate") -> str | None:
+    from etl.models import ABSENT
+
+    return None if fate.found is None or fate.found.team_id is ABSENT else fate.found.team_id
+
+
+def _line(fate: "Fate", teams: dict[str, str | None]) -> tuple[object, ...]:
+    team = _team_of(fate)
+    active = "not listed" if fate.found is None else "yes" if fate.found.active else "no"
+    synced = f"yes, {fate.why}" if fate.synced else f"no, {fate.why}"
+    return fate.id, fate.name or "-", teams.get(team or "") or team or "-", active, synced
+
+
+def _document(decided: "list[Fate]", sight: "Sight") -> dict[str, Any]:
+    agents = [
+        {
+            "agent_id": fate.id,
+            "name": fate.name,
+            "team_id": _team_of(fate),
+            "active": fate.found.active if fate.found else None,
+            "synced": fate.synced,
+            "reason": fate.why,
+        }
+        for fate in decided
+    ]
+    return {"agents": agents, "errors": sight.failures, "warnings": sight.warnings}
+
+
+def _print_toml(decided: "list[Fate]") -> None:
+    """The agents that would be synced and aren't configured yet."""
+    from etl.planning.discovery import toml_of
+
+    new = [fate for fate in decided if fate.synced and fate.why != "configured"]
+    if new:
+        print("\n\n".join(toml_of(fate.id, fate.name) for fate in new))
+    else:
+        print("every agent that was found is configured already", file=sys.stderr)

@@ -1,0 +1,189 @@
+"""What happens while the service works, as values: one record each, for whoever is told.
+
+The floors that act take an `Observe` and know nothing of logs or metrics; by default nobody is
+told. An observer is called from many threads, must be quick and must not raise.
+"""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+from etl.errors import EtlError
+from etl.models import AgentReport, Mode
+
+__all__ = [
+    "AgentFound",
+    "AgentGone",
+    "Answered",
+    "DatabaseAnswered",
+    "DatabaseFailed",
+    "DiscoveryFailed",
+    "DiscoveryIncomplete",
+    "Event",
+    "GaveUp",
+    "LeaseTakenOver",
+    "Observe",
+    "OutageBegan",
+    "OutageEnded",
+    "Paced",
+    "Pinged",
+    "Retried",
+    "RunCrashed",
+    "RunFinished",
+    "RunStarted",
+    "RunUnrecorded",
+    "Stopping",
+    "ignore",
+]
+
+
+class Answered(NamedTuple):
+    """A request is over after so many seconds; its HTTP status, None if no whole answer came."""
+
+    status: int | None
+    seconds: float
+
+
+class Retried(NamedTuple):
+    """A request failed for the `attempt`th time and will be sent again in so many seconds."""
+
+    what: str
+    error: EtlError
+    attempt: int
+    seconds: float
+
+
+class GaveUp(NamedTuple):
+    """A request failed as often as it may."""
+
+    what: str
+    error: EtlError
+
+
+class Paced(NamedTuple):
+    """A request waits so many seconds for its turn: our own limit, or a 429 to another one."""
+
+    seconds: float
+
+
+class LeaseTakenOver(NamedTuple):
+    """We took over an agent whose holder had not given it back: it died or hung."""
+
+    agent_id: str
+
+
+class RunStarted(NamedTuple):
+    """An agent's run begins."""
+
+    agent_id: str
+    mode: Mode
+
+
+class RunFinished(NamedTuple):
+    """An agent's run is over, well or not, after so many seconds."""
+
+    report: AgentReport
+    seconds: float
+
+
+class RunUnrecorded(NamedTuple):
+    """How a run ended could not be written to the database; the next run corrects its row."""
+
+    agent_id: str
+    mode: Mode
+    error: EtlError
+
+
+class RunCrashed(NamedTuple):
+    """A run ended by a bug."""
+
+    agent_id: str
+    mode: Mode
+    error: Exception
+
+
+class DatabaseFailed(NamedTuple):
+    """The database refused a connection or broke one, or could not do its work."""
+
+    error: Exception
+
+
+class DatabaseAnswered(NamedTuple):
+    """The database did what it was asked."""
+
+
+class OutageBegan(NamedTuple):
+    """The API or the database can't be used from now on."""
+
+    of: Literal["api", "database"]
+    error: Exception
+
+
+class OutageEnded(NamedTuple):
+    """It can be used again, after so many seconds."""
+
+    of: Literal["api", "database"]
+    seconds: float
+
+
+class AgentFound(NamedTuple):
+    """Discovery found an agent; from now on it is synced."""
+
+    agent_id: str
+
+
+class AgentGone(NamedTuple):
+    """Discovery finds an agent no more; its history stays."""
+
+    agent_id: str
+
+
+class DiscoveryIncomplete(NamedTuple):
+    """So many lists of agents could not be read, and so many answers are in doubt."""
+
+    failures: int
+    warnings: int
+
+
+class DiscoveryFailed(NamedTuple):
+    """A look for agents came to nothing; nobody lost a job."""
+
+    error: Exception
+
+
+class Stopping(NamedTuple):
+    """The process was asked to end; pages at hand are still saved."""
+
+
+class Pinged(NamedTuple):
+    """The ping URL was told of success or failure; `error` if that went wrong."""
+
+    error: Exception | None
+    status: int | None = None
+
+
+Event = (
+    Answered
+    | Retried
+    | GaveUp
+    | Paced
+    | LeaseTakenOver
+    | RunStarted
+    | RunFinished
+    | RunUnrecorded
+    | RunCrashed
+    | DatabaseFailed
+    | DatabaseAnswered
+    | OutageBegan
+    | OutageEnded
+    | Pinged
+    | AgentFound
+    | AgentGone
+    | DiscoveryIncomplete
+    | DiscoveryFailed
+    | Stopping
+)
+Observe = Callable[[Event], None]
+
+
+def ignore(_: Event) -> None:
+    """Nobody is told."""

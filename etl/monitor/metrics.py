@@ -1,0 +1,173 @@
+"""What happened, counted for Prometheus. docs/operations.md tells what each metric means."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+from etl import __version__
+from etl.errors import LeaseLost
+from etl.events import (
+    Answered,
+    DatabaseFailed,
+    Event,
+    GaveUp,
+    LeaseTakenOver,
+    OutageBegan,
+    OutageEnded,
+    Paced,
+    Pinged,
+    Retried,
+    RunCrashed,
+    RunFinished,
+    RunUnrecorded,
+)
+from etl.models import AgentReport
+
+__all__ = ["Metrics", "label_of"]
+
+PREFIX: Final = "gumloop_etl"
+MODES: Final = ("incremental", "reconcile")
+STATUSES: Final = ("succeeded", "incomplete", "failed", "interrupted", "skipped")
+OUTCOMES: Final = ("inserted", "updated", "unchanged", "rejected", "missing")
+BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+COMMON: Final = frozenset({200, 400, 401, 403, 404, 408, 425, 429, 500, 502, 503, 504})
+
+
+def label_of(status: int | None) -> str:
+    """An HTTP status as a label: a rare one by its class, so that a server can't make up many."""
+    if status is None:
+        return "none"
+    return str(status) if status in COMMON else f"{status // 100 % 10}xx"
+
+
+class Metrics:
+    """All counters of a process, in a registry of its own. `observe` is quick and never raises."""
+
+    def __init__(self, agent_ids: Sequence[str]) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+        self._agents: set[str] = set()
+        self.runs = self._counter("runs", "Runs that ended", "agent", "mode", "status")
+        self.pages = self._counter("pages", "Pages saved, counted as a run ends", "agent")
+        self.rows = self._counter("rows", "Rows, counted as a run ends", "agent", "outcome")
+        self.unrecorded = self._counter(
+            "runs_unrecorded", "Runs whose end could not be written to the database", "agent"
+        )
+        self.taken_over = self._counter(
+            "leases_taken_over", "Agents taken over from a process that died or hung", "agent"
+        )
+        self.lost = self._counter("leases_lost", "Agents that another process took over", "agent")
+        self.requests = Histogram(
+            f"{PREFIX}_request_duration_seconds",
+            "Requests to the API by HTTP status; none: no whole answer came",
+            ["status"],
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+        self.retries = self._counter("request_retries", "Requests sent again", "status")
+        self.given_up = self._counter(
+            "requests_given_up", "Requests that failed as often as they may", "status"
+        )
+        self.waits = self._counter("rate_limit_waits", "Waits for the rate limit", "cause")
+        self.waited = self._counter("rate_limit_wait_seconds", "Time of those waits", "cause")
+        self.outages = self._counter("outages", "Outages that began", "of")
+        self.outage = Gauge(
+            f"{PREFIX}_outage", "1 while it can't be used", ["of"], registry=self.registry
+        )
+        self.database_errors = self._counter("database_errors", "Errors, also of tries repeated")
+        self.pings = self._counter("pings", "Pings of service.ping_url", "outcome")
+        info = Gauge(f"{PREFIX}_info", "The version", ["version"], registry=self.registry)
+        info.labels(__version__).set(1)
+        self._begin_at_zero()
+        self.keep(agent_ids)
+
+    def observe(self, event: Event) -> None:  # noqa: PLR0912
+        """Count an event."""
+        match event:
+            case Answered(status, seconds):
+                self.requests.labels(label_of(status)).observe(seconds)
+            case Retried(_, error, _, seconds):
+                status = getattr(error, "status", None)
+                self.retries.labels(label_of(status)).inc()
+                if status == 429:
+                    self._wait("api", seconds)
+            case Paced(seconds):
+                self._wait("pacer", seconds)
+            case GaveUp(_, error):
+                self.given_up.labels(label_of(getattr(error, "status", None))).inc()
+            case RunFinished(report):
+                self._finished(report)
+            case RunCrashed(agent_id, mode):
+                self.runs.labels(agent_id, mode, "failed").inc()
+            case RunUnrecorded(agent_id):
+                self.unrecorded.labels(agent_id).inc()
+            case LeaseTakenOver(agent_id):
+                self.taken_over.labels(agent_id).inc()
+            case DatabaseFailed():
+                self.database_errors.inc()
+            case OutageBegan(of):
+                self.outages.labels(of).inc()
+                self.outage.labels(of).set(1)
+            case OutageEnded(of):
+                self.outage.labels(of).set(0)
+            case Pinged(error, status):
+                delivered = error is None and status is not None and status < 300
+                self.pings.labels("delivered" if delivered else "failed").inc()
+
+    def keep(self, agent_ids: Sequence[str]) -> None:
+        """Have series for these agents, from zero on, and for no others."""
+        for left in self._agents.difference(agent_ids):
+            for counter in (self.runs, self.pages, self.rows, *self._per_agent):
+                counter.remove_by_labels({"agent": left})
+        for new in set(agent_ids) - self._agents:
+            for mode in MODES:
+                for status in STATUSES:
+                    self.runs.labels(new, mode, status)
+            for outcome in OUTCOMES:
+                self.rows.labels(new, outcome)
+            for counter in (self.pages, *self._per_agent):
+                counter.labels(new)
+        self._agents = set(agent_ids)
+
+    @property
+    def _per_agent(self) -> tuple[Counter, ...]:
+        return self.unrecorded, self.taken_over, self.lost
+
+    def _begin_at_zero(self) -> None:
+        """Series that are there from the start: an increase of one that appears is not seen."""
+        for of in ("api", "database"):
+            self.outages.labels(of)
+            self.outage.labels(of)
+        for cause in ("api", "pacer"):
+            self.waits.labels(cause)
+            self.waited.labels(cause)
+        for outcome in ("delivered", "failed"):
+            self.pings.labels(outcome)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"{PREFIX}_{name}", text, labels, registry=self.registry)
+
+    def _wait(self, cause: str, seconds: float) -> None:
+        self.waits.labels(cause).inc()
+        self.waited.labels(cause).inc(max(0.0, seconds))
+
+    def _finished(self, report: AgentReport) -> None:
+        agent, counts = report.agent_id, report.counts
+        self.runs.labels(agent, report.mode, report.status).inc()
+        self.pages.labels(agent).inc(counts.pages)
+        for outcome in OUTCOMES:
+            self.rows.labels(agent, outcome).inc(getattr(counts, outcome))
+        if isinstance(report.cause, LeaseLost):
+            self.lost.labels(agent).inc()

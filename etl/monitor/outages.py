@@ -1,0 +1,64 @@
+"""When the API or the database went away, and when it came back."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from etl.errors import Transient
+from etl.events import (
+    Answered,
+    DatabaseAnswered,
+    DatabaseFailed,
+    Event,
+    GaveUp,
+    Observe,
+    OutageBegan,
+    OutageEnded,
+)
+
+__all__ = ["Outages"]
+
+Of = Literal["api", "database"]
+
+
+class Outages:
+    """Turns single failures into outages: told when one begins and when it ends.
+
+    The API is away when a request was given up, unless only its rate was limited, and back with
+    the first 200. The database is away with its first failure, and back when it does its work.
+    """
+
+    def __init__(self, tell: Observe, clock: Callable[[], float] = time.monotonic) -> None:
+        self._tell = tell
+        self._clock = clock
+        self._since: dict[Of, float] = {}
+        self._lock = threading.Lock()
+
+    def observe(self, event: Event) -> None:
+        """Take note of an event."""
+        match event:
+            case GaveUp(error=Transient() as error) if error.status != 429:
+                self._begin("api", error)
+            case Answered(status=200):
+                self._end("api")
+            case DatabaseFailed(error=failure):
+                self._begin("database", failure)
+            case DatabaseAnswered():
+                self._end("database")
+
+    def _begin(self, of: Of, error: Exception) -> None:
+        with self._lock:
+            if of in self._since:
+                return
+            self._since[of] = self._clock()
+        self._tell(OutageBegan(of, error))
+
+    def _end(self, of: Of) -> None:
+        # Nearly always there is none, and this is asked at every answer.
+        if of not in self._since:
+            return
+        with self._lock:
+            since = self._since.pop(of, None)
+        if since is not None:
+            self._tell(OutageEnded(of, self._clock() - since))

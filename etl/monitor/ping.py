@@ -1,0 +1,106 @@
+"""Telling a dead man's switch (healthchecks.io and the like) how the runs go.
+
+Its URL is a secret and is never shown. A GET of it means success, of it with `/fail` failure.
+"""
+
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+from etl.config import Service, check_ping_url
+from etl.errors import ConfigError
+from etl.events import Event, Observe, Pinged, RunCrashed, RunFinished
+
+__all__ = ["Pinger", "fail_url", "is_due", "ping_url", "verdict"]
+
+TIMEOUT: Final = 5.0
+AT_LEAST: Final = 60.0
+"""Seconds between two pings that say the same; the services limit their number."""
+
+GOOD: Final = "succeeded"
+BAD: Final = ("failed", "incomplete")
+
+
+def ping_url(service: Service) -> str | None:
+    """The URL as configured, or from its file. Raises ConfigError, which doesn't show it."""
+    if service.ping_url or not service.ping_url_file:
+        return service.ping_url
+    path = Path(service.ping_url_file)
+    try:
+        url = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        raise ConfigError(f"service.ping_url_file: {path} can't be read: {reason}") from None
+    check_ping_url(url, f"the URL in service.ping_url_file, {path},")
+    return url
+
+
+def fail_url(url: str) -> str:
+    """Where failure is told: `/fail` goes to the path, whatever query follows."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=parts.path.rstrip("/") + "/fail", fragment=""))
+
+
+def verdict(agent_id: str, last: Mapping[str, bool]) -> bool | None:
+    """What to tell after an agent's run: success only if no agent's last run failed.
+
+    None: this run went well, but another agent's didn't; that success must not hide it.
+    """
+    if not last[agent_id]:
+        return False
+    return True if all(last.values()) else None
+
+
+def is_due(said: bool | None, at: float, says: bool, now: float) -> bool:
+    """Whether to ping: news at once, the same again only after a while."""
+    return says != said or now - at >= AT_LEAST
+
+
+class Pinger:
+    """Pings from a thread of its own. One that fails is a warning, and is not repeated."""
+
+    def __init__(self, url: str, tell: Observe) -> None:
+        self._url = url
+        self._tell = tell
+        self._last: dict[str, bool] = {}
+        self._next: bool | None = None
+        self._said: bool | None = None
+        self._at = 0.0
+        self._news = threading.Condition()
+        threading.Thread(target=self._work, name="ping", daemon=True).start()
+
+    def observe(self, event: Event) -> None:
+        """Take note of a run that ended; one skipped or interrupted says nothing."""
+        match event:
+            case RunFinished(report) if report.status == GOOD or report.status in BAD:
+                self._note(report.agent_id, report.status == GOOD)
+            case RunCrashed(agent_id):
+                self._note(agent_id, went_well=False)
+
+    def _note(self, agent_id: str, went_well: bool) -> None:
+        with self._news:
+            self._last[agent_id] = went_well
+            says = verdict(agent_id, self._last)
+            if says is not None and is_due(self._said, self._at, says, time.monotonic()):
+                self._said, self._at, self._next = says, time.monotonic(), says
+                self._news.notify()
+
+    def _work(self) -> None:
+        while True:
+            with self._news:
+                self._news.wait_for(lambda: self._next is not None)
+                says, self._next = self._next, None
+            self._tell(self._ping(self._url if says else fail_url(self._url)))
+
+    def _ping(self, url: str) -> Pinged:
+        import httpx
+
+        https = url.startswith("https:")
+        try:
+            answer = httpx.get(url, timeout=TIMEOUT, follow_redirects=False, trust_env=https)
+        except Exception as error:  # httpx raises more than its own for odd URLs
+            return Pinged(error)
+        return Pinged(None, answer.status_code)

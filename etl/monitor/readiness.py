@@ -1,0 +1,50 @@
+"""Whether the data is fit for use: database, schema, and each agent's last success. Pure."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from etl.errors import SchemaMismatch, StoreError
+
+__all__ = ["judged", "unreadable"]
+
+
+def judged(
+    last_success: Mapping[str, datetime | None],
+    agent_ids: Sequence[str],
+    now: datetime,
+    bound: timedelta,
+) -> dict[str, Any]:
+    """The document of /readyz, for a database that answered."""
+    agents = [_agent(id, last_success.get(id), now, bound) for id in agent_ids]
+    failing = [f"agent {one['agent_id']}" for one in agents if not one["ok"]]
+    return _document({"ok": True}, {"ok": True}, bound, agents, failing)
+
+
+def unreadable(error: StoreError, agent_ids: Sequence[str], bound: timedelta) -> dict[str, Any]:
+    """The document of /readyz, for a database that can't be used or has another schema.
+
+    It tells no more than our own hint: a driver's words may hold what isn't everybody's.
+    """
+    told = {"ok": False, "hint": error.hint}
+    agents = [{"agent_id": id, "ok": None} for id in agent_ids]
+    if isinstance(error, SchemaMismatch):
+        return _document({"ok": True}, told, bound, agents, ["schema"])
+    return _document(told, {"ok": None}, bound, agents, ["database"])
+
+
+def _document(
+    database: dict[str, Any],
+    schema: dict[str, Any],
+    bound: timedelta,
+    agents: list[dict[str, Any]],
+    failing: list[str],
+) -> dict[str, Any]:
+    head = {"ready": not failing, "failing": failing, "database": database, "schema": schema}
+    return head | {"ready_within_seconds": bound.total_seconds(), "agents": agents}
+
+
+def _agent(id: str, last: datetime | None, now: datetime, bound: timedelta) -> dict[str, Any]:
+    age = None if last is None else round((now - last).total_seconds(), 3)
+    is_fresh = last is not None and now - last <= bound
+    return {"agent_id": id, "ok": is_fresh, "last_success_age_seconds": age}

@@ -1,0 +1,97 @@
+"""Credentials: from the environment, or a file named there, alone. They are no settings."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from etl.errors import ConfigError
+
+__all__ = ["Credentials", "plain_value", "secret_in"]
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """How requests identify themselves. Never shown: `repr` leaves the secrets out.
+
+    One that never changes is a source of credentials by itself: see `etl.api.credentials`.
+    `name` is the variable that it came from, `file` the file that the variable named.
+    """
+
+    token: str
+    user_id: str | None = None
+    team_id: str | None = None
+    name: str = ""
+    file: str | None = None
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Credentials":
+        """An access token if there is one, else an API key. Raises ConfigError if neither is."""
+        team_id = plain_value("GUMLOOP_TEAM_ID", environ.get("GUMLOOP_TEAM_ID"))
+        token, file = _secret(environ, "GUMLOOP_ACCESS_TOKEN")
+        if token:
+            return cls(token, None, team_id, "GUMLOOP_ACCESS_TOKEN", file)
+        key, file = _secret(environ, "GUMLOOP_API_KEY")
+        if key:
+            user_id = plain_value("GUMLOOP_USER_ID", environ.get("GUMLOOP_USER_ID"))
+            return cls(key, user_id, team_id, "GUMLOOP_API_KEY", file)
+        hint = "set GUMLOOP_ACCESS_TOKEN, or GUMLOOP_API_KEY and GUMLOOP_USER_ID (or ..._FILE)"
+        raise ConfigError("there is no credential for the API in the environment", hint)
+
+    def headers(self) -> dict[str, str]:
+        """The headers of a request: a key goes with its user's id, a token without."""
+        headers = {"authorization": f"Bearer {self.token}"}
+        return headers | ({"x-auth-key": self.user_id} if self.user_id else {})
+
+    def current(self) -> "Credentials":
+        """Itself."""
+        return self
+
+    def renewed(self, _used: "Credentials") -> bool:
+        """Whether there is another one after this was refused: no."""
+        return False
+
+    def gave_up(self, _used: "Credentials") -> None:
+        """Nothing to note."""
+
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown."""
+        return (self.token,)
+
+    def described(self) -> str:
+        """Which kind of credential this is, in words."""
+        kind = "an API key with its user" if self.user_id else "an API key"
+        kind = kind if self.name == "GUMLOOP_API_KEY" else "a token"
+        return f"{kind}, from {self.name}{'_FILE' if self.file else ''}"
+
+    def __repr__(self) -> str:
+        return f"Credentials(user_id={self.user_id!r}, team_id={self.team_id!r})"
+
+
+def _secret(environ: Mapping[str, str], name: str) -> tuple[str | None, str | None]:
+    """A secret, and the file that it stands in if it does."""
+    value, file = environ.get(name), environ.get(f"{name}_FILE")
+    if not value and file:
+        return secret_in(Path(file), f"{name}_FILE"), file
+    return plain_value(name, value), None
+
+
+def secret_in(file: Path, name: str) -> str | None:
+    """The secret in a file, None if there is nothing in it. Raises ConfigError; never shows it."""
+    try:
+        value = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        hint = "check the path, and that this user may read it"
+        raise ConfigError(f"{name}: {file} can't be read: {reason}", hint) from None
+    return plain_value(name, value)
+
+
+def plain_value(name: str, value: str | None) -> str | None:
+    """A value that may stand in a header. Raises ConfigError."""
+    value = (value or "").strip()
+    if not all(33 <= ord(char) < 127 for char in value):
+        raise ConfigError(
+            f"{name} holds a character that no credential has", "check for line breaks"
+        )
+    return value or None
