@@ -64,6 +64,11 @@ class Tally(NamedTuple):
         """The share of failed ones among those that are settled; None if none is."""
         return self.failed / self.settled if self.settled else None
 
+    @property
+    def each(self) -> float | None:
+        """Credits per session; None if there is none."""
+        return self.credits / self.sessions if self.sessions else None
+
     def plus(self, cell: Cell) -> "Tally":
         """The tally with the sessions of one more cell."""
         settled = cell.sessions if cell.state in SETTLED_STATES else 0

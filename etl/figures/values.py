@@ -52,9 +52,7 @@ class Shown(NamedTuple):
 
 
 class Settling(NamedTuple):
-    """How long sessions took that were seen open first and settled later, in seconds."""
+    """The slowest of the sessions, `observed` in all, seen open first and settled later."""
 
     observed: int
-    median: float | None
-    nearly_all: float | None
     slowest: list[Shown]

@@ -48,8 +48,12 @@ def credits(number: float | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share of one: `8.4 %`."""
-    return NONE if share is None else f"{share * 100:.1f}{THIN}%"
+    """A share of one: `8.4 %`; small ones are not said to be none, nor nearly all to be all."""
+    if share is None:
+        return NONE
+    if 0 < share < 0.001:
+        return f"under 0.1{THIN}%"
+    return f"over 99.9{THIN}%" if 0.999 < share < 1 else f"{share * 100:.1f}{THIN}%"
 
 
 def change(now: float, before: float) -> str:
@@ -102,7 +106,7 @@ def age(span: timedelta) -> str:
         if seconds >= size * (2 if unit == "day" else 1):
             count = int(seconds // size)
             return f"{count} {unit}{'s' if count != 1 else ''}"
-    return "less than a minute"
+    return "under a minute"
 
 
 def minute(clock: datetime | None, this_year: int | None = None) -> str:

@@ -43,7 +43,6 @@ class Totals:
     tally: Tally
     agents: dict[str, Tally]
     creators: int
-    settling: Settling
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +61,7 @@ class Figures:
     period_before: Period | None
     creators: list[Creator]
     costliest: list[Shown]
+    settling: Settling
     undated: int
     health: list[Health]
     runs: list[dict[str, Any]]
@@ -90,6 +90,7 @@ def gather(store: Store, wish: Wish) -> Figures:
             before,
             figures.top_creators(connection, window),
             figures.costliest(connection, window),
+            figures.settling(connection, window),
             figures.undated(connection, wish.agents),
             [health(connection, id, wish.period, wish.now) for id in wish.agents],
             runs,
@@ -131,5 +132,4 @@ def _totals(connection: Connection, window: Window, cells: list[Cell]) -> Totals
         shape.tally(cells),
         shape.by_agent(cells),
         figures.active_creators(connection, window),
-        figures.settling(connection, window),
     )

@@ -18,9 +18,7 @@ __all__ = ["View", "view"]
 STALE: Final = timedelta(days=1)
 """Data that is older than this is called old at the top of the page."""
 
-ENOUGH: Final = 20
-"""Sessions whose time to settle must be known before its median says anything."""
-
+JUST: Final = timedelta(minutes=1)
 MOST_WARNINGS: Final = 5
 MOST_AGENTS: Final = 50
 """Agents in a table of agents."""
@@ -81,7 +79,10 @@ class _Viewer:
 
     def ago(self, instant: datetime | None) -> str:
         """How long before the page was made."""
-        return f"{words.age(self.figures.wish.now - instant)} ago" if instant else "never"
+        if instant is None:
+            return "never"
+        span = self.figures.wish.now - instant
+        return "just now" if span < JUST else f"{words.age(span)} ago"
 
 
 def view(figures: Figures) -> View:
@@ -99,9 +100,9 @@ def view(figures: Figures) -> View:
         agents=[_agent(viewer, id, rank) for rank, id in enumerate(ranked[:MOST_AGENTS])],
         more_agents=max(0, len(ranked) - MOST_AGENTS),
         creators=_creators(figures),
-        slowest=[_session(viewer, one) for one in figures.now.settling.slowest],
+        slowest=[_session(viewer, one) for one in figures.settling.slowest],
         costliest=[_session(viewer, one) for one in figures.costliest],
-        settled=words.whole(figures.now.settling.observed),
+        settled=words.whole(figures.settling.observed),
         health=[_health(viewer, one) for one in _worst_first(figures.health)[:MOST_AGENTS]],
         runs=[_run(viewer, run) for run in figures.runs],
         empty=not figures.now.tally.sessions,
@@ -153,10 +154,10 @@ def _lack(viewer: _Viewer, one: Health) -> str:
 def _tiles(now: Totals, before: Totals | None) -> list[Tile]:
     then = before.tally if before else None
     rate, rate_then = now.tally.failure_rate, then.failure_rate if then else None
-    settling = now.settling
-    tiles = [
+    return [
         _moved("Sessions", now.tally.sessions, then.sessions if then else None, words.whole),
         _moved("Credits", now.tally.credits, then.credits if then else None, words.credits),
+        _moved("Credits per session", now.tally.each, then.each if then else None, words.credits),
         _moved("Tokens", now.tally.tokens, then.tokens if then else None, words.compact),
         Tile(
             "Failure rate",
@@ -166,22 +167,13 @@ def _tiles(now: Totals, before: Totals | None) -> list[Tile]:
         ),
         _moved("Active creators", now.creators, before.creators if before else None, words.whole),
     ]
-    if settling.observed >= ENOUGH:
-        tiles.append(
-            Tile(
-                "Median time to settle",
-                words.duration(settling.median),
-                note=f"95\N{NARROW NO-BREAK SPACE}% within {words.duration(settling.nearly_all)}, "
-                f"of the {words.whole(settling.observed)} watched",
-            )
-        )
-    return tiles
 
 
-def _moved(name: str, now: float, before: float | None, number: Any) -> Tile:
+def _moved(name: str, now: float | None, before: float | None, number: Any) -> Tile:
     if before is None:
-        return Tile(name, number(now), note="nothing stored from before")
-    return Tile(name, number(now), words.change(now, before), f"before: {number(before)}")
+        return Tile(name, number(now), note="nothing to compare with")
+    change = "" if now is None else words.change(now, before)
+    return Tile(name, number(now), change, f"before: {number(before)}")
 
 
 def _agent(viewer: _Viewer, id: str, rank: int) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
-    or_,
     select,
 )
 
@@ -121,24 +120,17 @@ def costliest(connection: Connection, window: Window) -> list[Shown]:
 
 
 def settling(connection: Connection, window: Window) -> Settling:
-    """How long sessions took from their beginning to the look that saw them settled.
+    """The sessions that took longest from their beginning to the look that saw them settled.
 
     Only those count that an earlier look saw open: of the others it isn't known when they
     settled. The times are upper bounds, by as much as lies between two looks.
     """
-    lengths = _ranked(_lengths(connection, window))
-    n, total = lengths.c.n, lengths.c.total
-    middle, high = (total + 1) // 2, (total * 95 + 99) // 100
-    wanted = or_(n == middle, n == high, n > total - TOP)
-    rows = connection.execute(select(lengths).where(wanted).order_by(n)).all()
-    if not rows:
-        return Settling(0, None, None, [])
-    count, at = rows[0].total, {row.n: float(row.seconds) for row in rows}
-    seconds = {row.id: at[row.n] for row in rows if row.n > count - TOP}
-    details = connection.execute(_shown().where(c.id.in_(seconds)))
-    shown = [_session(row)._replace(seconds=seconds[row.id]) for row in details]
-    shown.sort(key=lambda one: (-(one.seconds or 0), one.id))
-    return Settling(count, at[(count + 1) // 2], at[(count * 95 + 99) // 100], shown)
+    took = _lengths(connection, window).c
+    count = connection.execute(select(func.count(took.id))).scalar_one()
+    query = _shown().add_columns(took.seconds).join(took.id.table, took.id == c.id)
+    rows = connection.execute(query.order_by(took.seconds.desc(), c.id).limit(TOP))
+    slowest = [_session(row)._replace(seconds=float(row.seconds)) for row in rows]
+    return Settling(count, slowest)
 
 
 def _lengths(connection: Connection, window: Window) -> Subquery:
@@ -160,13 +152,6 @@ def _seconds(connection: Connection, instant: ColumnElement[Any]) -> ColumnEleme
     if _is_postgres(connection):
         return func.extract("epoch", instant)
     return func.julianday(instant) * 86_400
-
-
-def _ranked(lengths: Subquery) -> Subquery:
-    seconds = lengths.c.seconds
-    number = func.row_number().over(order_by=(seconds, lengths.c.id)).label("n")
-    total = func.count().over().label("total")
-    return select(lengths.c.id, seconds, number, total).subquery()
 
 
 def _within(window: Window) -> ColumnElement[bool]:

@@ -1,0 +1,73 @@
+"""A database as months of syncing leave it, from the simulator: what the pictures show."""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from unittest import mock
+
+from etl.api.client import Client
+from etl.api.pacing import Pacer
+from etl.config import Api, Credentials
+from etl.simulator import Simulator, World
+from etl.simulator.people import agent_profile
+from etl.store import migrate
+from etl.store.store import Store
+from etl.sync.agent import AgentSync, Wish
+
+NOW = datetime(2026, 11, 23, 16, 40, tzinfo=UTC)
+DAYS = 70
+WATCHED = timedelta(days=3)
+EVERY = timedelta(hours=1)
+
+
+def play(file: Path, sizes: tuple[int, ...], now: datetime = NOW) -> list[str]:
+    """Backfill agents of these sizes, then sync them each hour as they live; their ids.
+
+    The simulator's time is the syncs' time too: so a session that took an hour shows as one.
+    """
+    world = World(now=now - WATCHED, seed=11)
+    world.pace = min(sizes) * 3 / (DAYS * 86_400)
+    agents = [world.add_agent(**agent_profile(number)) for number in range(len(sizes))]
+    for id, size in zip(agents, sizes, strict=True):
+        world.fill(id, size, DAYS)
+    world.add_raw(agents[1], {"id": "sess_broken", "credit_cost": []}, world.now - EVERY)
+    clock = Clock(world)
+    store = Store(f"sqlite:///{file}", clock)
+    migrate.upgrade(store.engine)
+    with Simulator(world) as api, mock.patch("etl.api.client.utc_now", clock):
+        sync = _syncer(api, store, clock)
+        sync(agents, Wish(mode="backfill"))
+        for _ in range(WATCHED // EVERY):
+            world.live(EVERY.total_seconds())
+            clock.begin()
+            sync(agents, Wish())
+    store.close()
+    return agents
+
+
+class Clock:
+    """The world's time, which stands while it isn't lived, and the real time spent since."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.begin()
+
+    def begin(self) -> None:
+        """Start from the world's time again."""
+        self.begun = time.monotonic()
+
+    def __call__(self) -> datetime:
+        return self.world.now + timedelta(seconds=time.monotonic() - self.begun)
+
+
+def _syncer(api: Simulator, store: Store, clock: Clock) -> Callable[[list[str], Wish], None]:
+    stop, pacer = threading.Event(), Pacer(draw=lambda: 0.0)
+    client = Client(Api(base_url=api.base_url), Credentials("sim-token"), stop, pacer)
+
+    def sync(agents: list[str], wish: Wish) -> None:
+        for id in agents:
+            AgentSync(client, store, clock, stop).run(id, wish)
+
+    return sync
