@@ -84,9 +84,11 @@ def _sign(moved: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """A span of time in its two largest units: `2 h 5 min`."""
+    """A span of time in its two largest units: `2 h 5 min`; seconds to the tenth: `3.2 s`."""
     if seconds is None:
         return NONE
+    if 0 < seconds < 9.95:
+        return f"{seconds:.1f}{THIN}s"
     left = round(max(seconds, 0))
     if left < 60:
         return f"{left}{THIN}s"

@@ -2,14 +2,17 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest import mock
+from zoneinfo import ZoneInfo
 
 from etl.api.client import Client
 from etl.api.pacing import Pacer
 from etl.config import Api, Credentials
+from etl.figures.period import Period, default_since
+from etl.report.gather import Wish as Report
 from etl.simulator import Simulator, World
 from etl.simulator.people import agent_profile
 from etl.store import migrate
@@ -28,11 +31,11 @@ def play(file: Path, sizes: tuple[int, ...], now: datetime = NOW) -> list[str]:
     The simulator's time is the syncs' time too: so a session that took an hour shows as one.
     """
     world = World(now=now - WATCHED, seed=11)
-    world.pace = min(sizes) * 3 / (DAYS * 86_400)
+    world.pace = min(sizes) * 8 / (DAYS * 86_400)
     agents = [world.add_agent(**agent_profile(number)) for number in range(len(sizes))]
     for id, size in zip(agents, sizes, strict=True):
         world.fill(id, size, DAYS)
-    world.add_raw(agents[1], {"id": "sess_broken", "credit_cost": []}, world.now - EVERY)
+    world.add_raw(agents[1], {"id": ["broken"]}, world.now - EVERY)
     clock = Clock(world)
     store = Store(f"sqlite:///{file}", clock)
     migrate.upgrade(store.engine)
@@ -45,6 +48,13 @@ def play(file: Path, sizes: tuple[int, ...], now: datetime = NOW) -> list[str]:
             sync(agents, Wish())
     store.close()
     return agents
+
+
+def wish(agents: Sequence[str], now: datetime = NOW) -> Report:
+    """The report of such a database, as it is asked for right after the last sync."""
+    zone = ZoneInfo("Europe/Vienna")
+    now += timedelta(seconds=20)
+    return Report(tuple(agents), Period(default_since(now, zone), now), zone, zone.key, now)
 
 
 class Clock:
