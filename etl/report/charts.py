@@ -143,10 +143,13 @@ def agent_rates(rates: Sequence[tuple[str, Tally, Tally | None]]) -> Spec:
         y=_names("agent", names), tooltip=[_tip(n) for n in ("agent", "now", "failed", "before")]
     )
     x = alt.X("rate:Q", axis=alt.Axis(format=".0%", tickCount=4, grid=True), title=None)
-    way = base.mark_rule(color="var(--faint)", strokeWidth=2).encode(x=x, x2="earlier:Q")
-    tick = base.mark_tick(color="var(--soft)", thickness=2, size=14).encode(x="earlier:Q")
     dot = base.mark_circle(color="var(--failed)", size=90, opacity=1).encode(x=x)
-    return _finished(alt.layer(way, tick, dot), ROW * len(rows) + 10)
+    layers = [dot]
+    if any(row["earlier"] is not None for row in rows):
+        way = base.mark_rule(color="var(--faint)", strokeWidth=2).encode(x=x, x2="earlier:Q")
+        tick = base.mark_tick(color="var(--soft)", thickness=2, size=14).encode(x="earlier:Q")
+        layers = [way, tick, dot]
+    return _finished(alt.layer(*layers), ROW * len(rows) + 10)
 
 
 def heat_map(squares: Sequence[Square]) -> Spec:
@@ -231,7 +234,7 @@ def _finished(chart: Any, height: int) -> Spec:
             autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
             padding={"left": 0, "right": 2, "top": 6, "bottom": 0},
         )
-        .configure(font=FONT)
+        .configure(font=FONT, aria=False)
         .configure_view(stroke=None)
         .configure_axis(
             labelColor="var(--soft)",

@@ -13,6 +13,7 @@
     try {
       await vegaEmbed(place, specs[place.dataset.chart], options);
     } catch (error) {
+      place.parentElement.removeAttribute("role");
       place.textContent = "This chart can't be drawn; its figures are below.";
       console.error(error);
     }

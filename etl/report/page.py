@@ -8,6 +8,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
@@ -54,6 +55,7 @@ def _template() -> Any:
     return environment.get_template("page.html")
 
 
+@cache
 def _library() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script."""
     import vl_convert

@@ -28,9 +28,15 @@ class Opened:
     page: Page
     said: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    failed: list[str | None] = field(default_factory=list)
 
 
 Opener = Callable[..., Opened]
+
+
+def chromium() -> str | None:
+    """Where a browser is, if there is one."""
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +46,9 @@ def browser(lived: str) -> Iterator[Browser]:
     Playwright holds this thread's event loop, which the simulator wants too: so that page is made
     before, and the browser is gone before other tests begin.
     """
-    found = next((path for name in NAMES if (path := shutil.which(name))), None)
+    found = chromium()
     if found is None:
-        pytest.skip("there is no Chromium")
+        pytest.skip("there is no Chromium: make browser")
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=found, args=FLAGS.split())
         yield running
@@ -65,6 +71,7 @@ def show(browser: Browser, tmp_path: Path) -> Iterator[Opener]:
         shown.page.on("pageerror", lambda error: shown.said.append(str(error)))
         shown.page.on("dialog", lambda dialog: shown.said.append(dialog.message))
         context.on("request", lambda request: shown.asked.append(request.url))
+        context.on("requestfailed", lambda request: shown.failed.append(request.failure))
         shown.page.goto(file.as_uri())
         shown.page.wait_for_selector("html[data-drawn]", state="attached")
         return shown
@@ -79,7 +86,7 @@ def lived() -> Iterator[str]:
     """The page of a database that was synced for days."""
     with tempfile.TemporaryDirectory(prefix="etl-report-") as folder:
         file = Path(folder) / "lived.db"
-        wish = scene.wish(scene.play(file, (160, 90, 40)))
+        wish = scene.wish(scene.play(file, (160, 90, 40), hours=6))
         yield page(Store(f"sqlite:///{file}", lambda: wish.now), wish)
 
 

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest import mock
@@ -21,16 +22,15 @@ from etl.sync.agent import AgentSync, Wish
 
 NOW = datetime(2026, 11, 23, 16, 40, tzinfo=UTC)
 DAYS = 70
-WATCHED = timedelta(days=3)
 EVERY = timedelta(hours=1)
 
 
-def play(file: Path, sizes: tuple[int, ...], now: datetime = NOW) -> list[str]:
+def play(file: Path, sizes: Sequence[int], hours: int, now: datetime = NOW) -> list[str]:
     """Backfill agents of these sizes, then sync them each hour as they live; their ids.
 
     The simulator's time is the syncs' time too: so a session that took an hour shows as one.
     """
-    world = World(now=now - WATCHED, seed=11)
+    world = World(now=now - hours * EVERY, seed=11)
     world.pace = min(sizes) * 8 / (DAYS * 86_400)
     agents = [world.add_agent(**agent_profile(number)) for number in range(len(sizes))]
     for id, size in zip(agents, sizes, strict=True):
@@ -39,13 +39,16 @@ def play(file: Path, sizes: tuple[int, ...], now: datetime = NOW) -> list[str]:
     clock = Clock(world)
     store = Store(f"sqlite:///{file}", clock)
     migrate.upgrade(store.engine)
-    with Simulator(world) as api, mock.patch("etl.api.client.utc_now", clock):
-        sync = _syncer(api, store, clock)
-        sync(agents, Wish(mode="backfill"))
-        for _ in range(WATCHED // EVERY):
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch("etl.api.client.utc_now", clock))
+        api = Api(base_url=stack.enter_context(Simulator(world)).base_url)
+        stop, pacer = threading.Event(), Pacer(draw=lambda: 0.0)
+        client = stack.enter_context(Client(api, Credentials("sim-token"), stop, pacer))
+        _sync(client, store, clock, agents, Wish(mode="backfill"))
+        for _ in range(hours):
             world.live(EVERY.total_seconds())
             clock.begin()
-            sync(agents, Wish())
+            _sync(client, store, clock, agents, Wish())
     store.close()
     return agents
 
@@ -72,12 +75,6 @@ class Clock:
         return self.world.now + timedelta(seconds=time.monotonic() - self.begun)
 
 
-def _syncer(api: Simulator, store: Store, clock: Clock) -> Callable[[list[str], Wish], None]:
-    stop, pacer = threading.Event(), Pacer(draw=lambda: 0.0)
-    client = Client(Api(base_url=api.base_url), Credentials("sim-token"), stop, pacer)
-
-    def sync(agents: list[str], wish: Wish) -> None:
-        for id in agents:
-            AgentSync(client, store, clock, stop).run(id, wish)
-
-    return sync
+def _sync(client: Client, store: Store, clock: Clock, agents: list[str], wish: Wish) -> None:
+    for id in agents:
+        AgentSync(client, store, clock, threading.Event()).run(id, wish)

@@ -97,29 +97,18 @@ def hostile(store: Store) -> str:
 def test_names_are_text_whatever_they_are(show: Opener, store: Store) -> None:
     shown = show(hostile(store))
     page = shown.page
-    # Tooltips are made of names, too.
-    for chart in ("sessions", "states", "agents"):
-        page.locator(f"[data-chart={chart}] svg path[aria-roledescription]").first.hover(force=True)
+    # The first two agents have other names; each has three states.
+    page.locator("[data-chart=states] .mark-rect path").nth(6).hover(force=True)
+    page.locator("#vg-tooltip-element.visible").get_by_text("<img").first.wait_for(timeout=9000)
 
+    assert page.locator("img, iframe, object, a:not(.skip)").count() == 0
+    assert page.locator("script").count() == 3
+    assert page.get_by_text(BOMB, exact=True).count() > 5
+    assert "{{7*7}}" in page.locator("bdi", has_text="7*7").first.inner_text()
+    page.set_viewport_size({"width": 360, "height": 700})
+    assert _overflow(page) == []
     assert shown.said == []
     assert shown.asked == [page.url]
-    assert page.locator("img, .tiles script, iframe, a:not(.skip)").count() == 0
-    assert page.locator("script").count() == 3
-    assert page.get_by_text(BOMB, exact=True).count() > 10
-    assert "49" not in page.locator("bdi", has_text="7*7").first.inner_text()
-
-
-def test_what_a_tooltip_shows_is_text(show: Opener, store: Store) -> None:
-    shown = show(hostile(store))
-    page = shown.page
-
-    page.locator("[data-chart=sessions] .mark-rect path").last.hover(force=True)
-
-    tip = page.locator("#vg-tooltip-element.visible")
-    tip.wait_for()
-    assert BOMB in tip.inner_text() or "Other agents" in tip.inner_text()
-    assert tip.locator("img, script").count() == 0
-    assert shown.said == []
 
 
 def test_the_policy_forbids_what_got_in_all_the_same(show: Opener, lived: str) -> None:
@@ -130,7 +119,7 @@ def test_the_policy_forbids_what_got_in_all_the_same(show: Opener, lived: str) -
 
     assert shown.said
     assert all("Content Security Policy" in text for text in shown.said), shown.said
-    assert shown.asked == [shown.page.url]
+    assert shown.failed == ["csp"]
 
 
 # -- readable ----------------------------------------------------------------------------------
@@ -145,10 +134,6 @@ def test_nothing_is_wider_than_the_screen(show: Opener, lived: str, width: int) 
     assert _overflow(page) == []
 
 
-def test_endless_names_are_no_wider_either(show: Opener, store: Store) -> None:
-    assert _overflow(show(hostile(store), 360).page) == []
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_from_the_paper(show: Opener, lived: str, scheme: str) -> None:
     page = show(lived, scheme=scheme).page
@@ -157,7 +142,7 @@ def test_text_stands_out_from_the_paper(show: Opener, lived: str, scheme: str) -
 
     assert (paper < 0.5) == (scheme == "dark")
     assert {ink for ink in inks if _contrast(_luminance(ink), paper) < 4.5} == set()
-    assert len(inks) > 3
+    assert len(inks) == 3
 
 
 # -- without a mouse, and without eyes ---------------------------------------------------------
@@ -182,13 +167,14 @@ def test_the_keyboard_reaches_every_table(show: Opener, lived: str) -> None:
 def test_a_screen_reader_is_told_what_a_chart_shows(show: Opener, lived: str) -> None:
     page = show(lived, 360).page
 
-    pictures = page.get_by_role("img")
+    pictures = page.locator(".canvas[role=img]")
     spoken = pictures.evaluate_all(
         "all => all.map(e => ['labelledby', 'describedby'].map("
         "a => document.getElementById(e.getAttribute('aria-' + a)).innerText))"
     )
     assert len(spoken) == len(CHARTS)
     assert all(title and summary for title, summary in spoken)
+    assert "graphics" not in page.locator("body").aria_snapshot()
     # Chromium forgets tables that CSS lays out as blocks, unless they name their roles.
     assert page.get_by_role("table").count() >= 6
     assert page.get_by_role("table").last.get_by_role("columnheader").count() > 3
@@ -204,18 +190,16 @@ def test_headings_leave_out_no_level(show: Opener, lived: str) -> None:
 
 
 def _overflow(page: Page) -> list[Any]:
-    """Elements that reach over the right edge, but for those in a box that scrolls."""
+    """Elements that reach over the right edge, but for those in a box that scrolls or hides."""
+    inside = ".scroll > *, .unseen, thead, #vg-tooltip-element"
     return page.evaluate(
-        "() => [...document.body.querySelectorAll('*')]"
-        ".filter(e => !e.closest('.scroll > *') && !e.closest('.unseen'))"
-        ".filter(e => e.getBoundingClientRect().right > innerWidth + 0.5 && e.checkVisibility()"
-        " && !e.closest('thead'))"
-        ".map(e => [e.tagName, e.className, e.getBoundingClientRect().right])"
-    ) + ([page.evaluate("document.documentElement.scrollWidth")] if _scrolls(page) else [])
-
-
-def _scrolls(page: Page) -> bool:
-    return page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        "inside => [document.documentElement, ...document.body.querySelectorAll('*')]"
+        ".filter(e => Math.max(e.scrollWidth, e.getBoundingClientRect().right) > innerWidth + 1)"
+        ".filter(e => !e.closest(inside) && e.checkVisibility() && getComputedStyle(e).overflowX"
+        " === 'visible')"
+        ".map(e => [e.tagName, e.className, e.scrollWidth])",
+        inside,
+    )
 
 
 def _numbers(page: Page, selector: str) -> list[int]:
