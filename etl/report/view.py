@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from etl.figures import shape, words
+from etl.figures.period import period_before
 from etl.figures.shape import Tally
 from etl.figures.values import Shown
 from etl.models import BEGINNING
@@ -137,7 +138,17 @@ def _warnings(viewer: _Viewer) -> list[str]:
     if viewer.figures.undated:
         count = words.whole(viewer.figures.undated)
         texts.append(f"Sessions without a date, which belong to no range: {count}.")
-    return texts
+    return [*texts, *_less_before(viewer)]
+
+
+def _less_before(viewer: _Viewer) -> list[str]:
+    """What is compared with, if it is shorter than what is shown."""
+    wish, before = viewer.figures.wish, viewer.figures.period_before
+    wanted = period_before(wish.period, wish.zone)
+    if before is None or wanted is None or before.since == wanted.since:
+        return []
+    first = viewer.minute(before.since)
+    return [f"The range before has sessions from {first} on only: changes look greater for it."]
 
 
 def _lack(viewer: _Viewer, one: Health) -> str:

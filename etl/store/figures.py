@@ -1,6 +1,8 @@
 """What the report counts: aggregates over a range of sessions, on both databases.
 
 Sessions belong to the range that their `created_at` lies in. Missing ones are left out.
+The views for analysts know one time zone, the database's own; a report has any, to the instant.
+So these are counted from the tables; a test holds them against the views.
 """
 
 from collections.abc import Iterator, Sequence

@@ -13,9 +13,9 @@ from tests.report.conftest import FLAGS, chromium
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 SHOTS = {
-    "report.png": {"color_scheme": "light", "viewport": {"width": 1280, "height": 820}},
-    "report-dark.png": {"color_scheme": "dark", "viewport": {"width": 1280, "height": 820}},
-    "report-phone.png": {"color_scheme": "light", "viewport": {"width": 390, "height": 844}},
+    "report.png": {"color_scheme": "light", "viewport": {"width": 1280, "height": 800}},
+    "report-dark.png": {"color_scheme": "dark", "viewport": {"width": 1280, "height": 800}},
+    "report-phone.png": {"color_scheme": "light", "viewport": {"width": 390, "height": 1040}},
 }
 
 

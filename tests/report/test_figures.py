@@ -12,6 +12,7 @@ from etl.figures import shape
 from etl.figures.period import Period, floor_to, offsets, wall
 from etl.figures.values import Window
 from etl.report.gather import gather
+from etl.report.view import view
 from etl.store import figures
 from etl.store import tables as t
 from etl.store.health import health
@@ -52,6 +53,31 @@ def test_cells_are_those_of_the_zones_clock(store: Store, zone: str) -> None:
     assert sum(cell.credits for cell in found) == sum(r["credit_cost"] or 0 for r in mine)
     tokens = sum(r["input_tokens"] + (r["output_tokens"] or 0) for r in mine)
     assert sum(cell.tokens for cell in found) == tokens
+
+
+def test_the_views_count_the_same(store: Store) -> None:
+    draw = random.Random(9)
+    rows = [
+        session(
+            f"s{n}",
+            draw.choice("ab"),
+            state=draw.choice(STATES),
+            created_at=OCTOBER.since + timedelta(minutes=draw.randrange(10 * 1440)),
+        )
+        for n in range(400)
+    ]
+    fill(store, rows)
+    query = "SELECT agent_id, sum(sessions), sum(failed), sum(credit_cost) FROM {} GROUP BY 1"
+
+    with store.reading() as connection:
+        window = Window(("a", "b"), OCTOBER)
+        cells = figures.cells(connection, window, offsets(OCTOBER, ZoneInfo("UTC")))
+        mine = shape.by_agent(cells)
+        for name in ("agent_days", "hours_of_week", "creator_months"):
+            found = connection.exec_driver_sql(query.format(name)).all()
+            assert {row[0]: tuple(map(float, row[1:])) for row in found} == {
+                id: (tally.sessions, tally.failed, tally.credits) for id, tally in mine.items()
+            }
 
 
 def test_the_edges_of_a_range_belong_to_its_beginning(store: Store) -> None:
@@ -185,6 +211,17 @@ def test_the_range_before_is_counted_apart(store: Store) -> None:
     assert (found.now.tally.failure_rate, found.before.tally.failure_rate) == (0, 1)
     assert (found.now.creators, found.before.creators) == (1, 0)
     assert shape.tally(found.cells) == found.now.tally
+
+
+def test_a_shorter_range_before_is_told(store: Store) -> None:
+    fill(store, [session("now"), session("then", created_at=NOW - 40 * DAY)])
+    prove(store, "a")
+
+    assert "14 Oct, 18:30" in " ".join(view(gather(store, wish("a"))).warnings)
+
+    fill(store, [session("long ago", "b", created_at=NOW - 99 * DAY)])
+    prove(store, "b")
+    assert view(gather(store, wish("a", "b"))).warnings == []
 
 
 def test_there_is_nothing_before_the_first_session(store: Store) -> None:
