@@ -60,7 +60,7 @@ class GaveUp(NamedTuple):
 
 
 class Paced(NamedTuple):
-    """A request waits so many seconds for its turn: our own limit, or a 429 to another one."""
+    """A request has waited so many seconds for its turn: our own limit, or a 429 to another one."""
 
     seconds: float
 

@@ -1,6 +1,7 @@
 """When it runs: an incremental and a reconcile job per agent, by APScheduler, until a signal.
 
-Incremental jobs run first at once; jobs are coalesced, and never skipped for being late. One that
+Every agent is synced once at the start, then in turn over the interval; jobs are coalesced, and
+never skipped for being late. One that
 fails records its run, and the schedule goes on. Several processes may share a database: an agent
 that another one has just been at, or is at, is left alone.
 """
@@ -19,6 +20,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from etl.api.client import utc_now
@@ -80,7 +82,8 @@ def run_scheduler(
         executors={name: ThreadPoolExecutor(number) for name, number in workers.items()},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
-    for number, agent in enumerate(agents):
+    # In an order of its own, so that processes that start together share the agents out.
+    for number, agent in enumerate(random.sample(agents, len(agents))):
         _add_jobs(scheduler, service, agent, share=number / len(agents))
     often = IntervalTrigger(seconds=BEAT, timezone="UTC")
     scheduler.add_job(beat, often, executor="beat", next_run_time=utc_now())
@@ -153,6 +156,11 @@ def reconcile_interval(schedule: Schedule) -> timedelta | None:
     return every
 
 
+def second_sync(every: timedelta, now: datetime, share: float) -> datetime:
+    """When an agent is synced next after the first time: agents take turns over the interval."""
+    return now + every * (1 - share)
+
+
 def first_reconcile(
     last: datetime | None, every: timedelta, now: datetime, share: float
 ) -> datetime:
@@ -172,7 +180,8 @@ class _Jobs:
     service: Service
     agent: Agent
     turn: threading.Lock = field(default_factory=threading.Lock)
-    ran: bool = False
+    since: datetime = field(default_factory=utc_now)
+    """Runs that began later are another process's."""
 
     def incremental(self) -> None:
         """Sync, unless a reconcile is at it, which sees what a sync would see."""
@@ -194,11 +203,11 @@ class _Jobs:
             return
         began = time.monotonic()
         try:
-            if self.ran and self._done_elsewhere(mode, every):
+            if self._done_elsewhere(mode, every):
                 return
-            self.ran = True
             wish = wish_of(self.service.settings, mode, waits=False)
-            self.service.sync_agent(self.agent, wish)
+            if self.service.sync_agent(self.agent, wish).status != "skipped":
+                self.since = utc_now()
         except EtlError as error:
             report = AgentReport(self.agent.id, mode, "failed", error=str(error), cause=error)
             self.service.observe(RunFinished(report, time.monotonic() - began))
@@ -206,8 +215,9 @@ class _Jobs:
             self.service.observe(RunCrashed(self.agent.id, mode, error))
 
     def _done_elsewhere(self, mode: Mode, every: timedelta) -> bool:
+        """Whether another process has just been at it. One that is still at it holds the lease."""
         last = reading.last_started(self.service.store, self.agent.id, mode)
-        return last is not None and utc_now() - last < every * RECENT
+        return last is not None and last >= self.since and utc_now() - last < every * RECENT
 
 
 @dataclass(slots=True)
@@ -248,21 +258,20 @@ class _Lookout:
 
     def _dismiss(self, agent_id: str) -> None:
         """Take the jobs away; a run under way goes on to its end."""
-        for mode in ("incremental", "reconcile"):
+        for job in ("first", "incremental", "reconcile"):
             with suppress(JobLookupError):
-                self.scheduler.remove_job(f"{mode}:{agent_id}")
+                self.scheduler.remove_job(f"{job}:{agent_id}")
         self.at_work.discard(agent_id)
         self.service.observe(AgentGone(agent_id))
 
 
 def _add_jobs(scheduler: Any, service: Service, agent: Agent, share: float) -> None:
     schedule, jobs, now = service.settings.schedule, _Jobs(service, agent), utc_now()
-    scheduler.add_job(
-        jobs.incremental,
-        incremental_trigger(schedule),
-        id=f"incremental:{agent.id}",
-        next_run_time=now + random.random() * schedule.jitter,
-    )
+    first = DateTrigger(now + random.random() * schedule.jitter)
+    scheduler.add_job(jobs.incremental, first, id=f"first:{agent.id}")
+    turns = {} if schedule.cron else {"next_run_time": second_sync(schedule.every, now, share)}
+    trigger = incremental_trigger(schedule)
+    scheduler.add_job(jobs.incremental, trigger, id=f"incremental:{agent.id}", **turns)
     trigger = reconcile_trigger(schedule)
     if trigger is None:
         return

@@ -280,10 +280,10 @@ class Client:
             self._observe(Retried(state.args[0], error, state.attempt_number, state.upcoming_sleep))
 
     def _await_turn(self) -> None:
-        wait = self._pacer.reserve()
-        if wait > 0:
-            self._observe(Paced(wait))
-        self._pause(wait)
+        self._pause(0)
+        waited = self._pacer.await_turn(self._pause)
+        if waited > 0:
+            self._observe(Paced(waited))
 
     def pause_before(self, attempt: int) -> None:
         """Wait a little before asking again for an answer that can't be right."""

@@ -39,14 +39,23 @@ class Pacer:
         self._draw = draw
         self._next = 0.0
         self._lock = threading.Lock()
+        self._turn = threading.Lock()
 
-    def reserve(self) -> float:
-        """Take the next start and return the seconds until it."""
-        with self._lock:
-            now = self._clock()
-            start = max(now, self._next)
-            self._next = start + self._interval
-            return start - now
+    def await_turn(self, pause: Callable[[float], None]) -> float:
+        """Wait by `pause` until the next request may start; returns the seconds it took.
+
+        One thread waits, the others for their turn behind it: were each to wait for a start of
+        its own, those that wake up late would bunch up (54 in a second where 50 are allowed).
+        """
+        if not self._interval and self._next <= self._clock():
+            return 0.0
+        began = self._clock()
+        with self._turn:
+            while (wait := self._next - self._clock()) > 0:
+                pause(wait)
+            started = self._clock()
+            self.hold(self._interval)
+        return started - began
 
     def hold(self, seconds: float) -> None:
         """Let nobody start within the next seconds: the server asked for it."""

@@ -79,14 +79,13 @@ def _database(settings: "Settings") -> str:
     """Reachable and of the right schema. A SQLite file that isn't there yet is not created."""
     from pathlib import Path
 
-    from sqlalchemy.engine import make_url
-
     from etl.store import migrate
-    from etl.store.engine import open_engine, shown, told
+    from etl.store.address import parse, shown
+    from etl.store.engine import open_engine, told
 
     url = settings.database.url
     engine = open_engine(url, only_reads=True)
-    file = make_url(url).database
+    file = parse(url).database
     if engine.dialect.name == "sqlite" and file and not Path(file).exists():
         return _not_there_yet(Path(file), shown(url))
     with told(url):

@@ -20,7 +20,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run it."""
     from etl.store import migrate
-    from etl.store.engine import open_engine, shown, told
+    from etl.store.address import shown
+    from etl.store.engine import open_engine, told
     from etl.store.reading import require_file
 
     url = settings_of(args).database.url

@@ -9,10 +9,11 @@ from typing import Any, Final
 
 import sqlalchemy
 from sqlalchemy import Connection, Engine, event
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from etl.errors import ConfigError, StoreError
+from etl.store.address import behind_pgbouncer, parse, shown
 
 __all__ = ["open_engine", "shown", "told"]
 
@@ -21,6 +22,10 @@ BUSY_TIMEOUT: Final = 30_000
 
 CACHE_KIB: Final = 32_768
 ATTEMPTS: Final = 100
+
+GUARDS: Final = "-c idle_in_transaction_session_timeout=30s -c statement_timeout=60s"
+"""A process that is frozen in a transaction holds its locks: the server ends that after a lease's
+time, or a minute where it waits for the rest of a COPY."""
 
 WRITING: Final = (
     "journal_mode=WAL",
@@ -36,18 +41,10 @@ def open_engine(url: str, *, only_reads: bool = False) -> Engine:
 
     With `only_reads`, opening a SQLite file doesn't turn it into one with a write-ahead log.
     """
-    parsed = _parse(url)
+    parsed = parse(url)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(parsed, () if only_reads else WRITING)
     return _postgres(parsed)
-
-
-def shown(url: str) -> str:
-    """The URL as it may be shown: without its password."""
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
-        return "(unreadable database.url)"
 
 
 @contextmanager
@@ -59,26 +56,6 @@ def told(url: str) -> Iterator[None]:
         raise StoreError(*_explain(error, url)) from error
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"the database {shown(url)} can't be used: {error}") from error
-
-
-def _parse(url: str) -> URL:
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise ConfigError("database.url is not a database URL", _forms()) from None
-    if parsed.drivername in ("postgres", "postgresql"):
-        parsed = parsed.set(drivername="postgresql+psycopg")
-    if parsed.drivername not in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg"):
-        raise ConfigError(
-            f"database.url names {parsed.drivername!r}, which is not supported", _forms()
-        )
-    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
-        raise ConfigError("database.url needs a file for SQLite", _forms())
-    return parsed
-
-
-def _forms() -> str:
-    return "use sqlite:///FILE or postgresql://USER@HOST/DATABASE"
 
 
 def _sqlite(url: URL, more: tuple[str, ...]) -> Engine:
@@ -120,14 +97,18 @@ def _begin_immediate(connection: Connection) -> None:
 
 
 def _postgres(url: URL) -> Engine:
+    pooled, url = behind_pgbouncer(url)
+    options: dict[str, Any] = {"connect_timeout": 10}
+    if "application_name" not in url.query:
+        options["application_name"] = "gumloop-etl"
+    if pooled:
+        # Between transactions the server's connection is another client's.
+        options["prepare_threshold"] = None
+    elif "options" not in url.query:
+        options["options"] = GUARDS
     try:
         return sqlalchemy.create_engine(
-            url,
-            pool_pre_ping=True,
-            pool_size=5,
-            max_overflow=60,
-            connect_args={"connect_timeout": 10}
-            | ({} if "application_name" in url.query else {"application_name": "gumloop-etl"}),
+            url, pool_pre_ping=True, pool_size=5, max_overflow=60, connect_args=options
         )
     except (ModuleNotFoundError, NoSuchModuleError):
         hint = "pip install 'gumloop-etl[postgres]'"
@@ -144,7 +125,7 @@ def _explain(error: SQLAlchemyError, url: str) -> tuple[str, str]:
 
 
 def _hint(text: str, url: str) -> str:
-    folder = Path(make_url(url).database or ".").absolute().parent
+    folder = Path(parse(url).database or ".").absolute().parent
     for words, hint in {
         "unable to open": f"can the folder {folder} be written?",
         "readonly": "the file or its folder can't be written by this user",
@@ -157,6 +138,7 @@ def _hint(text: str, url: str) -> str:
         "does not exist": "create the database or role, then `python -m etl db upgrade`",
         "no password supplied": "set PGPASSWORD or PGPASSFILE, or put it into database.url",
         "password authentication": "check the user and password in database.url",
+        "startup parameter": "behind pgbouncer? write ?pgbouncer=true at the end of database.url",
         "refused": "is PostgreSQL running at that host and port?",
         "resolve": "check the host in database.url",
         "permission denied": "the role lacks a right; docs/operations.md lists those it needs",

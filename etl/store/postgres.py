@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from etl.models import ABSENT, Rejected, Session
 from etl.store.rows import EXTRA, Row
@@ -115,11 +116,16 @@ class PostgresRows:
 
 
 def _copy(connection: Connection, table: str, names: str, rows: Sequence[Row]) -> None:
-    driver = connection.connection.driver_connection
+    driver, errors = connection.connection.driver_connection, connection.dialect.loaded_dbapi.Error
     assert driver is not None
-    with driver.cursor() as cursor, cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
-        for row in rows:
-            copy.write_row(row)
+    sql = f"COPY {table} ({names}) FROM STDIN"
+    try:
+        with driver.cursor() as cursor, cursor.copy(sql) as copy:
+            for row in rows:
+                copy.write_row(row)
+    except errors as error:
+        # SQLAlchemy knows nothing of COPY; whoever calls knows its errors alone.
+        raise DBAPIError.instance(sql, None, error, errors) from error
 
 
 def _dumped(row: Row, columns: Sequence[str]) -> Row:

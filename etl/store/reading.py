@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Row, and_, func, or_, select
-from sqlalchemy.engine import make_url
 
 from etl.errors import SchemaMismatch, StoreError
 from etl.models import SETTLED_STATES
 from etl.planning.coverage import Gap
 from etl.store import migrate
 from etl.store import tables as t
+from etl.store.address import parse
 from etl.store.engine import told
 from etl.store.state import AgentState
 from etl.store.store import Store
@@ -61,7 +61,7 @@ def require_schema(store: Store) -> None:
 
 def require_file(url: str) -> None:
     """Raise StoreError if a SQLite file isn't there: reading must not make one."""
-    parsed = make_url(url)
+    parsed = parse(url)
     file = Path(parsed.database or "")
     if parsed.get_backend_name() == "sqlite" and not file.exists():
         hint = "a first `python -m etl sync` makes it; or is database.url wrong?"
@@ -114,10 +114,10 @@ def agent_status(store: Store, agent_id: str, now: datetime) -> AgentStatus:
 
 
 def last_started(store: Store, agent_id: str, mode: str) -> datetime | None:
-    """When the newest run of this kind began that is under way or went well."""
+    """When the newest run of this kind began that went well."""
     c = t.sync_runs.c
     query = select(func.max(c.started_at)).where(
-        c.agent_id == agent_id, c.mode == mode, c.status.in_(("running", "succeeded"))
+        c.agent_id == agent_id, c.mode == mode, c.status == "succeeded"
     )
     with store.reading() as connection:
         started: datetime | None = connection.execute(query).scalar()

@@ -7,22 +7,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from itertools import count
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Engine, Text, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Engine, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import IntegrityError, InterfaceError, InternalError, OperationalError
 
-from etl.errors import LeaseLost
+from etl.errors import StoreError
 from etl.models import Counts, Entry, Mode, Session, Status
 from etl.planning.coverage import Coverage, forget_freshness
 from etl.planning.demand import Demand
 from etl.planning.walk import Judgement
-from etl.store import freshness
+from etl.store import checkpoint, freshness
 from etl.store import lease as leases
 from etl.store import tables as t
+from etl.store.address import shown
 from etl.store.answers import Answer, AnswerSaver, Run
-from etl.store.engine import open_engine, shown, told
+from etl.store.engine import open_engine, told
 from etl.store.freshness import Settled
 from etl.store.lease import Held, Lease
 from etl.store.postgres import PostgresRows
@@ -33,40 +35,12 @@ from etl.store.state import (
     keep_bookmarks,
     keep_coverage,
     load_state,
-    newest_below,
 )
 
 __all__ = ["Answer", "Batch", "Run", "Saved", "Store"]
 
 ATTEMPTS: Final = 6
-COUNTED: Final = ("requests", "pages", "seen", "inserted", "updated", "unchanged", "rejected")
 T = TypeVar("T")
-
-# Statements of every save are built once: building them anew, and the key of SQLAlchemy's cache
-# with them, took a third of a save's time.
-STATE, RUNS = t.sync_state, t.sync_runs
-CHECKPOINT: Final = (
-    update(STATE)
-    .where(STATE.c.agent_id == bindparam("agent"), STATE.c.fence == bindparam("held"))
-    .values(
-        saves=STATE.c.saves + 1,
-        last_cursor=func.coalesce(bindparam("cursor", type_=Text), STATE.c.last_cursor),
-        lease_expires_at=bindparam("expires", type_=t.Instant),
-    )
-    .returning(STATE.c.saves, STATE.c.watermark)
-)
-MOVE_WATERMARK: Final = (
-    update(STATE).where(STATE.c.agent_id == bindparam("agent")).values(watermark=bindparam("to"))
-)
-COUNT_SAVES: Final = select(STATE.c.saves).where(STATE.c.agent_id == bindparam("agent"))
-TALLY: Final = (
-    update(RUNS)
-    .where(RUNS.c.id == bindparam("run"))
-    .values(
-        {name: RUNS.c[name] + bindparam(f"more_{name}") for name in COUNTED}
-        | {"watermark_after": bindparam("watermark", type_=t.Instant)}
-    )
-)
 
 
 @dataclass(slots=True)
@@ -103,6 +77,7 @@ class Store:
         self._is_postgres = self.engine.dialect.name == "postgresql"
         self._rows: Any = PostgresRows() if self._is_postgres else SqliteRows()
         self._answers = AnswerSaver(self._rows, clock)
+        self._counted: dict[int, int] = {}
         # SQLite has one writer at a time; waiting here is fairer than its busy handler.
         self._turn = threading.Lock() if not self._is_postgres else _NoLock()
 
@@ -219,23 +194,39 @@ class Store:
     def _once(self, run: Run, work: Callable[[Connection], T]) -> T:
         """Do work that counts itself in `saves`, and do it once, even if its answer is lost.
 
-        Only a server's answer can be lost, so SQLite needs no count.
+        Only a server's answer can be lost, so SQLite needs no count. A count that has gone back
+        tells of a server that took over without the last commits: what this run believes to be
+        saved is not, so it must not go on. Raises StoreError.
         """
-        before = self._saves(run) if self._is_postgres else 0
+        if not self._is_postgres:
+            return self.transact(work)
+        before = self._saves(run)
+        if before < self._counted.get(run.id, 0):
+            raise _went_back()
         done: list[T] = []
+        attempts = count()
 
         def attempt(connection: Connection) -> T:
-            if done and self._count(connection, run) > before:
-                return done[-1]
+            if next(attempts):
+                now = checkpoint.saves(connection, run)
+                if now < before:
+                    raise _went_back()
+                if done and now > before:
+                    return done[-1]
             done.append(work(connection))
             return done[-1]
 
-        return self.transact(attempt)
+        result = self.transact(attempt)
+        self._counted[run.id] = before + 1
+        return result
 
     def finish_run(
         self, run: Run, status: Status, counts: Counts, error: str | None, now: datetime
     ) -> None:
-        """Close a run. A success clears the demand and notes when it began."""
+        """Close a run, unless another process has taken over and closed it.
+
+        A success clears the demand and notes when it began. Raises LeaseLost, StoreError.
+        """
         runs = t.sync_runs
         ended: dict[str, Any] = {"status": status, "finished_at": now, "requests": counts.requests}
         ended |= {"missing": counts.missing, "error": error and self._rows.text(error)}
@@ -244,12 +235,14 @@ class Store:
             met["last_reconciled_at"] = now
 
         def work(connection: Connection) -> None:
-            connection.execute(update(runs).where(runs.c.id == run.id).values(ended))
+            still_ours = (runs.c.id == run.id, runs.c.status == "running")
+            connection.execute(update(runs).where(*still_ours).values(ended))
             if status == "succeeded" and run.mode != "verify":
                 self._keep_state(connection, run, **met)
                 self._clear_demand(connection, run)
 
         self.transact(work)
+        self._counted.pop(run.id, None)
 
     def count(self, agent_id: str, most: int) -> int:
         """How many sessions of an agent are stored; counting stops at `most`."""
@@ -267,27 +260,17 @@ class Store:
             return connection.execute(query).first() is not None
 
     def _save(self, connection: Connection, run: Run, batch: Batch) -> Saved:
-        before = self._checkpoint(connection, run, batch.last_cursor)
+        cursor = batch.last_cursor and self._rows.text(batch.last_cursor)
+        before = checkpoint.check(connection, run, cursor)
         counts = self._answers.save(connection, run, batch.answers)
         self._judge(connection, run, batch)
         if batch.coverage is not None:
             keep_coverage(connection, run.agent_id, batch.coverage)
         keep_bookmarks(connection, run.agent_id, batch.bookmarks)
-        watermark = self._move_watermark(connection, run, before, batch.watermark_bound)
+        watermark = checkpoint.move_watermark(connection, run, before, batch.watermark_bound)
         counts.add(batch.counts)
-        self._tally(connection, run, counts, watermark)
+        checkpoint.tally(connection, run, counts, watermark)
         return Saved(counts, watermark)
-
-    def _checkpoint(self, connection: Connection, run: Run, cursor: str | None) -> datetime | None:
-        """Check the fence, extend the lease, count the save. Returns the watermark so far."""
-        values = {"agent": run.agent_id, "held": run.lease.fence}
-        values |= {"cursor": cursor and self._rows.text(cursor)}
-        values |= {"expires": leases.database_now(connection) + leases.LEASE}
-        kept = connection.execute(CHECKPOINT, values).one_or_none()
-        if kept is None:
-            raise _lost(run)
-        watermark: datetime | None = kept.watermark
-        return watermark
 
     def _judge(self, connection: Connection, run: Run, batch: Batch) -> None:
         """Note who was looked for in vain, and who has turned up."""
@@ -310,26 +293,11 @@ class Store:
             dialect = postgresql if self._is_postgres else sqlite
             connection.execute(dialect.insert(table).values(values).on_conflict_do_nothing())
 
-    def _move_watermark(
-        self, connection: Connection, run: Run, before: datetime | None, bound: datetime | None
-    ) -> datetime | None:
-        newest = newest_below(connection, run.agent_id, bound) if bound else None
-        if newest is None or (before is not None and newest <= before):
-            return before
-        connection.execute(MOVE_WATERMARK, {"agent": run.agent_id, "to": newest})
-        return newest
-
-    def _tally(
-        self, connection: Connection, run: Run, counts: Counts, watermark: datetime | None
-    ) -> None:
-        more = {f"more_{name}": getattr(counts, name) for name in COUNTED}
-        connection.execute(TALLY, more | {"run": run.id, "watermark": watermark})
-
     def _keep_state(self, connection: Connection, run: Run, **values: Any) -> None:
         state = t.sync_state
         mine = (state.c.agent_id == run.agent_id, state.c.fence == run.lease.fence)
         if connection.execute(update(state).where(*mine).values(**values)).rowcount != 1:
-            raise _lost(run)
+            raise checkpoint.lost(run)
 
     def _clear_demand(self, connection: Connection, run: Run) -> None:
         """The demand is met. An interrupted reconcile's outlives the syncs in between."""
@@ -343,12 +311,9 @@ class Store:
     def _saves(self, run: Run) -> int:
         def attempt() -> int:
             with self.engine.connect().execution_options(reads=True) as connection:
-                return self._count(connection, run)
+                return checkpoint.saves(connection, run)
 
         return self._persistently(attempt)
-
-    def _count(self, connection: Connection, run: Run) -> int:
-        return int(connection.execute(COUNT_SAVES, {"agent": run.agent_id}).scalar_one())
 
     def _persistently(self, attempt: Callable[[], T]) -> T:
         """Try again while a server restarts or fails over, or two agents claim one session's id."""
@@ -356,15 +321,19 @@ class Store:
             for number in range(1, ATTEMPTS + 1):
                 try:
                     return attempt()
-                except (OperationalError, InterfaceError, IntegrityError):
+                except (OperationalError, InterfaceError, IntegrityError, InternalError) as error:
                     if not self._is_postgres or number == ATTEMPTS:
                         raise
+                    if isinstance(error, InternalError):
+                        # Read-only: the server is a standby now. Connect anew, to its successor.
+                        self.engine.dispose()
                     time.sleep(0.2 * 2**number)
         raise AssertionError
 
 
-def _lost(run: Run) -> LeaseLost:
-    return LeaseLost(f"another process has taken over agent {run.agent_id!r:.80}")
+def _went_back() -> StoreError:
+    hint = "did a standby take over that had not got them yet? the next run fetches them again"
+    return StoreError("the database has lost what was committed to it a moment ago", hint)
 
 
 class _NoLock:

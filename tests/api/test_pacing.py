@@ -1,7 +1,10 @@
 """When requests may start, on a clock that stands still unless a test moves it."""
 
+import threading
+import time
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +19,9 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+    def pause(self, seconds: float) -> None:
+        self.now += seconds
 
 
 @settings(max_examples=200, deadline=None)
@@ -54,7 +60,8 @@ def test_starts_are_never_closer_than_the_interval(per_second: float, pauses: li
     pacer = Pacer(per_second, clock)
     starts = []
     for pause in pauses:
-        starts.append(clock.now + pacer.reserve())
+        pacer.await_turn(clock.pause)
+        starts.append(clock.now)
         clock.now += pause
 
     for before, after in pairwise(starts):
@@ -68,24 +75,27 @@ def test_the_allowance_is_used_up(per_second: float, count: int) -> None:
     clock = Clock()
     pacer = Pacer(per_second, clock)
 
-    last = [pacer.reserve() for _ in range(count)][-1]
+    began = clock.now
+    for _ in range(count):
+        pacer.await_turn(clock.pause)
 
-    assert last <= (count - 1) / per_second + 1e-6
+    assert clock.now - began <= (count - 1) / per_second + 1e-6
 
 
 def test_a_pause_is_not_saved_up_for_a_burst() -> None:
     clock = Clock()
     pacer = Pacer(1, clock)
-    pacer.reserve()
+    pacer.await_turn(clock.pause)
     clock.now += 100
 
-    assert [pacer.reserve() for _ in range(3)] == [0, 1, 2]
+    assert [pacer.await_turn(clock.pause) for _ in range(3)] == [0, 1, 1]
 
 
 def test_without_a_limit_nobody_waits() -> None:
-    pacer = Pacer(0, Clock())
+    clock = Clock()
+    pacer = Pacer(0, clock)
 
-    assert [pacer.reserve() for _ in range(5)] == [0] * 5
+    assert [pacer.await_turn(clock.pause) for _ in range(5)] == [0] * 5
 
 
 def test_a_hold_keeps_everybody_back() -> None:
@@ -93,17 +103,60 @@ def test_a_hold_keeps_everybody_back() -> None:
     pacer = Pacer(0, clock)
     pacer.hold(7)
 
-    assert [pacer.reserve() for _ in range(2)] == [7, 7]
-    clock.now += 7
-    assert pacer.reserve() == 0
+    assert [pacer.await_turn(clock.pause) for _ in range(2)] == [7, 0]
+
+
+def test_a_hold_reaches_those_who_wait_already() -> None:
+    clock = Clock()
+    pacer = Pacer(1, clock)
+    pacer.await_turn(clock.pause)
+
+    def pause(seconds: float) -> None:
+        if clock.now == 1000:
+            pacer.hold(7)
+        clock.now += seconds
+
+    assert pacer.await_turn(pause) == 7
+
+
+def test_who_is_told_to_stop_gives_way() -> None:
+    clock = Clock()
+    pacer = Pacer(1, clock)
+    pacer.hold(7)
+
+    def pause(seconds: float) -> None:
+        raise InterruptedError
+
+    for _ in range(2):
+        with pytest.raises(InterruptedError):
+            pacer.await_turn(pause)
+
+
+def test_threads_that_wake_late_keep_their_distance() -> None:
+    pacer, starts = Pacer(200), []
+
+    def ask() -> None:
+        for _ in range(10):
+            pacer.await_turn(time.sleep)
+            starts.append(time.monotonic())
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(starts) == 80
+    assert max(starts) - min(starts) >= 78 / 200
 
 
 def test_a_short_hold_does_not_end_a_longer_one() -> None:
-    pacer = Pacer(0, Clock())
+    clock = Clock()
+    pacer = Pacer(0, clock)
     pacer.hold(7)
     pacer.hold(1)
 
-    assert pacer.reserve() == 7
+    assert pacer.await_turn(clock.pause) == 7
 
 
 def test_the_wait_is_drawn() -> None:

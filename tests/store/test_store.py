@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from sqlalchemy import event, func, select, text, update
 
+from etl.api.client import utc_now
 from etl.errors import LeaseLost
-from etl.models import BEGINNING, Creator, Entry, Rejected, Session, Span
+from etl.models import BEGINNING, Counts, Creator, Entry, Rejected, Session, Span
 from etl.simulator import Simulator, World
 from etl.simulator.world import ABSENT
 from etl.store import lease as leases
@@ -764,3 +765,19 @@ def test_readers_see_a_batch_whole_or_not_at_all(store: Store, run: Run) -> None
     event.remove(store.engine, "before_cursor_execute", look)
 
     assert seen[1:] == [(0, 0)]
+
+
+def test_a_run_that_another_process_has_closed_stays_as_it_is(store: Store) -> None:
+    first = store.claim("a")
+    assert isinstance(first, Lease)
+    run = store.start_run(first, "backfill", store.state("a"), utc_now())
+    store.release(first)
+    second = store.claim("a")
+    assert isinstance(second, Lease)
+    store.start_run(second, "backfill", store.state("a"), utc_now())
+
+    store.finish_run(run, "failed", Counts(), "woken late", utc_now())
+
+    with store.reading() as connection:
+        query = select(t.sync_runs.c.status).where(t.sync_runs.c.id == run.id)
+        assert connection.execute(query).scalar_one() == "interrupted"

@@ -68,11 +68,11 @@ class Server(Cluster):
     def data(self) -> Path:
         return self.folder / "data"
 
-    def start(self) -> None:
-        """Start it and wait until it answers."""
+    def start(self, *options: str) -> None:
+        """Start it, with these settings beside the usual ones, and wait until it answers."""
         command = [str(self.binaries / "postgres"), "-D", str(self.data), "-p", str(self.port)]
         command += ["-k", str(self.data), "-h", "127.0.0.1"]
-        command += [word for option in OPTIONS for word in ("-c", option)]
+        command += [word for option in (*OPTIONS, *options) for word in ("-c", option)]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, **_as_nobody())
         for _ in range(300):
@@ -89,6 +89,26 @@ class Server(Cluster):
             self.process.send_signal(signal_number)
             self.process.wait(30)
             self.process = None
+
+
+class Standby(Server):
+    """A copy of a server that follows it, until it is promoted."""
+
+    def __init__(self, folder: Path, primary: Server) -> None:
+        super().__init__(folder)
+        self._primary = primary
+
+    def initialize(self) -> None:
+        """Copy the primary as it is."""
+        self.folder.mkdir()
+        _give_away(self.folder)
+        source = f"host=127.0.0.1 port={self._primary.port} user=postgres"
+        copy = [self.binaries / "pg_basebackup", "-D", self.data, "-R", "-X", "stream"]
+        _run([*copy, "--checkpoint=fast", "-d", source])
+
+    def promote(self) -> None:
+        """Make it the primary."""
+        self.run("SELECT pg_promote()")
 
 
 @contextmanager

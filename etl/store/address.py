@@ -1,0 +1,75 @@
+"""`database.url`: from what people write to what SQLAlchemy and libpq take. Pure."""
+
+import re
+from typing import Final
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from etl.errors import ConfigError
+
+__all__ = ["behind_pgbouncer", "parse", "shown"]
+
+FORMS: Final = "use sqlite:///FILE or postgresql://USER@HOST/DATABASE"
+SEVERAL: Final = re.compile(
+    r"(?P<head>postgres(?:ql)?(?:\+psycopg)?://(?:[^/?]*@)?)(?P<hosts>[^@/?]*,[^@/?]*)(?P<rest>(?:[/?].*)?)"
+)
+"""A URL with several hosts, as libpq takes it; SQLAlchemy takes them as options."""
+
+HOST: Final = re.compile(r"(?:\[(?P<six>[^\]]+)\]|(?P<name>[^\[\]:]+))(?::(?P<port>\d+))?")
+
+
+def parse(url: str) -> URL:
+    """The URL of a database that we can use, with its driver. Raises ConfigError for any other."""
+    parsed = _driven(_made(url))
+    if parsed.drivername not in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg"):
+        raise ConfigError(
+            f"database.url names {parsed.drivername!r}, which is not supported", FORMS
+        )
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise ConfigError("database.url needs a file for SQLite", FORMS)
+    return parsed
+
+
+def behind_pgbouncer(url: URL) -> tuple[bool, URL]:
+    """Whether the URL says `pgbouncer=true`, and the URL without that word."""
+    said = str(url.query.get("pgbouncer", "false")).lower()
+    if said not in ("true", "false"):
+        raise ConfigError(
+            f"database.url: pgbouncer is {said!r}", "use pgbouncer=true or leave it out"
+        )
+    return said == "true", url.difference_update_query(["pgbouncer"])
+
+
+def shown(url: str) -> str:
+    """The URL as it may be shown: without its password."""
+    try:
+        return _made(url).render_as_string(hide_password=True)
+    except ConfigError:
+        return "(unreadable database.url)"
+
+
+def _made(url: str) -> URL:
+    several = SEVERAL.fullmatch(url)
+    try:
+        if several is None:
+            return make_url(url)
+        made = make_url(several["head"] + several["rest"])
+        return made.update_query_dict(_hosts(several["hosts"]))
+    except (ArgumentError, ValueError):
+        raise ConfigError("database.url is not a database URL", FORMS) from None
+
+
+def _driven(url: URL) -> URL:
+    if url.drivername in ("postgres", "postgresql"):
+        return url.set(drivername="postgresql+psycopg")
+    return url
+
+
+def _hosts(text: str) -> dict[str, str]:
+    """Hosts and ports in libpq's form; a host without a port has PostgreSQL's own."""
+    found = [HOST.fullmatch(part) for part in text.split(",")]
+    if None in found:
+        raise ValueError(text)
+    pairs = [(one["six"] or one["name"], one["port"] or "5432") for one in found if one]
+    return {"host": ",".join(h for h, _ in pairs), "port": ",".join(p for _, p in pairs)}

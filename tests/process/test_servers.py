@@ -1,0 +1,141 @@
+"""PostgreSQL as people run it: a fail-over in the middle of a run, and a pooler in between."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import update
+
+from etl.simulator import Simulator, World
+from etl.store import reading
+from etl.store import tables as t
+from tests.process.project import PATIENCE, Project, until
+from tests.support.audit import differences
+from tests.support.postgres import Cluster, Standby, _as_nobody, free_port, own_server
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+def wrong(project: Project, world: World) -> list[str]:
+    """How the database differs from the API's truth."""
+    with closing(project.store()) as store:
+        found = (differences(store, world.sessions(id), id) for id in world.agent_ids())
+        return [what for some in found for what in some]
+
+
+def pages(project: Project) -> int:
+    """How many pages the runs have saved."""
+    with closing(project.store()) as store:
+        return sum(run["pages"] for run in reading.recent_runs(store, None, 100))
+
+
+def test_a_failover_costs_no_run(project: Project, world: World, api: Simulator) -> None:
+    with own_server() as primary:
+        standby = Standby(primary.folder.with_name("standby"), primary)
+        standby.initialize()
+        standby.start("hot_standby=on")
+        try:
+            primary.run("ALTER SYSTEM SET synchronous_standby_names = '*'")
+            primary.run("ALTER SYSTEM SET synchronous_commit = 'remote_apply'")
+            primary.stop()
+            # The settings of the command line would win over those.
+            primary.start("synchronous_commit=remote_apply")
+            name = primary.fresh().rsplit("/", 1)[1]
+            hosts = f"127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
+            project.database = (
+                f"postgresql://postgres@{hosts}/{name}?target_session_attrs=read-write"
+            )
+            project.configure(api.base_url, world.agent_ids(), api={"page_size": 10})
+            assert project.run("db", "upgrade").code == 0
+            process = project.start("backfill")
+            until(lambda: pages(project) >= 10, "some pages")
+
+            primary.stop(signal.SIGQUIT)
+            standby.promote()
+            done = project.finish(process, 2 * PATIENCE)
+
+            assert done.code == 0, done
+            assert wrong(project, world) == []
+        finally:
+            standby.stop(signal.SIGQUIT)
+
+
+def test_a_server_that_lost_commits_ends_the_run(
+    project: Project, world: World, api: Simulator, postgres: Cluster
+) -> None:
+    """As after a fail-over to a standby that had not got them: no coverage without its rows."""
+    project.database = postgres.fresh()
+    project.configure(api.base_url, world.agent_ids()[:1], api={"page_size": 10})
+    assert project.run("db", "upgrade").code == 0
+    process = project.start("backfill")
+    until(lambda: pages(project) >= 10, "some pages")
+
+    with closing(project.store()) as store, store.engine.begin() as connection:
+        connection.execute(update(t.sync_state).values(saves=1))
+
+    done = project.finish(process)
+    assert done.code == 1
+    assert "the database has lost what was committed" in done.out + done.err
+    assert project.run("backfill").code == 0
+    with closing(project.store()) as store:
+        assert differences(store, world.sessions(world.agent_ids()[0]), world.agent_ids()[0]) == []
+    postgres.drop(project.database)
+
+
+@pytest.fixture
+def pooler(postgres: Cluster) -> Iterator[int]:
+    """The port of a pgbouncer that pools transactions: two connections for all."""
+    program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+    if program is None:
+        pytest.skip("pgbouncer is not installed; `make .venv/.pgbouncer` does that with apt")
+    with psycopg.connect(postgres.admin_url) as connection:
+        server = f"host={connection.info.host} port={connection.info.port}"
+        server += f" user={connection.info.user}"
+        if connection.info.password:
+            server += f" password={connection.info.password}"
+    folder, port = Path(f"/tmp/etl-pgbouncer-{os.getpid()}"), free_port()
+    folder.mkdir()
+    settings = ["[databases]", f"* = {server}", "[pgbouncer]", "listen_addr = 127.0.0.1"]
+    settings += [f"listen_port = {port}", "auth_type = any", "pool_mode = transaction"]
+    settings += ["default_pool_size = 2", "unix_socket_dir ="]
+    (folder / "pgbouncer.ini").write_text("\n".join(settings) + "\n")
+    process = subprocess.Popen(
+        [program, "-q", str(folder / "pgbouncer.ini")], stderr=subprocess.DEVNULL, **_as_nobody()
+    )
+    try:
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+        shutil.rmtree(folder)
+
+
+def test_through_a_pooler_of_transactions(
+    project: Project, world: World, api: Simulator, postgres: Cluster, pooler: int
+) -> None:
+    database = postgres.fresh()
+    project.database = database
+    project.configure(api.base_url, world.agent_ids())
+    assert project.run("db", "upgrade").code == 0
+    name = database.rsplit("/", 1)[1]
+    project.database = f"postgresql://etl@127.0.0.1:{pooler}/{name}?pgbouncer=true"
+    project.configure(api.base_url, world.agent_ids(), api={"page_size": 10})
+    until(lambda: project.run("check").code == 0, "the pooler")
+
+    for command in ("backfill", "sync", "reconcile"):
+        for agent in world.agent_ids():
+            world.add_session(agent)
+        assert project.run(command).code == 0
+
+    assert wrong(project, world) == []
+    project.database = database
+    postgres.drop(database)
