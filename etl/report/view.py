@@ -2,25 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any, Final
 
 from etl.figures import shape, words
-from etl.figures.period import period_before
 from etl.figures.shape import Tally
 from etl.figures.values import Shown
 from etl.models import BEGINNING
 from etl.report.gather import Figures, Totals
-from etl.report.names import agent_labels, creator_label, short
+from etl.report.lacks import freshness, warnings
+from etl.report.names import creator_label, short
+from etl.report.viewer import Viewer
 from etl.store.health import Health
 
 __all__ = ["View", "view"]
 
-STALE: Final = timedelta(days=1)
-"""Data that is older than this is called old at the top of the page."""
-
-JUST: Final = timedelta(minutes=1)
-MOST_WARNINGS: Final = 5
 MOST_AGENTS: Final = 50
 """Agents in a table of agents."""
 
@@ -57,46 +52,17 @@ class View:
     empty: bool
 
 
-class _Viewer:
-    """The figures, and the words for their agents and times."""
-
-    def __init__(self, figures: Figures) -> None:
-        self.figures = figures
-        self.labels = agent_labels(figures.names)
-
-    def clock(self, instant: datetime | None) -> datetime | None:
-        """An instant as wall time."""
-        return None if instant is None else self.figures.wish.wall(instant)
-
-    def minute(self, instant: datetime | None) -> str:
-        """An instant as wall time, in words; without the year if it is this one."""
-        now = self.figures.wish.wall(self.figures.wish.now)
-        return words.minute(self.clock(instant), now.year)
-
-    def span(self, since: datetime, until: datetime) -> str:
-        """A period as wall time, in words."""
-        wall = self.figures.wish.wall
-        return words.span(wall(since), wall(until))
-
-    def ago(self, instant: datetime | None) -> str:
-        """How long before the page was made."""
-        if instant is None:
-            return "never"
-        span = self.figures.wish.now - instant
-        return "just now" if span < JUST else f"{words.age(span)} ago"
-
-
 def view(figures: Figures) -> View:
     """Put the figures into words."""
-    viewer, wish = _Viewer(figures), figures.wish
+    viewer, wish = Viewer(figures), figures.wish
     ranked = shape.ranked(figures.now.agents)
     return View(
         title=viewer.span(*wish.period),
         scope=_scope(viewer),
         clock=wish.zone_name,
         compared=viewer.span(*figures.period_before) if figures.period_before else "",
-        freshness=_freshness(viewer),
-        warnings=_warnings(viewer),
+        freshness=freshness(viewer),
+        warnings=warnings(viewer),
         tiles=_tiles(figures.now, figures.before),
         agents=[_agent(viewer, id, rank) for rank, id in enumerate(ranked[:MOST_AGENTS])],
         more_agents=max(0, len(ranked) - MOST_AGENTS),
@@ -110,56 +76,11 @@ def view(figures: Figures) -> View:
     )
 
 
-def _scope(viewer: _Viewer) -> str:
+def _scope(viewer: Viewer) -> str:
     ids = viewer.figures.wish.agents
     if len(ids) == 1:
         return viewer.labels[ids[0]]
     return f"{len(ids)} agents" if ids else "no agents"
-
-
-def _freshness(viewer: _Viewer) -> str:
-    """Up to when the range is whole; the agent that lags most decides, of those ever synced."""
-    wish = viewer.figures.wish
-    as_of = min((one.as_of for one in viewer.figures.health if one.as_of), default=None)
-    if as_of is None:
-        return "never: nothing of this range was synced"
-    if as_of == wish.period.until < wish.now:
-        return "its end: the range is over and whole"
-    return f"{viewer.minute(as_of)} ({viewer.ago(as_of)})"
-
-
-def _warnings(viewer: _Viewer) -> list[str]:
-    """What makes the figures less than they seem."""
-    lacking = [(one, _lack(viewer, one)) for one in viewer.figures.health]
-    texts = [f"{viewer.labels[one.agent_id]}: {lack}." for one, lack in lacking if lack]
-    if len(texts) > MOST_WARNINGS:
-        more = len(texts) - MOST_WARNINGS
-        texts = [*texts[:MOST_WARNINGS], f"{more} more agents lack something, too."]
-    if viewer.figures.undated:
-        count = words.whole(viewer.figures.undated)
-        texts.append(f"Sessions without a date, which belong to no range: {count}.")
-    return [*texts, *_less_before(viewer)]
-
-
-def _less_before(viewer: _Viewer) -> list[str]:
-    """What is compared with, if it is shorter than what is shown."""
-    wish, before = viewer.figures.wish, viewer.figures.period_before
-    wanted = period_before(wish.period, wish.zone)
-    if before is None or wanted is None or before.since == wanted.since:
-        return []
-    first = viewer.minute(before.since)
-    return [f"The range before has sessions from {first} on only: changes look greater for it."]
-
-
-def _lack(viewer: _Viewer, one: Health) -> str:
-    wish = viewer.figures.wish
-    if one.as_of is None:
-        return "nothing of this range was synced"
-    if one.holes:
-        return "parts of this range were never synced; its figures are too low"
-    if one.as_of < min(wish.now - STALE, wish.period.until):
-        return f"sessions that began after {viewer.minute(one.as_of)} are not here yet"
-    return ""
 
 
 def _tiles(now: Totals, before: Totals | None) -> list[Tile]:
@@ -187,7 +108,7 @@ def _moved(name: str, now: float | None, before: float | None, number: Any) -> T
     return Tile(name, number(now), change, f"before: {number(before)}")
 
 
-def _agent(viewer: _Viewer, id: str, rank: int) -> dict[str, Any]:
+def _agent(viewer: Viewer, id: str, rank: int) -> dict[str, Any]:
     now, figures = viewer.figures.now.agents[id], viewer.figures
     then = figures.before.agents.get(id, Tally()) if figures.before else None
     most = max(tally.sessions for tally in figures.now.agents.values())
@@ -218,7 +139,7 @@ def _creators(figures: Figures) -> list[dict[str, Any]]:
     ]
 
 
-def _session(viewer: _Viewer, one: Shown) -> dict[str, str]:
+def _session(viewer: Viewer, one: Shown) -> dict[str, str]:
     return {
         "name": short(one.name or "") or "Untitled",
         "id": short(one.id),
@@ -235,7 +156,7 @@ def _worst_first(found: Sequence[Health]) -> list[Health]:
     return sorted(found, key=lambda one: (one.as_of or BEGINNING, one.agent_id))
 
 
-def _health(viewer: _Viewer, one: Health) -> dict[str, Any]:
+def _health(viewer: Viewer, one: Health) -> dict[str, Any]:
     last = one.last_run
     return {
         "name": viewer.labels[one.agent_id],
@@ -253,7 +174,7 @@ def _health(viewer: _Viewer, one: Health) -> dict[str, Any]:
     }
 
 
-def _run(viewer: _Viewer, run: dict[str, Any]) -> dict[str, str]:
+def _run(viewer: Viewer, run: dict[str, Any]) -> dict[str, str]:
     took = run["finished_at"] and (run["finished_at"] - run["started_at"]).total_seconds()
     return {
         "began": viewer.minute(run["started_at"]),

@@ -213,6 +213,18 @@ def test_the_range_before_is_counted_apart(store: Store) -> None:
     assert shape.tally(found.cells) == found.now.tally
 
 
+def test_agents_that_lack_the_same_share_a_line(store: Store) -> None:
+    ids = [f"agent {n}" for n in range(9)]
+    fill(store, [session(f"s{id}", id) for id in ids])
+    prove(store, ids[8])
+    prove(store, ids[7], NOW - 3 * DAY)
+
+    lines = view(gather(store, wish(*ids))).warnings
+
+    assert lines[0].startswith("agent 0, agent 1, agent 2 and 4 more: nothing")
+    assert lines[1].startswith("agent 7: sessions that began after 20 Nov, 18:30")
+
+
 def test_a_shorter_range_before_is_told(store: Store) -> None:
     fill(store, [session("now"), session("then", created_at=NOW - 40 * DAY)])
     prove(store, "a")
