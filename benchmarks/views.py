@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from etl.store import migrate
-from etl.store.calendar import set_time_zone
+from etl.store.calendar import find_zone, set_time_zone
 from etl.store.engine import open_engine
 from tests.support.postgres import cluster
 
@@ -25,7 +25,7 @@ LAST = 1_795_000_000
 SERIES = {
     "sqlite": "WITH RECURSIVE series(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM series"
     " WHERE n + 1 < {count}) ",
-    "postgresql": "WITH series AS (SELECT generate_series(0, {count} - 1) AS n) ",
+    "postgresql": "WITH series AS (SELECT generate_series(CAST(0 AS bigint), {count} - 1) AS n) ",
 }
 INSTANT = {
     "sqlite": "strftime('%Y-%m-%d %H:%M:%S.000000', {0}, 'unixepoch')",
@@ -84,7 +84,8 @@ def fill(connection: Connection, count: int) -> None:
         )
         series = SERIES[dialect].format(count=rows)
         connection.exec_driver_sql(
-            f"INSERT INTO {table} ({COLUMNS[table]}) {series}{select} FROM series"
+            f"INSERT INTO {table} ({COLUMNS[table]}) {series}{select} FROM series",
+            execution_options={"no_parameters": True},  # where % is no placeholder
         )
     connection.exec_driver_sql(
         "INSERT INTO coverage (agent_id, newest_created_at, proven_at) SELECT id,"
@@ -132,7 +133,7 @@ def main() -> None:
             migrate.upgrade(engine)
             with engine.begin() as connection:
                 fill(connection, options.sessions)
-                set_time_zone(connection, options.zone)
+                set_time_zone(connection, find_zone(options.zone))
             with engine.connect() as connection:
                 if name == "PostgreSQL":
                     connection.exec_driver_sql("ANALYZE")

@@ -87,12 +87,14 @@ class Database(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Sync(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`[sync]`: how far back a sync looks, and how many walks an agent gets."""
+    """`[sync]`: how far back a sync looks, how many walks an agent gets, and transcripts."""
 
     lookback: Duration = Duration(hours=1)
     since: str | None = None
     idle_recheck: Duration = Duration(days=7)
     walkers: Positive = 2
+    transcripts: bool = False
+    transcripts_per_run: Positive = 500
 
 
 class Schedule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -27,6 +27,7 @@ __all__ = [
     "Entry",
     "FoundAgent",
     "Listed",
+    "Message",
     "Mode",
     "Order",
     "Page",
@@ -35,6 +36,7 @@ __all__ = [
     "Span",
     "Status",
     "Team",
+    "Transcripts",
     "is_alias",
     "just_after",
 ]
@@ -134,6 +136,24 @@ class Page(msgspec.Struct, frozen=True):
     agent_name: str | None = None
 
 
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """One message of a session's transcript; field order is the column order.
+
+    `parts` and `extra` are JSON texts; `extra` holds what no column can. `search_text` is what a
+    search looks at where that is not `content` as it stands.
+    """
+
+    position: int
+    id: str | None = None
+    role: str | None = None
+    content: str | None = None
+    created_at: datetime | None = None
+    creator_id: str | None = None
+    parts: str | None = None
+    extra: str | None = None
+    search_text: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A point where a walk can enter the list: a cursor (None: the list's own first page).
@@ -198,6 +218,23 @@ class Counts:
 
 
 @dataclass(slots=True)
+class Transcripts:
+    """What a run did about transcripts after its sync; printed by `--json` under these names.
+
+    `changed` are those of `fetched` whose messages were written; `left` wait for the next run.
+    """
+
+    fetched: int = 0
+    changed: int = 0
+    failed: int = 0
+    left: int = 0
+    requests: int = 0
+    error: str | None = None
+    cause: Exception | None = field(default=None, compare=False)
+    """What `error` tells in words."""
+
+
+@dataclass(slots=True)
 class AgentReport:
     """How one agent's part of a run went; printed by `--json` under these names."""
 
@@ -210,3 +247,4 @@ class AgentReport:
     warnings: list[str] = field(default_factory=list)
     cause: Exception | None = None
     """What `error` tells in words."""
+    transcripts: Transcripts | None = None

@@ -157,6 +157,8 @@ def wish_of(settings: Settings, mode: Mode, **changes: object) -> Wish:
         walkers=settings.sync.walkers,
         patience=_patience(settings, mode),
         idle_recheck=settings.sync.idle_recheck,
+        transcripts=settings.sync.transcripts_per_run if settings.sync.transcripts else 0,
+        transcripts_within=settings.schedule.every / 2,
     )
     return replace(wish, **changes)  # type: ignore[arg-type]
 

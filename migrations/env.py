@@ -3,7 +3,7 @@
 from alembic import context
 from sqlalchemy import Connection
 
-from etl.store.tables import metadata
+from etl.store.tables import SEARCH_INDEX, metadata
 
 
 def migrate(connection: Connection) -> None:
@@ -13,6 +13,7 @@ def migrate(connection: Connection) -> None:
         target_metadata=metadata,
         render_as_batch=True,
         compare_server_default=True,
+        include_name=lambda name, *_: not SEARCH_INDEX.fullmatch(name or ""),
     )
     with context.begin_transaction():
         context.run_migrations()

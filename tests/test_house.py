@@ -18,6 +18,7 @@ FLOORS = {
     "etl.events": 0,
     "etl.secrets": 0,
     "etl.api.wire": 1,
+    "etl.api.transcript": 1.5,
     "etl.api.failures": 1,
     "etl.api.grants": 1,
     "etl.api.pacing": 1,
@@ -44,6 +45,7 @@ PURE = (
     "etl.planning",
     "etl.figures",
     "etl.api.wire",
+    "etl.api.transcript",
     "etl.api.failures",
     "etl.api.grants",
     "etl.api.roster",
@@ -95,7 +97,7 @@ def own_imports(module: str) -> set[str]:
     return {name if name in MODULES else name.rpartition(".")[0] for name in names}
 
 
-def floor(module: str) -> int | None:
+def floor(module: str) -> float | None:
     """The floor a module is on; None on the ground."""
     on = [level for package, level in FLOORS.items() if is_within(module, package)]
     assert on or module in GROUND, f"{module} is on no floor: give it one in FLOORS"

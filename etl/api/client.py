@@ -20,6 +20,7 @@ from etl import __version__
 from etl.api.failures import error_of, is_error_body
 from etl.api.pacing import Pacer
 from etl.api.roster import AgentsPage, decode_agents, decode_teams
+from etl.api.transcript import decode_transcript
 from etl.api.wire import Retrieved, decode_page, decode_records, decode_retrieved
 from etl.config import Api, Credentials
 from etl.errors import (
@@ -33,9 +34,9 @@ from etl.errors import (
     Transient,
 )
 from etl.events import Answered, GaveUp, Observe, Paced, Retried, ignore
-from etl.models import Counts, Order, Page, Team, is_alias
+from etl.models import Counts, Message, Order, Page, Team, is_alias
 
-__all__ = ["Client", "CredentialSource", "Fetched", "utc_now"]
+__all__ = ["Client", "CredentialSource", "Fetched", "FetchedTranscript", "utc_now"]
 
 LARGEST_BODY: Final = 64 * 2**20
 DEADLINE_FACTOR: Final = 4
@@ -157,15 +158,13 @@ class Client:
 
     def fetch_session(self, session_id: str, agent_id: str, counts: Counts) -> "FetchedSession":
         """One session by its id. Raises Denied with status 404 if the API has it no more."""
-        what = f"session {session_id!r:.80}"
-        if session_id in ("", ".", ".."):
-            raise Malformed(f"{what}: no address leads to an id like this")
-        path = f"/sessions/{quote(session_id, safe='')}"
+        decode = partial(decode_retrieved, session_id=session_id, agent_id=agent_id)
+        return FetchedSession(*self._fetch_by_id(session_id, counts, decode))
 
-        def decode(body: bytes) -> Retrieved:
-            return decode_retrieved(body, session_id, agent_id)
-
-        return FetchedSession(*self._fetch(what, path, {}, counts, decode))
+    def fetch_transcript(self, session_id: str, counts: Counts) -> "FetchedTranscript":
+        """The messages of one session. Raises as `fetch_session` does."""
+        decode = partial(decode_transcript, session_id=session_id)
+        return FetchedTranscript(*self._fetch_by_id(session_id, counts, decode))
 
     def fetch_agent(self, agent_id: str, counts: Counts) -> dict[str, Any]:
         """One agent's own record."""
@@ -185,6 +184,12 @@ class Client:
         """Every team that the credential sees."""
         teams: list[Team] = self._fetch("teams", "/teams", {}, counts, decode_teams).content
         return teams
+
+    def _fetch_by_id(self, session_id: str, counts: Counts, decode: Callable[..., Any]) -> Any:
+        what = f"session {session_id!r:.80}"
+        if session_id in ("", ".", ".."):
+            raise Malformed(f"{what}: no address leads to an id like this")
+        return self._fetch(what, f"/sessions/{quote(session_id, safe='')}", {}, counts, decode)
 
     def _fetch(
         self,
@@ -329,6 +334,13 @@ class FetchedSession(NamedTuple):
     """One session and the time at which its request was sent."""
 
     retrieved: Retrieved
+    requested_at: datetime
+
+
+class FetchedTranscript(NamedTuple):
+    """The messages of one session and the time at which its request was sent."""
+
+    messages: list[Message]
     requested_at: datetime
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from etl.config import Settings, config_path, load
-from etl.models import AgentReport, Counts, Status
+from etl.models import AgentReport, Counts, Status, Transcripts
 
 if TYPE_CHECKING:
     from etl.sync.crew import Progress
@@ -23,6 +23,7 @@ __all__ = [
     "exit_code",
     "minute",
     "print_table",
+    "printable",
     "report_json",
     "settings_of",
     "stopped_by_signals",
@@ -80,7 +81,12 @@ def _agent(report: AgentReport) -> dict[str, Any]:
     counts = {name: getattr(report.counts, name) for name in Counts.__slots__}
     head = {"agent_id": report.agent_id, "mode": report.mode, "status": report.status}
     tail = {"watermark": iso(report.watermark), "error": report.error, "warnings": report.warnings}
-    return head | counts | tail
+    after = report.transcripts and _after(report.transcripts)
+    return head | counts | tail | {"transcripts": after}
+
+
+def _after(done: Transcripts) -> dict[str, Any]:
+    return {name: getattr(done, name) for name in Transcripts.__slots__ if name != "cause"}
 
 
 def iso(instant: datetime | None) -> str | None:
@@ -112,11 +118,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
         justify: Literal["left", "right"] = "right" if numbers and rows else "left"
         table.add_column(column, justify=justify, no_wrap=True, overflow="ellipsis")
     for row in rows:
-        table.add_row(*(Text(_printable(str(cell))) for cell in row))
+        cells = (c if isinstance(c, Text) else Text(printable(str(c))) for c in row)
+        table.add_row(*cells)
     console.print(table)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Names are untrusted: no control character of theirs may reach the terminal."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
@@ -151,7 +158,7 @@ class Bars:
             return
         agent_id = progress.agent_id
         if agent_id not in self._tasks:
-            label = _printable(self._labels.get(agent_id) or agent_id)[:32]
+            label = printable(self._labels.get(agent_id) or agent_id)[:32]
             self._tasks[agent_id] = self._bars.add_task(label, total=None, seen=0)
         total = None if progress.done is None else 1.0
         self._bars.update(

@@ -47,6 +47,9 @@ def explain(args: argparse.Namespace) -> int:
         print(f"  {rows} stored sessions lie there: {known}{pages} requests")
         print("  list what is processing, and what is queued: 2 requests or more")
         print(f"  retrieve open sessions: at most {len(waiting)} requests")
+        if settings.sync.transcripts:
+            most = settings.sync.transcripts_per_run
+            print(f"  retrieve transcripts of what is new or changed: at most {most} requests")
     store.close()
     return 0
 

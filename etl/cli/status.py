@@ -11,6 +11,8 @@ from etl.models import BEGINNING
 if TYPE_CHECKING:
     from etl.planning.coverage import Coverage
     from etl.store.reading import AgentStatus
+    from etl.store.store import Store
+    from etl.store.transcripts import Tally
 
 NAME = "status"
 HELP = "a line per agent: how far it is stored, how fresh, what went wrong"
@@ -46,22 +48,42 @@ def run(args: argparse.Namespace) -> int:
     ids = [agent.id for agent in settings.agents]
     ids += [id for id in reading.known_agents(store) if id not in ids]
     found = [reading.agent_status(store, id, utc_now()) for id in ids]
+    tallies = _tallies(store, ids) if settings.sync.transcripts else {}
     store.close()
-    show(found, utc_now(), settings.schedule.every, as_json=args.json)
+    show(found, utc_now(), settings.schedule.every, tallies, as_json=args.json)
     return 0
 
 
-def show(found: "list[AgentStatus]", now: datetime, every: timedelta, *, as_json: bool) -> None:
-    """Print the status of these agents."""
+def show(
+    found: "list[AgentStatus]",
+    now: datetime,
+    every: timedelta,
+    tallies: "dict[str, Tally] | None" = None,
+    *,
+    as_json: bool,
+) -> None:
+    """Print the status of these agents; `tallies` are of their transcripts, if any are kept."""
+    tallies = tallies or {}
     if as_json:
-        print(json.dumps({"agents": [_json(one, every) for one in found]}, indent=1))
+        agents = [_json(one, every, tallies.get(one.agent_id)) for one in found]
+        print(json.dumps({"agents": agents}, indent=1))
         return
-    print_table(HEAD, [_line(one, now, every) for one in found])
+    print_table(HEAD, [_line(one, now, every, tallies.get(one.agent_id)) for one in found])
     print("coverage, oldest to newest: # proven within a day, + older, . never")
     print("fresh: rows known to be as the API had them within 15 minutes / a day / a week")
 
 
-def _line(one: "AgentStatus", now: datetime, every: timedelta) -> tuple[object, ...]:
+def _tallies(store: "Store", ids: list[str]) -> "dict[str, Tally]":
+    from etl.api.client import utc_now
+    from etl.store.transcripts import tally
+
+    with store.reading() as connection:
+        return {id: tally(connection, id, utc_now()) for id in ids}
+
+
+def _line(
+    one: "AgentStatus", now: datetime, every: timedelta, tally: "Tally | None"
+) -> tuple[object, ...]:
     last = f"{one.last_run.status} {minute(one.last_run.started_at)}" if one.last_run else "never"
     begin = one.state.history_from or one.oldest
     strip = coverage_strip(one.state.coverage, begin, now, timedelta(days=1), STRIP)
@@ -70,12 +92,15 @@ def _line(one: "AgentStatus", now: datetime, every: timedelta) -> tuple[object, 
     mark = minute(one.state.watermark)
     due = minute(_next(one, every))
     counts = (one.sessions, one.open_sessions, fresh)
-    return (label, *counts, mark, strip, last, due, _stalest(one), _problem(one))
+    return (label, *counts, mark, strip, last, due, _stalest(one), _problem(one, tally))
 
 
-def _problem(one: "AgentStatus") -> str:
+def _problem(one: "AgentStatus", tally: "Tally | None") -> str:
     parts = [f"{one.rejected} records set aside"] if one.rejected else []
     parts += [f"{one.missing} sessions missing"] if one.missing else []
+    if tally is not None:
+        parts += [f"{tally.left} transcripts to come"] if tally.left else []
+        parts += [f"{tally.failed} transcripts failed"] if tally.failed else []
     if one.last_run is not None and one.last_run.error:
         parts.append(one.last_run.error)
     return "; ".join(parts)
@@ -109,7 +134,7 @@ def _mark(coverage: "Coverage", at: datetime, fresh_from: datetime) -> str:
     return "."
 
 
-def _json(one: "AgentStatus", every: timedelta) -> dict[str, Any]:
+def _json(one: "AgentStatus", every: timedelta, tally: "Tally | None") -> dict[str, Any]:
     state, last = one.state, one.last_run
     return {
         "agent_id": one.agent_id,
@@ -136,4 +161,5 @@ def _json(one: "AgentStatus", every: timedelta) -> dict[str, Any]:
         else {"id": last.id, "mode": last.mode, "status": last.status, "at": iso(last.started_at)},
         "next_run_at": iso(_next(one, every)),
         "last_error": one.last_error,
+        "transcripts": tally and tally._asdict(),
     }

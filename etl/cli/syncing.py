@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from etl.cli.common import Bars, exit_code, report_json, settings_of, stopped_by_signals, when
 from etl.errors import ConfigError
-from etl.models import AgentReport, Mode
+from etl.models import AgentReport, Mode, Transcripts
 
 if TYPE_CHECKING:
     from etl.sync.discovery import Roster
@@ -77,12 +77,22 @@ def print_report(report: AgentReport) -> None:
     extra = f", {c.missing} missing" if c.missing else ""
     mark = f"watermark {when(report.watermark)}"
     print(f"{report.agent_id}: {report.mode} {report.status}: {found}{extra} ({cost}), {mark}")
+    if report.transcripts is not None:
+        _print_transcripts(report.agent_id, report.transcripts)
     if c.rejected:
         print(f"warning: {report.agent_id}: {c.rejected} records set aside", file=sys.stderr)
     for warning in report.warnings:
         print(f"warning: {report.agent_id}: {warning}", file=sys.stderr)
     if report.error:
         print(f"error: {report.agent_id}: {report.error}", file=sys.stderr)
+
+
+def _print_transcripts(agent_id: str, done: Transcripts) -> None:
+    found = f"{done.fetched} retrieved, {done.changed} of them new or changed"
+    print(f"{agent_id}: transcripts: {found}, {done.failed} failed, {done.left} left")
+    if done.error:
+        hint = "the next run goes on"
+        print(f"warning: {agent_id}: transcripts: {done.error}; {hint}", file=sys.stderr)
 
 
 def _say(sentence: str) -> None:

@@ -21,8 +21,8 @@ from etl.events import (
     RunUnrecorded,
     Stopping,
 )
-from etl.models import AgentReport
-from etl.monitor.logs import COUNTS, kind, log, told, where
+from etl.models import AgentReport, Transcripts
+from etl.monitor.logs import COUNTS, TRANSCRIPTS, kind, log, told, where
 
 __all__ = ["write"]
 
@@ -70,7 +70,7 @@ def _discovered(event: AgentFound | AgentGone | DiscoveryIncomplete | DiscoveryF
 
 
 def _finished(report: AgentReport, seconds: float) -> None:
-    """One line of counts per run."""
+    """One line of counts per run, and one of its transcripts."""
     if isinstance(report.cause, LeaseLost):
         log.error("lease_lost", agent=report.agent_id)
     fields: dict[str, Any] = {"agent": report.agent_id, "mode": report.mode}
@@ -83,6 +83,16 @@ def _finished(report: AgentReport, seconds: float) -> None:
     is_well = report.status in ("succeeded", "skipped", "interrupted")
     write_line = log.info if is_well else log.warning
     write_line("run_finished", **fields, **told(report.cause))
+    if report.transcripts is not None:
+        _after(report.agent_id, report.transcripts)
+
+
+def _after(agent_id: str, done: Transcripts) -> None:
+    """What came of transcripts, where any were to be retrieved."""
+    fields = {name: getattr(done, name) for name in TRANSCRIPTS}
+    if any(fields.values()):
+        write_line = log.warning if done.error else log.info
+        write_line("transcripts_finished", agent=agent_id, **fields, **told(done.cause))
 
 
 def _retried(event: Retried) -> None:

@@ -22,6 +22,7 @@ __all__ = ["EVENTS", "configure", "kind", "log", "told", "where"]
 
 ERROR: Final = ("reason", "http_status", "hint")
 COUNTS: Final = ("requests", "pages", "inserted", "updated", "unchanged", "rejected", "missing")
+TRANSCRIPTS: Final = ("fetched", "changed", "failed", "left", "requests")
 EVENTS: Final[dict[str, tuple[str, ...]]] = {
     "service_started": ("version", "agents"),
     "service_listening": ("address",),
@@ -38,6 +39,7 @@ EVENTS: Final[dict[str, tuple[str, ...]]] = {
         "warnings",
         *ERROR,
     ),
+    "transcripts_finished": ("agent", *TRANSCRIPTS, *ERROR),
     "run_unrecorded": ("agent", "mode", *ERROR),
     "run_crashed": ("agent", "mode", "reason", "where"),
     "request_retried": ("what", "attempt", "wait_seconds", *ERROR),

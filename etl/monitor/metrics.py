@@ -39,6 +39,7 @@ PREFIX: Final = "gumloop_etl"
 MODES: Final = ("incremental", "reconcile")
 STATUSES: Final = ("succeeded", "incomplete", "failed", "interrupted", "skipped")
 OUTCOMES: Final = ("inserted", "updated", "unchanged", "rejected", "missing")
+TRANSCRIPTS: Final = ("fetched", "changed", "failed")
 BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 COMMON: Final = frozenset({200, 400, 401, 403, 404, 408, 425, 429, 500, 502, 503, 504})
 
@@ -62,6 +63,9 @@ class Metrics:
         self.runs = self._counter("runs", "Runs that ended", "agent", "mode", "status")
         self.pages = self._counter("pages", "Pages saved, counted as a run ends", "agent")
         self.rows = self._counter("rows", "Rows, counted as a run ends", "agent", "outcome")
+        self.transcripts = self._counter(
+            "transcripts", "Transcripts, counted as a run ends", "agent", "outcome"
+        )
         self.unrecorded = self._counter(
             "runs_unrecorded", "Runs whose end could not be written to the database", "agent"
         )
@@ -129,7 +133,8 @@ class Metrics:
     def keep(self, agent_ids: Sequence[str]) -> None:
         """Have series for these agents, from zero on, and for no others."""
         for left in self._agents.difference(agent_ids):
-            for counter in (self.runs, self.pages, self.rows, *self._per_agent):
+            several = (self.runs, self.pages, self.rows, self.transcripts)
+            for counter in (*several, *self._per_agent):
                 counter.remove_by_labels({"agent": left})
         for new in set(agent_ids) - self._agents:
             for mode in MODES:
@@ -137,6 +142,8 @@ class Metrics:
                     self.runs.labels(new, mode, status)
             for outcome in OUTCOMES:
                 self.rows.labels(new, outcome)
+            for outcome in TRANSCRIPTS:
+                self.transcripts.labels(new, outcome)
             for counter in (self.pages, *self._per_agent):
                 counter.labels(new)
         self._agents = set(agent_ids)
@@ -169,5 +176,7 @@ class Metrics:
         self.pages.labels(agent).inc(counts.pages)
         for outcome in OUTCOMES:
             self.rows.labels(agent, outcome).inc(getattr(counts, outcome))
+        for outcome in TRANSCRIPTS if report.transcripts else ():
+            self.transcripts.labels(agent, outcome).inc(getattr(report.transcripts, outcome))
         if isinstance(report.cause, LeaseLost):
             self.lost.labels(agent).inc()

@@ -125,7 +125,7 @@ class Api:
         if not isinstance(record, dict):
             raise not_found("Session")
         agent = self._agent(self.world.agent_of(session_id), request)
-        return answer_json(retrieved(record, agent))
+        return answer_json(retrieved(record, agent, self.world.said(session_id)))
 
     def _agents(self, request: Request) -> Answer:
         params = request.params

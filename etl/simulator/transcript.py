@@ -13,8 +13,11 @@ ANSWERED = ("Here is what I found.", "Готово.", "完成了。", "I need a 
 TOOLS = ("web_search", "salesforce_query", "read_file", "send_slack_message")
 
 
-def retrieved(record: Record, agent: Agent) -> Record:
-    """Return the body of a retrieval of the session that the list shows as *record*."""
+def retrieved(record: Record, agent: Agent, changes: Record) -> Record:
+    """Return the body of a retrieval of the session that the list shows as *record*.
+
+    *changes* are `messages` in place of those that are made up, or nothing.
+    """
     session = {name: value for name, value in record.items() if name not in ("name", "type")}
     creator = record.get("creator")
     session |= {
@@ -23,6 +26,7 @@ def retrieved(record: Record, agent: Agent) -> Record:
         "participants": _participants(creator),
         "agent_tools": [{"type": "web_search"}],
         "pending_approvals": _approvals(record),
+        **changes,
     }
     queued = record.get("state") == "queued"
     return {"session": session, "queue_position": 1 if queued else None}

@@ -47,6 +47,7 @@ class World(Account):
         self._follows = now is None
         self._removed: dict[str, Row] = {}
         self._planted = 0
+        self._messages: dict[str, Any] = {}
 
     @classmethod
     def generate(
@@ -161,6 +162,15 @@ class World(Account):
         row.key, row.state = (instant, row_id), _state(record)
         rows.add(row)
         row.body = encode(_present(record))
+
+    def say(self, session_id: str, messages: Any) -> None:
+        """Let a session's transcript be *messages*, of any shape, in place of those made up."""
+        self._messages[session_id] = messages
+
+    def said(self, session_id: str) -> dict[str, Any]:
+        """Return the `messages` that a session was given, under that key; else nothing."""
+        found = self._messages
+        return {"messages": found[session_id]} if session_id in found else {}
 
     def reopen(self, session_id: str) -> None:
         """Take a session back to processing, as a new message does; its usage grows."""

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from etl.errors import ConfigError
 from etl.store import tables as t
 
-__all__ = ["FIRST_DAY", "LAST_DAY", "Day", "days", "set_time_zone", "time_zone"]
+__all__ = ["FIRST_DAY", "LAST_DAY", "Day", "days", "find_zone", "set_time_zone", "time_zone"]
 
 FIRST_DAY: Final = date(2020, 1, 1)
 LAST_DAY: Final = date(2039, 12, 31)
@@ -45,25 +45,26 @@ def days(zone: ZoneInfo, first: date = FIRST_DAY, last: date = LAST_DAY) -> Iter
         begin, here = end, next_here
 
 
-def time_zone(connection: Connection) -> str:
-    """The zone whose days the views show."""
-    return str(connection.execute(select(t.report_settings.c.time_zone)).scalar_one())
-
-
-def set_time_zone(connection: Connection, name: str) -> None:
-    """Let the views show this zone's days, by today's rules. Raises ConfigError if unknown."""
-    rows = [_row(name, day) for day in days(_zone(name))]
-    connection.execute(delete(t.calendar).where(t.calendar.c.time_zone == name))
-    connection.execute(insert(t.calendar), rows)
-    connection.execute(update(t.report_settings).values(time_zone=name))
-
-
-def _zone(name: str) -> ZoneInfo:
+def find_zone(name: str) -> ZoneInfo:
+    """The zone of that name. Raises ConfigError if there is none."""
     try:
         return ZoneInfo(name)
     except (OSError, ValueError, LookupError):
         hint = "use a name like Europe/Berlin; if none is known, pip install tzdata"
         raise ConfigError(f"there is no time zone {name!r}", hint) from None
+
+
+def time_zone(connection: Connection) -> str:
+    """The name of the zone whose days the views show."""
+    return str(connection.execute(select(t.report_settings.c.time_zone)).scalar_one())
+
+
+def set_time_zone(connection: Connection, zone: ZoneInfo) -> None:
+    """Let the views show this zone's days, by the rules that Python knows today."""
+    # The one row of the settings comes first: two that set the same zone take turns at it.
+    connection.execute(update(t.report_settings).values(time_zone=zone.key))
+    connection.execute(delete(t.calendar).where(t.calendar.c.time_zone == zone.key))
+    connection.execute(insert(t.calendar), [_row(zone.key, day) for day in days(zone)])
 
 
 def _row(name: str, day: Day) -> dict[str, Any]:

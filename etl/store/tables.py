@@ -4,6 +4,7 @@ Times are UTC. In SQLite they are the text `YYYY-MM-DD HH:MM:SS.ffffff`, which `
 and which sorts as time; in PostgreSQL they are `timestamptz`.
 """
 
+import re
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
 
 __all__ = [
+    "SEARCH_INDEX",
     "Instant",
     "agents",
     "bookmarks",
@@ -42,12 +44,17 @@ __all__ = [
     "rejected_records",
     "report_settings",
     "retrievals",
+    "session_messages",
     "session_states",
     "sessions",
     "suspects",
     "sync_runs",
     "sync_state",
+    "transcripts",
 ]
+
+SEARCH_INDEX: Final = re.compile(r"message_search\w*|words|ix_session_messages_words")
+"""Names of the search index: tables in SQLite, a column in PostgreSQL, and so not `metadata`'s."""
 
 SETTLED: Final = "state IN ('completed', 'failed')"
 
@@ -280,4 +287,36 @@ report_settings = Table(
     Column("id", Integer, primary_key=True),
     Column("time_zone", Text, nullable=False),
     CheckConstraint("id = 1", name="one_row"),
+)
+
+transcripts = Table(
+    "transcripts",
+    metadata,
+    Column("session_id", Text, ForeignKey("sessions.id"), primary_key=True),
+    Column("as_of", Instant, nullable=False),
+    Column("retrieved_at", Instant),
+    Column("messages", BigInteger),
+    Column("digest", String(64)),
+    Column("retry_at", Instant),
+    Column("error", Text),
+    sqlite_with_rowid=False,
+)
+
+# The number is the row's place in SQLite's search index: one of its own, since VACUUM may change
+# a rowid that no column names.
+session_messages = Table(
+    "session_messages",
+    metadata,
+    Column("number", Whole, primary_key=True),
+    Column("session_id", Text, ForeignKey("sessions.id"), nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("id", Text),
+    Column("role", Text),
+    Column("content", Text),
+    Column("created_at", Instant),
+    Column("creator_id", Text),
+    Column("parts", Json),
+    Column("extra", Json),
+    Column("search_text", Text),
+    UniqueConstraint("session_id", "position"),
 )

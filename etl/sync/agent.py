@@ -34,6 +34,8 @@ class Wish:
 
     `waits` tells whether to wait for another process that works on the agent, or to skip it.
     `patience` is the age up to which an unfinished demand of the same kind is taken up again.
+    `transcripts` is how many are retrieved at most once the run has succeeded (0: none are kept),
+    none of them begun later than `transcripts_within` after that.
     """
 
     mode: Mode = "incremental"
@@ -46,6 +48,8 @@ class Wish:
     idle_recheck: timedelta = timedelta(days=7)
     waits: bool = True
     seek: bool = False
+    transcripts: int = 0
+    transcripts_within: timedelta = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,15 @@ class AgentSync:
         finally:
             report.watermark = state.watermark
             report.warnings = sorted(crew.warnings)
+        if wish.transcripts and report.status == "succeeded":
+            self._retrieve_transcripts(lease, wish, report)
+
+    def _retrieve_transcripts(self, lease: Lease, wish: Wish, report: AgentReport) -> None:
+        from etl.sync.transcripts import TranscriptSync
+
+        after = TranscriptSync(self.client, self.store, lease, self.clock)
+        report.transcripts = after.done
+        after.run(wish.transcripts, wish.transcripts_within)
 
     def _look_again(self, crew: Crew) -> None:
         """Suspects of an interrupted run that this one goes on from may have returned since."""

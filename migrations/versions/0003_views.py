@@ -55,21 +55,30 @@ CROSS JOIN LATERAL (SELECT * FROM sessions s WHERE {within} OFFSET 0) s
 WHERE {calendar}
 """,
 }
-CALENDAR = """c.time_zone = (SELECT time_zone FROM report_settings)
+ZONE = "time_zone = (SELECT time_zone FROM report_settings)"
+CALENDAR = """c.{zone}
     AND c.day >= {day_before}
     AND c.day <= {day_after}"""
 FIRST = "(SELECT min(created_at) FROM sessions WHERE agent_id = a.id)"
 LAST = "(SELECT max(created_at) FROM sessions WHERE agent_id = a.id)"
 WITHIN = "s.agent_id = a.id AND s.created_at >= c.from_utc AND s.created_at < c.until_utc"
+DATED = """created_at >= (SELECT min(from_utc) FROM calendar WHERE {zone})
+    AND created_at < (SELECT max(until_utc) FROM calendar WHERE {zone})"""
 
-USAGE = """sum(credit_cost) AS credit_cost,
-    sum(tool_credit_cost) AS tool_credit_cost,
-    sum(flow_credit_cost) AS flow_credit_cost,
-    CAST(sum(input_tokens) AS bigint) AS input_tokens,
-    CAST(sum(cached_input_tokens) AS bigint) AS cached_input_tokens,
-    CAST(sum(cache_write_input_tokens) AS bigint) AS cache_write_input_tokens,
-    CAST(sum(output_tokens) AS bigint) AS output_tokens,
-    CAST(sum(reasoning_tokens) AS bigint) AS reasoning_tokens"""
+CREDITS = ("credit_cost", "tool_credit_cost", "flow_credit_cost")
+TOKENS = (
+    "input_tokens",
+    "cached_input_tokens",
+    "cache_write_input_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+)
+# One absurd count must not end every query: PostgreSQL's sum is numeric and has no end, SQLite's
+# would be an error beyond 64 bits. In halves it is exact, and beyond 64 bits floating point.
+SUM = {
+    "sqlite": "sum({0} >> 32) * 4294967296 + sum({0} & 4294967295) AS {0}",
+    "postgresql": "sum({0}) AS {0}",
+}
 STATES = """count(*) AS sessions,
     count(CASE WHEN state = 'completed' THEN 1 END) AS completed,
     count(CASE WHEN state = 'failed' THEN 1 END) AS failed"""
@@ -118,7 +127,7 @@ FROM (
 GROUP BY agent_id, month""",
     "type_states": """
 SELECT agent_id, type, state, count(*) AS sessions,
-    count(*) - count(created_at) AS undated, count(missing_since) AS missing,
+    count(*) - count(CASE WHEN {dated} THEN 1 END) AS undated, count(missing_since) AS missing,
     {usage}
 FROM sessions
 GROUP BY agent_id, type, state""",
@@ -152,16 +161,21 @@ def view(name: str, dialect: str) -> str:
     parts = PARTS[dialect]
     days = SESSION_DAYS[dialect].format(
         calendar=CALENDAR.format(
-            day_before=parts["day_before"].format(FIRST), day_after=parts["day_after"].format(LAST)
+            zone=ZONE,
+            day_before=parts["day_before"].format(FIRST),
+            day_after=parts["day_after"].format(LAST),
         ),
         within=WITHIN,
     )
+    sums = [f"sum({name}) AS {name}" for name in CREDITS]
+    usage = ",\n    ".join(sums + [SUM[dialect].format(name) for name in TOKENS])
     return f"CREATE VIEW {name} AS" + VIEWS[name].format(
         session_days=days,
         hour=parts["hour"],
         age=parts["seconds"].format("s.created_at", parts["now"]),
         observed=parts["seconds"].format("observed_from", "observed_until"),
-        usage=USAGE,
+        dated=DATED.format(zone=ZONE),
+        usage=usage,
         states=STATES,
     )
 

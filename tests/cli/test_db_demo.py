@@ -54,6 +54,33 @@ def test_a_downgrade_of_an_empty_database(etl: Command) -> None:
     assert done.code in (0, 2)
 
 
+def test_the_zone_of_the_views_is_set_and_told(etl: Command) -> None:
+    assert etl("db", "timezone").out.endswith("the views show the days of UTC\n")
+    etl("backfill")
+
+    assert etl("db", "timezone", "Asia/Kathmandu").code == 0
+    assert etl("db", "timezone").out.endswith("the days of Asia/Kathmandu\n")
+    assert etl("db", "timezone", "Asia/Kathmandu").code == 0
+    assert [one["updated"] for one in etl("sync", "--json").json["agents"]] == [0, 0]
+
+
+NO_ZONES = ["Mars/Olympus", "Europe", "", "../../etc/passwd", "/etc", "a\0b", "x" * 5000, "💥"]
+
+
+@pytest.mark.parametrize("name", NO_ZONES)
+def test_a_zone_that_there_is_not(etl: Command, project: Project, name: str) -> None:
+    etl("db", "timezone", name).fails(2, "there is no time zone", "europe/berlin")
+
+    assert not (project.folder / "gumloop.db").exists()
+
+
+def test_a_zone_for_an_older_schema(etl: Command) -> None:
+    etl("db", "upgrade")
+    etl("db", "downgrade", "0002")
+
+    etl("db", "timezone", "Europe/Berlin").fails(2, "0002", "db upgrade")
+
+
 @pytest.fixture(scope="module")
 def demo(
     tmp_path_factory: pytest.TempPathFactory,

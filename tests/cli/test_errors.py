@@ -14,7 +14,7 @@ RUNS = ["sync", "backfill", "reconcile", "run"]
 READS = ["status", "runs"]
 
 
-@pytest.mark.parametrize("command", [*RUNS, *READS, "check", "list x", "db current"])
+@pytest.mark.parametrize("command", [*RUNS, *READS, "check", "list x", "db current", "db timezone"])
 def test_there_is_no_configuration(etl: Command, project: Project, command: str) -> None:
     (project.folder / "config.toml").unlink()
 

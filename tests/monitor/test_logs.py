@@ -16,7 +16,7 @@ import etl
 from etl.config import Service
 from etl.errors import Denied, LeaseLost, StoreError, Transient
 from etl.events import GaveUp, OutageBegan, Pinged, Retried, RunCrashed, RunFinished, RunUnrecorded
-from etl.models import AgentReport
+from etl.models import AgentReport, Transcripts
 from etl.monitor import journal, logs
 from etl.monitor.logs import EVENTS, configure, log
 
@@ -165,6 +165,21 @@ def test_a_run_is_one_line_of_counts(capsys: pytest.CaptureFixture[str]) -> None
     (line,) = written(capsys)
     assert (line["level"], line["inserted"], line["seconds"]) == ("info", 7, 1.235)
     assert line["watermark"] == "2026-01-01T00:00:00+00:00"
+
+
+def test_what_came_of_transcripts_is_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(Service(log="json"), [TOKEN])
+    report = AgentReport("a", "incremental", "succeeded", transcripts=Transcripts())
+    journal.write(RunFinished(report, 1.0))
+    report.transcripts = Transcripts(7, 5, 2, 9, 11)
+    journal.write(RunFinished(report, 1.0))
+    report.transcripts = Transcripts(failed=5, error=HOSTILE, cause=Denied(HOSTILE, status=403))
+    journal.write(RunFinished(report, 1.0))
+
+    lines = [one for one in written(capsys) if one["event"] == "transcripts_finished"]
+    well, ill = lines
+    assert (well["level"], well["agent"], well["fetched"], well["left"]) == ("info", "a", 7, 9)
+    assert (ill["level"], ill["reason"], ill["http_status"]) == ("warning", "denied", 403)
 
 
 def test_the_code_writes_the_listed_events_and_no_others() -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import update
 from etl.api.client import utc_now
 from etl.errors import LeaseLost, StoreError, Transient
 from etl.events import Answered, LeaseTakenOver, Paced, Retried, RunFinished, RunUnrecorded
-from etl.models import AgentReport
+from etl.models import AgentReport, Transcripts
 from etl.monitor.gauges import DatabaseGauges
 from etl.monitor.metrics import Metrics, label_of
 from etl.store import tables as t
@@ -43,6 +43,7 @@ def test_a_run_is_counted() -> None:
     report.counts.pages, report.counts.inserted, report.counts.missing = 3, 70, 2
 
     metrics.observe(RunFinished(report, 1.0))
+    report.transcripts = Transcripts(fetched=5, changed=4, failed=1)
     metrics.observe(RunFinished(report, 1.0))
     report = AgentReport("a", "reconcile", "failed", cause=LeaseLost("gone"))
     metrics.observe(RunFinished(report, 1.0))
@@ -55,6 +56,8 @@ def test_a_run_is_counted() -> None:
     assert found["rows_total"]["a", "inserted"] == 140
     assert found["rows_total"]["a", "missing"] == 4
     assert found["pages_total"]["a",] == 6
+    done = {"fetched": 5, "changed": 4, "failed": 1}
+    assert found["transcripts_total"] == {("a", outcome): n for outcome, n in done.items()}
     for name in ("leases_lost_total", "leases_taken_over_total", "runs_unrecorded_total"):
         assert found[name]["a",] == 1, name
 

@@ -1,0 +1,36 @@
+"""When a transcript that failed is tried again, and when to give up for now. Which ones are due is
+told in SQL, by `store.transcripts`: a million rows are not read to find a few.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from etl.errors import ApiError, Denied, Transient
+
+__all__ = ["MOST_TROUBLE", "gives_up", "retry_at", "trouble"]
+
+REFUSED: Final = timedelta(days=7)
+"""After a 403 or 404: so long until it is tried again, unless the session changes before."""
+
+UNREADABLE: Final = timedelta(days=1)
+"""The same for an answer that can't be read or stored."""
+
+MOST_TROUBLE: Final = 5
+"""So many answers in a row that failed, not for the session's sake, look like an outage."""
+
+
+def retry_at(error: ApiError | None, now: datetime) -> datetime:
+    """When a failed retrieval is tried again; None is an answer that the database refused."""
+    if isinstance(error, Transient):
+        return now
+    return now + (REFUSED if isinstance(error, Denied) else UNREADABLE)
+
+
+def trouble(before: int, error: ApiError | None) -> int:
+    """How many retrievals in a row have failed for the API's sake, after one more."""
+    return 0 if error is None or isinstance(error, Denied) else before + 1
+
+
+def gives_up(troubles: int, error: ApiError | None) -> bool:
+    """Whether to ask for no more in this run: an outage, or a credential that is refused."""
+    return troubles >= MOST_TROUBLE or (error is not None and error.status == 401)

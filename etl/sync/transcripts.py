@@ -1,0 +1,116 @@
+"""After a run that succeeded: the transcripts of sessions that are new or have changed.
+
+Several are retrieved at once and each is saved as it comes, so that memory holds no more than those
+under way, and a crash costs no more either.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from etl.api.client import Client, FetchedTranscript
+from etl.errors import ApiError, Malformed, Stopped, Transient
+from etl.models import Counts, Message, Transcripts
+from etl.planning.transcripts import gives_up, retry_at, trouble
+from etl.store.lease import Lease
+from etl.store.store import Store
+from etl.store.transcripts import Due, choose, keep, note_failure
+
+__all__ = ["TranscriptSync"]
+
+RENEW_EVERY: Final = 8.0
+"""Seconds without a save after which the lease is renewed."""
+
+Answer = tuple[FetchedTranscript | ApiError, int]
+"""What a retrieve came to, and the requests that it took."""
+
+
+@dataclass(slots=True)
+class TranscriptSync:
+    """Retrieves what is due of one agent; `done` tells how far it came, also after an error."""
+
+    client: Client
+    store: Store
+    lease: Lease
+    clock: Callable[[], datetime]
+    done: Transcripts = field(default_factory=Transcripts)
+    _troubles: int = 0
+    _saved: float = field(default_factory=time.monotonic)
+
+    def run(self, most: int, within: timedelta) -> None:
+        """Retrieve up to so many, starting none once that time is over.
+
+        Raises StoreError or LeaseLost, and Stopped on a signal. What the API fails at is noted: the
+        next run goes on.
+        """
+        with self.store.reading() as connection:
+            chosen, self.done.left = choose(connection, self.lease.agent_id, most, self.clock())
+        self.done.left += len(chosen)
+        if not chosen:
+            return
+        pool = ThreadPoolExecutor(self.client.api.concurrency, "transcript")
+        try:
+            self._work(pool, deque(chosen), time.monotonic() + within.total_seconds())
+        finally:
+            # After a stop, a late answer may take its time.
+            pool.shutdown(wait=not self.client.stopping, cancel_futures=True)
+
+    def _work(self, pool: ThreadPoolExecutor, waiting: deque[Due], until: float) -> None:
+        under_way: dict[Future[Answer], Due] = {}
+        while under_way or waiting:
+            if self.done.error or time.monotonic() > until:
+                waiting.clear()
+            while waiting and len(under_way) < self.client.api.concurrency:
+                due = waiting.popleft()
+                under_way[pool.submit(self._retrieve, due)] = due
+            for future in wait(under_way, 0.5, FIRST_COMPLETED).done:
+                self._take(under_way.pop(future), *future.result())
+            self._idle()
+
+    def _retrieve(self, due: Due) -> Answer:
+        """In a thread of the pool. Raises Stopped."""
+        counts = Counts()
+        try:
+            return self.client.fetch_transcript(due.session_id, counts), counts.requests
+        except ApiError as error:
+            return error, counts.requests
+
+    def _take(self, due: Due, answer: FetchedTranscript | ApiError, requests: int) -> None:
+        """Save an answer, or note the failure."""
+        self.done.requests += requests
+        error = answer if isinstance(answer, ApiError) else self._save(due, *answer)
+        self._troubles = trouble(self._troubles, error)
+        if error is not None:
+            self._fail(due, error)
+        self._saved = time.monotonic()
+
+    def _save(self, due: Due, messages: list[Message], requested_at: datetime) -> ApiError | None:
+        try:
+            changed = keep(self.store, self.lease, due, messages, requested_at)
+        except Malformed as error:
+            return error
+        self.done.fetched += 1
+        self.done.changed += changed
+        self.done.left -= 1
+        return None
+
+    def _fail(self, due: Due, error: ApiError) -> None:
+        if gives_up(self._troubles, error):
+            self.done.error, self.done.cause = str(error), error
+        if error.status == 401:
+            return
+        self.done.failed += 1
+        self.done.left -= not isinstance(error, Transient)
+        note_failure(self.store, self.lease, due, str(error), retry_at(error, self.clock()))
+
+    def _idle(self) -> None:
+        """Look whether to stop, and keep the lease where nothing is saved for long."""
+        if self.client.stopping:
+            raise Stopped("asked to stop while retrieving transcripts")
+        if time.monotonic() - self._saved > RENEW_EVERY:
+            self.store.renew(self.lease)
+            self._saved = time.monotonic()

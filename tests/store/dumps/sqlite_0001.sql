@@ -1,0 +1,211 @@
+BEGIN TRANSACTION;
+CREATE TABLE agents (
+	id TEXT NOT NULL, 
+	name TEXT, 
+	team_id TEXT, 
+	first_seen_at VARCHAR(26) NOT NULL, 
+	updated_at VARCHAR(26) NOT NULL, 
+	CONSTRAINT pk_agents PRIMARY KEY (id)
+);
+INSERT INTO "agents" VALUES('OhWlmEAzQO9dzdn',NULL,NULL,'2026-11-25 09:06:44.444754','2026-11-25 09:06:44.444754');
+INSERT INTO "agents" VALUES('lVP1dwVMhyKx5xz','Support triage',NULL,'2026-11-25 09:06:44.505111','2026-11-25 09:06:44.516319');
+CREATE TABLE alembic_version (
+	version_num VARCHAR(32) NOT NULL, 
+	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+);
+INSERT INTO "alembic_version" VALUES('0001');
+CREATE TABLE bookmarks (
+	agent_id TEXT NOT NULL, 
+	sort_order TEXT NOT NULL, 
+	at VARCHAR(26) NOT NULL, 
+	cursor TEXT NOT NULL, 
+	CONSTRAINT pk_bookmarks PRIMARY KEY (agent_id, sort_order, at), 
+	CONSTRAINT fk_bookmarks_agent_id FOREIGN KEY(agent_id) REFERENCES agents (id)
+);
+CREATE TABLE coverage (
+	agent_id TEXT NOT NULL, 
+	oldest_created_at VARCHAR(26), 
+	newest_created_at VARCHAR(26) NOT NULL, 
+	proven_at VARCHAR(26), 
+	below_cursor TEXT, 
+	below_at VARCHAR(26), 
+	above_cursor TEXT, 
+	above_at VARCHAR(26), 
+	CONSTRAINT pk_coverage PRIMARY KEY (agent_id, newest_created_at), 
+	CONSTRAINT fk_coverage_agent_id FOREIGN KEY(agent_id) REFERENCES agents (id)
+);
+INSERT INTO "coverage" VALUES('OhWlmEAzQO9dzdn',NULL,'2026-11-25 09:06:44.458396','2026-11-25 09:06:44.458396',NULL,NULL,NULL,NULL);
+INSERT INTO "coverage" VALUES('lVP1dwVMhyKx5xz',NULL,'2026-10-21 08:35:15.000001','2026-11-25 09:06:44.510336',NULL,NULL,NULL,NULL);
+INSERT INTO "coverage" VALUES('lVP1dwVMhyKx5xz','2026-10-21 08:35:15.000001','2026-11-25 09:06:44.558347','2026-11-25 09:06:44.558347',NULL,NULL,NULL,NULL);
+CREATE TABLE creators (
+	id TEXT NOT NULL, 
+	first_name TEXT, 
+	last_name TEXT, 
+	email TEXT, 
+	profile_picture TEXT, 
+	first_seen_at VARCHAR(26) NOT NULL, 
+	updated_at VARCHAR(26) NOT NULL, 
+	as_of VARCHAR(26) NOT NULL, 
+	CONSTRAINT pk_creators PRIMARY KEY (id)
+);
+INSERT INTO "creators" VALUES('user_2b9d90df','Дмитрий','Шостакович','person1@example.com','https://img.example.com/1.png','2026-11-25 09:06:44.469972','2026-11-25 09:06:44.469972','2026-11-25 09:06:44.459527');
+INSERT INTO "creators" VALUES('user_2b9dcebd','小龍','李','person3@example.com',NULL,'2026-11-25 09:06:44.469972','2026-11-25 09:06:44.469972','2026-11-25 09:06:44.459527');
+INSERT INTO "creators" VALUES('user_2b9e4a79','🦊','Foxglove','person7@example.com','https://img.example.com/7.png','2026-11-25 09:06:44.469972','2026-11-25 09:06:44.469972','2026-11-25 09:06:44.459527');
+INSERT INTO "creators" VALUES('üser','Zoë',NULL,NULL,NULL,'2026-11-25 09:06:44.475074','2026-11-25 09:06:44.475074','2026-11-25 09:06:44.458396');
+INSERT INTO "creators" VALUES('user_2b9f2302','Œdipe','d''Étampes','person14@example.com',NULL,'2026-11-25 09:06:44.475074','2026-11-25 09:06:44.475074','2026-11-25 09:06:44.458396');
+INSERT INTO "creators" VALUES('user_2b9d71f0','Ada','Lovelace','person0@example.com',NULL,'2026-11-25 09:06:44.475074','2026-11-25 09:06:44.475074','2026-11-25 09:06:44.458396');
+INSERT INTO "creators" VALUES('user_2b9e8857','Ольга','Петрова','person9@example.com',NULL,'2026-11-25 09:06:44.475074','2026-11-25 09:06:44.475074','2026-11-25 09:06:44.458396');
+INSERT INTO "creators" VALUES('user_2b9ec635','אברהם',NULL,NULL,NULL,'2026-11-25 09:06:44.516319','2026-11-25 09:06:44.516319','2026-11-25 09:06:44.511108');
+INSERT INTO "creators" VALUES('user_2b9e2b8a','さくら','田中',NULL,NULL,'2026-11-25 09:06:44.523588','2026-11-25 09:06:44.523588','2026-11-25 09:06:44.513724');
+INSERT INTO "creators" VALUES('user_2b9e0c9b','José','Núñez','person5@example.com',NULL,'2026-11-25 09:06:44.523588','2026-11-25 09:06:44.523588','2026-11-25 09:06:44.513724');
+CREATE TABLE rejected_records (
+	id INTEGER NOT NULL, 
+	agent_id TEXT NOT NULL, 
+	run_id INTEGER, 
+	received_at VARCHAR(26) NOT NULL, 
+	payload TEXT NOT NULL, 
+	payload_sha256 VARCHAR(64) NOT NULL, 
+	reason TEXT NOT NULL, 
+	session_id TEXT, 
+	resolved_at VARCHAR(26), 
+	CONSTRAINT pk_rejected_records PRIMARY KEY (id), 
+	CONSTRAINT fk_rejected_records_agent_id FOREIGN KEY(agent_id) REFERENCES agents (id), 
+	CONSTRAINT fk_rejected_records_run_id FOREIGN KEY(run_id) REFERENCES sync_runs (id), 
+	CONSTRAINT uq_rejected_records_agent_id_payload_sha256 UNIQUE (agent_id, payload_sha256)
+);
+INSERT INTO "rejected_records" VALUES(1,'lVP1dwVMhyKx5xz',3,'2026-11-25 09:06:44.558347','{"id":"sess_odd","created_at":"last Tuesday"}','7f6f2fe98741ee07213850ac94a3d893616400016bb8fadef63f6db3d5a898a3','not a timestamp: ''last Tuesday'' - at `$.created_at`','sess_odd',NULL);
+CREATE TABLE session_states (
+	session_id TEXT NOT NULL, 
+	state TEXT, 
+	observed_at VARCHAR(26) NOT NULL, 
+	run_id INTEGER, 
+	CONSTRAINT pk_session_states PRIMARY KEY (session_id, observed_at), 
+	CONSTRAINT fk_session_states_run_id FOREIGN KEY(run_id) REFERENCES sync_runs (id), 
+	CONSTRAINT fk_session_states_session_id FOREIGN KEY(session_id) REFERENCES sessions (id)
+)
+ WITHOUT ROWID
+
+;
+INSERT INTO "session_states" VALUES('sess_''ünï💥','idle','2026-11-25 09:06:44.458396',1);
+INSERT INTO "session_states" VALUES('sess_0pz7jxCvfs','completed','2026-11-25 09:06:44.511108',2);
+INSERT INTO "session_states" VALUES('sess_33jAuKSpgZ','failed','2026-11-25 09:06:44.458396',1);
+INSERT INTO "session_states" VALUES('sess_5DUizPLPmu','completed','2026-11-25 09:06:44.511108',2);
+INSERT INTO "session_states" VALUES('sess_JA629a65Nu','completed','2026-11-25 09:06:44.458396',1);
+INSERT INTO "session_states" VALUES('sess_OLarGTUzb1','completed','2026-11-25 09:06:44.459527',1);
+INSERT INTO "session_states" VALUES('sess_OOsp70PLQL','completed','2026-11-25 09:06:44.510336',2);
+INSERT INTO "session_states" VALUES('sess_QMkTOq7SrZ','completed','2026-11-25 09:06:44.513724',2);
+INSERT INTO "session_states" VALUES('sess_QNBdXKWTwI','idle','2026-11-25 09:06:44.513724',2);
+INSERT INTO "session_states" VALUES('sess_TWkSXvBjtT','completed','2026-11-25 09:06:44.459527',1);
+INSERT INTO "session_states" VALUES('sess_VrtBDp7Pck','completed','2026-11-25 09:06:44.459527',1);
+INSERT INTO "session_states" VALUES('sess_YVZFf8ZuJq','completed','2026-11-25 09:06:44.511108',2);
+INSERT INTO "session_states" VALUES('sess_gRVOEkRyC4','completed','2026-11-25 09:06:44.458396',1);
+INSERT INTO "session_states" VALUES('sess_gdn3JFu4gb','completed','2026-11-25 09:06:44.511108',2);
+INSERT INTO "session_states" VALUES('sess_ldzyids1Yt','failed','2026-11-25 09:06:44.510336',2);
+INSERT INTO "session_states" VALUES('sess_night','processing','2026-11-25 09:06:44.510336',2);
+INSERT INTO "session_states" VALUES('sess_night','completed','2026-11-25 09:06:44.558347',3);
+INSERT INTO "session_states" VALUES('sess_nxVISxQVZa','completed','2026-11-25 09:06:44.464369',1);
+INSERT INTO "session_states" VALUES('sess_o2bNHgLyzL','completed','2026-11-25 09:06:44.464369',1);
+INSERT INTO "session_states" VALUES('sess_undated','processing','2026-11-25 09:06:44.459527',1);
+CREATE TABLE sessions (
+	id TEXT NOT NULL, 
+	agent_id TEXT NOT NULL, 
+	creator_id TEXT, 
+	name TEXT, 
+	type TEXT, 
+	state TEXT, 
+	created_at VARCHAR(26), 
+	credit_cost NUMERIC, 
+	tool_credit_cost NUMERIC, 
+	flow_credit_cost NUMERIC, 
+	input_tokens BIGINT, 
+	cached_input_tokens BIGINT, 
+	cache_write_input_tokens BIGINT, 
+	output_tokens BIGINT, 
+	reasoning_tokens BIGINT, 
+	extra JSON, 
+	first_seen_at VARCHAR(26) NOT NULL, 
+	updated_at VARCHAR(26) NOT NULL, 
+	missing_since VARCHAR(26), 
+	as_of VARCHAR(26) NOT NULL, 
+	CONSTRAINT pk_sessions PRIMARY KEY (id), 
+	CONSTRAINT fk_sessions_agent_id FOREIGN KEY(agent_id) REFERENCES agents (id), 
+	CONSTRAINT fk_sessions_creator_id FOREIGN KEY(creator_id) REFERENCES creators (id)
+);
+INSERT INTO "sessions" VALUES('sess_undated','OhWlmEAzQO9dzdn',NULL,'Summarise the thread in #general','triggered','processing',NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'2026-11-25 09:06:44.469972','2026-11-25 09:06:44.469972',NULL,'2026-11-25 09:06:44.459527');
+INSERT INTO "sessions" VALUES('sess_VrtBDp7Pck','OhWlmEAzQO9dzdn','user_2b9d90df',NULL,'chat','completed','2026-10-12 16:43:13.000000',14.72,1.29,2.11,1783,96,NULL,441,306,NULL,'2026-11-25 09:06:44.469972','2026-11-25 09:06:44.469972',NULL,'2026-11-25 09:06:44.459527');
+INSERT INTO "sessions" VALUES('sess_TWkSXvBjtT','OhWlmEAzQO9dzdn','user_2b9dcebd','Research task #8570','chat','completed','2026-10-14 09:14:15.000000',2.12,0.7488,0.1127,1569,108,2359,185,1014,NULL,'2026-11-25 09:06:44.469972','2026-11-25 09:06:44.469972',NULL,'2026-11-25 09:06:44.459527');
+INSERT INTO "sessions" VALUES('sess_OLarGTUzb1','OhWlmEAzQO9dzdn','user_2b9e4a79','تقرير المبيعاتتقرير المبيعاتتقرير المبيعاتتقرير المبيعاتتقرير المبيعاتتقرير المبيعاتتقرير المبيعاتتقرير المبيعاتتقرير المبيعاتتقرير المبيعاتتقرير المبيعاتتقرير المبيعات','api','completed','2026-10-14 12:18:03.000000',137.37,46.31,19.74,132,NULL,NULL,3642,NULL,NULL,'2026-11-25 09:06:44.469972','2026-11-25 09:06:44.469972',NULL,'2026-11-25 09:06:44.459527');
+INSERT INTO "sessions" VALUES('sess_''ünï💥','OhWlmEAzQO9dzdn','üser','Ünï ''quoted'' \ 💥
+line','slack','idle','2026-10-25 12:00:00.000000',1.32,0.5141,0.0326,7657,NULL,NULL,1963,NULL,'{"odd":{"ключ":[1,null]}}','2026-11-25 09:06:44.475074','2026-11-25 09:06:44.475074',NULL,'2026-11-25 09:06:44.458396');
+INSERT INTO "sessions" VALUES('sess_33jAuKSpgZ','OhWlmEAzQO9dzdn','user_2b9f2302','Invoice #890','triggered','failed','2026-10-22 15:24:54.000000',NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'2026-11-25 09:06:44.475074','2026-11-25 09:06:44.475074',NULL,'2026-11-25 09:06:44.458396');
+INSERT INTO "sessions" VALUES('sess_gRVOEkRyC4','OhWlmEAzQO9dzdn','user_2b9d71f0','تقرير المبيعات #2804','chat','completed','2026-10-16 13:00:41.000000',NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'2026-11-25 09:06:44.475074','2026-11-25 09:06:44.475074',NULL,'2026-11-25 09:06:44.458396');
+INSERT INTO "sessions" VALUES('sess_JA629a65Nu','OhWlmEAzQO9dzdn','user_2b9e8857','Invoice','slack','completed','2026-10-16 08:32:54.000000',10.98,2.65,0.2465,1695,487,2022,8329,210,NULL,'2026-11-25 09:06:44.475074','2026-11-25 09:06:44.475074',NULL,'2026-11-25 09:06:44.458396');
+INSERT INTO "sessions" VALUES('sess_o2bNHgLyzL','OhWlmEAzQO9dzdn','user_2b9e8857','Quarterly report #1126','api','completed','2026-10-15 08:58:40.000000',2.04,0.562,0.1652,13594,NULL,NULL,4308,NULL,NULL,'2026-11-25 09:06:44.475074','2026-11-25 09:06:44.475074',NULL,'2026-11-25 09:06:44.464369');
+INSERT INTO "sessions" VALUES('sess_nxVISxQVZa','OhWlmEAzQO9dzdn','user_2b9d71f0','👩🏽‍💻 pairing notes #3266','chat','completed','2026-10-15 15:31:16.000000',9.87,3.53,1.77,1597,NULL,NULL,28,NULL,NULL,'2026-11-25 09:06:44.475074','2026-11-25 09:06:44.475074',NULL,'2026-11-25 09:06:44.464369');
+INSERT INTO "sessions" VALUES('sess_night','lVP1dwVMhyKx5xz','user_2b9dcebd','Follow-up call #5677','api','completed','2026-10-25 00:59:59.999999',1.25,NULL,NULL,7,NULL,NULL,NULL,NULL,NULL,'2026-11-25 09:06:44.516319','2026-11-25 09:06:44.563035',NULL,'2026-11-25 09:06:44.558347');
+INSERT INTO "sessions" VALUES('sess_OOsp70PLQL','lVP1dwVMhyKx5xz','user_2b9d71f0','Lead list, 50 % done #3750','chat','completed','2026-10-22 09:46:27.000000',9.49,3.32,0.0582,2955,NULL,NULL,1136,NULL,NULL,'2026-11-25 09:06:44.516319','2026-11-25 09:06:44.516319',NULL,'2026-11-25 09:06:44.510336');
+INSERT INTO "sessions" VALUES('sess_ldzyids1Yt','lVP1dwVMhyKx5xz','user_2b9dcebd','Lead list, 50 % done','triggered','failed','2026-10-21 11:08:36.000000',NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'2026-11-25 09:06:44.516319','2026-11-25 09:06:44.516319',NULL,'2026-11-25 09:06:44.510336');
+INSERT INTO "sessions" VALUES('sess_0pz7jxCvfs','lVP1dwVMhyKx5xz',NULL,'👩🏽‍💻 pairing notes #5454','web','completed','2026-10-07 10:40:03.000000',5.91,1.81,0.3628,865,NULL,NULL,221,NULL,NULL,'2026-11-25 09:06:44.516319','2026-11-25 09:06:44.516319',NULL,'2026-11-25 09:06:44.511108');
+INSERT INTO "sessions" VALUES('sess_5DUizPLPmu','lVP1dwVMhyKx5xz','user_2b9d71f0','Invoice #1061','triggered','completed','2026-10-09 14:44:01.000000',2.6,0.6642,0.1319,1994,NULL,NULL,135,NULL,NULL,'2026-11-25 09:06:44.516319','2026-11-25 09:06:44.516319',NULL,'2026-11-25 09:06:44.511108');
+INSERT INTO "sessions" VALUES('sess_YVZFf8ZuJq','lVP1dwVMhyKx5xz','user_2b9d71f0','تقرير المبيعات','api','completed','2026-10-14 11:33:49.000000',3.67,0.1434,0.692,26884,NULL,NULL,455,NULL,NULL,'2026-11-25 09:06:44.516319','2026-11-25 09:06:44.516319',NULL,'2026-11-25 09:06:44.511108');
+INSERT INTO "sessions" VALUES('sess_gdn3JFu4gb','lVP1dwVMhyKx5xz','user_2b9ec635','Follow-up call','api','completed','2026-10-19 10:06:11.000000',NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'2026-11-25 09:06:44.516319','2026-11-25 09:06:44.516319',NULL,'2026-11-25 09:06:44.511108');
+INSERT INTO "sessions" VALUES('sess_QMkTOq7SrZ','lVP1dwVMhyKx5xz','user_2b9e2b8a','Fix: NULL in ''orders'' -- drop? #1051','slack','completed','2026-10-21 08:00:17.000000',0.679,0.2214,0.0568,26580,NULL,NULL,4559,NULL,NULL,'2026-11-25 09:06:44.523588','2026-11-25 09:06:44.523588',NULL,'2026-11-25 09:06:44.513724');
+INSERT INTO "sessions" VALUES('sess_QNBdXKWTwI','lVP1dwVMhyKx5xz','user_2b9e0c9b','Line one
+line two #4248','web','idle','2026-10-21 08:35:15.000000',1.12,0.3678,0.0683,6561,NULL,NULL,162,NULL,NULL,'2026-11-25 09:06:44.523588','2026-11-25 09:06:44.523588',NULL,'2026-11-25 09:06:44.513724');
+CREATE TABLE suspects (
+	agent_id TEXT NOT NULL, 
+	session_id TEXT NOT NULL, 
+	suspected_at VARCHAR(26) NOT NULL, 
+	CONSTRAINT pk_suspects PRIMARY KEY (agent_id, session_id), 
+	CONSTRAINT fk_suspects_agent_id FOREIGN KEY(agent_id) REFERENCES agents (id), 
+	CONSTRAINT fk_suspects_session_id FOREIGN KEY(session_id) REFERENCES sessions (id)
+);
+INSERT INTO "suspects" VALUES('lVP1dwVMhyKx5xz','sess_OOsp70PLQL','2026-11-25 09:06:44.558347');
+CREATE TABLE sync_runs (
+	id INTEGER NOT NULL, 
+	agent_id TEXT NOT NULL, 
+	mode TEXT NOT NULL, 
+	status TEXT NOT NULL, 
+	started_at VARCHAR(26) NOT NULL, 
+	finished_at VARCHAR(26), 
+	requests BIGINT DEFAULT '0' NOT NULL, 
+	pages BIGINT DEFAULT '0' NOT NULL, 
+	seen BIGINT DEFAULT '0' NOT NULL, 
+	inserted BIGINT DEFAULT '0' NOT NULL, 
+	updated BIGINT DEFAULT '0' NOT NULL, 
+	unchanged BIGINT DEFAULT '0' NOT NULL, 
+	rejected BIGINT DEFAULT '0' NOT NULL, 
+	missing BIGINT DEFAULT '0' NOT NULL, 
+	watermark_before VARCHAR(26), 
+	watermark_after VARCHAR(26), 
+	error TEXT, 
+	CONSTRAINT pk_sync_runs PRIMARY KEY (id), 
+	CONSTRAINT fk_sync_runs_agent_id FOREIGN KEY(agent_id) REFERENCES agents (id)
+);
+INSERT INTO "sync_runs" VALUES(1,'OhWlmEAzQO9dzdn','backfill','succeeded','2026-11-25 09:06:44.452834','2026-11-25 09:06:44.480620',4,4,16,10,0,6,0,0,NULL,'2026-10-25 12:00:00.000000',NULL);
+INSERT INTO "sync_runs" VALUES(2,'lVP1dwVMhyKx5xz','backfill','succeeded','2026-11-25 09:06:44.507399','2026-11-25 09:06:44.527692',4,4,16,9,0,6,1,0,NULL,'2026-10-25 00:59:59.999999',NULL);
+INSERT INTO "sync_runs" VALUES(3,'lVP1dwVMhyKx5xz','incremental','succeeded','2026-11-25 09:06:44.552544','2026-11-25 09:06:44.567669',1,1,4,0,1,2,1,0,'2026-10-25 00:59:59.999999','2026-10-25 00:59:59.999999',NULL);
+CREATE TABLE sync_state (
+	agent_id TEXT NOT NULL, 
+	watermark VARCHAR(26), 
+	last_cursor TEXT, 
+	last_success_at VARCHAR(26), 
+	last_reconciled_at VARCHAR(26), 
+	history_from VARCHAR(26), 
+	demand_mode TEXT, 
+	demand_since VARCHAR(26), 
+	demand_until VARCHAR(26), 
+	demand_started_at VARCHAR(26), 
+	lease_holder TEXT, 
+	lease_expires_at VARCHAR(26), 
+	fence BIGINT DEFAULT '0' NOT NULL, 
+	saves BIGINT DEFAULT '0' NOT NULL, 
+	CONSTRAINT pk_sync_state PRIMARY KEY (agent_id), 
+	CONSTRAINT fk_sync_state_agent_id FOREIGN KEY(agent_id) REFERENCES agents (id)
+);
+INSERT INTO "sync_state" VALUES('OhWlmEAzQO9dzdn','2026-10-25 12:00:00.000000','eyJzb3J0X3ZhbHVlIjogIjIwMjYtMTAtMTRUMDk6MTQ6MTVaIiwgImludGVyYWN0aW9uX2lkIjogInNlc3NfVFdrU1h2Qmp0VCIsICJzb3J0X2J5IjogIm5ld2VzdCJ9','2026-11-25 09:06:44.480620',NULL,NULL,'backfill','0001-01-01 00:00:00.000000',NULL,NULL,NULL,NULL,1,3);
+INSERT INTO "sync_state" VALUES('lVP1dwVMhyKx5xz','2026-10-25 00:59:59.999999','eyJzb3J0X3ZhbHVlIjogIjIwMjYtMTAtMjFUMDg6MzU6MTVaIiwgImludGVyYWN0aW9uX2lkIjogInNlc3NfUU5CZFhLV1R3SSIsICJzb3J0X2J5IjogIm5ld2VzdCJ9','2026-11-25 09:06:44.567669',NULL,NULL,'incremental','0001-01-01 00:00:00.000000',NULL,NULL,NULL,NULL,2,4);
+CREATE INDEX ix_sessions_agent_id_created_at ON sessions (agent_id, created_at);
+CREATE INDEX ix_sessions_open ON sessions (agent_id) WHERE state IS NULL OR NOT state IN ('completed', 'failed');
+CREATE INDEX ix_sync_runs_agent_id_started_at ON sync_runs (agent_id, started_at);
+COMMIT;
