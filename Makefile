@@ -2,13 +2,24 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format bench lock clean
+.PHONY: demo test browser pictures lint format bench lock clean
 
 demo: .venv/.runtime
 	$(BIN)/python -m etl demo
 
-test: .venv/.dev
+test: .venv/.dev browser
 	$(BIN)/python -m pytest
+
+# The report is tested in a real Chromium; without one those tests are skipped.
+browser:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
+	  command -v apt-get >/dev/null && test "$$(id -u)" = 0 \
+	  && apt-get update -qq && apt-get install -qq --no-install-recommends chromium >/dev/null; \
+	} || echo "There is no Chromium: the report's tests in a browser will be skipped." >&2
+
+# What the README shows of the report: docs/images.
+pictures: .venv/.dev browser
+	$(BIN)/python -m tests.report.pictures
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 from etl.api.client import Client, CredentialSource, utc_now
@@ -173,8 +173,8 @@ def _patience(settings: Settings, mode: Mode) -> timedelta:
         return timedelta(days=1)
 
 
-def parse_instant_option(text: str, now: datetime | None = None) -> datetime:
-    """A date, an ISO time (UTC unless it says otherwise), or an age like `30d`.
+def parse_instant_option(text: str, now: datetime | None = None, zone: tzinfo = UTC) -> datetime:
+    """A date, an ISO time (in the zone unless it says otherwise), or an age like `30d`.
 
     Raises ConfigError for anything else.
     """
@@ -186,7 +186,8 @@ def parse_instant_option(text: str, now: datetime | None = None) -> datetime:
         pass
     try:
         instant = datetime.fromisoformat(text)
-        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+        aware = instant.replace(tzinfo=zone) if instant.tzinfo is None else instant
+        return aware.astimezone(UTC)
     except (ValueError, OverflowError):
         hint = 'use a date like "2026-05-01", an ISO time, or an age like "30d"'
         raise ConfigError(f"{text!r} is not a point in time", hint) from None

@@ -71,10 +71,11 @@ class World(Account):
         for number in range(agents):
             profile = {**people.agent_profile(number), "created_at": created_at}
             agent_id = world.add_agent(owned=number % 3 != 2, mixed_times=mixed_times, **profile)
-            world._fill(agent_id, sessions, days)
+            world.fill(agent_id, sessions, days)
         return world
 
-    def _fill(self, agent_id: str, count: int, days: float) -> None:
+    def fill(self, agent_id: str, count: int, days: float) -> None:
+        """Give an agent so many sessions, begun in the last *days*."""
         rows = draw_rows(self.rng, agent_id, count, days, self.lived_to, self._rows)
         self._agents[agent_id].rows.fill(rows)
 

@@ -1,0 +1,159 @@
+"""Ranges of time as a reader of the report sees them: in a time zone, in bins, with one before.
+
+Instants are aware and in UTC; *wall* times are naive and show what a clock in the zone shows.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Final, Literal, NamedTuple
+
+__all__ = [
+    "LOOKS_BACK",
+    "Offset",
+    "Period",
+    "Step",
+    "bins",
+    "default_since",
+    "floor_to",
+    "following",
+    "offsets",
+    "period_before",
+    "step_for",
+    "wall",
+]
+
+Step = Literal["hour", "day", "week", "month"]
+
+LOOKS_BACK: Final = 30
+"""Days that the report covers unless told otherwise, today included."""
+
+TICK: Final = timedelta(microseconds=1)
+DAY: Final = timedelta(days=1)
+LONGEST: Final[dict[Step, timedelta]] = {
+    "hour": timedelta(days=3),
+    "day": timedelta(days=92),
+    "week": timedelta(days=731),
+}
+"""The longest range that is drawn in each step."""
+
+STRIDE: Final[dict[Step, timedelta]] = {
+    "hour": timedelta(minutes=15),
+    "day": timedelta(hours=6),
+    "week": DAY,
+    "month": DAY,
+}
+"""Shorter than any bin of the step is, whatever a clock is set forward or back by."""
+
+
+class Period(NamedTuple):
+    """Instants `[since, until)`, in UTC."""
+
+    since: datetime
+    until: datetime
+
+    @property
+    def length(self) -> timedelta:
+        """How long it is, in real time."""
+        return self.until - self.since
+
+
+class Offset(NamedTuple):
+    """From this instant on clocks are so many seconds ahead of UTC."""
+
+    since: datetime
+    seconds: int
+
+
+def wall(instant: datetime, zone: tzinfo) -> datetime:
+    """What a clock in the zone shows; at the calendar's edges, what one in UTC shows."""
+    try:
+        return instant.astimezone(zone).replace(tzinfo=None)
+    except OverflowError:
+        return instant.replace(tzinfo=None)
+
+
+def default_since(until: datetime, zone: tzinfo) -> datetime:
+    """The midnight, in the zone, from which a range of whole days up to `until` begins."""
+    last = floor_to(wall(until - TICK, zone), "day")
+    first = last - timedelta(days=LOOKS_BACK - 1)
+    return first.replace(tzinfo=zone).astimezone(UTC)
+
+
+def period_before(period: Period, zone: tzinfo) -> Period | None:
+    """The same span of the clock, so many days earlier that the two don't overlap.
+
+    A range of less than a day moves by its own length. None where the calendar has none.
+    """
+    days = -(-period.length // DAY)
+    shift = timedelta(days=days) if period.length >= DAY else period.length
+    try:
+        if shift < DAY:
+            return Period(period.since - shift, period.since)
+        since, until = (_on_clock(instant, -shift, zone) for instant in period)
+    except OverflowError:
+        return None
+    # A clock that was set forward in between makes the range before longer than its days.
+    return Period(since, min(until, period.since))
+
+
+def _on_clock(instant: datetime, shift: timedelta, zone: tzinfo) -> datetime:
+    return (instant.astimezone(zone) + shift).astimezone(UTC)
+
+
+def step_for(period: Period) -> Step:
+    """The step in which a range is drawn: some dozens of bins."""
+    return next((step for step, most in LONGEST.items() if period.length <= most), "month")
+
+
+def floor_to(clock: datetime, step: Step) -> datetime:
+    """The beginning of the hour, day, week (Monday) or month that a wall time lies in."""
+    if step == "hour":
+        return clock.replace(minute=0, second=0, microsecond=0)
+    day = clock.replace(hour=0, minute=0, second=0, microsecond=0)
+    if step == "month":
+        return day.replace(day=1)
+    return day - timedelta(days=day.weekday() if step == "week" else 0)
+
+
+def following(clock: datetime, step: Step) -> datetime:
+    """The beginning of the next bin."""
+    widths = {"hour": timedelta(hours=1), "day": DAY, "week": 7 * DAY, "month": 31 * DAY}
+    return floor_to(clock + widths[step], step)
+
+
+def bins(period: Period, step: Step, zone: tzinfo) -> list[datetime]:
+    """The bins that a range touches, by the wall times at which they begin, in order.
+
+    An hour or day that no clock in the zone showed has none; an hour that it showed twice is one.
+    """
+    instants = [*_strides(period, STRIDE[step]), period.until - TICK]
+    return sorted({floor_to(wall(instant, zone), step) for instant in instants})
+
+
+def offsets(period: Period, zone: tzinfo) -> list[Offset]:
+    """The zone's offsets within a range, each with the instant from which it holds."""
+    found = [Offset(period.since, _seconds(period.since, zone))]
+    before = period.since
+    for instant in [*_strides(period, DAY), period.until]:
+        if _seconds(instant, zone) != found[-1].seconds:
+            found.append(_change(before, instant, zone))
+        before = instant
+    return found
+
+
+def _change(low: datetime, high: datetime, zone: tzinfo) -> Offset:
+    """The instant after `low`, up to `high`, at which the offset of `high` begins."""
+    seconds = _seconds(high, zone)
+    while high - low > TICK:
+        middle = low + (high - low) / 2
+        low, high = (low, middle) if _seconds(middle, zone) == seconds else (middle, high)
+    return Offset(high, seconds)
+
+
+def _seconds(instant: datetime, zone: tzinfo) -> int:
+    return round((wall(instant, zone) - instant.replace(tzinfo=None)).total_seconds())
+
+
+def _strides(period: Period, stride: timedelta) -> Iterator[datetime]:
+    for number in range(-(-period.length // stride)):
+        yield period.since + number * stride
