@@ -46,12 +46,18 @@ def stopped_by_signals(
 ) -> Iterator[threading.Event]:
     """An event that SIGINT and SIGTERM set; a second signal ends the process at once."""
     stop = threading.Event()
+    asked: list[int] = []
 
-    def ask(_number: int, _frame: object) -> None:
-        if stop.is_set():
-            os._exit(130)
+    def tell() -> None:
         stop.set()
         say()
+
+    def ask(number: int, _frame: object) -> None:
+        if asked:
+            os._exit(130)
+        asked.append(number)
+        # It may have interrupted a wait on the event, whose lock this thread then holds.
+        threading.Thread(target=tell, daemon=True).start()
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

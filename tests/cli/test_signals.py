@@ -1,0 +1,41 @@
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from etl.cli.common import stopped_by_signals
+
+SECOND = """
+import os, signal, threading, time
+from etl.cli.common import stopped_by_signals
+said = threading.Event()
+with stopped_by_signals(lambda: (print("stopping", flush=True), said.set())) as stop:
+    os.kill(os.getpid(), signal.{first})
+    stop.wait(10), said.wait(10)
+    os.kill(os.getpid(), signal.{second})
+    time.sleep(10)
+"""
+
+
+def test_a_signal_amid_a_wait_on_the_event_ends_that_wait() -> None:
+    said: list[str] = []
+    with stopped_by_signals(lambda: said.append("stopping")) as stop:
+        # `Event.wait` holds this lock at its start and end: a handler that wants it hangs.
+        with stop._cond:  # type: ignore[attr-defined]
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        assert stop.wait(10)
+    assert said in ([], ["stopping"])
+
+
+@pytest.mark.parametrize(("first", "second"), [("SIGINT", "SIGTERM"), ("SIGTERM", "SIGTERM")])
+def test_a_second_signal_ends_the_process_at_once(first: str, second: str) -> None:
+    code = SECOND.format(first=first, second=second)
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=8
+    )
+
+    assert done.returncode == 130
+    assert done.stdout.splitlines() == ["stopping"]
