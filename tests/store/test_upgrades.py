@@ -1,7 +1,8 @@
 """Databases of older revisions, as their own programs left them, brought up to date and back.
 
 The dumps were made by the program of that revision: a backfill of two small agents with odd
-records, a change, a removal, a sync; and a reconcile, where it knew that.
+records, a change, a removal, a sync; and a reconcile, where it knew that. From 0003 on they are
+that of 0002, upgraded by the program of that revision, with the calendar cut to some months.
 """
 
 import sqlite3
@@ -20,10 +21,11 @@ from etl.store.engine import open_engine
 from etl.store.store import Store
 
 DUMPS = Path(__file__).parent / "dumps"
+REVISIONS = sorted(path.stem.removeprefix("sqlite_") for path in DUMPS.glob("sqlite_*.sql"))
 Rows = list[tuple[Any, ...]]
 
 
-@pytest.fixture(params=["0001", "0002"])
+@pytest.fixture(params=REVISIONS)
 def revision(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -51,6 +53,14 @@ def contents(engine: Engine, tables: list[str]) -> dict[str, Rows]:
 def ask(engine: Engine, sql: str) -> Rows:
     with engine.connect().execution_options(reads=True) as connection:
         return [tuple(row) for row in connection.exec_driver_sql(sql)]
+
+
+def test_every_older_revision_has_a_dump() -> None:
+    scripts = (migrate.scripts() / "versions").glob("[0-9]*_*.py")
+    revisions = {path.name.split("_")[0] for path in scripts}
+
+    assert set(REVISIONS) == revisions - {migrate.HEAD}
+    assert all((DUMPS / f"postgres_{one}.sql").exists() for one in REVISIONS)
 
 
 def test_an_upgrade_keeps_every_row_and_a_downgrade_too(old: Engine, revision: str) -> None:
