@@ -7,8 +7,9 @@ BIN := .venv/bin
 demo: .venv/.runtime
 	$(BIN)/python -m etl demo
 
+# Most tests wait for processes and servers: three at a time keep two cores busy.
 test: .venv/.dev browser
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 # The report is tested in a real Chromium; without one those tests are skipped.
 browser:

@@ -361,7 +361,7 @@ def test_what_no_column_holds_is_kept_in_extra(
         None,
         ABSENT,
     ],
-    ids=str,
+    ids=lambda value: "absent" if value is ABSENT else str(value),
 )
 @pytest.mark.parametrize("others", [0, 3])
 def test_dates_at_the_edges_of_the_calendar(
