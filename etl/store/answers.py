@@ -1,16 +1,16 @@
 """Saving what answers hold: sessions, states, creators, the agent's name, bad records."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, bindparam, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from etl.models import Counts, Creator, Mode, Rejected, Session
 from etl.store import tables as t
+from etl.store.engine import inserting
 from etl.store.lease import Lease
 from etl.store.rows import COLUMNS, Row, creator_row, diff
 
@@ -18,7 +18,7 @@ __all__ = ["Answer", "AnswerSaver", "Run"]
 
 CREATOR_COLUMNS: Final = tuple(column.name for column in t.creators.c)
 MOST_SIGHTINGS: Final = 20_000
-"""Records of which the time of the last answer is kept: more than the walks may have in flight."""
+"""Sessions, and creators, whose last answer is remembered: more than walks may have in flight."""
 
 UNRESOLVED: Final = select(t.rejected_records.c.session_id).where(
     t.rejected_records.c.agent_id == bindparam("agent"), t.rejected_records.c.resolved_at.is_(None)
@@ -54,7 +54,7 @@ class AnswerSaver:
     def __init__(self, rows: Any, clock: Callable[[], datetime]) -> None:
         self._rows = rows
         self._clock = clock
-        self._sightings: dict[tuple[type, str], datetime] = {}
+        self._sightings: dict[type, dict[str, datetime]] = {Session: {}, Creator: {}}
 
     def save(self, connection: Connection, run: Run, answers: list[Answer]) -> Counts:
         """Save what the answers hold, and count what became of it."""
@@ -96,16 +96,18 @@ class AnswerSaver:
         it: they leave no trace in the row, so that a quiet run changes none.
         """
         for answer in answers:
-            for key in _shown(answer):
-                before = self._sightings.get(key, answer.requested_at)
-                self._sightings[key] = max(before, answer.requested_at)
-        if len(self._sightings) > MOST_SIGHTINGS:
-            for key in list(self._sightings)[: MOST_SIGHTINGS // 2]:
-                self._sightings.pop(key, None)
+            at = answer.requested_at
+            for kind, shown in ((Session, answer.sessions), (Creator, answer.creators)):
+                seen = self._sightings[kind]
+                seen |= {record.id: at for record in shown if seen.get(record.id, at) <= at}
+        for seen in self._sightings.values():
+            if len(seen) > MOST_SIGHTINGS:
+                for id in list(seen)[: MOST_SIGHTINGS // 2]:
+                    seen.pop(id, None)
 
     def seen_since(self, kind: type, id: str, asked_at: datetime) -> bool:
         """Whether an answer asked for later has shown a session or a creator."""
-        return self._sightings.get((kind, id), asked_at) > asked_at
+        return self._sightings[kind].get(id, asked_at) > asked_at
 
     def _not_outdated(
         self, records: list[tuple[Any, datetime]], stored: dict[str, Row]
@@ -156,8 +158,7 @@ class AnswerSaver:
             values |= {"payload": payload, "reason": self._rows.text(record.reason)}
             values |= {"session_id": record.id and self._rows.text(record.id)}
             digest = hashlib.sha256(payload.encode()).hexdigest()
-            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-            statement = dialect.insert(table).values(values | {"payload_sha256": digest})
+            statement = inserting(connection, table).values(values | {"payload_sha256": digest})
             again = {name: statement.excluded[name] for name in ("run_id", "received_at", "reason")}
             connection.execute(
                 statement.on_conflict_do_update(
@@ -195,8 +196,3 @@ class AnswerSaver:
             .where(table.c.id == agent_id, table.c.name.is_distinct_from(clean))
             .values(name=clean, updated_at=now)
         )
-
-
-def _shown(answer: Answer) -> Iterator[tuple[type, str]]:
-    yield from ((Session, session.id) for session in answer.sessions)
-    yield from ((Creator, creator.id) for creator in answer.creators)

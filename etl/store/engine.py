@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, Table, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
@@ -115,6 +115,15 @@ def _postgres(url: URL) -> Engine:
         raise ConfigError(
             "PostgreSQL needs the driver psycopg, which isn't installed", hint
         ) from None
+
+
+def inserting(connection: Connection, table: Table) -> Any:
+    """An INSERT of the database's own dialect, which knows `ON CONFLICT`."""
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert
+    else:
+        from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
+    return insert(table)
 
 
 def _explain(error: SQLAlchemyError, url: str) -> tuple[str, str]:

@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from etl.models import OPEN_STATES, SETTLED_STATES
 from etl.planning.coverage import Coverage
 from etl.planning.freshness import believable
 from etl.planning.walk import Judgement
 from etl.store import tables as t
+from etl.store.engine import inserting
 
 __all__ = [
     "OpenSession",
@@ -83,7 +83,7 @@ def keep_retrievals(connection: Connection, retrieved: Iterable[tuple[str, datet
     rows = [{"session_id": id, "retrieved_at": at} for id, at in retrieved]
     if not rows:
         return
-    statement = _dialect(connection).insert(t.retrievals)
+    statement = inserting(connection, t.retrievals)
     again = {"retrieved_at": statement.excluded.retrieved_at}
     connection.execute(
         statement.on_conflict_do_update(index_elements=["session_id"], set_=again), rows
@@ -119,7 +119,7 @@ def suspect_gone(
     """Note sessions that a retrieve didn't find."""
     rows = [{"agent_id": agent_id, "session_id": id, "suspected_at": at} for id, at in gone]
     if rows:
-        statement = _dialect(connection).insert(t.suspects)
+        statement = inserting(connection, t.suspects)
         again = {"suspected_at": statement.excluded.suspected_at}
         keys = ["agent_id", "session_id"]
         connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=again), rows)
@@ -205,7 +205,3 @@ def _listed_at(coverage: Coverage, created_at: datetime | None) -> datetime | No
         return None
     spans = (span for span in coverage if span.oldest <= created_at < span.newest)
     return next((span.proven_at for span in spans), None)
-
-
-def _dialect(connection: Connection) -> Any:
-    return postgresql if connection.dialect.name == "postgresql" else sqlite

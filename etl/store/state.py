@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from etl.models import BEGINNING, Entry, Mode, Order, Span
 from etl.planning.coverage import Coverage
@@ -24,6 +24,14 @@ __all__ = [
 # Built once, as every save needs them.
 DROP_COVERAGE: Final = delete(t.coverage).where(t.coverage.c.agent_id == bindparam("agent"))
 ADD_COVERAGE: Final = insert(t.coverage)
+MARKS: Final = t.bookmarks
+DROP_MARKS: Final = delete(MARKS).where(
+    MARKS.c.agent_id == bindparam("agent"),
+    MARKS.c.sort_order == bindparam("order"),
+    MARKS.c.at.between(bindparam("low"), bindparam("high")),
+    MARKS.c.at.is_distinct_from(bindparam("kept", type_=t.Instant)),
+)
+ADD_MARKS: Final = insert(MARKS)
 NEWEST_BELOW: Final = select(func.max(t.sessions.c.created_at)).where(
     t.sessions.c.agent_id == bindparam("agent"), t.sessions.c.created_at < bindparam("bound")
 )
@@ -96,17 +104,12 @@ def keep_bookmarks(
     connection: Connection, agent_id: str, marks: Iterable[tuple[Entry, datetime | None]]
 ) -> None:
     """Add bookmarks, each in place of those that lie between it and the walk's one before."""
-    at = t.bookmarks.c.at
     for mark, before in marks:
-        replaced = [at == mark.at]
-        if before is not None:
-            up = mark.at >= before
-            passed = (at <= mark.at, at > before) if up else (at >= mark.at, at < before)
-            replaced = [or_(at == mark.at, and_(*passed))]
-        mine = (t.bookmarks.c.agent_id == agent_id, t.bookmarks.c.sort_order == mark.order)
-        connection.execute(delete(t.bookmarks).where(*mine, *replaced))
+        low, high = sorted((mark.at, before or mark.at))
+        place = {"agent": agent_id, "order": mark.order, "low": low, "high": high}
+        connection.execute(DROP_MARKS, place | {"kept": before if before != mark.at else None})
         values = {"agent_id": agent_id, "sort_order": mark.order, "at": mark.at}
-        connection.execute(insert(t.bookmarks).values(values | {"cursor": mark.cursor}))
+        connection.execute(ADD_MARKS, values | {"cursor": mark.cursor})
 
 
 def newest_below(connection: Connection, agent_id: str, bound: datetime) -> datetime | None:

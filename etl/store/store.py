@@ -11,7 +11,6 @@ from itertools import count
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError, InterfaceError, InternalError, OperationalError
 
 from etl.errors import StoreError
@@ -24,7 +23,7 @@ from etl.store import lease as leases
 from etl.store import tables as t
 from etl.store.address import shown
 from etl.store.answers import Answer, AnswerSaver, Run
-from etl.store.engine import open_engine, told
+from etl.store.engine import inserting, open_engine, told
 from etl.store.freshness import Settled
 from etl.store.lease import Held, Lease
 from etl.store.postgres import PostgresRows
@@ -290,8 +289,7 @@ class Store:
         found = connection.execute(select(table.c.name).where(table.c.id == agent_id)).first()
         if found is None:
             values = {"id": agent_id, "name": name, "first_seen_at": now, "updated_at": now}
-            dialect = postgresql if self._is_postgres else sqlite
-            connection.execute(dialect.insert(table).values(values).on_conflict_do_nothing())
+            connection.execute(inserting(connection, table).values(values).on_conflict_do_nothing())
 
     def _keep_state(self, connection: Connection, run: Run, **values: Any) -> None:
         state = t.sync_state

@@ -14,6 +14,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Date,
+    DateTime,
     ForeignKey,
     Index,
     Integer,
@@ -25,9 +26,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
-    text,
 )
-from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
 
@@ -56,8 +55,6 @@ __all__ = [
 SEARCH_INDEX: Final = re.compile(r"message_search\w*|words|ix_session_messages_words")
 """Names of the search index: tables in SQLite, a column in PostgreSQL, and so not `metadata`'s."""
 
-SETTLED: Final = "state IN ('completed', 'failed')"
-
 
 def instant_text(instant: datetime) -> str:
     """An instant as SQLite stores it."""
@@ -73,7 +70,7 @@ class Instant(TypeDecorator[datetime]):
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """`timestamptz` in PostgreSQL, text elsewhere."""
         is_postgres = dialect.name == "postgresql"
-        return dialect.type_descriptor(TIMESTAMP(timezone=True) if is_postgres else String(26))
+        return dialect.type_descriptor(DateTime(timezone=True) if is_postgres else String(26))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         """To the database's form."""
@@ -89,6 +86,21 @@ class Instant(TypeDecorator[datetime]):
         return instant
 
 
+class Json(TypeDecorator[Any]):
+    """A JSON document: `jsonb` in PostgreSQL, text elsewhere. None is the database's null."""
+
+    impl = JSON
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """The database's own type."""
+        if dialect.name != "postgresql":
+            return dialect.type_descriptor(JSON(none_as_null=True))
+        from sqlalchemy.dialects.postgresql import JSONB
+
+        return dialect.type_descriptor(JSONB(none_as_null=True))
+
+
 metadata: Final = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -99,7 +111,6 @@ metadata: Final = MetaData(
     }
 )
 
-Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 Whole = BigInteger().with_variant(Integer(), "sqlite")
 
 agents = Table(
@@ -150,12 +161,9 @@ sessions = Table(
     Column("as_of", Instant, nullable=False),
     Index(None, "agent_id", "created_at"),
 )
-Index(
-    "ix_sessions_open",
-    sessions.c.agent_id,
-    sqlite_where=text(f"state IS NULL OR NOT {SETTLED}"),
-    postgresql_where=text(f"state IS NULL OR NOT {SETTLED}"),
-)
+# Partial: of sessions that are open, see migration 0001. To say so here would load PostgreSQL's
+# dialect with all of its drivers: 40 ms that SQLite can spare.
+Index("ix_sessions_open", sessions.c.agent_id)
 
 session_states = Table(
     "session_states",

@@ -12,13 +12,13 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Select, delete, func, inspect, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 from etl.errors import Malformed
 from etl.models import Message
 from etl.store import lease as leases
 from etl.store import tables as t
+from etl.store.engine import inserting
 from etl.store.lease import Lease
 from etl.store.store import Store
 from etl.store.tables import instant_text
@@ -176,8 +176,7 @@ def _stored_digest(connection: Connection, session_id: str) -> str | None:
 
 
 def _mark(connection: Connection, session_id: str, marks: dict[str, Any]) -> None:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(t.transcripts).values(session_id=session_id, **marks)
+    statement = inserting(connection, t.transcripts).values(session_id=session_id, **marks)
     connection.execute(statement.on_conflict_do_update(index_elements=["session_id"], set_=marks))
 
 

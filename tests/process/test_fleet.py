@@ -19,8 +19,8 @@ from tests.support.audit import differences
 from tests.support.postgres import Cluster
 
 WORKERS = 4
-LONG = 1_500
-"""Sessions of the agent whose first run lasts some seconds."""
+LONG = 3_000
+"""Sessions of the agent whose first run lasts some seconds; settled, or each run retrieves all."""
 
 LEASE_OVER = 180.0
 """Seconds within which a lease of 30 s must have run out and been taken over."""
@@ -31,7 +31,7 @@ def world() -> World:
     """Forty agents with a page or two, one of them with many."""
     world = World.generate(agents=40, sessions=45, seed=23)
     for _ in range(LONG):
-        world.add_session(world.agent_ids()[0])
+        world.add_session(world.agent_ids()[0], state="completed")
     return world
 
 
