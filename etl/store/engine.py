@@ -107,7 +107,10 @@ def _postgres(url: URL) -> Engine:
     elif "options" not in url.query:
         options["options"] = GUARDS
     try:
-        return sqlalchemy.create_engine(
+        from etl.store.plain_cursor import PlainCursor
+
+        options["cursor_factory"] = PlainCursor
+        engine = sqlalchemy.create_engine(
             url, pool_pre_ping=True, pool_size=5, max_overflow=60, connect_args=options
         )
     except (ModuleNotFoundError, NoSuchModuleError):
@@ -115,6 +118,9 @@ def _postgres(url: URL) -> Engine:
         raise ConfigError(
             "PostgreSQL needs the driver psycopg, which isn't installed", hint
         ) from None
+    # A list of rows is one statement, where that can be.
+    engine.dialect.use_insertmanyvalues_wo_returning = True
+    return engine
 
 
 def inserting(connection: Connection, table: Table) -> Any:

@@ -6,6 +6,7 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from decimal import Decimal
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -15,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from etl.models import ABSENT, Rejected, Session
 from etl.store.rows import EXTRA, Row
 
-__all__ = ["PostgresRows"]
+__all__ = ["PostgresRows", "insert_values"]
 
 NUL: Final = "\0"
 FEW: Final = 8
@@ -81,8 +82,7 @@ class PostgresRows:
             return
         names, dumped = ",".join(columns), [_dumped(row, columns) for row in rows]
         if len(dumped) <= FEW:
-            marks = ",".join(["%s"] * len(columns))
-            connection.exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES ({marks})", dumped)
+            insert_values(connection, f"{table} ({names})", dumped)
             return
         _copy(connection, table, names, dumped)
 
@@ -99,9 +99,7 @@ class PostgresRows:
         sets = ",".join(f"{name}=excluded.{name}" for name in columns[1:])
         merge = f"ON CONFLICT (id) DO UPDATE SET {sets} WHERE excluded.as_of >= {table}.as_of"
         if len(ordered) <= FEW:
-            marks = ",".join(["%s"] * len(columns))
-            sql = f"INSERT INTO {table} ({names}) VALUES ({marks}) {merge}"
-            connection.exec_driver_sql(sql, ordered)
+            insert_values(connection, f"{table} ({names})", ordered, merge)
             return
         incoming = f"incoming_{table}"
         # A table of this transaction alone: no session state, so pgbouncer may pool transactions.
@@ -113,6 +111,13 @@ class PostgresRows:
         _copy(connection, incoming, names, ordered)
         sql = f"INSERT INTO {table} ({names}) SELECT {names} FROM {incoming} {merge}"
         connection.exec_driver_sql(sql)
+
+
+def insert_values(connection: Connection, into: str, rows: Sequence[Row], rest: str = "") -> None:
+    """Insert rows into `table (columns)` by one statement."""
+    marks = f"({','.join(['%s'] * len(rows[0]))})"
+    sql = f"INSERT INTO {into} VALUES {','.join([marks] * len(rows))} {rest}"
+    connection.exec_driver_sql(sql, tuple(chain.from_iterable(rows)))
 
 
 def _copy(connection: Connection, table: str, names: str, rows: Sequence[Row]) -> None:

@@ -20,6 +20,7 @@ from etl.store import lease as leases
 from etl.store import tables as t
 from etl.store.engine import inserting
 from etl.store.lease import Lease
+from etl.store.postgres import insert_values
 from etl.store.store import Store
 from etl.store.tables import instant_text
 
@@ -184,11 +185,15 @@ def _insert(connection: Connection, session_id: str, messages: Sequence[Message]
     """Plain driver SQL: `parts` are JSON texts already."""
     is_postgres = connection.dialect.name == "postgresql"
     row = _postgres_row if is_postgres else _sqlite_row
-    marks = ",".join(["%s" if is_postgres else "?"] * (len(FIELDS) + 1))
-    sql = f"INSERT INTO session_messages (session_id,{','.join(FIELDS)}) VALUES ({marks})"
+    into = f"session_messages (session_id,{','.join(FIELDS)})"
+    marks = ",".join("?" * (len(FIELDS) + 1))
     try:
         for some in _slices(messages):
-            connection.exec_driver_sql(sql, [(session_id, *row(message)) for message in some])
+            rows = [(session_id, *row(message)) for message in some]
+            if is_postgres:
+                insert_values(connection, into, rows)
+            else:
+                connection.exec_driver_sql(f"INSERT INTO {into} VALUES ({marks})", rows)
     except DBAPIError as error:
         if not str(getattr(error.orig, "sqlstate", "")).startswith(UNSTORABLE):
             raise
