@@ -5,7 +5,8 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from etl.cli.common import print_table, settings_of, stopped_by_signals
+from etl.cli.common import settings_of, stopped_by_signals
+from etl.cli.table import print_table
 
 if TYPE_CHECKING:
     from etl.planning.discovery import Fate
@@ -46,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(_document(decided, sight), indent=1))
     else:
         head = ("id", "name", "team", "active", "synced")
-        print_table(head, [_line(fate, sight.teams) for fate in decided])
+        rows = [_line(fate, sight.teams) for fate in decided]
+        print_table(head, rows, elastic=("name", "team", "synced"), spare=("team", "active"))
     return _tell(sight)
 
 

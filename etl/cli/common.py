@@ -1,4 +1,4 @@
-"""What several commands share: settings, signals, tables, progress bars, the JSON of a run."""
+"""What several commands share: settings, signals, times, progress bars, the JSON of a run."""
 
 import argparse
 import json
@@ -6,12 +6,13 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any
 
+from etl.cli.table import printable
 from etl.config import Settings, config_path, load
 from etl.models import AgentReport, Counts, Status, Transcripts
 
@@ -20,10 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Bars",
+    "ago",
     "exit_code",
     "minute",
-    "print_table",
-    "printable",
     "report_json",
     "settings_of",
     "sigterm_interrupts",
@@ -31,7 +31,7 @@ __all__ = [
     "when",
 ]
 
-AS_WIDE_AS_NEEDED: Final = 1_000_000
+UNITS = (("d", 86_400), ("h", 3600), ("min", 60))
 EXIT_CODES: dict[Status, int] = {"succeeded": 0, "interrupted": 130}
 
 
@@ -121,28 +121,16 @@ def minute(instant: datetime | None) -> str:
     return instant.strftime("%Y-%m-%d %H:%M") if instant else "-"
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
-    """A table that fits the terminal; piped, it is as wide as it needs to be."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(width=None if sys.stdout.isatty() else AS_WIDE_AS_NEEDED)
-    table = Table(title=title or None, box=None, title_justify="left", pad_edge=False)
-    rows = list(rows)
-    for index, column in enumerate(columns):
-        numbers = all(isinstance(row[index], int | float) for row in rows)
-        justify: Literal["left", "right"] = "right" if numbers and rows else "left"
-        table.add_column(column, justify=justify, no_wrap=True, overflow="ellipsis")
-    for row in rows:
-        cells = (c if isinstance(c, Text) else Text(printable(str(c))) for c in row)
-        table.add_row(*cells)
-    console.print(table)
-
-
-def printable(text: str) -> str:
-    """Names are untrusted: no control character of theirs may reach the terminal."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+def ago(instant: datetime | None, now: datetime) -> str:
+    """How far an instant is from now, in the greatest unit that it fills: `5 min ago`, `in 2 h`."""
+    if instant is None:
+        return "-"
+    seconds = (now - instant).total_seconds()
+    unit, length = next((u for u in UNITS if abs(seconds) >= u[1]), ("s", 1))
+    text = f"{abs(seconds) // length:.0f} {unit}"
+    if abs(seconds) < 1:
+        return "now"
+    return f"{text} ago" if seconds > 0 else f"in {text}"
 
 
 class Bars:

@@ -7,7 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from etl.cli.common import Bars, exit_code, print_table, stopped_by_signals
+from etl.cli.common import Bars, exit_code, stopped_by_signals
+from etl.cli.table import print_table
 
 if TYPE_CHECKING:
     from etl.config import Settings

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from etl.cli.common import print_table, settings_of, sigterm_interrupts
+from etl.cli.common import settings_of, sigterm_interrupts
+from etl.cli.table import print_table
 
 NAME = "export"
 HELP = "tables and views as Parquet or CSV files, of one snapshot"

@@ -3,10 +3,12 @@
 import argparse
 import json
 
-from etl.cli.common import iso, print_table, settings_of, when
+from etl.cli.common import iso, settings_of, when
+from etl.cli.table import print_table
 
 NAME = "runs"
 HELP = "the recent runs"
+SPARE = ("pages", "seen", "requests", "unchanged", "took", "mode")
 COLUMNS = ("requests", "pages", "seen", "inserted", "updated", "unchanged", "rejected", "missing")
 
 
@@ -36,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({"runs": shown}, indent=1))
         return 0
     head = ("started", "took", "agent", "mode", "status", *COLUMNS[:6], "error")
-    print_table(head, [_line(row) for row in rows])
+    print_table(head, [_line(row) for row in rows], elastic=("agent", "error"), spare=SPARE)
     return 0
 
 

@@ -5,7 +5,8 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from etl.cli.common import iso, minute, print_table, printable, settings_of
+from etl.cli.common import iso, minute, settings_of
+from etl.cli.table import print_table, printable
 
 if TYPE_CHECKING:
     from etl.planning.words import Snippet
@@ -16,6 +17,7 @@ HELP = "messages that hold all these words, the newest first (needs [sync] trans
 WIDTH = 80
 MOST = 1_000_000
 HEAD = ("date", "agent", "session", "name", "role", "text")
+ELASTIC, SPARE = ("agent", "name", "text"), ("role", "agent", "session")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"hits": [_json(*one) for one in found]}, indent=1))
     elif found:
-        print_table(HEAD, [_line(*one) for one in found])
+        print_table(HEAD, [_line(*one) for one in found], elastic=ELASTIC, spare=SPARE)
     else:
         _say_nothing_found(looked_for, settings.sync.transcripts)
     return 0

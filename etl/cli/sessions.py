@@ -4,7 +4,8 @@ import argparse
 import sys
 from typing import Any
 
-from etl.cli.common import print_table, settings_of, stopped_by_signals
+from etl.cli.common import settings_of, stopped_by_signals
+from etl.cli.table import print_table
 
 NAME = "list"
 HELP = "sessions of one agent straight from the API, every page; stores nothing"
@@ -58,7 +59,8 @@ def _print_rows(records: Any) -> None:
     import msgspec
 
     rows = [_row(msgspec.json.decode(record)) for record in records]
-    print_table(("created", "id", "type", "state", "credits", "creator", "name"), rows)
+    head = ("created", "id", "type", "state", "credits", "creator", "name")
+    print_table(head, rows, elastic=("creator", "name"), spare=("type", "creator", "credits"))
     print(f"{len(rows)} sessions", file=sys.stderr)
 
 

@@ -5,7 +5,8 @@ import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from etl.cli.common import iso, minute, print_table, settings_of
+from etl.cli.common import ago, iso, minute, settings_of
+from etl.cli.table import print_table, printable
 from etl.models import BEGINNING
 
 if TYPE_CHECKING:
@@ -21,14 +22,18 @@ HEAD = (
     "agent",
     "sessions",
     "open",
-    "fresh",
+    "last run",
     "watermark",
     "coverage",
-    "last run",
+    "fresh %",
     "next run",
-    "stalest as of",
-    "problem",
+    "stalest",
 )
+LEGEND = {
+    "coverage": "oldest to newest: # proven within a day, + older, . never",
+    "fresh %": "known to be as the API had them within 15 minutes / a day / a week",
+}
+SPARE = ("stalest", "next run", "fresh %", "coverage", "open")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -68,9 +73,13 @@ def show(
         agents = [_json(one, every, tallies.get(one.agent_id)) for one in found]
         print(json.dumps({"agents": agents}, indent=1))
         return
-    print_table(HEAD, [_line(one, now, every, tallies.get(one.agent_id)) for one in found])
-    print("coverage, oldest to newest: # proven within a day, + older, . never")
-    print("fresh: rows known to be as the API had them within 15 minutes / a day / a week")
+    rows = [_line(one, now, every) for one in found]
+    shown = print_table(HEAD, rows, elastic=["agent"], spare=SPARE)
+    for column in (name for name in LEGEND if name in shown):
+        print(f"{column}: {LEGEND[column]}")
+    for one in found:
+        if problem := _problem(one, tallies.get(one.agent_id)):
+            print(f"! {printable(_label(one))}: {printable(problem)}")
 
 
 def _tallies(store: "Store", ids: list[str]) -> "dict[str, Tally]":
@@ -81,18 +90,24 @@ def _tallies(store: "Store", ids: list[str]) -> "dict[str, Tally]":
         return {id: tally(connection, id, utc_now()) for id in ids}
 
 
-def _line(
-    one: "AgentStatus", now: datetime, every: timedelta, tally: "Tally | None"
-) -> tuple[object, ...]:
-    last = f"{one.last_run.status} {minute(one.last_run.started_at)}" if one.last_run else "never"
+def _line(one: "AgentStatus", now: datetime, every: timedelta) -> tuple[object, ...]:
+    run = one.last_run
+    last = f"{run.status}, {ago(run.started_at, now)}" if run else "never"
     begin = one.state.history_from or one.oldest
     strip = coverage_strip(one.state.coverage, begin, now, timedelta(days=1), STRIP)
-    fresh = " / ".join(str(count) for count in one.fresh)
-    label = f"{one.name} ({one.agent_id})" if one.name else one.agent_id
-    mark = minute(one.state.watermark)
-    due = minute(_next(one, every))
-    counts = (one.sessions, one.open_sessions, fresh)
-    return (label, *counts, mark, strip, last, due, _stalest(one), _problem(one, tally))
+    fresh = "/".join(str(_percent(count, one.sessions)) for count in one.fresh)
+    due, mark = _next(one, every), minute(one.state.watermark)
+    counts = (one.sessions, one.open_sessions)
+    return (_label(one), *counts, last, mark, strip, fresh, ago(due, now), _stalest(one, now))
+
+
+def _label(one: "AgentStatus") -> str:
+    return f"{one.name} ({one.agent_id})" if one.name else one.agent_id
+
+
+def _percent(part: int, whole: int) -> int:
+    """Rounded down: what isn't whole must not look so."""
+    return 100 * part // whole if whole else 100
 
 
 def _problem(one: "AgentStatus", tally: "Tally | None") -> str:
@@ -110,12 +125,12 @@ def _next(one: "AgentStatus", every: timedelta) -> datetime | None:
     return one.last_run.started_at + every if one.last_run else None
 
 
-def _stalest(one: "AgentStatus") -> str:
-    """As of when the rows are known whose proof is the oldest."""
+def _stalest(one: "AgentStatus", now: datetime) -> str:
+    """How long ago the rows were proven whose proof is the oldest."""
     if not one.state.coverage:
         return "-"
     worst = min(one.state.coverage, key=lambda span: span.proven_at or BEGINNING)
-    return minute(worst.proven_at) if worst.proven_at else "unknown"
+    return ago(worst.proven_at, now) if worst.proven_at else "unknown"
 
 
 def coverage_strip(

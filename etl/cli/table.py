@@ -1,0 +1,105 @@
+"""Tables that fit the terminal: what matters least is left out before anything is cut short."""
+
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+__all__ = ["fitting", "print_table", "printable"]
+
+AS_WIDE_AS_NEEDED: Final = 1_000_000
+GAP: Final = 2
+NARROWEST: Final = 14
+"""Characters that a column with long texts keeps as long as there are others to leave out."""
+
+
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    title: str = "",
+    *,
+    elastic: Collection[str] = (),
+    spare: Sequence[str] = (),
+) -> list[str]:
+    """A table that fits the terminal; piped, it is whole.
+
+    Where there isn't room, `spare` columns are left out, the first one first, and `elastic` ones
+    cut short. Returns the names of those that are shown.
+    """
+    from rich.cells import cell_len
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else AS_WIDE_AS_NEEDED)
+    values = [list(row) for row in rows]
+    cells = [[_cell(value) for value in row] for row in values]
+    widths = {
+        name: max(cell_len(text) for text in (name, *(row[n].plain for row in cells)))
+        for n, name in enumerate(columns)
+    }
+    fit = fitting(widths, console.width, elastic, spare)
+    table = Table(title=title or None, box=None, title_justify="left", pad_edge=False)
+    rows = list(rows) if not isinstance(rows, list) else rows
+    shown = [n for n, name in enumerate(columns) if name in fit]
+    for n in shown:
+        table.add_column(
+            columns[n],
+            justify=_justified(row[n] for row in values),
+            width=fit[columns[n]],
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+    for row in cells:
+        table.add_row(*(row[n] for n in shown))
+    console.print(table)
+    if len(shown) < len(columns):
+        left_out = ", ".join(name for name in columns if name not in fit)
+        print(f"(no room for: {left_out})")
+    return list(fit)
+
+
+def fitting(
+    widths: Mapping[str, int], room: int, elastic: Collection[str], spare: Sequence[str]
+) -> dict[str, int]:
+    """The columns that are shown, each with its width, by the widths that they would like.
+
+    The sum, with a gap between two, is at most `room`, if that has two characters a column.
+    """
+    least = {
+        name: min(width, NARROWEST) if name in elastic else width for name, width in widths.items()
+    }
+    for name in spare:
+        if _total(least.values()) <= room:
+            break
+        least.pop(name)
+    fit = {name: widths[name] for name in least}
+    for cut, bound in ((elastic, NARROWEST), (list(fit), 1)):
+        while _total(fit.values()) > room and (wide := [n for n in fit if n in cut]):
+            widest = max(wide, key=lambda name: fit[name])
+            if fit[widest] <= bound:
+                break
+            fit[widest] -= 1
+    return fit
+
+
+def printable(text: str) -> str:
+    """Names are untrusted: no control character of theirs may reach the terminal."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def _total(widths: Collection[int]) -> int:
+    return sum(widths) + GAP * (len(widths) - 1)
+
+
+def _cell(value: object) -> "Text":
+    from rich.text import Text
+
+    return value if isinstance(value, Text) else Text(printable(str(value)))
+
+
+def _justified(values: Iterable[object]) -> Literal["left", "right"]:
+    found = list(values)
+    are_numbers = found and all(isinstance(value, int | float) for value in found)
+    return "right" if are_numbers else "left"
