@@ -217,6 +217,19 @@ class Counts:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a piece of work has come: things done, and the share of the whole (None: unknown).
+
+    `of` is an agent's id, or whatever else the work is on; `unit` is what is counted.
+    """
+
+    of: str
+    unit: str
+    number: int
+    share: float | None
+
+
 @dataclass(slots=True)
 class Transcripts:
     """What a run did about transcripts after its sync; printed by `--json` under these names.

@@ -14,12 +14,11 @@ from etl.api.credentials import source_of
 from etl.config import Agent, Settings, parse_duration
 from etl.errors import ConfigError, EtlError
 from etl.events import Observe, RunFinished, RunStarted, ignore
-from etl.models import AgentReport, Mode, Status
+from etl.models import AgentReport, Mode, Progress, Status
 from etl.store import migrate
 from etl.store.engine import told
 from etl.store.store import Store
 from etl.sync.agent import AgentSync, Wish
-from etl.sync.crew import Progress
 from etl.sync.discovery import Roster, look, roster, roster_offline
 from etl.sync.verify import Sample
 

@@ -1,4 +1,4 @@
-"""What several commands share: settings, signals, times, progress bars, the JSON of a run."""
+"""What several commands share: settings, signals, times, the JSON of a run."""
 
 import argparse
 import json
@@ -10,17 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from etl.cli.table import printable
 from etl.config import Settings, config_path, load
 from etl.models import AgentReport, Counts, Status, Transcripts
 
-if TYPE_CHECKING:
-    from etl.sync.crew import Progress
-
 __all__ = [
-    "Bars",
     "ago",
     "exit_code",
     "minute",
@@ -131,67 +126,6 @@ def ago(instant: datetime | None, now: datetime) -> str:
     if abs(seconds) < 1:
         return "now"
     return f"{text} ago" if seconds > 0 else f"in {text}"
-
-
-class Bars:
-    """A progress bar per agent on stderr, if that is a terminal; else nothing."""
-
-    def __init__(self, labels: dict[str, str], *, quiet: bool = False) -> None:
-        self._bars: Any = None
-        self._labels = labels
-        self._tasks: dict[str, Any] = {}
-        if not quiet and sys.stderr.isatty():
-            self._bars = _rich_bars()
-
-    def __enter__(self) -> "Bars":
-        if self._bars is not None:
-            self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """Leave the bars as they are; later progress is not shown."""
-        if self._bars is not None:
-            self._bars.stop()
-            self._bars = None
-
-    def tell(self, progress: "Progress") -> None:
-        """Move an agent's bar."""
-        if self._bars is None:
-            return
-        agent_id = progress.agent_id
-        if agent_id not in self._tasks:
-            label = printable(self._labels.get(agent_id) or agent_id)[:32]
-            self._tasks[agent_id] = self._bars.add_task(label, total=None, seen=0)
-        total = None if progress.done is None else 1.0
-        self._bars.update(
-            self._tasks[agent_id],
-            total=total,
-            completed=progress.done or 0,
-            seen=progress.counts.seen,
-        )
-
-
-def _rich_bars() -> Any:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[seen]} sessions"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
 
 
 def open_new(path: Path, text: str) -> None:

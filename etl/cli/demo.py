@@ -7,7 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from etl.cli.common import Bars, exit_code, stopped_by_signals
+from etl.cli.bars import Bars
+from etl.cli.common import exit_code, stopped_by_signals
 from etl.cli.table import print_table
 
 if TYPE_CHECKING:

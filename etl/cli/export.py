@@ -2,11 +2,10 @@
 
 import argparse
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from etl.cli.bars import Bars
 from etl.cli.common import settings_of, sigterm_interrupts
 from etl.cli.table import print_table
 
@@ -46,8 +45,8 @@ def run(args: argparse.Namespace) -> int:
 
     output = Path(args.output)
     wish = Wish(output, args.format, args.table, args.since_run, args.raw)
-    with sigterm_interrupts():
-        manifest = export(settings.database.url, wish, utc_now(), _telling(quiet=args.json))
+    with sigterm_interrupts(), Bars({}, quiet=args.json) as bars:
+        manifest = export(settings.database.url, wish, utc_now(), bars.tell)
     if args.json:
         print(json.dumps({"output": str(output.absolute())} | manifest, indent=1))
     else:
@@ -75,9 +74,3 @@ def _require_arrow() -> None:
 
         hint = "pip install 'gumloop-etl[export]'"
         raise ConfigError("export needs pyarrow, which isn't installed", hint) from None
-
-
-def _telling(*, quiet: bool) -> Callable[[str], None]:
-    if quiet or not sys.stderr.isatty():
-        return lambda _: None
-    return lambda name: print(f"exporting {name}", file=sys.stderr)

@@ -4,7 +4,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from etl.cli.common import Bars, exit_code, report_json, settings_of, stopped_by_signals, when
+from etl.cli.bars import Bars
+from etl.cli.common import exit_code, report_json, settings_of, stopped_by_signals, when
 from etl.errors import ConfigError
 from etl.models import AgentReport, Mode, Transcripts
 

@@ -13,6 +13,7 @@ from etl.errors import ConfigError
 from etl.export import folder as folders
 from etl.export.files import Format, TableFile, schema_of
 from etl.export.rules import CHANGES, NO_PARTITION, month, next_since, partition
+from etl.models import Progress
 from etl.store import migrate, schema_page
 from etl.store import snapshot as reading
 from etl.store.schema_page import Page, Relation
@@ -44,9 +45,9 @@ class Written(NamedTuple):
 
 
 def export(
-    url: str, wish: Wish, now: datetime, tell: Callable[[str], None] = lambda _: None
+    url: str, wish: Wish, now: datetime, tell: Callable[[Progress], None] = lambda _: None
 ) -> dict[str, Any]:
-    """Export, and return the manifest. `tell` gets each table's name before it is read.
+    """Export, and return the manifest. What `tell` gets as the whole are the tables.
 
     Raises ConfigError for an unknown table or run and an unusable folder, StoreError, and EtlError
     if the files can't be written.
@@ -57,11 +58,13 @@ def export(
         since = None if wish.since_run is None else reading.since_run(connection, wish.since_run)
         _check_replaceable(wish)
         with folders.filled(wish.output, page.relations) as partial:
+            meter = _Meter(tell, len(chosen))
             tables = []
             for relation in chosen:
-                tell(relation.name)
-                table = _Table(relation, wish, partial, since)
+                table = _Table(relation, wish, partial, since, meter)
                 tables.append(_told(relation, table.write(connection), since))
+                meter.done += 1
+            tell(Progress("export", "rows", meter.rows, 1.0))
             seen = reading.runs_seen(connection)
             head = _head(wish, now) | {
                 "highest_run_id": max(seen.newest, default=None),
@@ -108,6 +111,22 @@ def _told(relation: Relation, written: Written, since: Since | None) -> dict[str
 
 
 @dataclass(slots=True)
+class _Meter:
+    """Tells how many rows have been read; the share is that of the tables."""
+
+    tell: Callable[[Progress], None]
+    tables: int
+    done: int = 0
+    rows: int = 0
+
+    def counted(self, chunks: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+        for chunk in chunks:
+            self.rows += len(chunk)
+            self.tell(Progress("export", "rows", self.rows, self.done / self.tables))
+            yield chunk
+
+
+@dataclass(slots=True)
 class _Table:
     """One table or view on its way to its files."""
 
@@ -115,13 +134,15 @@ class _Table:
     wish: Wish
     folder: Path
     since: Since | None
+    meter: _Meter
 
     def write(self, connection: Connection) -> Written:
         """Write every row that is wanted."""
         partitioned = self.wish.format == "parquet" and self.relation.name == PARTITIONED
         order = PARTITIONED_BY if partitioned else ()
         changed = CHANGES.get(self.relation.name, ())
-        chunks = reading.rows(connection, self.relation, order, changed, self.since)
+        rows = reading.rows(connection, self.relation, order, changed, self.since)
+        chunks = self.meter.counted(rows)
         if partitioned:
             return self._partitions(chunks)
         return Written(self._file(self.folder / self._name(), chunks), 1)

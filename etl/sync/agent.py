@@ -10,7 +10,7 @@ from typing import Final
 from etl.api.client import Client
 from etl.errors import CutShort, EtlError, LeaseHeld, Malformed, Stopped, StoreError
 from etl.events import LeaseTakenOver, Observe, RunUnrecorded, ignore
-from etl.models import BEGINNING, AgentReport, Mode, Status
+from etl.models import BEGINNING, AgentReport, Mode, Progress, Status
 from etl.planning import demand as demands
 from etl.planning.coverage import contiguous_top, up_to
 from etl.planning.demand import Demand
@@ -18,7 +18,7 @@ from etl.store import freshness
 from etl.store.lease import LEASE, Held, Lease
 from etl.store.state import AgentState, StoredDemand
 from etl.store.store import Run, Store
-from etl.sync.crew import Crew, Progress
+from etl.sync.crew import Crew
 from etl.sync.freshness import freshen, retrieve_all
 from etl.sync.verify import Sample, verify_agent
 
@@ -127,7 +127,7 @@ class AgentSync:
     def _retrieve_transcripts(self, lease: Lease, wish: Wish, report: AgentReport) -> None:
         from etl.sync.transcripts import TranscriptSync
 
-        after = TranscriptSync(self.client, self.store, lease, self.clock)
+        after = TranscriptSync(self.client, self.store, lease, self.clock, self.tell)
         report.transcripts = after.done
         after.run(wish.transcripts, wish.transcripts_within)
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from etl.api.client import Client
 from etl.errors import CursorRefused, CutShort, Denied, Stopped, StoreError
-from etl.models import Counts, Entry
+from etl.models import Counts, Entry, Progress
 from etl.planning.coverage import Coverage, add, compact
 from etl.planning.demand import Demand, goes_on, missing, share_done, watermark_bound
 from etl.planning.plan import HEAD, Active, Planned, next_walk
@@ -25,7 +25,7 @@ from etl.store.state import AgentState
 from etl.store.store import Answer, Batch, Run, Store
 from etl.sync.walker import Arrival, follow
 
-__all__ = ["Crew", "Progress"]
+__all__ = ["Crew"]
 
 MOST_PAGES: Final = 32
 """Pages saved in one transaction, where they come faster than commits."""
@@ -56,15 +56,6 @@ class _Ended:
     walk: Walk
     wasted: Counts
     error: BaseException | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run has come: counts so far, and the share of time covered (None: not known)."""
-
-    agent_id: str
-    counts: Counts
-    done: float | None
 
 
 @dataclass(slots=True)
@@ -242,7 +233,7 @@ class Crew:
         self.counts.add(saved.counts)
         self.state.watermark = saved.watermark
         done = share_done(missing(self.state.coverage, self.demand), self._oldest)
-        self.tell(Progress(self.run.agent_id, self.counts, done))
+        self.tell(Progress(self.run.agent_id, "sessions", self.counts.seen, done))
 
     def _batch(self, arrivals: list[Arrival]) -> Batch:
         """What these pages change, rows and checkpoint."""

@@ -4,7 +4,7 @@ First the short lists of what is processing or queued now, which show old sessio
 reopened; then, one by one, the stored sessions that were open when last seen.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from etl.api.client import Client, FetchedSession, utc_now
 from etl.errors import CutShort, Denied, Malformed, Stopped
-from etl.models import Counts
+from etl.models import Counts, Progress
 from etl.planning.freshness import due
 from etl.store import freshness
 from etl.store.store import Answer, Batch, Run, Store
@@ -63,22 +63,30 @@ def freshen(crew: Crew, idle_recheck: timedelta, now: datetime) -> None:
         and one.checked_at < crew.run.started_at
         and due(one.state, one.changed_at, one.checked_at, now, idle_recheck)
     ]
-    found = retrieve_all(crew.client, crew.store, crew.run, wanted)
+    found = retrieve_all(crew.client, crew.store, crew.run, wanted, crew.tell)
     crew.counts.add(found.counts)
     if found.problems:
         more = f", and {len(found.problems) - 1} more" if len(found.problems) > 1 else ""
         raise Malformed(f"open sessions could not be looked at: {found.problems[0]}{more}")
 
 
-def retrieve_all(client: Client, store: Store, run: Run, ids: Iterable[str]) -> Found:
+def retrieve_all(
+    client: Client,
+    store: Store,
+    run: Run,
+    ids: Collection[str],
+    tell: Callable[[Progress], None] = lambda _: None,
+) -> Found:
     """Retrieve sessions by id, many at once, and save what they show. Raises ApiError."""
-    found = Found(Counts(), [])
+    found, done = Found(Counts(), []), 0
     pool = ThreadPoolExecutor(client.api.concurrency, "retrieve")
     try:
         for some in _batches(list(ids), AT_ONCE):
             results = _all_of(pool, client, run.agent_id, some)
             found.problems += [result.problem for result in results if result.problem]
             found.counts.add(store.save(run, _batch(results)).counts)
+            done += len(some)
+            tell(Progress(run.agent_id, "open sessions", done, done / len(ids)))
     finally:
         # Not waited for: after a stop, a late answer may take its time.
         pool.shutdown(wait=False, cancel_futures=True)

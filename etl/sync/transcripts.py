@@ -14,7 +14,7 @@ from typing import Final
 
 from etl.api.client import Client, FetchedTranscript
 from etl.errors import ApiError, Malformed, Stopped, Transient
-from etl.models import Counts, Message, Transcripts
+from etl.models import Counts, Message, Progress, Transcripts
 from etl.planning.transcripts import gives_up, retry_at, trouble
 from etl.store.lease import Lease
 from etl.store.store import Store
@@ -37,7 +37,10 @@ class TranscriptSync:
     store: Store
     lease: Lease
     clock: Callable[[], datetime]
+    tell: Callable[[Progress], None] = lambda _: None
     done: Transcripts = field(default_factory=Transcripts)
+    _chosen: int = 0
+    _taken: int = 0
     _troubles: int = 0
     _saved: float = field(default_factory=time.monotonic)
 
@@ -53,6 +56,7 @@ class TranscriptSync:
         if not chosen:
             return
         pool = ThreadPoolExecutor(self.client.api.concurrency, "transcript")
+        self._chosen = len(chosen)
         try:
             self._work(pool, deque(chosen), time.monotonic() + within.total_seconds())
         finally:
@@ -87,6 +91,9 @@ class TranscriptSync:
         if error is not None:
             self._fail(due, error)
         self._saved = time.monotonic()
+        self._taken += 1
+        share = self._taken / self._chosen
+        self.tell(Progress(self.lease.agent_id, "transcripts", self._taken, share))
 
     def _save(self, due: Due, messages: list[Message], requested_at: datetime) -> ApiError | None:
         try:

@@ -13,6 +13,7 @@ from sqlalchemy import delete
 from etl.api.client import utc_now
 from etl.errors import ConfigError
 from etl.export.exporter import Wish, export
+from etl.models import Progress
 from etl.store import migrate, schema_page
 from etl.store import tables as t
 from etl.store.snapshot import snapshot
@@ -174,14 +175,20 @@ def test_an_empty_database_has_empty_files(store: Store, exported: Export, lake:
 def test_the_snapshot_is_one_whatever_is_written_meanwhile(hostile: Store, lake: Path) -> None:
     before = stored(hostile, "sessions")
 
-    def write(name: str) -> None:
-        if name == "session_states":
-            with hostile.engine.begin() as connection:
-                add_session(connection, 1, id="late")
-                state = {"session_id": "late", "observed_at": NOON, "state": "idle"}
-                connection.execute(t.session_states.insert().values(state))
+    written: list[int] = []
 
-    export(hostile.url, Wish(lake), utc_now(), write)
+    def write(progress: Progress) -> None:
+        """Once, as soon as every session has been read."""
+        if progress.number < len(before) or written:
+            return
+        written.append(progress.number)
+        with hostile.engine.begin() as connection:
+            add_session(connection, 1, id="late")
+            state = {"session_id": "late", "observed_at": NOON, "state": "idle"}
+            connection.execute(t.session_states.insert().values(state))
+
+    wish = Wish(lake, tables=("sessions", "session_states"))
+    export(hostile.url, wish, utc_now(), write)
 
     same(parquet(lake, "sessions"), before)
     assert parquet(lake, "session_states") == []
@@ -195,7 +202,7 @@ def test_a_long_export_outlives_the_guards_of_short_transactions(
     url = postgres.fresh(postgres_template)
     guarded = f"{url}?options=-c%20idle_in_transaction_session_timeout%3D200ms"
 
-    def pause(_: str) -> None:
+    def pause(_: Progress) -> None:
         time.sleep(0.5)
 
     told = export(guarded, Wish(lake, tables=["agents", "creators"]), utc_now(), pause)

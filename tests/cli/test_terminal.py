@@ -1,4 +1,4 @@
-"""Tables fit the terminal: the rule, and real commands on a terminal of some width."""
+"""Tables that fit the terminal, and progress bars: the rules, and real commands on terminals."""
 
 import fcntl
 import os
@@ -18,7 +18,7 @@ from rich.cells import cell_len
 from etl.cli.common import ago
 from etl.cli.table import GAP, NARROWEST, fitting
 from etl.simulator import Fault, Simulator, World
-from tests.process.project import Project
+from tests.process.project import SECRET, Project
 
 NAMES = "abcdefgh"
 columns = st.dictionaries(st.sampled_from(NAMES), st.integers(1, 60), min_size=1)
@@ -124,3 +124,31 @@ def test_the_other_tables_fit_too(project: Project, world: World, words: list[st
 
     assert max(cell_len(line) for line in lines) <= 80, lines
     assert len(lines) >= 3
+
+
+def test_bars_tell_what_is_done_how_fast_and_how_long_still(
+    project: Project, world: World, api: Simulator
+) -> None:
+    with Simulator(world, token=SECRET, latency=0.05) as slow:
+        project.configure(slow.base_url, world.agent_ids(), api={"page_size": 10})
+        said = "\n".join(on_terminal(project, 110, "backfill"))
+    for id in world.agent_ids():
+        assert re.search(rf"{id} +━.* 100% \d+ sessions \d+/s +0:00:0\d", said), said
+    assert re.search(r"\d\d% \d+ sessions +\d+/s +0:00:0\d", said), said
+
+    said = "\n".join(on_terminal(project, 110, "sync"))
+    assert re.search(r"100% \d+ open sessions", said), said
+
+    said = "\n".join(on_terminal(project, 110, "export"))
+    assert re.search(r"export +━.* 100% \d+ rows +\d+/s", said), said
+
+
+@pytest.mark.parametrize("command", ["backfill", "sync", "status", "runs", "export"])
+def test_no_bar_and_no_colour_in_a_pipe(project: Project, command: str) -> None:
+    project.run("backfill")
+
+    done = project.run(command, FORCE_COLOR="", TERM="xterm-256color")
+
+    assert done.code == 0
+    assert "\x1b" not in done.out + done.err
+    assert "━" not in done.out + done.err
