@@ -70,7 +70,7 @@ class PostgresRows:
     ) -> dict[str, Row]:
         """The stored rows of these ids."""
         sql = f"SELECT {','.join(columns)} FROM {table} WHERE id = ANY(%s)"
-        rows = connection.exec_driver_sql(sql, (list(ids),))
+        rows = connection.exec_driver_sql(sql, (list(ids),)).all()
         return {row[0]: tuple(row) for row in rows}
 
     @staticmethod

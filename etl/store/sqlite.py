@@ -62,7 +62,7 @@ class SqliteRows:
             some = tuple(wanted[start : start + MOST_PARAMETERS])
             marks = ",".join("?" * len(some))
             sql = f"SELECT {','.join(columns)} FROM {table} WHERE id IN ({marks})"
-            found |= {row[0]: tuple(row) for row in connection.exec_driver_sql(sql, some)}
+            found |= {row[0]: tuple(row) for row in connection.exec_driver_sql(sql, some).all()}
         return found
 
     @staticmethod

@@ -8,6 +8,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -58,7 +59,10 @@ SEARCH_INDEX: Final = re.compile(r"message_search\w*|words|ix_session_messages_w
 
 def instant_text(instant: datetime) -> str:
     """An instant as SQLite stores it."""
-    return instant.isoformat(" ", "microseconds")[:26]
+    # A quarter of what `isoformat` takes; it leaves out a fraction of zero.
+    text: str = msgspec.to_builtins(instant)
+    fraction = text[19:26] if text[19:20] == "." else ".000000"
+    return f"{text[:10]} {text[11:19]}{fraction}"
 
 
 class Instant(TypeDecorator[datetime]):
