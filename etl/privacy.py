@@ -31,6 +31,7 @@ __all__ = [
     "pseudonym",
     "reduced",
     "rules_of",
+    "words_of",
 ]
 
 SHORTEST_SALT: Final = 16
@@ -44,11 +45,11 @@ ALL_KEPT: Final = "keep keep -"
 WORD: Final = re.compile(r"[^\s<>\"'(),;:=]+")
 EMAIL_KEYS: Final = re.compile(r"mail(address)?$")
 NAME_KEYS: Final = frozenset(
-    "firstname lastname fullname givenname familyname displayname username".split()
+    ["firstname", "lastname", "fullname", "givenname", "familyname", "displayname", "username"]
 )
 PICTURE_KEYS: Final = frozenset({"profilepicture", "avatar", "avatarurl"})
 PEOPLE_KEYS: Final = frozenset(
-    "creator creators user users owner owners author participants members".split()
+    ["creator", "creators", "user", "users", "owner", "owners", "author", "participants", "members"]
 )
 """Whatever stands under these keys tells of people: but for ids it counts as a name.
 
@@ -181,7 +182,7 @@ def rules_of(privacy: Privacy, salt: str | None) -> Rules:
     if "hash" in (privacy.emails, privacy.names):
         hint = "python -c 'import secrets; print(secrets.token_hex())' makes one; keep it"
         if salt is None:
-            what = "[privacy] with \"hash\" needs a secret salt in ETL_PRIVACY_SALT (or ..._FILE)"
+            what = '[privacy] with "hash" needs a secret salt in ETL_PRIVACY_SALT (or ..._FILE)'
             raise ConfigError(what, hint)
         if len(salt) < SHORTEST_SALT:
             what = f"ETL_PRIVACY_SALT is shorter than {SHORTEST_SALT} characters"
@@ -228,7 +229,12 @@ def mentioned(value: Any) -> set[str]:
 def mentioned_in(text: str) -> set[str]:
     """The same of a JSON text; of one that can't be read, its words."""
     value = _parsed(text)
-    return mentioned(value) if value is not UNREADABLE else {text, *mentioned(WORD.findall(text))}
+    return mentioned(value) if value is not UNREADABLE else {text, *words_of(text)}
+
+
+def words_of(text: str) -> set[str]:
+    """The same of a sentence."""
+    return mentioned(WORD.findall(text))
 
 
 def anonymous(session: Session) -> Session:

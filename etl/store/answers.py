@@ -158,7 +158,8 @@ class AnswerSaver:
             digest = hashlib.sha256(payload.encode()).hexdigest()
             dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
             statement = dialect.insert(table).values(values | {"payload_sha256": digest})
-            again = {name: statement.excluded[name] for name in ("run_id", "received_at", "reason")}
+            renewed = ("run_id", "received_at", "payload", "reason")
+            again = {name: statement.excluded[name] for name in renewed}
             connection.execute(
                 statement.on_conflict_do_update(
                     index_elements=["agent_id", "payload_sha256"],

@@ -19,6 +19,7 @@ from etl.models import Counts, Entry, Mode, Session, Status
 from etl.planning.coverage import Coverage, forget_freshness
 from etl.planning.demand import Demand
 from etl.planning.walk import Judgement
+from etl.privacy import Rules
 from etl.store import checkpoint, freshness
 from etl.store import lease as leases
 from etl.store import tables as t
@@ -28,6 +29,7 @@ from etl.store.engine import open_engine, told
 from etl.store.freshness import Settled
 from etl.store.lease import Held, Lease
 from etl.store.postgres import PostgresRows
+from etl.store.privacy import admit
 from etl.store.sqlite import SqliteRows
 from etl.store.state import (
     AgentState,
@@ -40,6 +42,7 @@ from etl.store.state import (
 __all__ = ["Answer", "Batch", "Run", "Saved", "Store"]
 
 ATTEMPTS: Final = 6
+KEEP_ALL: Final = Rules()
 T = TypeVar("T")
 
 
@@ -70,8 +73,9 @@ class Saved:
 class Store:
     """The database of all agents. Safe to use from several threads."""
 
-    def __init__(self, url: str, clock: Callable[[], datetime]) -> None:
+    def __init__(self, url: str, clock: Callable[[], datetime], rules: Rules = KEEP_ALL) -> None:
         self.url = url
+        self.rules = rules
         self.engine: Engine = open_engine(url)
         self._clock = clock
         self._is_postgres = self.engine.dialect.name == "postgresql"
@@ -85,6 +89,10 @@ class Store:
     def shown_url(self) -> str:
         """The database's URL without its password."""
         return shown(self.url)
+
+    def now(self) -> datetime:
+        """The time by this machine's clock, as rows are dated."""
+        return self._clock()
 
     def close(self) -> None:
         """Close every connection."""
@@ -229,7 +237,8 @@ class Store:
         """
         runs = t.sync_runs
         ended: dict[str, Any] = {"status": status, "finished_at": now, "requests": counts.requests}
-        ended |= {"missing": counts.missing, "error": error and self._rows.text(error)}
+        said = error and self._rows.text(self.rules.text(error))
+        ended |= {"missing": counts.missing, "error": said}
         met: dict[str, Any] = {"last_success_at": now}
         if run.mode == "reconcile":
             met["last_reconciled_at"] = now
@@ -261,8 +270,9 @@ class Store:
 
     def _save(self, connection: Connection, run: Run, batch: Batch) -> Saved:
         cursor = batch.last_cursor and self._rows.text(batch.last_cursor)
-        before = checkpoint.check(connection, run, cursor)
-        counts = self._answers.save(connection, run, batch.answers)
+        before, guard = checkpoint.check(connection, run, cursor)
+        answers = admit(connection, guard, self.rules, batch.answers)
+        counts = self._answers.save(connection, run, answers)
         self._judge(connection, run, batch)
         if batch.coverage is not None:
             keep_coverage(connection, run.agent_id, batch.coverage)

@@ -76,7 +76,9 @@ def remake_states(more: str) -> None:
     """SQLite can't drop a constraint. Renaming must not look into the views on the old table."""
     op.execute("PRAGMA legacy_alter_table=ON")
     op.execute(STATES.format(more=more))
-    op.execute("INSERT INTO states SELECT session_id, state, observed_at, run_id FROM session_states")
+    op.execute(
+        "INSERT INTO states SELECT session_id, state, observed_at, run_id FROM session_states"
+    )
     op.execute("DROP TABLE session_states")
     op.execute("ALTER TABLE states RENAME TO session_states")
     op.execute("PRAGMA legacy_alter_table=OFF")

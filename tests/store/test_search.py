@@ -18,17 +18,11 @@ from etl.models import Message
 from etl.planning.words import phrases
 from etl.store import migrate
 from etl.store import tables as t
+from etl.store.erasing import compact_search, forget_messages, forget_transcripts
 from etl.store.lease import Lease
 from etl.store.search import search
 from etl.store.store import Store
-from etl.store.transcripts import (
-    Due,
-    compact_search,
-    forget_messages,
-    forget_transcripts,
-    keep,
-    tally,
-)
+from etl.store.transcripts import Due, keep, tally
 from tests.support.postgres import Cluster
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
