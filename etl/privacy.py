@@ -43,6 +43,7 @@ ALL_KEPT: Final = "keep keep -"
 """The mark of a database whose rows were stored as they came."""
 
 WORD: Final = re.compile(r"[^\s<>\"'(),;:=]+")
+QUOTED: Final = re.compile(r"'.*'|\".*\"", re.DOTALL)
 EMAIL_KEYS: Final = re.compile(r"mail(address)?$")
 NAME_KEYS: Final = frozenset(
     ["firstname", "lastname", "fullname", "givenname", "familyname", "displayname", "username"]
@@ -86,7 +87,9 @@ class Rules:
         return self._treated(self.emails, value, (value or "").strip().lower())
 
     def name(self, value: str | None) -> str | None:
-        """A name."""
+        """A name; in place of one there may be an address."""
+        if self.names == "keep":
+            return value and self.text(value)
         return self._treated(self.names, value, value or "")
 
     def picture(self, value: str | None) -> str | None:
@@ -169,7 +172,7 @@ class Rules:
 
     def _word(self, value: str) -> str | None:
         """A string that tells of a person: an address, or else it counts as a name."""
-        return self.email(value) if _is_address(value) else self.name(self.text(value))
+        return self.email(value) if _is_address(value) else self.name(value)
 
     def _treated(self, how: Treatment, value: str | None, hashed: str) -> str | None:
         if how == "keep" or not value:
@@ -248,8 +251,8 @@ def emptied(message: Message) -> Message:
 
 
 def reduced(bad: Rejected) -> Rejected:
-    """A record that was set aside, of which nothing but its id stays."""
-    return Rejected(json.dumps({"id": bad.id}), bad.reason, bad.id)
+    """A record that was set aside, of which but its id and what is wrong nothing stays."""
+    return Rejected(json.dumps({"id": bad.id}), QUOTED.sub(GONE, bad.reason), bad.id)
 
 
 def _parsed(text: str) -> Any:
