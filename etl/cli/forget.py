@@ -39,14 +39,14 @@ def run(args: argparse.Namespace) -> int:
     people = [look(store, id) for id in dict.fromkeys(args.creator)]
     for person in people:
         _check(person)
-        print(_told(person))
+        print(_told(person), flush=True)
     if not args.yes and not _confirmed():
         print("nothing was erased", file=sys.stderr)
         return 1
     for person in people:
         done = forget(store, person.id)
         counts = f"{done.sessions} sessions made anonymous, {done.messages} messages erased"
-        print(f"{printable(person.id)}: forgotten: {counts}, {done.payloads} rejected payloads")
+        print(f"{printable(person.id)}: forgotten: {counts}, {done.payloads} rejected payloads", flush=True)
     compact(store)
     store.close()
     print("nothing of it is left in the database's files, nor will a sync bring it back")
