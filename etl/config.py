@@ -171,10 +171,10 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     sync: Sync = msgspec.field(default_factory=Sync)
     schedule: Schedule = msgspec.field(default_factory=Schedule)
     service: Service = msgspec.field(default_factory=Service)
-    privacy: Privacy = msgspec.field(default_factory=Privacy)
-    retention: Retention = msgspec.field(default_factory=Retention)
     agents: tuple[Agent, ...] = ()
     discovery: Discovery = msgspec.field(default_factory=Discovery)
+    privacy: Privacy = msgspec.field(default_factory=Privacy)
+    retention: Retention = msgspec.field(default_factory=Retention)
 
 
 def parse_duration(text: str) -> Duration:

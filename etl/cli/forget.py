@@ -5,7 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from etl.cli.common import printable, settings_of
-from etl.errors import ConfigError
+from etl.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
     from etl.store.forget import Person
@@ -47,7 +47,11 @@ def run(args: argparse.Namespace) -> int:
         done = forget(store, person.id)
         counts = f"{done.sessions} sessions made anonymous, {done.messages} messages erased"
         print(f"{printable(person.id)}: forgotten: {counts}, {done.payloads} rejected payloads", flush=True)
-    compact(store)
+    try:
+        compact(store)
+    except StoreError as error:
+        what = f"the rows are erased, but not their traces in the files: {error.message}"
+        raise StoreError(what, f"{error.hint}; then `python -m etl db compact`") from None
     store.close()
     print("nothing of it is left in the database's files, nor will a sync bring it back")
     print("backups, replicas and exported files are not reached: delete those yourself")

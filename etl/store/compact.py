@@ -20,13 +20,15 @@ HOLDING: Final = (
     "transcripts",
     "rejected_records",
     "sync_runs",
+    # Last: the statistics of the others, which hold samples of values. They were just renewed.
+    "pg_catalog.pg_statistic",
 )
 """PostgreSQL's tables that tell of people."""
 
 PATIENCE: Final = "60s"
 """How long PostgreSQL waits for others who read a table; meanwhile all who come later wait, too."""
 
-HINT: Final = "end what reads it (explore, export, a query), then `python -m etl db compact`"
+HINT: Final = "end what reads it: explore, export, a query"
 
 
 def compact(store: Store) -> None:
@@ -63,7 +65,8 @@ def _postgres(store: Store) -> None:
         _be_patient(connection, store.url)
         try:
             for table in HOLDING:
-                connection.exec_driver_sql(f"VACUUM (FULL, ANALYZE) {table}")
+                renew = "" if table.startswith("pg_") else ", ANALYZE"
+                connection.exec_driver_sql(f"VACUUM (FULL{renew}) {table}")
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) != "55P03":
                 raise
@@ -73,7 +76,7 @@ def _postgres(store: Store) -> None:
             connection.invalidate()
     if any("skipping" in notice for notice in notices):
         what = f"what was erased is still in the server's files: {notices[0]}"
-        raise StoreError(what, f"as the tables' owner: VACUUM (FULL, ANALYZE) {', '.join(HOLDING)}")
+        raise StoreError(what, "let the database's owner run `python -m etl db compact`")
 
 
 def _be_patient(connection: Connection, url: str) -> None:
