@@ -34,6 +34,8 @@ def run(args: argparse.Namespace) -> int:
     from etl.store.forget import forget, look
     from etl.store.store import Store
 
+    if any("\ud800" <= char <= "\udfff" for id in args.creator for char in id):
+        raise ConfigError("an id of --creator is not UTF-8", "copy it from the table creators")
     store = Store(settings_of(args).database.url, utc_now)
     reading.require_schema(store)
     people = [look(store, id) for id in dict.fromkeys(args.creator)]
@@ -46,7 +48,8 @@ def run(args: argparse.Namespace) -> int:
     for person in people:
         done = forget(store, person.id)
         counts = f"{done.sessions} sessions made anonymous, {done.messages} messages erased"
-        print(f"{printable(person.id)}: forgotten: {counts}, {done.payloads} rejected payloads", flush=True)
+        counts += f", {done.payloads} rejected payloads"
+        print(f"{printable(person.id)}: forgotten: {counts}", flush=True)
     try:
         compact(store)
     except StoreError as error:

@@ -113,6 +113,7 @@ def test_an_id_that_is_not_stored_is_remembered_an_address_is_refused(
     assert done.code == 0 and "not stored so far" in done.out
     etl("forget", "--creator", "person0@example.com", "--yes").fails(2, "creators")
     etl("forget", "--creator", "", "--yes").fails(2, "creators")
+    etl("forget", "--creator", "\udcff", "--yes").fails(2, "UTF-8")
     etl("sync")
     assert someone not in creators(project)
 

@@ -9,13 +9,13 @@ import pytest
 from sqlalchemy import func, select
 
 from etl.api.client import utc_now
-from etl.models import Message, Session
+from etl.models import Creator, Message, Rejected, Session
 from etl.planning.words import phrases
 from etl.store import forget as forgetting
 from etl.store import tables as t
 from etl.store.forget import Erased, forget, look
 from etl.store.search import search
-from etl.store.store import Store
+from etl.store.store import Batch, Store
 from etl.store.transcripts import Due, choose, keep, note_failure
 from tests.privacy.people import (
     ADA,
@@ -183,6 +183,29 @@ def test_ids_with_signs_of_json_and_of_patterns(store: Store) -> None:
     assert forget(store, odd) == Erased(creators=1, sessions=1)
 
     assert rows(store, select(s.id).where(s.extra.is_not(None))) == [("like",)]
+
+
+def test_ids_with_nul(store: Store) -> None:
+    run = begin(store)
+    forget(store, ADA)
+    odd = [Session("a\0b", AGENT, ADA, "Needletitle"), Session("c", AGENT, "d\0e", "Odd")]
+    people = [Creator(id) for id in (ADA, "d\0e")]
+    bad = [Rejected('{"id": "f\\u0000"}', "bad", "f\0")]
+
+    for seconds in (1, 2):
+        save(store, run, answer(seconds, sessions=odd, creators=people, rejected=bad))
+
+    assert traces(store) == []
+
+
+def test_a_retrieved_session_comes_without_them_too(store: Store) -> None:
+    run = begin(store)
+    forget(store, ADA)
+    [hers, *_] = SESSIONS
+
+    store.save(run, Batch([answer(sessions=[hers], rejected=[])], retrieved=[("hers", T0)]))
+
+    assert rows(store, select(s.creator_id, s.name)) == [(None, None)]
 
 
 def at_the_same_time(
