@@ -105,7 +105,7 @@ def known_ids(connection: Connection, table: Table, ids: Collection[str]) -> set
     sql = f"SELECT {key} FROM {table.name} WHERE {key}"
     found: set[str] = set()
     if connection.dialect.name == "postgresql":
-        ids = _storable(ids)
+        ids = _storable(connection, ids)
         found.update(row[0] for row in connection.exec_driver_sql(f"{sql} = ANY(%s)", (ids,)))
         return found
     for some in slices(list(ids)):
@@ -118,14 +118,13 @@ def known_ids(connection: Connection, table: Table, ids: Collection[str]) -> set
 
 def mark_sessions(connection: Connection, ids: Iterable[str]) -> None:
     """Remember sessions as those of forgotten people."""
-    if connection.dialect.name == "postgresql":
-        ids = _storable(ids)
     keep_rows(connection, t.forgotten_sessions, [{"session_id": id} for id in sorted(ids)])
 
 
-def _storable(ids: Iterable[str]) -> list[str]:
-    """Without those with NUL: PostgreSQL refuses them, and so they are in no table."""
-    return [id for id in ids if "\0" not in id]
+def _storable(connection: Connection, ids: Iterable[str]) -> list[str]:
+    """Those that can be in a table: PostgreSQL refuses NUL."""
+    is_postgres = connection.dialect.name == "postgresql"
+    return [id for id in ids if not (is_postgres and "\0" in id)]
 
 
 def keep_rows(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
@@ -159,8 +158,9 @@ def _without_forgotten(connection: Connection, salt: str, answers: list[Answer])
         if session.id not in marked and told[id(session)] & gone
     }
     if new:
-        mark_sessions(connection, new)
-        forget_transcripts(connection, new)
+        stored = _storable(connection, new)
+        mark_sessions(connection, stored)
+        forget_transcripts(connection, stored)
     hidden = marked | new
 
     def is_theirs(one: Session | Rejected) -> bool:
