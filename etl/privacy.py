@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -24,8 +24,11 @@ __all__ = [
     "SHORTEST_SALT",
     "Rules",
     "anonymous",
+    "bare",
+    "bare_message",
     "change",
     "emptied",
+    "is_theirs",
     "mentioned",
     "mentioned_in",
     "pseudonym",
@@ -243,6 +246,21 @@ def words_of(text: str) -> set[str]:
 def anonymous(session: Session) -> Session:
     """A session of nobody: how it went and what it cost."""
     return msgspec.structs.replace(session, creator_id=None, name=None, extra=None)
+
+
+def bare(session: Session) -> Session:
+    """Somebody else's session that tells of a forgotten person where no column does."""
+    return msgspec.structs.replace(session, extra=None)
+
+
+def bare_message(message: Message) -> Message:
+    """The same of a message."""
+    return msgspec.structs.replace(message, extra=None)
+
+
+def is_theirs(creator_id: object, gone: Container[str]) -> bool:
+    """Whether a record that tells of forgotten people is their own: if it isn't another's."""
+    return not isinstance(creator_id, str) or creator_id in gone
 
 
 def emptied(message: Message) -> Message:

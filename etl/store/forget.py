@@ -26,19 +26,17 @@ from sqlalchemy import (
 )
 
 from etl.models import Rejected
-from etl.privacy import mentioned_in, pseudonym, reduced, words_of
+from etl.privacy import is_theirs, mentioned_in, pseudonym, reduced, words_of
 from etl.store import tables as t
 from etl.store.adopt import pages, replace_payload
 from etl.store.erasing import forget_transcripts, slices
-from etl.store.privacy import exclusively, keep_rows, known_ids, mark_sessions
+from etl.store.privacy import ERASED, exclusively, keep_rows, known_ids, mark_sessions
 from etl.store.store import Store
 
 __all__ = ["Erased", "Person", "forget", "look"]
 
 AT_ONCE: Final = 100
 """Sessions whose messages are deleted in one transaction."""
-
-ERASED: Final = "(erased: it named a person who was forgotten)"
 
 
 class Person(NamedTuple):
@@ -132,13 +130,15 @@ def _remember(connection: Connection, names: Iterable[str], store: Store) -> Non
 
 
 def _sessions(connection: Connection, id: str, names: set[str]) -> set[str]:
-    """The sessions that they started, and those whose `extra` tells of them."""
+    """The sessions that are theirs. Those of others lose an `extra` that tells of them."""
     c = t.sessions.c
     found = set(connection.execute(select(c.id).where(c.creator_id == id)).scalars())
-    for some in pages(
-        connection, c.id, [cast(c.extra, Text)], _may_name(connection, c.extra, names)
-    ):
-        found |= {one for one, extra in some if mentioned_in(extra) & names}
+    told = _may_name(connection, c.extra, names)
+    for some in pages(connection, c.id, [c.creator_id, cast(c.extra, Text)], told):
+        named = [row for row in some if mentioned_in(row[2]) & names]
+        found |= {row[0] for row in named if is_theirs(row[1], names)}
+        others = [row[0] for row in named if not is_theirs(row[1], names)]
+        connection.execute(update(t.sessions).where(c.id.in_(others)).values(extra=null()))
     return found
 
 
@@ -191,17 +191,20 @@ def _empty(connection: Connection, names: set[str]) -> int:
     theirs = or_(c.creator_id.in_(names), _may_name(connection, c.extra, names))
     columns = [c.session_id, c.creator_id, cast(c.extra, Text)]
     for some in pages(connection, c.number, columns, others, theirs):
-        rows = [
-            (number, session_id)
-            for number, session_id, creator_id, extra in some
-            if creator_id in names or (extra is not None and mentioned_in(extra) & names)
+        named = [
+            row
+            for row in some
+            if row[2] in names or (row[3] is not None and mentioned_in(row[3]) & names)
         ]
+        rows = [row for row in named if is_theirs(row[2], names)]
+        bare = c.number.in_([row[0] for row in named])
+        connection.execute(update(t.session_messages).where(bare).values(extra=null()))
         nothing = {c[name]: null() for name in ("id", "content", "creator_id", "search_text")}
-        nothing |= {c.parts: null(), c.extra: null()}
+        nothing |= {c.parts: null()}
         numbers = [row[0] for row in rows]
         emptied += len(rows)
         connection.execute(update(t.session_messages).where(c.number.in_(numbers)).values(nothing))
-        touched = t.transcripts.c.session_id.in_({row[1] for row in rows})
+        touched = t.transcripts.c.session_id.in_({row[1] for row in named})
         connection.execute(update(t.transcripts).where(touched).values(digest=None))
     return emptied
 

@@ -12,22 +12,40 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from etl.errors import StoreError
 from etl.models import Creator, Message, Rejected, Session
-from etl.privacy import Rules, anonymous, emptied, mentioned, mentioned_in, pseudonym, reduced
+from etl.privacy import (
+    Rules,
+    anonymous,
+    bare,
+    bare_message,
+    emptied,
+    is_theirs,
+    mentioned,
+    mentioned_in,
+    pseudonym,
+    reduced,
+    words_of,
+)
 from etl.store import tables as t
 from etl.store.answers import Answer
 from etl.store.erasing import forget_transcripts, slices
 
 __all__ = [
+    "ERASED",
     "GUARD",
     "Guard",
     "admit",
     "admit_messages",
+    "admit_sentence",
+    "await_exclusive",
     "exclusively",
     "guard_of",
     "keep_rows",
     "known_ids",
     "mark_sessions",
 ]
+
+
+ERASED: Final = "(erased: it named a person who was forgotten)"
 
 
 class Guard(NamedTuple):
@@ -59,6 +77,12 @@ def exclusively(connection: Connection) -> None:
         connection.exec_driver_sql("LOCK TABLE sync_state IN EXCLUSIVE MODE")
 
 
+def await_exclusive(connection: Connection) -> None:
+    """Let a transaction of `exclusively` end, and the next one wait for this."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("LOCK TABLE sync_state IN ROW EXCLUSIVE MODE")
+
+
 def admit(
     connection: Connection, guard: Guard, rules: Rules, answers: list[Answer]
 ) -> list[Answer]:
@@ -86,10 +110,20 @@ def admit_messages(
         return None
     told = [_told_by(message) for message in messages]
     gone = _forgotten(connection, guard.salt, told)
-    return [
-        emptied(message) if gone & names else message
-        for message, names in zip(messages, told, strict=True)
-    ]
+
+    def kept(message: Message, names: set[str]) -> Message:
+        if gone.isdisjoint(names):
+            return message
+        return emptied(message) if is_theirs(message.creator_id, gone) else bare_message(message)
+
+    return [kept(*one) for one in zip(messages, told, strict=True)]
+
+
+def admit_sentence(connection: Connection, rules: Rules, text: str) -> str:
+    """An error in words as it may be stored. `exclusively` has to wait for the caller."""
+    salt = guard_of(connection).salt
+    names = _forgotten(connection, salt, [words_of(text)]) if salt is not None else ()
+    return ERASED if names else rules.text(text)
 
 
 def check_rules(guard: Guard, rules: Rules) -> None:
@@ -143,37 +177,43 @@ def _treated(answer: Answer, rules: Rules) -> Answer:
 
 
 def _without_forgotten(connection: Connection, salt: str, answers: list[Answer]) -> list[Answer]:
-    """Sessions of forgotten people come without them, whatever told that they are theirs."""
-    told: dict[int, set[str]] = {}
-    for one in _records(answers):
-        told[id(one)] = _told_by(one)
+    """Without forgotten people: whatever tells of them, by their id or their address."""
+    told = {id(one): _told_by(one) for one in _records(answers)}
     gone = _forgotten(connection, salt, told.values())
     ids = {s.id for answer in answers for s in answer.sessions}
     ids |= {bad.id for answer in answers for bad in answer.rejected if bad.id is not None}
     marked = known_ids(connection, t.forgotten_sessions, ids)
-    new = {
-        session.id
-        for answer in answers
-        for session in answer.sessions
-        if session.id not in marked and told[id(session)] & gone
-    }
-    if new:
-        stored = _storable(connection, new)
-        mark_sessions(connection, stored)
-        forget_transcripts(connection, stored)
-    hidden = marked | new
 
-    def is_theirs(one: Session | Rejected) -> bool:
-        return one.id in hidden or bool(told[id(one)] & gone)
+    def names(one: Session | Rejected) -> bool:
+        return not gone.isdisjoint(told[id(one)])
+
+    sessions = [one for answer in answers for one in answer.sessions]
+    theirs = {one.id for one in sessions if names(one) and is_theirs(one.creator_id, gone)}
+    _mark_new(connection, theirs - marked)
+    hidden = marked | theirs
+
+    def kept(one: Session) -> Session:
+        if one.id in hidden:
+            return anonymous(one)
+        return bare(one) if names(one) else one
 
     return [
         answer._replace(
-            sessions=[anonymous(s) if is_theirs(s) else s for s in answer.sessions],
+            sessions=[kept(one) for one in answer.sessions],
             creators=[one for one in answer.creators if one.id not in gone],
-            rejected=[reduced(bad) if is_theirs(bad) else bad for bad in answer.rejected],
+            rejected=[
+                reduced(bad) if bad.id in hidden or names(bad) else bad for bad in answer.rejected
+            ],
         )
         for answer in answers
     ]
+
+
+def _mark_new(connection: Connection, ids: Iterable[str]) -> None:
+    """Sessions that turn out to be theirs; one may have been stored as nobody's before."""
+    stored = _storable(connection, ids)
+    mark_sessions(connection, stored)
+    forget_transcripts(connection, stored)
 
 
 def _records(answers: list[Answer]) -> Iterable[Session | Creator | Rejected]:

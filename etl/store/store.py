@@ -29,7 +29,7 @@ from etl.store.engine import open_engine, told
 from etl.store.freshness import Settled
 from etl.store.lease import Held, Lease
 from etl.store.postgres import PostgresRows
-from etl.store.privacy import admit
+from etl.store.privacy import admit, admit_sentence, await_exclusive
 from etl.store.sqlite import SqliteRows
 from etl.store.state import (
     AgentState,
@@ -237,14 +237,17 @@ class Store:
         """
         runs = t.sync_runs
         ended: dict[str, Any] = {"status": status, "finished_at": now, "requests": counts.requests}
-        said = error and self._rows.text(self.rules.text(error))
-        ended |= {"missing": counts.missing, "error": said}
+        ended |= {"missing": counts.missing, "error": None}
         met: dict[str, Any] = {"last_success_at": now}
         if run.mode == "reconcile":
             met["last_reconciled_at"] = now
 
         def work(connection: Connection) -> None:
             still_ours = (runs.c.id == run.id, runs.c.status == "running")
+            if error:
+                await_exclusive(connection)
+                said = admit_sentence(connection, self.rules, error)
+                ended["error"] = self._rows.text(said)
             connection.execute(update(runs).where(*still_ours).values(ended))
             if status == "succeeded" and run.mode != "verify":
                 self._keep_state(connection, run, **met)

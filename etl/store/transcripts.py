@@ -17,7 +17,7 @@ from etl.store import lease as leases
 from etl.store import tables as t
 from etl.store.erasing import delete_of, slices
 from etl.store.lease import Lease
-from etl.store.privacy import admit_messages, known_ids
+from etl.store.privacy import admit_messages, admit_sentence, known_ids
 from etl.store.store import Store
 from etl.store.tables import instant_text
 
@@ -110,11 +110,12 @@ def keep(
 
 def note_failure(store: Store, lease: Lease, due: Due, error: str, retry_at: datetime) -> None:
     """Note that a transcript could not be retrieved; what is stored of it stays."""
-    said = store.rules.text(error).replace("\0", "\ufffd")
-    marks = {"as_of": due.as_of, "retry_at": retry_at, "error": said}
+    marks: dict[str, Any] = {"as_of": due.as_of, "retry_at": retry_at}
 
     def work(connection: Connection) -> None:
         leases.renew(connection, lease)
+        said = admit_sentence(connection, store.rules, error)
+        marks["error"] = said.replace("\0", "\ufffd")
         if not known_ids(connection, t.forgotten_sessions, [due.session_id]):
             _mark(connection, due.session_id, marks)
 

@@ -9,11 +9,12 @@ import pytest
 from sqlalchemy import func, select
 
 from etl.api.client import utc_now
-from etl.models import Creator, Message, Rejected, Session
+from etl.models import Counts, Creator, Message, Rejected, Session
 from etl.planning.words import phrases
 from etl.store import forget as forgetting
 from etl.store import tables as t
 from etl.store.forget import Erased, forget, look
+from etl.store.privacy import ERASED
 from etl.store.search import search
 from etl.store.store import Batch, Store
 from etl.store.transcripts import Due, choose, keep, note_failure
@@ -175,14 +176,51 @@ def test_one_that_was_cut_short_after_its_first_step_is_ended_by_the_next(
 def test_ids_with_signs_of_json_and_of_patterns(store: Store) -> None:
     odd = 'a"b\\%_\u00e9@x'
     run = begin(store)
-    one = Session("odd", AGENT, "someone", "t", extra={"who": odd})
-    other = Session("like", AGENT, "someone", "t", extra={"who": 'a"b\\zz\u00e9@x'})
-    people = [type(answer().creators[0])(id) for id in (odd, "someone")]
-    save(store, run, answer(sessions=[one, other], creators=people, rejected=[]))
+    one = Session("odd", AGENT, None, "t", extra={"who": odd})
+    other = Session("like", AGENT, None, "t", extra={"who": 'a"b\\zz\u00e9@x'})
+    save(store, run, answer(sessions=[one, other], creators=[Creator(odd)], rejected=[]))
 
     assert forget(store, odd) == Erased(creators=1, sessions=1)
 
     assert rows(store, select(s.id).where(s.extra.is_not(None))) == [("like",)]
+
+
+def test_others_who_are_told_of_with_them_keep_what_is_theirs(store: Store) -> None:
+    run = plant(store)
+    both = Session("both", AGENT, BOB, "Bob's", created_at=T0, extra={"seen_by": [ADA, BOB]})
+    noted = Message(0, content="of Bob", creator_id=BOB, extra=f'{{"to": "{ADDRESS}"}}')
+    due = Due("both", T0)
+    save(store, run, answer(5, sessions=[both]))
+    keep(store, run.lease, due, [noted], T0)
+
+    forget(store, ADA)
+
+    whole = select(s.creator_id, s.name, s.extra).where(s.id == "both")
+    said = select(m.content, m.creator_id, m.extra).where(m.session_id == "both")
+    for again in (False, True, True):
+        if again:
+            counts = save(store, run, answer(10, sessions=[both], rejected=[]))
+            assert (counts.updated, counts.unchanged) == (0, 1)
+            keep(store, run.lease, due, [noted], T0)
+        assert traces(store) == []
+        assert rows(store, whole) == [(BOB, "Bob's", None)]
+        assert rows(store, said) == [("of Bob", BOB, None)]
+
+
+def test_errors_that_name_them_are_not_stored(store: Store) -> None:
+    run = plant(store)
+    forget(store, ADA)
+
+    store.finish_run(run, "failed", Counts(), f"no access for '{ADDRESS}' (HTTP 403)", T0)
+    note_failure(store, run.lease, Due("his", T0), f"{ADA} has no access", T0)
+
+    assert traces(store) == []
+    errors = select(t.sync_runs.c.error).order_by(t.sync_runs.c.id)
+    assert [row[0] for row in rows(store, errors)] == [ERASED, ERASED]
+    store.release(run.lease)
+    again = begin(store)
+    store.finish_run(again, "failed", Counts(), "the list was cut short", T0)
+    assert rows(store, errors)[-1] == ("the list was cut short",)
 
 
 def test_ids_with_nul(store: Store) -> None:
