@@ -28,10 +28,13 @@ __all__ = [
     "Duration",
     "Names",
     "OAuth",
+    "Privacy",
+    "Retention",
     "Schedule",
     "Service",
     "Settings",
     "Sync",
+    "Treatment",
     "check_ping_url",
     "config_path",
     "load",
@@ -40,6 +43,7 @@ __all__ = [
 ]
 
 Positive = Annotated[int, Meta(ge=1)]
+Treatment = Literal["keep", "hash", "drop"]
 UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 DEFAULT_PATH: Final = Path("config.toml")
 DURATION_WANTED: Final = 'a duration like "15m", "2h" or "7d"'
@@ -120,6 +124,21 @@ class Service(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return f"Service(listen={self.listen!r}, ping={bool(self.ping_url or self.ping_url_file)})"
 
 
+class Privacy(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[privacy]`: what is stored of people's email addresses and names."""
+
+    emails: Treatment = "keep"
+    names: Treatment = "keep"
+
+
+class Retention(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[retention]`: ages past which things are deleted; unset: never."""
+
+    transcripts: Duration | None = None
+    payloads: Duration | None = None
+    runs: Duration | None = None
+
+
 class Agent(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """`[[agents]]`: one agent to sync."""
 
@@ -154,6 +173,8 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     service: Service = msgspec.field(default_factory=Service)
     agents: tuple[Agent, ...] = ()
     discovery: Discovery = msgspec.field(default_factory=Discovery)
+    privacy: Privacy = msgspec.field(default_factory=Privacy)
+    retention: Retention = msgspec.field(default_factory=Retention)
 
 
 def parse_duration(text: str) -> Duration:
@@ -286,6 +307,10 @@ def _check_rest(settings: Settings, source: str) -> None:
             raise ConfigError(f"{source}: {key} is empty", "leave the key out for its default")
     if settings.schedule.every <= timedelta(0):
         raise ConfigError(f"{source}: schedule.every must be longer than nothing", DURATION_WANTED)
+    for key, age in msgspec.structs.asdict(settings.retention).items():
+        if age is not None and age <= timedelta(0):
+            what = f"{source}: retention.{key} must be longer than nothing"
+            raise ConfigError(what, DURATION_WANTED)
     for id in ids:
         if is_alias(id):
             hint = "a request for it would create an agent; use the agent's own id"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from etl.errors import EtlError
-from etl.models import AgentReport, Mode
+from etl.models import AgentReport, Mode, Pruned
 
 __all__ = [
     "AgentFound",
@@ -26,6 +26,8 @@ __all__ = [
     "OutageEnded",
     "Paced",
     "Pinged",
+    "RetentionApplied",
+    "RetentionFailed",
     "Retried",
     "RunCrashed",
     "RunFinished",
@@ -150,6 +152,18 @@ class DiscoveryFailed(NamedTuple):
     error: Exception
 
 
+class RetentionApplied(NamedTuple):
+    """What was past its age has been deleted."""
+
+    done: Pruned
+
+
+class RetentionFailed(NamedTuple):
+    """It could not be deleted; the next day it is tried again."""
+
+    error: Exception
+
+
 class Stopping(NamedTuple):
     """The process was asked to end; pages at hand are still saved."""
 
@@ -180,6 +194,8 @@ Event = (
     | AgentGone
     | DiscoveryIncomplete
     | DiscoveryFailed
+    | RetentionApplied
+    | RetentionFailed
     | Stopping
 )
 Observe = Callable[[Event], None]

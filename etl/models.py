@@ -31,6 +31,7 @@ __all__ = [
     "Mode",
     "Order",
     "Page",
+    "Pruned",
     "Rejected",
     "Session",
     "Span",
@@ -245,6 +246,15 @@ class Transcripts:
     error: str | None = None
     cause: Exception | None = field(default=None, compare=False)
     """What `error` tells in words."""
+
+
+@dataclass(slots=True)
+class Pruned:
+    """What was deleted for its age: transcripts, payloads of rejected records, runs."""
+
+    transcripts: int = 0
+    payloads: int = 0
+    runs: int = 0
 
 
 @dataclass(slots=True)

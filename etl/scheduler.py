@@ -31,11 +31,13 @@ from etl.events import (
     AgentGone,
     DiscoveryFailed,
     DiscoveryIncomplete,
+    RetentionApplied,
+    RetentionFailed,
     RunCrashed,
     RunFinished,
     Stopping,
 )
-from etl.models import AgentReport, Mode
+from etl.models import AgentReport, Mode, Pruned
 from etl.service import Service, wish_of
 from etl.store import reading
 
@@ -58,6 +60,7 @@ FIRINGS: Final = 10
 """So many firings of a cron line tell its longest pause: nights and weekends, not holidays."""
 
 LOOKOUT: Final = "discovery"
+RETENTION: Final = "retention"
 
 RECENT: Final = 0.9
 """Another process's run counts for an interval if it began within this share of it."""
@@ -76,7 +79,7 @@ def run_scheduler(
     limit, finds = service.settings.api.concurrency, service.settings.discovery.on
     at_once = limit if finds else max(1, min(len(agents), limit))
     # Neither a sign of life nor a look for agents waits until an agent has done with its history.
-    workers = {"default": at_once, "beat": 1, LOOKOUT: 1}
+    workers = {"default": at_once, "beat": 1, LOOKOUT: 1, RETENTION: 1}
     scheduler = BackgroundScheduler(
         timezone="UTC",
         executors={name: ThreadPoolExecutor(number) for name, number in workers.items()},
@@ -93,6 +96,8 @@ def run_scheduler(
         scheduler.add_job(
             lookout.look, trigger, id=LOOKOUT, executor=LOOKOUT, next_run_time=utc_now()
         )
+    daily = IntervalTrigger(days=1, timezone="UTC")
+    scheduler.add_job(_prune, daily, [service], executor=RETENTION, next_run_time=utc_now())
     scheduler.start()
     stop.wait()
     service.observe(Stopping())
@@ -218,6 +223,16 @@ class _Jobs:
         """Whether another process has just been at it. One that is still at it holds the lease."""
         last = reading.last_started(self.service.store, self.agent.id, mode)
         return last is not None and last >= self.since and utc_now() - last < every * RECENT
+
+
+def _prune(service: Service) -> None:
+    """Delete what is past its age; whatever happens is logged."""
+    try:
+        done = service.prune()
+        if done != Pruned():
+            service.observe(RetentionApplied(done))
+    except Exception as error:
+        service.observe(RetentionFailed(error))
 
 
 @dataclass(slots=True)

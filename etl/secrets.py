@@ -8,7 +8,7 @@ import msgspec
 
 from etl.errors import ConfigError
 
-__all__ = ["Credentials", "plain_value", "secret_in"]
+__all__ = ["Credentials", "plain_value", "privacy_salt", "secret_in"]
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -66,6 +66,11 @@ class Credentials(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Credentials(user_id={self.user_id!r}, team_id={self.team_id!r})"
+
+
+def privacy_salt(environ: Mapping[str, str] = os.environ) -> str | None:
+    """The salt of `[privacy]`'s hashes, None if there is none. Raises ConfigError."""
+    return _secret(environ, "ETL_PRIVACY_SALT")[0]
 
 
 def _secret(environ: Mapping[str, str], name: str) -> tuple[str | None, str | None]:

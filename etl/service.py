@@ -14,9 +14,13 @@ from etl.api.credentials import source_of
 from etl.config import Agent, Settings, parse_duration
 from etl.errors import ConfigError, EtlError
 from etl.events import Observe, RunFinished, RunStarted, ignore
-from etl.models import AgentReport, Mode, Progress, Status
+from etl.models import AgentReport, Mode, Progress, Pruned, Status
+from etl.privacy import rules_of
+from etl.secrets import privacy_salt
 from etl.store import migrate
+from etl.store.adopt import adopt
 from etl.store.engine import told
+from etl.store.retention import prune
 from etl.store.store import Store
 from etl.sync.agent import AgentSync, Wish
 from etl.sync.discovery import Roster, look, roster, roster_offline
@@ -85,6 +89,10 @@ class Service:
         with ThreadPoolExecutor(at_once, "agent") as pool:
             return list(pool.map(lambda agent: self.sync_agent(agent, wish), agents))
 
+    def prune(self) -> Pruned:
+        """Delete what is past the ages of `[retention]`. Raises StoreError."""
+        return prune(self.store, self.settings.retention, utc_now())
+
     def _agent_sync(self) -> AgentSync:
         tellers = (self.tell, self.say, self.observe)
         return AgentSync(self.client, self.store, utc_now, self.stop, *tellers)
@@ -103,10 +111,13 @@ def opened(
 ) -> Iterator[Service]:
     """A service whose database is ready. Raises ConfigError, StoreError or SchemaMismatch."""
     credentials = credentials or source_of(settings.api, stop)
-    store = Store(settings.database.url, utc_now)
+    rules = rules_of(settings.privacy, privacy_salt())
+    store = Store(settings.database.url, utc_now, rules)
     try:
         with told(store.url):
             migrate.ensure(store.engine, migrate=migrate_too)
+        if adopt(store):
+            say("[privacy] has changed: what is stored follows it now")
         with Client(settings.api, credentials, stop, observe=observe) as client:
             yield Service(settings, client, store, stop, tell, say, observe)
     finally:

@@ -62,6 +62,15 @@ teams = ["Growth", "team_ops"]
 include = ["Sales*", "a?"]
 exclude = ["*[Tt]est*"]
 
+[privacy]
+emails = "hash"
+names = "drop"
+
+[retention]
+transcripts = "90d"
+payloads = "30d"
+runs = "180d"
+
 [[agents]]
 id = "a"
 name = "First"
@@ -133,6 +142,8 @@ def test_every_key_can_be_set(file: Path) -> None:
             include=Names(("Sales*", "a?")),
             exclude=Names(("*[Tt]est*",)),
         ),
+        config.Privacy("hash", "drop"),
+        config.Retention(Duration(days=90), Duration(days=30), Duration(days=180)),
     )
     assert flat(tomllib.loads(WHOLE)).keys() == defaults().keys(), "a key has no test here"
 
@@ -237,6 +248,12 @@ WRONG = {
     "[service]\nlisten = '::1:9464'": "service.listen",
     "[service]\nlisten = '127.0.0.1:\u0661'": "service.listen",
     "[service]\nready_within = '0s'": "service.ready_within",
+    "[privacy]\nemails = 'encrypt'": "privacy.emails",
+    "[privacy]\nnames = true": "privacy.names",
+    "[privacy]\nsalt = 'x'": "privacy.salt",
+    "[retention]\nruns = '0s'": "retention.runs",
+    "[retention]\ntranscripts = 'long'": "retention.transcripts",
+    "[retention]\npayloads = 30": "retention.payloads",
     "[service]\nready_within = 'soon'": "service.ready_within",
     "[service]\nlog = 'xml'": "service.log",
     "[service]\nlog_level = 'loud'": "service.log_level",

@@ -21,6 +21,7 @@ from etl.cli import (
     demo,
     explore,
     export,
+    forget,
     init,
     reconcile,
     report,
@@ -53,6 +54,7 @@ COMMANDS = (
     sessions,
     export,
     explore,
+    forget,
     db,
 )
 

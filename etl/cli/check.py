@@ -41,6 +41,8 @@ def run(args: argparse.Namespace) -> int:
     findings = [Finding("configuration", True, f"{len(settings.agents)} agents")]
     findings.append(_look("credential", lambda: _credential(settings)))
     findings.append(_look("database", lambda: _database(settings)))
+    if (settings.privacy.emails, settings.privacy.names) != ("keep", "keep"):
+        findings.append(_look("privacy", lambda: _privacy(settings)))
     if findings[1].ok:
         findings += _agents(settings)
     show(findings, as_json=args.json)
@@ -73,6 +75,15 @@ def _credential(settings: "Settings") -> str:
 
     source = source_of(settings.api)
     return f"{source.described()}{', for a team' if source.team_id else ''} (not shown)"
+
+
+def _privacy(settings: "Settings") -> str:
+    """How emails and names are stored, and that there is a salt for hashes."""
+    from etl.privacy import rules_of
+    from etl.secrets import privacy_salt
+
+    rules = rules_of(settings.privacy, privacy_salt())
+    return f"emails: {rules.emails}, names: {rules.names}"
 
 
 def _database(settings: "Settings") -> str:

@@ -1,11 +1,15 @@
-"""`db`: schema migrations, and the zone of the views."""
+"""`db`: schema migrations, the zone of the views, and what is to be deleted."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from etl.cli.common import settings_of
 
+if TYPE_CHECKING:
+    from etl.config import Settings
+
 NAME = "db"
-HELP = "schema migrations, and the time zone of the views"
+HELP = "schema migrations, the time zone of the views, and old or erased data"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +19,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("current", help="print the schema's revision")
     down = actions.add_parser("downgrade", help="take the schema back to a revision")
     down.add_argument("revision", help="a revision like 0001, or base for none at all")
+    actions.add_parser("prune", help="delete what is past the ages of [retention]")
+    actions.add_parser("compact", help="take what was deleted out of the files")
     zone = actions.add_parser("timezone", help="set the zone whose days the views show")
     zone.add_argument("name", metavar="NAME", nargs="?", help="as Europe/Berlin; none: print it")
 
@@ -26,9 +32,14 @@ def run(args: argparse.Namespace) -> int:
     from etl.store.engine import open_engine, told
     from etl.store.reading import require_file
 
-    url = settings_of(args).database.url
+    settings = settings_of(args)
+    url = settings.database.url
     if args.action == "timezone":
         return _timezone(url, args.name)
+    if args.action == "prune":
+        return _prune(settings)
+    if args.action == "compact":
+        return _compact(url)
     if args.action == "current":
         require_file(url)
     engine = open_engine(url)
@@ -41,6 +52,35 @@ def run(args: argparse.Namespace) -> int:
     engine.dispose()
     newest = " (the newest)" if found == migrate.HEAD else ""
     print(f"{shown(url)}: schema {found or 'none'}{newest}")
+    return 0
+
+
+def _prune(settings: "Settings") -> int:
+    from etl.api.client import utc_now
+    from etl.store import reading
+    from etl.store.retention import prune
+    from etl.store.store import Store
+
+    store = Store(settings.database.url, utc_now)
+    reading.require_schema(store)
+    done = prune(store, settings.retention, utc_now())
+    store.close()
+    found = f"{done.transcripts} transcripts, {done.payloads} payloads, {done.runs} runs"
+    print(f"{store.shown_url}: deleted {found}")
+    return 0
+
+
+def _compact(url: str) -> int:
+    from etl.api.client import utc_now
+    from etl.store import reading
+    from etl.store.compact import compact
+    from etl.store.store import Store
+
+    store = Store(url, utc_now)
+    reading.require_schema(store)
+    compact(store)
+    store.close()
+    print(f"{store.shown_url}: what was deleted is out of its files")
     return 0
 
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from etl.cli.bars import Bars
 from etl.cli.common import exit_code, report_json, settings_of, stopped_by_signals, when
-from etl.errors import ConfigError
+from etl.errors import ConfigError, EtlError
 from etl.models import AgentReport, Mode, Transcripts
 
 if TYPE_CHECKING:
+    from etl.service import Service
     from etl.sync.discovery import Roster
 
 __all__ = ["configure", "print_discovery", "run_mode"]
@@ -49,13 +50,24 @@ def run_mode(args: argparse.Namespace, mode: Mode, **changes: object) -> int:
             labels |= {agent.id: agent.name or agent.id for agent in found.agents}
             print_discovery(found)
             reports = running.sync(found.agents, wish)
+            pruned = stop.is_set() or _pruned(running)
     status = service.worst(reports, incomplete=bool(found.failures))
     if args.json:
         print(report_json(reports, status, found.failures, found.warnings))
     else:
         for report in reports:
             print_report(report)
-    return exit_code(status)
+    return exit_code(status) or int(not pruned)
+
+
+def _pruned(running: "Service") -> bool:
+    """Delete what is past the ages of `[retention]`; whether that went well."""
+    try:
+        running.prune()
+    except EtlError as error:
+        print(f"error: retention: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 def print_discovery(found: "Roster") -> None:

@@ -1,5 +1,6 @@
 """What happened, as lines of the log."""
 
+from dataclasses import asdict
 from typing import Any
 
 from etl.errors import LeaseLost
@@ -14,6 +15,8 @@ from etl.events import (
     OutageBegan,
     OutageEnded,
     Pinged,
+    RetentionApplied,
+    RetentionFailed,
     Retried,
     RunCrashed,
     RunFinished,
@@ -53,8 +56,8 @@ def write(event: Event) -> None:
             log.warning("ping_failed", **(told(error) or {"http_status": status}))
         case AgentFound() | AgentGone() | DiscoveryIncomplete() | DiscoveryFailed():
             _discovered(event)
-        case Stopping():
-            log.info("service_stopping")
+        case _:
+            _served(event)
 
 
 def _discovered(event: AgentFound | AgentGone | DiscoveryIncomplete | DiscoveryFailed) -> None:
@@ -67,6 +70,17 @@ def _discovered(event: AgentFound | AgentGone | DiscoveryIncomplete | DiscoveryF
             log.warning("discovery_incomplete", failures=failures, warnings=warnings)
         case DiscoveryFailed(error):
             log.error("discovery_failed", **told(error))
+
+
+def _served(event: Event) -> None:
+    """What the service does beside its runs."""
+    match event:
+        case RetentionApplied(done):
+            log.info("retention_applied", **asdict(done))
+        case RetentionFailed(error):
+            log.error("retention_failed", **told(error))
+        case Stopping():
+            log.info("service_stopping")
 
 
 def _finished(report: AgentReport, seconds: float) -> None:

@@ -23,6 +23,7 @@ __all__ = ["EVENTS", "configure", "kind", "log", "told", "where"]
 ERROR: Final = ("reason", "http_status", "hint")
 COUNTS: Final = ("requests", "pages", "inserted", "updated", "unchanged", "rejected", "missing")
 TRANSCRIPTS: Final = ("fetched", "changed", "failed", "left", "requests")
+RETENTION: Final = ("transcripts", "payloads", "runs")
 EVENTS: Final[dict[str, tuple[str, ...]]] = {
     "service_started": ("version", "agents"),
     "service_listening": ("address",),
@@ -53,6 +54,8 @@ EVENTS: Final[dict[str, tuple[str, ...]]] = {
     "agent_gone": ("agent",),
     "discovery_incomplete": ("failures", "warnings"),
     "discovery_failed": ERROR,
+    "retention_applied": RETENTION,
+    "retention_failed": ERROR,
     "ping_failed": ERROR,
     "library_warning": ("logger", "message", "reason", "where"),
 }

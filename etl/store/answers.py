@@ -159,7 +159,8 @@ class AnswerSaver:
             values |= {"session_id": record.id and self._rows.text(record.id)}
             digest = hashlib.sha256(payload.encode()).hexdigest()
             statement = inserting(connection, table).values(values | {"payload_sha256": digest})
-            again = {name: statement.excluded[name] for name in ("run_id", "received_at", "reason")}
+            renewed = ("run_id", "received_at", "payload", "reason")
+            again = {name: statement.excluded[name] for name in renewed}
             connection.execute(
                 statement.on_conflict_do_update(
                     index_elements=["agent_id", "payload_sha256"],

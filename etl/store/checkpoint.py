@@ -10,6 +10,7 @@ from etl.models import Counts
 from etl.store import lease as leases
 from etl.store import tables as t
 from etl.store.answers import Run
+from etl.store.privacy import GUARD, Guard
 from etl.store.state import newest_below
 
 __all__ = ["check", "lost", "move_watermark", "saves", "tally"]
@@ -27,7 +28,7 @@ CHECKPOINT: Final = (
         last_cursor=func.coalesce(bindparam("cursor", type_=Text), STATE.c.last_cursor),
         lease_expires_at=bindparam("expires", type_=t.Instant),
     )
-    .returning(STATE.c.saves, STATE.c.watermark)
+    .returning(STATE.c.saves, STATE.c.watermark, *GUARD)
 )
 MOVE_WATERMARK: Final = (
     update(STATE).where(STATE.c.agent_id == bindparam("agent")).values(watermark=bindparam("to"))
@@ -43,18 +44,17 @@ TALLY: Final = (
 )
 
 
-def check(connection: Connection, run: Run, cursor: str | None) -> datetime | None:
-    """Extend the lease, count the save, keep the cursor. Returns the watermark so far.
+def check(connection: Connection, run: Run, cursor: str | None) -> tuple[datetime | None, Guard]:
+    """Extend the lease, count the save, keep the cursor.
 
-    Raises LeaseLost.
+    Returns the watermark so far, and what the save has to heed. Raises LeaseLost.
     """
     values = {"agent": run.agent_id, "held": run.lease.fence, "cursor": cursor}
     values |= {"expires": leases.database_now(connection) + leases.LEASE}
     kept = connection.execute(CHECKPOINT, values).one_or_none()
     if kept is None:
         raise lost(run)
-    watermark: datetime | None = kept.watermark
-    return watermark
+    return kept.watermark, Guard(kept.rules, kept.salt)
 
 
 def saves(connection: Connection, run: Run) -> int:

@@ -76,7 +76,7 @@ def _merged(old: Row, answer: Row, join_extra: Callable[[Any, Any], Any]) -> Row
     if answer[:EXTRA] == old[:EXTRA] and answer[EXTRA] in (ABSENT, old[EXTRA]):
         return old[:WIDTH]
     new = [was if is_now is ABSENT else is_now for was, is_now in zip(old, answer, strict=False)]
-    if answer[EXTRA] is not ABSENT and old[EXTRA] is not None and answer[EXTRA] != old[EXTRA]:
+    if answer[EXTRA] and old[EXTRA] is not None and answer[EXTRA] != old[EXTRA]:
         new[EXTRA] = join_extra(old[EXTRA], answer[EXTRA])
     return tuple(new)
 

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection
 
-from etl.models import ABSENT, Rejected, Session
+from etl.models import Rejected, Session
 from etl.store.rows import CREATED_AT, EXTRA, Row
 from etl.store.tables import instant_text
 
@@ -42,7 +42,7 @@ class SqliteRows:
         values = list(msgspec.structs.astuple(session))
         if isinstance(created_at := values[CREATED_AT], datetime):
             values[CREATED_AT] = instant_text(created_at)
-        if values[EXTRA] is not ABSENT:
+        if isinstance(values[EXTRA], dict):
             values[EXTRA] = _json.encode(values[EXTRA]).decode()
         return tuple(values)
 

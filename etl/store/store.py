@@ -18,6 +18,7 @@ from etl.models import Counts, Entry, Mode, Session, Status
 from etl.planning.coverage import Coverage, forget_freshness
 from etl.planning.demand import Demand
 from etl.planning.walk import Judgement
+from etl.privacy import Rules
 from etl.store import checkpoint, freshness
 from etl.store import lease as leases
 from etl.store import tables as t
@@ -27,6 +28,7 @@ from etl.store.engine import inserting, open_engine, told
 from etl.store.freshness import Settled
 from etl.store.lease import Held, Lease
 from etl.store.postgres import PostgresRows
+from etl.store.privacy import admit, admit_sentence, await_exclusive
 from etl.store.sqlite import SqliteRows
 from etl.store.state import (
     AgentState,
@@ -39,6 +41,7 @@ from etl.store.state import (
 __all__ = ["Answer", "Batch", "Run", "Saved", "Store"]
 
 ATTEMPTS: Final = 6
+KEEP_ALL: Final = Rules()
 T = TypeVar("T")
 
 
@@ -69,8 +72,9 @@ class Saved:
 class Store:
     """The database of all agents. Safe to use from several threads."""
 
-    def __init__(self, url: str, clock: Callable[[], datetime]) -> None:
+    def __init__(self, url: str, clock: Callable[[], datetime], rules: Rules = KEEP_ALL) -> None:
         self.url = url
+        self.rules = rules
         self.engine: Engine = open_engine(url)
         self._clock = clock
         self._is_postgres = self.engine.dialect.name == "postgresql"
@@ -84,6 +88,10 @@ class Store:
     def shown_url(self) -> str:
         """The database's URL without its password."""
         return shown(self.url)
+
+    def now(self) -> datetime:
+        """The time by this machine's clock, as rows are dated."""
+        return self._clock()
 
     def close(self) -> None:
         """Close every connection."""
@@ -228,13 +236,17 @@ class Store:
         """
         runs = t.sync_runs
         ended: dict[str, Any] = {"status": status, "finished_at": now, "requests": counts.requests}
-        ended |= {"missing": counts.missing, "error": error and self._rows.text(error)}
+        ended |= {"missing": counts.missing, "error": None}
         met: dict[str, Any] = {"last_success_at": now}
         if run.mode == "reconcile":
             met["last_reconciled_at"] = now
 
         def work(connection: Connection) -> None:
             still_ours = (runs.c.id == run.id, runs.c.status == "running")
+            if error:
+                await_exclusive(connection)
+                said = admit_sentence(connection, self.rules, error)
+                ended["error"] = self._rows.text(said)
             connection.execute(update(runs).where(*still_ours).values(ended))
             if status == "succeeded" and run.mode != "verify":
                 self._keep_state(connection, run, **met)
@@ -260,8 +272,9 @@ class Store:
 
     def _save(self, connection: Connection, run: Run, batch: Batch) -> Saved:
         cursor = batch.last_cursor and self._rows.text(batch.last_cursor)
-        before = checkpoint.check(connection, run, cursor)
-        counts = self._answers.save(connection, run, batch.answers)
+        before, guard = checkpoint.check(connection, run, cursor)
+        answers = admit(connection, guard, self.rules, batch.answers)
+        counts = self._answers.save(connection, run, answers)
         self._judge(connection, run, batch)
         if batch.coverage is not None:
             keep_coverage(connection, run.agent_id, batch.coverage)

@@ -39,8 +39,11 @@ __all__ = [
     "calendar",
     "coverage",
     "creators",
+    "forgotten",
+    "forgotten_sessions",
     "instant_text",
     "metadata",
+    "privacy",
     "rejected_records",
     "report_settings",
     "retrievals",
@@ -175,7 +178,8 @@ session_states = Table(
     Column("session_id", Text, ForeignKey("sessions.id"), nullable=False),
     Column("state", Text),
     Column("observed_at", Instant, nullable=False),
-    Column("run_id", Whole, ForeignKey("sync_runs.id")),
+    # No foreign key: without an index, each run that is deleted would have to look through it all.
+    Column("run_id", Whole),
     PrimaryKeyConstraint("session_id", "observed_at"),
     sqlite_with_rowid=False,
 )
@@ -331,4 +335,28 @@ session_messages = Table(
     Column("extra", Json),
     Column("search_text", Text),
     UniqueConstraint("session_id", "position"),
+)
+
+privacy = Table(
+    "privacy",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("rules", Text, nullable=False),
+    Column("salt", Text),
+    CheckConstraint("id = 1", name="one_row"),
+)
+
+forgotten = Table(
+    "forgotten",
+    metadata,
+    Column("pseudonym", String(64), primary_key=True),
+    Column("forgotten_at", Instant, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+forgotten_sessions = Table(
+    "forgotten_sessions",
+    metadata,
+    Column("session_id", Text, primary_key=True),
+    sqlite_with_rowid=False,
 )

@@ -1,17 +1,13 @@
-"""The messages of sessions: which are to be retrieved, and how an answer replaces what is stored.
-
-The database itself keeps the search index in step: SQLite by triggers, PostgreSQL by a generated
-column. So whoever deletes a message, by whatever statement, takes it out of the index, too.
-"""
+"""The messages of sessions: which are to be retrieved; an answer replaces what is stored."""
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Select, delete, func, inspect, or_, select, update
+from sqlalchemy import Connection, Select, func, or_, select
 from sqlalchemy.exc import DBAPIError
 
 from etl.errors import Malformed
@@ -19,8 +15,10 @@ from etl.models import Message
 from etl.store import lease as leases
 from etl.store import tables as t
 from etl.store.engine import inserting
+from etl.store.erasing import delete_of, slices
 from etl.store.lease import Lease
 from etl.store.postgres import insert_values
+from etl.store.privacy import admit_messages, admit_sentence, known_ids
 from etl.store.store import Store
 from etl.store.tables import instant_text
 
@@ -28,15 +26,11 @@ __all__ = [
     "Due",
     "Tally",
     "choose",
-    "compact_search",
-    "forget_messages",
-    "forget_transcripts",
     "keep",
     "note_failure",
     "tally",
 ]
 
-MOST_PARAMETERS: Final = 500
 FIELDS: Final = Message.__struct_fields__
 UNSTORABLE: Final = ("22", "54")
 """PostgreSQL's classes of errors that a value is to blame for: bad data, and its own limits."""
@@ -90,18 +84,25 @@ def keep(
 ) -> bool:
     """Replace a session's messages, in one transaction. False if they were these already.
 
+    Of a forgotten person's session nothing is kept.
     Raises LeaseLost, StoreError, and Malformed if the database refuses what they hold.
     """
-    digest = _digest(messages)
+    treated = [*map(store.rules.message, messages)] if store.rules.on else messages
+    digest = _digest(treated)
     marks: dict[str, Any] = {"as_of": due.as_of, "retrieved_at": requested_at, "digest": digest}
     marks |= {"messages": len(messages), "retry_at": None, "error": None}
 
     def work(connection: Connection) -> bool:
         leases.renew(connection, lease)
-        changed = _stored_digest(connection, due.session_id) != digest
+        admitted = admit_messages(connection, store.rules, due.session_id, treated)
+        if admitted is None:
+            return False
+        if admitted is not treated:
+            marks["digest"] = _digest(admitted)
+        changed = bool(_stored_digest(connection, due.session_id) != marks["digest"])
         if changed:
-            _delete(connection, t.session_messages, [due.session_id])
-            _insert(connection, due.session_id, messages)
+            delete_of(connection, t.session_messages, [due.session_id])
+            _insert(connection, due.session_id, admitted)
         _mark(connection, due.session_id, marks)
         return changed
 
@@ -110,54 +111,29 @@ def keep(
 
 def note_failure(store: Store, lease: Lease, due: Due, error: str, retry_at: datetime) -> None:
     """Note that a transcript could not be retrieved; what is stored of it stays."""
-    marks = {"as_of": due.as_of, "retry_at": retry_at, "error": error.replace("\0", "\ufffd")}
+    marks: dict[str, Any] = {"as_of": due.as_of, "retry_at": retry_at}
 
     def work(connection: Connection) -> None:
         leases.renew(connection, lease)
-        _mark(connection, due.session_id, marks)
+        said = admit_sentence(connection, store.rules, error)
+        marks["error"] = said.replace("\0", "\ufffd")
+        if not known_ids(connection, t.forgotten_sessions, [due.session_id]):
+            _mark(connection, due.session_id, marks)
 
     store.transact(work)
-
-
-def forget_messages(connection: Connection, session_ids: Iterable[str]) -> int:
-    """Delete the messages of sessions, and return how many. They aren't retrieved again, unless
-    their session changes. `compact_search` then takes the words out of SQLite's file as well.
-    """
-    ids = list(session_ids)
-    blank = {"digest": None, "messages": None}
-    for some in _slices(ids):
-        mine = t.transcripts.c.session_id.in_(some)
-        connection.execute(update(t.transcripts).where(mine).values(blank))
-    return _delete(connection, t.session_messages, ids)
-
-
-def forget_transcripts(connection: Connection, session_ids: Iterable[str]) -> int:
-    """The same, and forget that they were ever retrieved: for sessions that are to be deleted."""
-    ids = list(session_ids)
-    _delete(connection, t.transcripts, ids)
-    return _delete(connection, t.session_messages, ids)
-
-
-def compact_search(connection: Connection) -> None:
-    """Rewrite SQLite's search index without the words of deleted messages.
-
-    Until then they lie in the file unused. PostgreSQL's VACUUM does it in time.
-    """
-    if inspect(connection).has_table("message_search"):
-        connection.exec_driver_sql(
-            "INSERT INTO message_search (message_search) VALUES ('optimize')"
-        )
 
 
 def _due(query: Select[Any], agent_id: str, now: datetime) -> Select[Any]:
     """Only the agent's due ones: never asked for, changed since, or failed and to be tried again.
 
+    Those of forgotten people never are.
     Told by inequality, not by order: a clock that was set back hides no change.
     """
     c, m = t.sessions.c, t.transcripts.c
     is_due = or_(m.session_id.is_(None), m.as_of != c.as_of, m.retry_at <= now)
     joined = query.select_from(t.sessions.outerjoin(t.transcripts))
-    return joined.where(c.agent_id == agent_id, c.missing_since.is_(None), is_due)
+    allowed = c.id.not_in(select(t.forgotten_sessions.c.session_id))
+    return joined.where(c.agent_id == agent_id, c.missing_since.is_(None), is_due, allowed)
 
 
 def _count_due(connection: Connection, agent_id: str, now: datetime) -> int:
@@ -171,7 +147,7 @@ def _digest(messages: Sequence[Message]) -> str:
     return digest.hexdigest()
 
 
-def _stored_digest(connection: Connection, session_id: str) -> str | None:
+def _stored_digest(connection: Connection, session_id: str) -> Any:
     m = t.transcripts.c
     return connection.execute(select(m.digest).where(m.session_id == session_id)).scalar()
 
@@ -188,7 +164,7 @@ def _insert(connection: Connection, session_id: str, messages: Sequence[Message]
     into = f"session_messages (session_id,{','.join(FIELDS)})"
     marks = ",".join("?" * (len(FIELDS) + 1))
     try:
-        for some in _slices(messages):
+        for some in slices(messages):
             rows = [(session_id, *row(message)) for message in some]
             if is_postgres:
                 insert_values(connection, into, rows)
@@ -215,16 +191,3 @@ def _postgres_row(message: Message) -> tuple[Any, ...]:
         if text is not None and "\\u0000" in text:
             values[name] = NUL.sub(r"\1\\ufffd", text)
     return tuple(v.replace("\0", "\ufffd") if isinstance(v, str) else v for v in values.values())
-
-
-def _delete(connection: Connection, table: Any, session_ids: Sequence[str]) -> int:
-    deleted = 0
-    for some in _slices(session_ids):
-        statement = delete(table).where(table.c.session_id.in_(some))
-        deleted += connection.execute(statement).rowcount
-    return deleted
-
-
-def _slices(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    starts = range(0, len(items), MOST_PARAMETERS)
-    return (items[start : start + MOST_PARAMETERS] for start in starts)

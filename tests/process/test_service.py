@@ -288,3 +288,19 @@ def test_a_switch_is_told_of_success_and_failure(
     done = watched.stop()
     assert len(asked) < 10
     assert "s3cret" not in done.err
+
+
+@both
+def test_run_deletes_what_is_past_its_age(
+    anywhere: Project, start: Start, world: World, api: Simulator
+) -> None:
+    anywhere.configure(api.base_url, world.agent_ids())
+    for _ in range(3):
+        assert anywhere.run("sync").code == 0
+    anywhere.env["ETL_RETENTION__RUNS"] = "0.001s"
+    watched = start()
+
+    told = watched.await_event("retention_applied")
+
+    assert (told["transcripts"], told["payloads"]) == (0, 0)
+    assert told["runs"] >= 4

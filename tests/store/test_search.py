@@ -18,17 +18,11 @@ from etl.models import Message
 from etl.planning.words import phrases
 from etl.store import migrate
 from etl.store import tables as t
+from etl.store.erasing import compact_search, forget_messages, forget_transcripts
 from etl.store.lease import Lease
 from etl.store.search import search
 from etl.store.store import Store
-from etl.store.transcripts import (
-    Due,
-    compact_search,
-    forget_messages,
-    forget_transcripts,
-    keep,
-    tally,
-)
+from etl.store.transcripts import Due, keep, tally
 from tests.support.postgres import Cluster
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -291,7 +285,7 @@ def test_what_is_forgotten_is_gone_and_does_not_come_back(store: Store) -> None:
     with store.engine.begin() as connection:
         assert forget_messages(connection, ["s"]) == 2
         compact_search(connection)
-        assert tally(connection, "agent", AT) == (2, 0, 0)
+        assert tally(connection, "agent", AT) == (1, 0, 0)
 
     assert (found(store, "secret"), index_holds(store, "secret")) == ([], False)
     assert found(store, "public") == [("z", 0)]
