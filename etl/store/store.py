@@ -230,7 +230,7 @@ class Store:
     def finish_run(
         self, run: Run, status: Status, counts: Counts, error: str | None, now: datetime
     ) -> None:
-        """Close a run, unless another process has taken over and closed it.
+        """Close a run; one whose agent another process has taken over is left for that to close.
 
         A success clears the demand and notes when it began. Raises LeaseLost, StoreError.
         """
@@ -247,7 +247,8 @@ class Store:
                 await_exclusive(connection)
                 said = admit_sentence(connection, self.rules, error)
                 ended["error"] = self._rows.text(said)
-            connection.execute(update(runs).where(*still_ours).values(ended))
+            if leases.holds(connection, run.lease):
+                connection.execute(update(runs).where(*still_ours).values(ended))
             if status == "succeeded" and run.mode != "verify":
                 self._keep_state(connection, run, **met)
                 self._clear_demand(connection, run)
