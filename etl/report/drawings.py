@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Final
 
 from etl.figures import shape, words
@@ -19,6 +20,13 @@ EACH: Final[dict[Step, str]] = {
     "day": "a day",
     "week": "a week",
     "month": "a month",
+}
+DAY: Final = timedelta(days=1)
+LENGTHS: Final[dict[Step, timedelta]] = {
+    "hour": DAY / 24,
+    "day": DAY,
+    "week": 7 * DAY,
+    "month": 365.2425 / 12 * DAY,
 }
 FEW: Final = 10
 """Settled sessions below which a bin's failure rate says little."""
@@ -98,7 +106,8 @@ def _over_time_words(data: _Data, sums: Sequence[float], unit: str) -> str:
     if not total:
         return f"No {unit} in this range."
     each = EACH[data.figures.step]
-    text = f"{number(total)} {unit}, {number(total / len(sums))} {each} on average."
+    steps = max(data.figures.drawn.length / LENGTHS[data.figures.step], 1)
+    text = f"{number(total)} {unit}, {number(total / steps)} {each} on average."
     if len(sums) > 1:
         text += f" The most: {number(highest)}, {data.when[sums.index(highest)]}."
     return text + data.unfinished
@@ -143,7 +152,7 @@ def _failures(data: _Data) -> Drawing:
         worst, at = max(telling)
         summary += f" The highest: {words.percent(worst)}, {data.when[at]}."
     if any(0 < tally.settled < FEW for tally in tallies):
-        summary += f" Pale: fewer than {FEW} settled."
+        summary += f" Pale, and not counted there: fewer than {FEW} settled."
     return Drawing(
         "failures",
         f"Failure rate by {data.figures.step}",

@@ -7,12 +7,14 @@ database, whatever it is, can run, load or restyle anything.
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from etl import __version__
 from etl.report.charts import Spec
@@ -21,6 +23,9 @@ from etl.report.gather import Figures
 from etl.report.view import view
 
 __all__ = ["render"]
+
+TURNS: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Characters that turn the direction of text: in a name they would turn the figures beside it."""
 
 LIBRARY: Final = "6.4"
 """The version of Vega-Lite that Altair 6 writes for."""
@@ -48,11 +53,18 @@ def _template() -> Any:
     environment = Environment(
         loader=PackageLoader("etl.report", "."),
         autoescape=True,
+        finalize=_straight,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     return environment.get_template("page.html")
+
+
+def _straight(value: Any) -> Any:
+    """Text that turns nothing around; our own, which is marked safe, stays as its hash tells."""
+    is_foreign = isinstance(value, str) and not isinstance(value, Markup)
+    return TURNS.sub("", value) if is_foreign else value
 
 
 @cache
@@ -76,7 +88,8 @@ def _inline(text: str) -> str:
 
 def _data(specs: Mapping[str, Spec]) -> str:
     """JSON that can stand in a script element: ASCII alone, and no tag begins in it."""
-    text = json.dumps(specs, separators=(",", ":"), ensure_ascii=True)
+    straight = json.loads(TURNS.sub("", json.dumps(specs, ensure_ascii=False)))
+    text = json.dumps(straight, separators=(",", ":"), ensure_ascii=True)
     return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
 
 
