@@ -18,6 +18,7 @@ from msgspec import Meta
 from etl.errors import ConfigError
 from etl.models import is_alias
 from etl.secrets import Credentials
+from etl.urls import check_ping_url, check_url
 
 __all__ = [
     "Agent",
@@ -35,7 +36,6 @@ __all__ = [
     "Settings",
     "Sync",
     "Treatment",
-    "check_ping_url",
     "config_path",
     "load",
     "parse_duration",
@@ -205,12 +205,15 @@ def config_path(option: str | None, environ: Mapping[str, str] = os.environ) -> 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the file and the environment. Raises ConfigError, naming the key and what it wants."""
     tables = _read(path) if path.exists() or not _from_environment_alone(path, environ) else {}
+    sources = [str(path)] if path.exists() else []
     if environ.get("GUMLOOP_BASE_URL"):
         _override(tables, "ETL_API__BASE_URL", environ["GUMLOOP_BASE_URL"])
+        sources.append("GUMLOOP_BASE_URL")
     for name, value in environ.items():
         if name.startswith("ETL_") and value and ("__" in name or name == "ETL_AGENTS"):
             _override(tables, name, value)
-    return check(tables, str(path))
+            sources.append(name)
+    return check(tables, ", ".join(sources))
 
 
 def check(tables: dict[str, Any], source: str) -> Settings:
@@ -238,7 +241,8 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} can't be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}", "strings need quotes") from None
+        hint = "strings need quotes, and a table like [sync] stands once, with all of its keys"
+        raise ConfigError(f"{path} is not valid TOML: {error}", hint) from None
 
 
 def _override(tables: dict[str, Any], name: str, value: str) -> None:
@@ -315,7 +319,7 @@ def _check_rest(settings: Settings, source: str) -> None:
         if is_alias(id):
             hint = "a request for it would create an agent; use the agent's own id"
             raise ConfigError(f"{source}: agents.id {id!r} is an alias", hint)
-    _check_url(settings.api.base_url, "api.base_url", source)
+    check_url(settings.api.base_url, "api.base_url", source)
     _check_oauth(settings.api.oauth, source)
     _check_service(settings.service, source)
 
@@ -327,27 +331,10 @@ def _is_text(id: str) -> bool:
 
 def _check_oauth(oauth: OAuth, source: str) -> None:
     if oauth.token_url is not None:
-        _check_url(oauth.token_url, "api.oauth.token_url", source)
+        check_url(oauth.token_url, "api.oauth.token_url", source)
     if bool(oauth.client_id) != bool(oauth.refresh_token_file):
         hint = "token_url alone has a default; GUMLOOP_ACCESS_TOKEN is for a token of your own"
         raise ConfigError(f"{source}: api.oauth needs both client_id and refresh_token_file", hint)
-
-
-def _check_url(url: str, key: str, source: str) -> None:
-    from urllib.parse import urlsplit
-
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError as error:
-        raise ConfigError(f"{source}: {key} is not a URL: {error}") from None
-    if parts.username or parts.password or "@" in url:
-        raise ConfigError(f"{source}: {key} must not carry a user or password")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"{source}: {key} must be an https:// URL", f"it is {url!r:.200}")
-    if parts.scheme == "http" and not _loopback(parts.hostname):
-        hint = "credentials would travel in clear text; use https"
-        raise ConfigError(f"{source}: {key} is plain http to {parts.hostname}", hint)
 
 
 def _check_service(service: Service, source: str) -> None:
@@ -359,26 +346,6 @@ def _check_service(service: Service, source: str) -> None:
     except ValueError as error:
         raise ConfigError(f"{source}: service.listen: {error}") from None
     check_ping_url(service.ping_url or "https://localhost", f"{source}: service.ping_url")
-
-
-def check_ping_url(url: str, source: str) -> None:
-    """Raise ConfigError unless it is one that may be pinged. The error doesn't show it."""
-    from urllib.parse import urlsplit
-
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        raise ConfigError(f"{source} is not a URL") from None
-    plain = parts.scheme == "http" and _loopback(parts.hostname or "")
-    visible = url.isascii() and url.isprintable() and " " not in url
-    if not parts.hostname or not visible or not (plain or parts.scheme == "https"):
-        hint = "plain http only to this machine; it is not shown, since it is a secret"
-        raise ConfigError(f"{source} must be an https:// URL", hint)
-
-
-def _loopback(host: str) -> bool:
-    return host in {"localhost", "::1"} or bool(re.fullmatch(r"127(\.\d{1,3}){3}", host))
 
 
 def _plain(message: str) -> str:

@@ -106,8 +106,11 @@ def run_scheduler(
 
 def check_schedule(schedule: Schedule) -> None:
     """Raise ConfigError if the schedule can't be read."""
-    incremental_trigger(schedule)
-    reconcile_trigger(schedule)
+    triggers = {"schedule.cron": incremental_trigger(schedule)}
+    triggers["schedule.reconcile"] = reconcile_trigger(schedule)
+    for key, trigger in triggers.items():
+        if trigger is not None and trigger.get_next_fire_time(None, utc_now()) is None:
+            raise ConfigError(f"{key} never comes", "is there such a day in that month?")
 
 
 def incremental_trigger(schedule: Schedule) -> Any:
@@ -303,6 +306,8 @@ def _cron(key: str, line: str, jitter: float | None) -> Any:
         trigger = CronTrigger.from_crontab(line, timezone="UTC")
     except ValueError as error:
         hint = 'five fields like "*/15 * * * *"'
+        if key == "schedule.reconcile":
+            hint = 'a duration like "1d", "off", or ' + hint
         raise ConfigError(f"{key} {line!r} can't be read: {error}", hint) from None
     trigger.jitter = jitter
     return trigger

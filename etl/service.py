@@ -29,6 +29,7 @@ from etl.sync.verify import Sample
 __all__ = [
     "Service",
     "chosen",
+    "history_from",
     "known_agents",
     "opened",
     "parse_instant_option",
@@ -159,7 +160,7 @@ def _named(ids: Sequence[str], found: Roster) -> list[Agent]:
 
 def wish_of(settings: Settings, mode: Mode, **changes: object) -> Wish:
     """A wish with the configured defaults."""
-    since = parse_instant_option(settings.sync.since) if settings.sync.since else None
+    since = history_from(settings)
     wish = Wish(
         mode,
         since=since if mode == "incremental" else None,
@@ -171,6 +172,16 @@ def wish_of(settings: Settings, mode: Mode, **changes: object) -> Wish:
         transcripts_within=settings.schedule.every / 2,
     )
     return replace(wish, **changes)  # type: ignore[arg-type]
+
+
+def history_from(settings: Settings) -> datetime | None:
+    """Where `sync.since` lets history begin. Raises ConfigError."""
+    if not settings.sync.since:
+        return None
+    try:
+        return parse_instant_option(settings.sync.since)
+    except ConfigError as error:
+        raise ConfigError(f"sync.since: {error.message}", error.hint) from None
 
 
 def _patience(settings: Settings, mode: Mode) -> timedelta:

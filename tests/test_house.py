@@ -17,6 +17,7 @@ FLOORS = {
     "etl.config": 0,
     "etl.events": 0,
     "etl.secrets": 0,
+    "etl.urls": 0,
     "etl.api.wire": 1,
     "etl.api.transcript": 1.5,
     "etl.api.failures": 1,

@@ -6,7 +6,9 @@ heavy inside `run`, so that `--help` is quick.
 
 import argparse
 import contextlib
+import errno
 import gc
+import io
 import os
 import sys
 import threading
@@ -73,15 +75,19 @@ def build_parser() -> argparse.ArgumentParser:
     for command in COMMANDS:
         one = commands.add_parser(command.NAME, help=command.HELP, description=command.HELP)
         command.configure(one)
-        one.set_defaults(run=command.run)
+        one.set_defaults(run=command.run, parser=one)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. No traceback reaches the user."""
-    args = build_parser().parse_args(argv)
+    args, unknown = build_parser().parse_known_args(argv)
+    if unknown:
+        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
-        return int(args.run(args))
+        code = int(args.run(args))
+        sys.stdout.flush()
+        return code
     except EtlError as error:
         return _fail(error)
     except KeyboardInterrupt:
@@ -89,11 +95,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # The reader of our output has gone, as `head` does: nothing to complain about.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _no_more_output()
         return 0
     except Exception as error:
         if os.environ.get("ETL_DEBUG"):
             raise
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            _no_more_output()
+            return _fail(EtlError("the output can't be written: the disk is full", "make room"))
         hint = "this is a bug: set ETL_DEBUG=1 to see where, and please report it"
         return _fail(EtlError(f"{type(error).__name__}: {error}", hint))
 
@@ -105,13 +114,27 @@ def entry() -> None:
     """
     # Rows are tuples without cycles: looking for some every 700 cost a tenth of a backfill's CPU.
     gc.set_threshold(20_000, 20, 20)
+    _prepare_streams()
     code = main()
-    sys.stdout.flush()
     with contextlib.suppress(OSError):  # a log on a full disk
         sys.stderr.flush()
     if threading.active_count() > 1:
         os._exit(code)
     sys.exit(code)
+
+
+def _prepare_streams() -> None:
+    """Streams that were closed lead nowhere; what an encoding can't show becomes `?`."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _no_more_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(error: EtlError) -> int:

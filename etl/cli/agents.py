@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_of(args)
     rules = settings.discovery
     everything = Discovery(own=True, teams=Names(("all",)))
-    with stopped_by_signals() as stop:
+    with stopped_by_signals(lambda: print("stopping", file=sys.stderr)) as stop:
         with Client(settings.api, source_of(settings.api, stop), stop) as client:
             sight = look(client, rules if rules.on else everything)
     if args.toml:

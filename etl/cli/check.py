@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from etl.cli.common import settings_of
-from etl.errors import EtlError, SchemaMismatch
+from etl.errors import EtlError
 
 if TYPE_CHECKING:
     from etl.api.client import Client
@@ -39,11 +39,12 @@ def run(args: argparse.Namespace) -> int:
     """Look at everything, even where something is wrong."""
     settings = settings_of(args)
     findings = [Finding("configuration", True, f"{len(settings.agents)} agents")]
+    findings.append(_look("schedule", lambda: _schedule(settings)))
     findings.append(_look("credential", lambda: _credential(settings)))
     findings.append(_look("database", lambda: _database(settings)))
     if (settings.privacy.emails, settings.privacy.names) != ("keep", "keep"):
         findings.append(_look("privacy", lambda: _privacy(settings)))
-    if findings[1].ok:
+    if next(finding.ok for finding in findings if finding.what == "credential"):
         findings += _agents(settings)
     show(findings, as_json=args.json)
     return max(finding.exit_code for finding in findings)
@@ -67,6 +68,18 @@ def _look(what: str, look: Callable[[], str]) -> Finding:
         return Finding(what, True, look())
     except EtlError as error:
         return Finding(what, False, error.message, error.hint, error.exit_code)
+
+
+def _schedule(settings: "Settings") -> str:
+    """When `run` works, and where history begins."""
+    from etl import service
+    from etl.scheduler import check_schedule
+
+    service.history_from(settings)
+    schedule = settings.schedule
+    check_schedule(schedule)
+    often = f"cron {schedule.cron}" if schedule.cron else f"every {schedule.every}"
+    return f"{often}, reconcile: {schedule.reconcile}"
 
 
 def _credential(settings: "Settings") -> str:
@@ -101,10 +114,12 @@ def _database(settings: "Settings") -> str:
         return _not_there_yet(Path(file), shown(url))
     with told(url):
         found = migrate.current(engine)
+        if found is None:
+            with engine.connect().execution_options(reads=True) as connection:
+                migrate.check_free(connection)
     engine.dispose()
     if found is not None and found != migrate.HEAD:
-        hint = "`python -m etl db upgrade`, or the program that made it"
-        raise SchemaMismatch(f"{shown(url)} has schema {found}, not {migrate.HEAD}", hint)
+        raise migrate.mismatch(found)
     return (
         f"{shown(url)}, {f'schema {found}' if found else 'empty; the first run makes its tables'}"
     )

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -19,6 +20,7 @@ __all__ = [
     "ago",
     "exit_code",
     "minute",
+    "number",
     "report_json",
     "settings_of",
     "sigterm_interrupts",
@@ -26,6 +28,7 @@ __all__ = [
     "when",
 ]
 
+MOST = 1_000_000_000
 UNITS = (("d", 86_400), ("h", 3600), ("min", 60))
 EXIT_CODES: dict[Status, int] = {"succeeded": 0, "interrupted": 130}
 
@@ -33,6 +36,17 @@ EXIT_CODES: dict[Status, int] = {"succeeded": 0, "interrupted": 130}
 def settings_of(args: argparse.Namespace) -> Settings:
     """The configuration that the command line names."""
     return load(config_path(args.config))
+
+
+def number(text: str) -> int:
+    """A whole number from 1 on, of an option; a billion stands for all beyond it.
+
+    Raises ArgumentTypeError.
+    """
+    if not re.fullmatch(r"[0-9]+", text) or not text.strip("0"):
+        raise argparse.ArgumentTypeError(f"{text!r:.80} is not a whole number of 1 or more")
+    digits = text.lstrip("0")
+    return int(digits) if len(digits) < len(str(MOST)) else MOST
 
 
 @contextmanager

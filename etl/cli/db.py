@@ -87,8 +87,11 @@ def _compact(url: str) -> int:
 def _timezone(url: str, name: str | None) -> int:
     from etl.store import calendar, migrate
     from etl.store.engine import open_engine, shown, told
+    from etl.store.reading import require_file
 
     zone = calendar.find_zone(name) if name is not None else None
+    if zone is None:
+        require_file(url)
     engine = open_engine(url)
     with told(url):
         migrate.ensure(engine)

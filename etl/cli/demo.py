@@ -128,7 +128,7 @@ def _settings(simulator: "Simulator", file: Path) -> "Settings":
 
 def _clear(file: Path) -> None:
     """Begin anew; only a file that a demo made is removed."""
-    if file.exists() and not _is_demo(file):
+    if file.exists() and (file.is_dir() or not _is_demo(file)):
         from etl.errors import ConfigError
 
         raise ConfigError(f"{file} exists and is no demo database", "choose another --database")

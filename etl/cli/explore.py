@@ -73,7 +73,7 @@ def _require_datasette() -> None:
     try:
         import datasette  # noqa: F401
     except ImportError:
-        hint = "pip install 'gumloop-etl[explore]'"
+        hint = "pip install '.[explore]' in the project's folder"
         raise ConfigError("explore needs Datasette, which isn't installed", hint) from None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from etl.cli.bars import Bars
-from etl.cli.common import settings_of, sigterm_interrupts
+from etl.cli.common import number, settings_of, sigterm_interrupts
 from etl.cli.table import print_table
 
 NAME = "export"
@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--format", choices=("parquet", "csv"), default="parquet", help="(parquet)")
     parser.add_argument(
-        "--since-run", type=int, metavar="ID", help="only rows changed in or after this run"
+        "--since-run", type=number, metavar="ID", help="only rows changed in or after this run"
     )
     parser.add_argument(
         "--raw", action="store_true", help="CSV: leave cells that a spreadsheet would run"
@@ -72,5 +72,5 @@ def _require_arrow() -> None:
     except ImportError:
         from etl.errors import ConfigError
 
-        hint = "pip install 'gumloop-etl[export]'"
+        hint = "pip install '.[export]' in the project's folder"
         raise ConfigError("export needs pyarrow, which isn't installed", hint) from None

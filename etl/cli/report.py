@@ -69,7 +69,7 @@ def _require_libraries() -> None:
 
     for module in ("altair", "vl_convert", "jinja2"):
         if find_spec(module) is None:
-            hint = "pip install 'gumloop-etl[report]'"
+            hint = "pip install '.[report]' in the project's folder"
             raise ConfigError(f"the report needs {module}, which isn't installed", hint)
 
 

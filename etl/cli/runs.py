@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from etl.cli.common import iso, settings_of, when
+from etl.cli.common import iso, number, settings_of, when
 from etl.cli.table import print_table
 
 NAME = "runs"
@@ -15,7 +15,7 @@ COLUMNS = ("requests", "pages", "seen", "inserted", "updated", "unchanged", "rej
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
     parser.add_argument("--agent", action="append", metavar="ID", help="only this agent's")
-    parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many (20)")
+    parser.add_argument("--limit", type=number, default=20, metavar="N", help="how many (20)")
     parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
 
 
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
 
     store = Store(settings_of(args).database.url, utc_now)
     reading.require_schema(store)
-    rows = reading.recent_runs(store, args.agent, max(0, args.limit))
+    rows = reading.recent_runs(store, args.agent, args.limit)
     store.close()
     if args.json:
         shown = [

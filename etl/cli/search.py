@@ -5,7 +5,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from etl.cli.common import iso, minute, settings_of
+from etl.cli.common import iso, minute, number, settings_of
 from etl.cli.table import print_table, printable
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 NAME = "search"
 HELP = "messages that hold all these words, the newest first (needs [sync] transcripts)"
 WIDTH = 80
-MOST = 1_000_000
 HEAD = ("date", "agent", "session", "name", "role", "text")
 ELASTIC, SPARE = ("agent", "name", "text"), ("role", "agent", "session")
 
@@ -25,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", metavar="WORDS", nargs="+", help="words; in quotes: a phrase")
     parser.add_argument("--agent", action="append", metavar="ID", help="only this agent's")
     parser.add_argument("--since", metavar="WHEN", help="no older ones: a date, ISO time, or age")
-    parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many (20)")
+    parser.add_argument("--limit", type=number, default=20, metavar="N", help="how many (20)")
     parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
 
 
@@ -45,8 +44,7 @@ def run(args: argparse.Namespace) -> int:
     hits: list[Hit] = []
     if looked_for:
         with store.reading() as connection:
-            limit = min(max(0, args.limit), MOST)
-            hits = search(connection, looked_for, limit, args.agent, since)
+            hits = search(connection, looked_for, args.limit, args.agent, since)
     store.close()
     found = [(hit, snippet(hit.text, looked_for, WIDTH)) for hit in hits]
     if args.json:

@@ -95,7 +95,7 @@ def _line(one: "AgentStatus", now: datetime, every: timedelta) -> tuple[object, 
     last = f"{run.status}, {ago(run.started_at, now)}" if run else "never"
     begin = one.state.history_from or one.oldest
     strip = coverage_strip(one.state.coverage, begin, now, timedelta(days=1), STRIP)
-    fresh = "/".join(str(_percent(count, one.sessions)) for count in one.fresh)
+    fresh = "/".join(_percent(count, one.sessions) for count in one.fresh)
     due, mark = _next(one, every), minute(one.state.watermark)
     counts = (one.sessions, one.open_sessions)
     return (_label(one), *counts, last, mark, strip, fresh, ago(due, now), _stalest(one, now))
@@ -105,9 +105,9 @@ def _label(one: "AgentStatus") -> str:
     return f"{one.name} ({one.agent_id})" if one.name else one.agent_id
 
 
-def _percent(part: int, whole: int) -> int:
+def _percent(part: int, whole: int) -> str:
     """Rounded down: what isn't whole must not look so."""
-    return 100 * part // whole if whole else 100
+    return str(100 * part // whole) if whole else "-"
 
 
 def _problem(one: "AgentStatus", tally: "Tally | None") -> str:

@@ -5,8 +5,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from etl.cli.bars import Bars
-from etl.cli.common import exit_code, report_json, settings_of, stopped_by_signals, when
-from etl.errors import ConfigError, EtlError
+from etl.cli.common import exit_code, number, report_json, settings_of, stopped_by_signals, when
+from etl.errors import EtlError
 from etl.models import AgentReport, Mode, Transcripts
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
     parser.add_argument(
-        "--walkers", type=int, metavar="N", help="walks side by side, per agent (sync.walkers)"
+        "--walkers", type=number, metavar="N", help="walks side by side, per agent (sync.walkers)"
     )
     parser.add_argument(
         "--migrate", action="store_true", help="upgrade an older database schema first"
@@ -38,8 +38,6 @@ def run_mode(args: argparse.Namespace, mode: Mode, **changes: object) -> int:
     if not settings.discovery.on:
         service.chosen(settings, args.agent)
     if args.walkers is not None:
-        if args.walkers < 1:
-            raise ConfigError("--walkers must be 1 or more")
         changes["walkers"] = args.walkers
     wish = service.wish_of(settings, mode, **changes)
     labels: dict[str, str] = {}

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from etl.cli import syncing
-from etl.cli.common import exit_code, settings_of, stopped_by_signals
+from etl.cli.common import exit_code, number, settings_of, stopped_by_signals
 
 if TYPE_CHECKING:
     from etl.models import AgentReport
@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
     syncing.configure(parser)
     parser.add_argument(
-        "--sample", type=int, default=SIZE, metavar="N", help=f"sessions per agent ({SIZE})"
+        "--sample", type=number, default=SIZE, metavar="N", help=f"sessions per agent ({SIZE})"
     )
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from etl.config import Service, check_ping_url
+from etl.config import Service
 from etl.errors import ConfigError
 from etl.events import Event, Observe, Pinged, RunCrashed, RunFinished
+from etl.urls import check_ping_url
 
 __all__ = ["Pinger", "fail_url", "is_due", "ping_url", "verdict"]
 

@@ -118,7 +118,7 @@ def _postgres(url: URL) -> Engine:
             url, pool_pre_ping=True, pool_size=5, max_overflow=60, connect_args=options
         )
     except (ModuleNotFoundError, NoSuchModuleError):
-        hint = "pip install 'gumloop-etl[postgres]'"
+        hint = "pip install '.[postgres]' in the project's folder"
         raise ConfigError(
             "PostgreSQL needs the driver psycopg, which isn't installed", hint
         ) from None

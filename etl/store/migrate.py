@@ -8,6 +8,7 @@ from sqlalchemy import table as lightweight
 from sqlalchemy.sql import column
 
 from etl.errors import SchemaMismatch
+from etl.store.tables import metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -45,11 +46,16 @@ def ensure(engine: Engine, *, migrate: bool = False) -> None:
     if found is None or migrate:
         upgrade(engine)
         return
+    raise mismatch(found)
+
+
+def mismatch(found: str) -> SchemaMismatch:
+    """The error for a database of another schema."""
     if _known(found):
         hint = "`python -m etl db upgrade` (or --migrate) brings it up to date; back it up first"
-        raise SchemaMismatch(f"the database has schema {found}, this program needs {HEAD}", hint)
+        return SchemaMismatch(f"the database has schema {found}, this program needs {HEAD}", hint)
     hint = "install the newer gumloop-etl that made it"
-    raise SchemaMismatch(f"the database has schema {found}, which this program doesn't know", hint)
+    return SchemaMismatch(f"the database has schema {found}, which this program doesn't know", hint)
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
@@ -58,7 +64,10 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
 
     with engine.begin() as connection:
         _take_turns(connection)
-        _check_known(_current(connection))
+        found = _current(connection)
+        _check_known(found)
+        if found is None:
+            check_free(connection)
         command.upgrade(_config(connection), revision)
 
 
@@ -93,8 +102,15 @@ def _take_turns(connection: Connection) -> None:
 
 def _check_known(found: str | None) -> None:
     if found is not None and not _known(found):
-        hint = "install the newer gumloop-etl that made it"
-        raise SchemaMismatch(f"the database has schema {found}, unknown to this program", hint)
+        raise mismatch(found)
+
+
+def check_free(connection: Connection) -> None:
+    """Raise SchemaMismatch if a database without our schema has tables by the names of ours."""
+    taken = sorted({*inspect(connection).get_table_names()} & {*metadata.tables})
+    if taken:
+        hint = "another program's? choose another file or database in database.url"
+        raise SchemaMismatch(f"the database has a table {taken[0]!r} that isn't ours", hint)
 
 
 def _known(revision: str) -> bool:

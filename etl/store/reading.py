@@ -59,10 +59,11 @@ def require_schema_of(engine: Engine, url: str) -> None:
     require_file(url)
     with told(url):
         found = migrate.current(engine)
-    if found != migrate.HEAD:
-        what = f"has schema {found}" if found else "has no tables yet"
+    if found is None:
         hint = "a first `python -m etl sync` or `python -m etl db upgrade` makes it ready"
-        raise SchemaMismatch(f"the database {shown(url)} {what}", hint)
+        raise SchemaMismatch(f"the database {shown(url)} has no tables yet", hint)
+    if found != migrate.HEAD:
+        raise migrate.mismatch(found)
 
 
 def require_file(url: str) -> None:

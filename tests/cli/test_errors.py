@@ -1,6 +1,9 @@
 """What can be wrong, told in one sentence with a hint, under the right exit code."""
 
 import sqlite3
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +29,8 @@ def test_there_is_no_configuration(etl: Command, project: Project, command: str)
     [
         ("[api\n", ["not valid TOML", "line 1"]),
         ("agents = [[[", ["not valid TOML"]),
+        ("[sync]\n[sync]", ["not valid TOML", "stands once"]),
+        ("[sync]\nsince = 'gestern'", ["sync.since", "2026-05-01"]),
         ("url = hello", ["not valid TOML"]),
         ("[database]\nurI = 'x'", ["unknown key database.urI", "did you mean url"]),
         ("[databas]\nurl = 'x'", ["unknown key [databas]", "did you mean database"]),
@@ -319,3 +324,143 @@ def test_another_program_holds_the_file(
     assert done.code == 1
     assert "locked" in done.err
     assert (project.folder / "gumloop.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "value", "words"),
+    [
+        ("sync", "since", "gestern", ["sync.since", "30d"]),
+        ("schedule", "cron", "nonsense", ["schedule.cron", "five fields"]),
+        ("schedule", "cron", "0 0 31 2 *", ["never comes"]),
+        ("schedule", "reconcile", "never", ["schedule.reconcile", "off"]),
+    ],
+)
+def test_check_tells_what_run_would_refuse(
+    etl: Command,
+    project: Project,
+    api: Simulator,
+    world: World,
+    table: str,
+    key: str,
+    value: str,
+    words: list[str],
+) -> None:
+    project.configure(api.base_url, world.agent_ids(), **{table: {key: value}})
+
+    done = etl("check")
+
+    assert done.code == 2
+    [line] = [line for line in done.out.splitlines() if line.startswith("FAIL")]
+    assert [word for word in words if word not in done.out] == [], line
+
+
+@pytest.mark.parametrize("command", ["sync", "check", "db upgrade"])
+def test_a_file_of_another_program(etl: Command, project: Project, command: str) -> None:
+    file = project.folder / "gumloop.db"
+    with sqlite3.connect(file) as other:
+        other.execute("CREATE TABLE sessions (mine text)")
+    other.close()
+
+    done = etl(*command.split())
+
+    assert done.code == 2
+    assert "a table 'sessions' that isn't ours" in done.out + done.err
+    assert "database.url" in done.out + done.err
+
+
+@pytest.mark.parametrize("command", ["status", "runs", "check", "search x", "export"])
+@pytest.mark.parametrize(("revision", "hint"), [("0001", "db upgrade"), ("0099", "newer")])
+def test_a_database_of_another_schema(
+    etl: Command, project: Project, command: str, revision: str, hint: str
+) -> None:
+    assert etl("db", "upgrade").code == 0
+    with sqlite3.connect(project.folder / "gumloop.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+    connection.close()
+
+    done = etl(*command.split())
+
+    assert done.code == 2
+    assert revision in done.out + done.err
+    assert hint in done.out + done.err
+
+
+def test_asking_for_the_time_zone_makes_no_database(etl: Command, project: Project) -> None:
+    etl("db", "timezone").fails(1, "there is no database")
+
+    assert project.files().keys() == {"config.toml"}
+
+
+@pytest.mark.parametrize("command", ["runs", "list x", "search x"])
+@pytest.mark.parametrize("limit", ["0", "-1", "1e3", "\u0661"])
+def test_a_limit_that_is_none(etl: Command, command: str, limit: str) -> None:
+    done = etl(*command.split(), f"--limit={limit}")
+
+    assert done.code == 2
+    assert "whole number of 1 or more" in done.err
+
+
+@pytest.mark.parametrize("command", ["runs --limit", "verify --sample", "search x --limit"])
+def test_a_limit_beyond_all_bounds_is_none(etl: Command, command: str) -> None:
+    etl("backfill")
+
+    assert etl(*command.split(), "9" * 25).code == 0
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+@pytest.mark.parametrize("command", ["status", "runs", "check"])
+def test_names_that_the_output_has_no_letters_for(
+    project: Project, world: World, encoding: str, command: str
+) -> None:
+    world.add_session(world.agent_ids()[0], agent_name="Отчёты \N{ROCKET}")
+    project.run("backfill")
+
+    done = project.run(command, PYTHONIOENCODING=encoding)
+
+    assert done.code == 0
+
+
+@pytest.mark.parametrize("words", [["status"], ["runs", "--json"]])
+def test_output_to_a_full_disk(project: Project, words: list[str]) -> None:
+    project.run("backfill")
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        process = subprocess.run(
+            [sys.executable, "-m", "etl", *words],
+            cwd=project.folder,
+            env=project.environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert process.returncode == 1
+    said = "error: the output can't be written: the disk is full\nhint: make room\n"
+    assert process.stderr == said
+
+
+def test_output_that_is_closed(project: Project) -> None:
+    project.run("backfill")
+    command = f"exec {sys.executable} -m etl status >&-"
+
+    done = subprocess.run(
+        ["sh", "-c", command],
+        cwd=project.folder,
+        env=project.environment(),
+        capture_output=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_record_that_is_no_json_does_not_stop_a_list(
+    etl: Command, api: Simulator, world: World
+) -> None:
+    agent = world.agent_ids()[0]
+    world.add_session(agent, id="sess_half", name="\ud800 lone")
+
+    done = etl("list", agent)
+
+    assert done.code == 0
+    assert "61 sessions" in done.err

@@ -105,7 +105,7 @@ def test_a_library_that_is_not_installed(
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
 
-    etl("report", "--output", PAGE).fails(2, missing, "gumloop-etl[report]")
+    etl("report", "--output", PAGE).fails(2, missing, ".[report]")
 
 
 def test_the_old_file_stays_if_the_new_one_cannot_be_finished(

@@ -113,7 +113,7 @@ def test_search_as_json(etl: Command, on: Project, needle: str, world: World) ->
         "message_id": "m1",
         "role": "user",
     }
-    for words in (("--agent", second), ("--since", "2026-01-03"), ("--limit", "0")):
+    for words in (("--agent", second), ("--since", "2026-01-03")):
         assert etl("search", "credit", *words, "--json").json == {"hits": []}
     for words in (("--since", "2026-01-02"), ("--limit", "9" * 30)):
         assert len(etl("search", "credit", *words, "--json").json["hits"]) == 1
