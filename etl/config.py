@@ -8,7 +8,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -80,7 +80,7 @@ class Api(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     timeout: Annotated[float, Meta(gt=0, le=3600)] = 30
     max_attempts: Positive = 6
     requests_per_second: Annotated[float, Meta(ge=0, le=1e6)] = 0
-    concurrency: Positive = 8
+    concurrency: Annotated[int, Meta(ge=1, le=256)] = 8
     oauth: OAuth = msgspec.field(default_factory=OAuth)
 
 
@@ -234,7 +234,8 @@ def _from_environment_alone(path: Path, environ: Mapping[str, str]) -> bool:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        return {table: _dates_as_text(keys) for table, keys in tables.items()}
     except FileNotFoundError:
         hint = "`python -m etl init` writes one; --config or ETL_CONFIG names another"
         raise ConfigError(f"there is no configuration file {path}", hint) from None
@@ -243,6 +244,13 @@ def _read(path: Path) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         hint = "strings need quotes, and a table like [sync] stands once, with all of its keys"
         raise ConfigError(f"{path} is not valid TOML: {error}", hint) from None
+
+
+def _dates_as_text(keys: Any) -> Any:
+    """TOML has dates of its own; here they may stand without quotes."""
+    if not isinstance(keys, dict):
+        return keys
+    return {k: v.isoformat() if isinstance(v, date) else v for k, v in keys.items()}
 
 
 def _override(tables: dict[str, Any], name: str, value: str) -> None:

@@ -33,6 +33,7 @@ __all__ = [
     "known_agents",
     "opened",
     "parse_instant_option",
+    "past",
     "wish_of",
     "worst",
 ]
@@ -179,9 +180,16 @@ def history_from(settings: Settings) -> datetime | None:
     if not settings.sync.since:
         return None
     try:
-        return parse_instant_option(settings.sync.since)
+        return past(parse_instant_option(settings.sync.since))
     except ConfigError as error:
         raise ConfigError(f"sync.since: {error.message}", error.hint) from None
+
+
+def past(instant: datetime) -> datetime:
+    """The same. Raises ConfigError if it is yet to come."""
+    if instant > utc_now():
+        raise ConfigError(f"{instant:%Y-%m-%d %H:%M} UTC is in the future", "is the year right?")
+    return instant
 
 
 def _patience(settings: Settings, mode: Mode) -> timedelta:

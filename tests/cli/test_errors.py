@@ -31,6 +31,8 @@ def test_there_is_no_configuration(etl: Command, project: Project, command: str)
         ("agents = [[[", ["not valid TOML"]),
         ("[sync]\n[sync]", ["not valid TOML", "stands once"]),
         ("[sync]\nsince = 'gestern'", ["sync.since", "2026-05-01"]),
+        ("[sync]\nsince = 2999-01-01", ["sync.since", "in the future"]),
+        ("[api]\nconcurrency = 1000", ["api.concurrency", "256"]),
         ("url = hello", ["not valid TOML"]),
         ("[database]\nurI = 'x'", ["unknown key database.urI", "did you mean url"]),
         ("[databas]\nurl = 'x'", ["unknown key [databas]", "did you mean database"]),
