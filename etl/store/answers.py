@@ -131,10 +131,11 @@ class AnswerSaver:
             return
         rows = self._rows.load(connection, "creators", CREATOR_COLUMNS, {c.id for c, _ in named})
         changed: dict[str, Row] = {}
-        for creator, asked_at in self._not_outdated(named, dict(rows)):
+        for creator, asked_at in named:
             clean = self._clean_creator(creator)
-            at = self._rows.instant(asked_at)
-            row = creator_row(rows.get(clean.id), clean, self._rows.instant(now), at)
+            at, old = self._rows.instant(asked_at), rows.get(clean.id)
+            is_late = self.seen_since(Creator, clean.id, asked_at)
+            row = creator_row(old, clean, self._rows.instant(now), at, is_late=is_late)
             if row is not None:
                 rows[clean.id] = changed[clean.id] = row
         self._rows.upsert(connection, "creators", CREATOR_COLUMNS, changed.values())

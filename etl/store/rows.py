@@ -81,11 +81,13 @@ def _merged(old: Row, answer: Row, join_extra: Callable[[Any, Any], Any]) -> Row
     return tuple(new)
 
 
-def creator_row(old: Row | None, creator: Creator, now: Any, as_of: Any) -> Row | None:
+def creator_row(
+    old: Row | None, creator: Creator, now: Any, as_of: Any, *, is_late: bool = False
+) -> Row | None:
     """The creator's row after this answer; None where nothing changes.
 
-    A null says nothing: it never blanks what is known. Columns: the fields, `first_seen_at`,
-    `updated_at`, `as_of`.
+    A null says nothing: it never blanks what is known, and an answer older than the row's, or one
+    that is late, fills what is null. Columns: the fields, `first_seen_at`, `updated_at`, `as_of`.
     """
     facts = (
         creator.id,
@@ -96,7 +98,12 @@ def creator_row(old: Row | None, creator: Creator, now: Any, as_of: Any) -> Row 
     )
     if old is None:
         return (*facts, now, now, as_of)
-    new = tuple(was if said is None else said for was, said in zip(old, facts, strict=False))
-    if new == old[: len(facts)] or old[-1] > as_of:
+    is_late = is_late or old[-1] > as_of
+    pairs = zip(old, facts, strict=False)
+    if is_late:
+        new = tuple(said if was is None else was for was, said in pairs)
+    else:
+        new = tuple(was if said is None else said for was, said in pairs)
+    if new == old[: len(facts)]:
         return None
-    return (*new, old[-3], now, as_of)
+    return (*new, old[-3], now, old[-1] if is_late else as_of)

@@ -480,6 +480,18 @@ def test_nor_one_that_confirmed_what_was_stored(store: Store, run: Run) -> None:
     assert row(store)["state"] == "processing"
 
 
+def test_an_older_answer_fills_what_a_newer_one_left_open(store: Store, run: Run) -> None:
+    """Two walks may be saved in either order, and a null says nothing."""
+    store.save(run, Batch([answer(sent=2, creators=[Creator("p", None, "Newer")])]))
+
+    store.save(run, Batch([answer(sent=1, creators=[Creator("p", "Older", "Older")])]))
+
+    with store.reading() as connection:
+        c = t.creators.c
+        found = connection.execute(select(c.first_name, c.last_name, c.as_of)).one()
+    assert tuple(found) == ("Older", "Newer", at(2))
+
+
 def test_nor_a_newer_creator(store: Store, run: Run) -> None:
     for sent, name in ((1, "A"), (5, "B"), (3, "C")):
         store.save(run, Batch([answer(sent=sent, creators=[Creator("p", name)])]))
