@@ -90,8 +90,8 @@ def run_scheduler(
         _add_jobs(scheduler, service, agent, share=number / len(agents))
     often = IntervalTrigger(seconds=BEAT, timezone="UTC")
     scheduler.add_job(beat, often, executor="beat", next_run_time=utc_now())
+    lookout = _Lookout(scheduler, service, {agent.id for agent in agents})
     if finds:
-        lookout = _Lookout(scheduler, service, {agent.id for agent in agents})
         trigger = incremental_trigger(service.settings.schedule)
         scheduler.add_job(
             lookout.look, trigger, id=LOOKOUT, executor=LOOKOUT, next_run_time=utc_now()
@@ -101,7 +101,9 @@ def run_scheduler(
     scheduler.start()
     stop.wait()
     service.observe(Stopping())
-    scheduler.shutdown(wait=True)
+    # A look at work changes jobs. It would wait for a lock that `shutdown` holds, and that for it.
+    with lookout.turn:
+        scheduler.shutdown(wait=True)
 
 
 def check_schedule(schedule: Schedule) -> None:
@@ -245,9 +247,18 @@ class _Lookout:
     scheduler: Any
     service: Service
     at_work: set[str]
+    turn: threading.Lock = field(default_factory=threading.Lock)
 
     def look(self) -> None:
-        """Look once; whatever happens is logged. If a list can't be read, nobody loses a job."""
+        """Look once, unless this is the end; whatever happens is logged."""
+        if self.turn.acquire(blocking=False):
+            try:
+                self._look()
+            finally:
+                self.turn.release()
+
+    def _look(self) -> None:
+        """If a list can't be read, nobody loses a job."""
         if self.service.stop.is_set():
             return
         try:

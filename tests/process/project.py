@@ -5,12 +5,15 @@ Every command's output is checked for what may never be in it: a traceback, and 
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from etl.api.client import utc_now
 from etl.store.store import Store
@@ -90,14 +93,16 @@ class Project:
         try:
             out, err = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-            raise
+            # Where it hangs: Python's fault handler tells on this signal.
+            process.send_signal(signal.SIGABRT)
+            _, err = process.communicate()
+            pytest.fail(f"no end within {seconds:.0f} s:\n{err[-8000:]}")
         return checked(Done(process.returncode, out, err))
 
     def environment(self, **env: str) -> dict[str, str]:
         """The environment of a command; an empty value takes a name out."""
-        whole = {**os.environ, "PYTHONPATH": str(REPOSITORY), **self.env, **env}
+        ours = {"PYTHONPATH": str(REPOSITORY), "PYTHONFAULTHANDLER": "1"}
+        whole = {**os.environ, **ours, **self.env, **env}
         return {name: value for name, value in whole.items() if value}
 
     def store(self) -> Store:
