@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Update, insert, select, update
 from etl.errors import LeaseLost
 from etl.store import tables as t
 
-__all__ = ["LEASE", "Held", "Lease", "claim", "database_now", "holder", "holds", "release", "renew"]
+__all__ = ["LEASE", "Held", "Lease", "claim", "database_now", "holder", "release", "renew"]
 
 LEASE: Final = timedelta(seconds=30)
 UNKNOWN: Final = "?"
@@ -86,14 +86,6 @@ def renew(connection: Connection, lease: Lease) -> None:
     result = connection.execute(_mine(lease).values(lease_expires_at=expires))
     if result.rowcount != 1:
         raise LeaseLost(f"another process has taken over agent {lease.agent_id!r:.80}")
-
-
-def holds(connection: Connection, lease: Lease) -> bool:
-    """Whether nobody has taken the lease since, nor can before this transaction ends."""
-    state = t.sync_state
-    mine = (state.c.agent_id == lease.agent_id, state.c.fence == lease.fence)
-    found = connection.execute(select(state.c.fence).where(*mine).with_for_update())
-    return found.first() is not None
 
 
 def release(connection: Connection, lease: Lease) -> None:

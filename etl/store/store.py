@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
 from typing import Any, Final, TypeVar
@@ -41,6 +41,7 @@ from etl.store.state import (
 __all__ = ["Answer", "Batch", "Run", "Saved", "Store"]
 
 ATTEMPTS: Final = 6
+A_DAY: Final = timedelta(days=1)
 KEEP_ALL: Final = Rules()
 T = TypeVar("T")
 
@@ -139,7 +140,10 @@ class Store:
             return load_state(connection, agent_id)
 
     def start_run(self, lease: Lease, mode: Mode, state: AgentState, started_at: datetime) -> Run:
-        """Open a run. Runs of this agent that never ended are marked interrupted: they died."""
+        """Open a run. Runs of this agent that never ended are marked interrupted: they died.
+
+        One that closed itself since, without the lease that it had lost, ended now.
+        """
         c = t.sync_runs.c
         values: dict[str, Any] = {"agent_id": lease.agent_id, "mode": mode, "status": "running"}
         values |= {"started_at": started_at, "watermark_before": state.watermark}
@@ -153,6 +157,12 @@ class Store:
             if found is not None:
                 return int(found)
             connection.execute(update(t.sync_runs).where(*mine).values(died))
+            lately = c.started_at.between(started_at - A_DAY, started_at)
+            connection.execute(
+                update(t.sync_runs)
+                .where(c.agent_id == lease.agent_id, lately, c.finished_at > started_at)
+                .values(finished_at=started_at)
+            )
             row = values | {"watermark_after": state.watermark}
             key = connection.execute(insert(t.sync_runs).values(row)).inserted_primary_key
             assert key is not None
@@ -230,7 +240,7 @@ class Store:
     def finish_run(
         self, run: Run, status: Status, counts: Counts, error: str | None, now: datetime
     ) -> None:
-        """Close a run; one whose agent another process has taken over is left for that to close.
+        """Close a run, unless another process has taken over and closed it.
 
         A success clears the demand and notes when it began. Raises LeaseLost, StoreError.
         """
@@ -247,8 +257,7 @@ class Store:
                 await_exclusive(connection)
                 said = admit_sentence(connection, self.rules, error)
                 ended["error"] = self._rows.text(said)
-            if leases.holds(connection, run.lease):
-                connection.execute(update(runs).where(*still_ours).values(ended))
+            connection.execute(update(runs).where(*still_ours).values(ended))
             if status == "succeeded" and run.mode != "verify":
                 self._keep_state(connection, run, **met)
                 self._clear_demand(connection, run)
