@@ -7,7 +7,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -53,27 +53,45 @@ def number(text: str) -> int:
 def stopped_by_signals(
     say: Callable[[], None] = lambda: print("stopping: saving the page at hand", file=sys.stderr),
 ) -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set; a second signal ends the process at once."""
+    """An event that SIGINT and SIGTERM set; a second signal ends the process at once.
+
+    A thread of its own hears them. Python's handlers run in the main thread: they would wait for
+    ever where the kernel hands the signal to another one while the main thread waits for a lock,
+    and must not touch the lock of an event that it may just be at.
+    """
     stop = threading.Event()
-    asked: list[int] = []
-
-    def tell() -> None:
-        stop.set()
-        say()
-
-    def ask(number: int, _frame: object) -> None:
-        if asked:
-            os._exit(130)
-        asked.append(number)
-        # It may have interrupted a wait on the event, whose lock this thread then holds.
-        threading.Thread(target=tell, daemon=True).start()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    hears, tells = os.pipe()
+    os.set_blocking(tells, False)
+    before = {number: signal.signal(number, lambda *_: None) for number in numbers}
+    fd_before = signal.set_wakeup_fd(tells, warn_on_full_buffer=False)
+    listener = threading.Thread(target=_listen, args=(hears, numbers, stop, say), daemon=True)
+    listener.start()
     try:
         yield stop
     finally:
+        signal.set_wakeup_fd(fd_before)
         for number, handler in before.items():
             signal.signal(number, handler)
+        os.close(tells)
+        listener.join(1)  # it may be at saying so to a pipe that nobody reads
+        if not listener.is_alive():
+            os.close(hears)
+
+
+def _listen(
+    hears: int, numbers: Collection[int], stop: threading.Event, say: Callable[[], None]
+) -> None:
+    """Until the pipe is closed: the first signal asks for a stop, the second ends the process."""
+    asked = False
+    while heard := os.read(hears, 1):
+        if heard[0] not in numbers:
+            continue
+        if asked:
+            os._exit(130)
+        asked = True
+        stop.set()
+        say()
 
 
 @contextmanager

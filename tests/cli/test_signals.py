@@ -39,3 +39,26 @@ def test_a_second_signal_ends_the_process_at_once(first: str, second: str) -> No
 
     assert done.returncode == 130
     assert done.stdout.splitlines() == ["stopping"]
+
+
+ELSEWHERE = """
+import signal, threading, time
+from etl.cli.common import stopped_by_signals
+other = threading.Thread(target=time.sleep, args=(20,), daemon=True)
+other.start()
+threading.Timer(0.5, lambda: signal.pthread_kill(other.ident, signal.SIGTERM)).start()
+with stopped_by_signals() as stop:
+    threading.Timer(8, lambda: print("unheard", flush=True)).start()
+    stop.wait()
+    print("heard", flush=True)
+    import os; os._exit(0)
+"""
+
+
+def test_a_signal_that_the_kernel_hands_to_another_thread_is_heard() -> None:
+    """The main thread waits for a lock then, and runs no handler."""
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE], check=False, capture_output=True, text=True, timeout=15
+    )
+
+    assert done.stdout == "heard\n"
