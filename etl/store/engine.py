@@ -24,9 +24,11 @@ CACHE_KIB: Final = 8_192
 """Of each connection. With 32 MB a first backfill of a million sessions took 165 MB, so 115."""
 ATTEMPTS: Final = 100
 
-GUARDS: Final = "-c idle_in_transaction_session_timeout=30s -c statement_timeout=60s"
+GUARDS: Final = (
+    "-c idle_in_transaction_session_timeout=30s -c lock_timeout=30s -c statement_timeout=60s"
+)
 """A process that is frozen in a transaction holds its locks: the server ends that after a lease's
-time, or a minute where it waits for the rest of a COPY."""
+time, where it heeds its clock; else those who waited as long do, see `lease.end_frozen`."""
 
 WRITING: Final = (
     "journal_mode=WAL",

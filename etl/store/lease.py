@@ -17,10 +17,26 @@ from sqlalchemy import Connection, Update, insert, select, update
 from etl.errors import LeaseLost
 from etl.store import tables as t
 
-__all__ = ["LEASE", "Held", "Lease", "claim", "database_now", "holder", "release", "renew"]
+__all__ = [
+    "LEASE",
+    "Held",
+    "Lease",
+    "claim",
+    "database_now",
+    "end_frozen",
+    "holder",
+    "release",
+    "renew",
+]
 
 LEASE: Final = timedelta(seconds=30)
 UNKNOWN: Final = "?"
+END_FROZEN: Final = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
+    AND application_name = current_setting('application_name')
+    AND backend_xid IS NOT NULL AND wait_event_type = 'Client'
+    AND state_change < clock_timestamp() - %s"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +107,15 @@ def renew(connection: Connection, lease: Lease) -> None:
 def release(connection: Connection, lease: Lease) -> None:
     """Give the lease back, if it is still ours."""
     connection.execute(_mine(lease).values(lease_holder=None, lease_expires_at=None))
+
+
+def end_frozen(connection: Connection, silent: timedelta = LEASE) -> int:
+    """End PostgreSQL's transactions of ours whose client has been silent, and return how many.
+
+    They write, so they hold rows, and it is their process's turn. No guard of the server ends one
+    that stopped amid a COPY or a batch; this does.
+    """
+    return len(connection.exec_driver_sql(END_FROZEN, (silent,)).all())
 
 
 def database_now(connection: Connection) -> datetime:

@@ -97,6 +97,7 @@ def _take_turns(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         # An index on a long history takes its time, and so may the wait for the turn.
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
 
 

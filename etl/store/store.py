@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -11,7 +11,13 @@ from itertools import count
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, func, insert, select, update
-from sqlalchemy.exc import IntegrityError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import (
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+)
 
 from etl.errors import StoreError
 from etl.models import Counts, Entry, Mode, Session, Status
@@ -41,6 +47,9 @@ from etl.store.state import (
 __all__ = ["Answer", "Batch", "Run", "Saved", "Store"]
 
 ATTEMPTS: Final = 6
+WAITED_IN_VAIN: Final = ("55P03", "57014")
+"""PostgreSQL's states where a lock was waited for, or a statement took, too long."""
+
 A_DAY: Final = timedelta(days=1)
 KEEP_ALL: Final = Rules()
 T = TypeVar("T")
@@ -345,11 +354,18 @@ class Store:
                 except (OperationalError, InterfaceError, IntegrityError, InternalError) as error:
                     if not self._is_postgres or number == ATTEMPTS:
                         raise
+                    if str(getattr(error.orig, "sqlstate", "")) in WAITED_IN_VAIN:
+                        self._end_frozen()
                     if isinstance(error, InternalError):
                         # Read-only: the server is a standby now. Connect anew, to its successor.
                         self.engine.dispose()
                     time.sleep(0.2 * 2**number)
         raise AssertionError
+
+    def _end_frozen(self) -> None:
+        """Who holds what we waited for may be frozen. If that can't be helped, we wait again."""
+        with suppress(DBAPIError), self.engine.begin() as connection:
+            leases.end_frozen(connection)
 
 
 def _went_back() -> StoreError:

@@ -1,13 +1,19 @@
-"""A process that is frozen in a transaction: the server's guard ends it, whatever it was at."""
+"""A process that is frozen in a transaction is ended: by the server's guard, or by who waits."""
 
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 
 import psycopg
 import pytest
+from sqlalchemy.exc import OperationalError
 
+from etl.api.client import utc_now
+from etl.store import lease as leases
+from etl.store.engine import open_engine
+from etl.store.store import Store
 from tests.process.project import until
 from tests.support.postgres import Cluster
 
@@ -70,3 +76,58 @@ def test_its_locks_are_freed_though_it_was_at_a_list_of_rows(url: str, work: str
         process.kill()
         process.communicate()
         rival.close()
+
+
+AMID_A_COPY = """
+import time
+from etl.store.engine import open_engine
+with open_engine({url!r}).begin() as connection:
+    connection.exec_driver_sql("UPDATE things SET as_of = 2")
+    driver = connection.connection.driver_connection
+    with driver.cursor() as cursor, cursor.copy("COPY things (id) FROM STDIN") as copy:
+        copy.write_row((7,))
+        print("ready", flush=True)
+        time.sleep(100)
+"""
+
+
+@pytest.mark.timeout(200)
+def test_who_waits_for_one_that_is_frozen_amid_a_copy_ends_it(url: str) -> None:
+    """No guard of the server does: it reads the rows of a COPY and heeds no timeout meanwhile."""
+    code = AMID_A_COPY.format(url=url)
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    store = Store(url, utc_now)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGSTOP)
+
+        store.transact(lambda rival: rival.exec_driver_sql("UPDATE things SET as_of = 3"))
+
+        with psycopg.connect(url) as watch:
+            assert watch.execute("SELECT id, as_of FROM things").fetchall() == [(1, 3)]
+    finally:
+        store.close()
+        process.kill()
+        process.communicate()
+
+
+def test_who_waits_leaves_readers_and_strangers_alone(url: str) -> None:
+    """What only reads holds no row, and another program's transactions are its own affair."""
+    store = Store(url, utc_now)
+    with (
+        open_engine(url).connect() as reader,
+        psycopg.connect(url, application_name="psql") as stranger,
+        open_engine(url).begin() as young,
+    ):
+        reader.exec_driver_sql("SELECT * FROM things")
+        stranger.execute("UPDATE things SET as_of = 5")
+        young.exec_driver_sql("INSERT INTO things VALUES (9, 9)")
+        with store.engine.begin() as connection:
+            assert leases.end_frozen(connection, timedelta(0)) == 1
+        with pytest.raises(OperationalError):
+            young.exec_driver_sql("SELECT 1")
+        reader.exec_driver_sql("SELECT 1")
+        stranger.execute("SELECT 1")
+        young.rollback()
+    store.close()
