@@ -12,7 +12,7 @@ from etl.errors import CutShort, EtlError, LeaseHeld, Malformed, Stopped, StoreE
 from etl.events import LeaseTakenOver, Observe, RunUnrecorded, ignore
 from etl.models import BEGINNING, AgentReport, Mode, Progress, Status
 from etl.planning import demand as demands
-from etl.planning.coverage import contiguous_top, up_to
+from etl.planning.coverage import up_to
 from etl.planning.demand import Demand
 from etl.store import freshness
 from etl.store.lease import LEASE, Held, Lease
@@ -272,9 +272,9 @@ def _history_from(state: AgentState, wish: Wish) -> datetime | None:
 def _demand(state: AgentState, wish: Wish, stored: StoredDemand, now: datetime) -> Demand:
     """The wish in terms of coverage."""
     started_at = stored.started_at
-    # Of an agent that had no session yet, `lookback` reaches below what was looked at last:
-    # sessions may be dated by the second.
-    top = state.watermark or contiguous_top(state.coverage, state.floor)
+    # Of an agent without a watermark, `lookback` reaches below what was looked at last: it may have
+    # had no session yet, and they may be dated by the second; or its first backfill was cut short.
+    top = state.watermark or max((span.newest for span in state.coverage), default=None)
     if wish.mode == "reconcile":
         return demands.reconcile(started_at=started_at, now=now, floor=state.floor)
     if wish.mode == "incremental":

@@ -19,7 +19,7 @@ from tests.support.audit import differences
 from tests.support.postgres import Cluster
 
 WORKERS = 4
-LONG = 6_000
+LONG = 4_500
 """Sessions of the agent whose first run lasts some seconds; settled, or each run retrieves all."""
 
 LEASE_OVER = 180.0

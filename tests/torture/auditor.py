@@ -320,7 +320,10 @@ class Auditor:
         watermark = at(run.state("before").get("watermark"))
         newest, since = run.started, wish.since or BEGINNING
         demands: list[tuple[datetime, datetime, datetime | None]] = []
-        again = max(run.floor, watermark - wish.lookback) if watermark else run.floor
+        # Where nothing has moved the watermark yet, what was looked at last stands for it.
+        looked = [span.newest for span in spans(run.rows("coverage", "before"))]
+        top = watermark or max(looked, default=None)
+        again = max(run.floor, top - wish.lookback) if top else run.floor
         if wish.mode == "reconcile":
             demands.append((run.floor, newest, run.since))
         elif wish.mode == "incremental":
