@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 
 import psycopg
@@ -12,7 +13,6 @@ from sqlalchemy.exc import OperationalError
 
 from etl.api.client import utc_now
 from etl.store import lease as leases
-from etl.store.engine import open_engine
 from etl.store.store import Store
 from tests.process.project import until
 from tests.support.postgres import Cluster
@@ -114,11 +114,12 @@ def test_who_waits_for_one_that_is_frozen_amid_a_copy_ends_it(url: str) -> None:
 
 def test_who_waits_leaves_readers_and_strangers_alone(url: str) -> None:
     """What only reads holds no row, and another program's transactions are its own affair."""
-    store = Store(url, utc_now)
     with (
-        open_engine(url).connect() as reader,
+        closing(Store(url, utc_now)) as store,
+        closing(Store(url, utc_now)) as other,
+        other.engine.connect() as reader,
         psycopg.connect(url, application_name="psql") as stranger,
-        open_engine(url).begin() as young,
+        other.engine.begin() as young,
     ):
         reader.exec_driver_sql("SELECT * FROM things")
         stranger.execute("UPDATE things SET as_of = 5")
@@ -130,4 +131,3 @@ def test_who_waits_leaves_readers_and_strangers_alone(url: str) -> None:
         reader.exec_driver_sql("SELECT 1")
         stranger.execute("SELECT 1")
         young.rollback()
-    store.close()
