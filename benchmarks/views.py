@@ -42,9 +42,11 @@ FILL = {
         CASE n % 7 WHEN 0 THEN 'api' WHEN 1 THEN 'slack' WHEN 2 THEN 'chat' ELSE 'web' END,
         CASE WHEN n % 1000 = 3 THEN 'idle' WHEN n % 13 = 0 THEN 'failed' ELSE 'completed' END,
         {began}, n % 997 / 16.0, n % 97 / 16.0, n % 89 / 16.0, n % 30011, n % 3001, 0, n % 2003, 0,
-        {seen}, {seen}, {seen}""",
-    "session_states": """SELECT 'sess_' || (n * 7919 % {count}) || '_' || n,
-        CASE WHEN n % 1000 = 3 THEN 'idle' WHEN n % 13 = 0 THEN 'failed' ELSE 'completed' END,
+        {seen}, {seen}, {seen}, CASE WHEN n % 10 > 0 THEN 1 END""",
+    # Every tenth session was seen open first.
+    "state_changes": """SELECT 'sess_' || (n / 2 * 10 * 7919 % {count}) || '_' || (n / 2 * 10),
+        CASE WHEN n % 2 = 0 THEN 'processing' WHEN n % 26 = 1 THEN 'failed' ELSE 'completed'
+        END,
         {seen}""",
 }
 COLUMNS = {
@@ -52,8 +54,9 @@ COLUMNS = {
     "creators": "id, first_seen_at, updated_at, as_of",
     "sessions": "id, agent_id, creator_id, name, type, state, created_at, credit_cost,"
     " tool_credit_cost, flow_credit_cost, input_tokens, cached_input_tokens,"
-    " cache_write_input_tokens, output_tokens, reasoning_tokens, first_seen_at, updated_at, as_of",
-    "session_states": "session_id, state, observed_at",
+    " cache_write_input_tokens, output_tokens, reasoning_tokens, first_seen_at, updated_at, as_of,"
+    " first_run_id",
+    "state_changes": "session_id, state, observed_at",
 }
 NO_FILTER, ONE_AGENT, ONE_MONTH = "", "agent_id = 'agent 3'", "{} >= '2026-10-19'"
 QUESTIONS = {
@@ -74,13 +77,15 @@ def fill(connection: Connection, count: int) -> None:
     dialect = connection.dialect.name
     seconds = f"CAST({BEGAN.format(count=count)} AS integer)"
     for table, query in FILL.items():
-        rows = {"agents": AGENTS, "creators": CREATORS}.get(table, count)
+        rows = {"agents": AGENTS, "creators": CREATORS, "state_changes": count // 5}.get(
+            table, count
+        )
         select = query.format(
             count=count,
             agents=AGENTS,
             creators=CREATORS,
             began=INSTANT[dialect].format(seconds),
-            seen=INSTANT[dialect].format(LAST + 1000),
+            seen=INSTANT[dialect].format(f"({LAST} + 1000 + n % 2 * 600)"),
         )
         series = SERIES[dialect].format(count=rows)
         connection.exec_driver_sql(

@@ -100,7 +100,7 @@ def test_save_eight_new_pages(benchmark: Any, saving: tuple[Store, Run, Batch]) 
 
     def emptied() -> None:
         with store.engine.begin() as connection:
-            for table in ("session_states", "sessions"):
+            for table in ("state_changes", "sessions"):
                 connection.exec_driver_sql(f"DELETE FROM {table}")
 
     saved = benchmark.pedantic(store.save, (run, batch), setup=emptied, rounds=30)

@@ -8,13 +8,14 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from sqlalchemy import Connection, bindparam, select, update
 
+from etl.errors import StoreError
 from etl.models import Counts, Creator, Mode, Rejected, Session
 from etl.store import tables as t
 from etl.store.engine import inserting
 from etl.store.lease import Lease
 from etl.store.rows import COLUMNS, Row, creator_row, diff
 
-__all__ = ["Answer", "AnswerSaver", "Run"]
+__all__ = ["Answer", "AnswerSaver", "Overtaken", "Run"]
 
 CREATOR_COLUMNS: Final = tuple(column.name for column in t.creators.c)
 MOST_SIGHTINGS: Final = 20_000
@@ -25,7 +26,7 @@ UNRESOLVED: Final = select(t.rejected_records.c.session_id).where(
 )
 """Built once, as every save needs it."""
 
-STATE_COLUMNS: Final = tuple(column.name for column in t.session_states.c)
+STATE_COLUMNS: Final = tuple(column.name for column in t.state_changes.c)
 
 
 class Run(NamedTuple):
@@ -46,6 +47,10 @@ class Answer(NamedTuple):
     rejected: list[Rejected]
     requested_at: datetime
     agent_name: str | None = None
+
+
+class Overtaken(StoreError):
+    """Another agent's run wrote a session since it was loaded: the work must be done anew."""
 
 
 class AnswerSaver:
@@ -78,8 +83,10 @@ class AnswerSaver:
         incoming = [(self._rows.row(one), instants[at]) for one, at in fresh]
         changes = diff(stored, incoming, self._rows.instant(now), run.id, self._rows.join_extra)
         self._rows.insert(connection, "sessions", COLUMNS, changes.new.values())
-        self._rows.upsert(connection, "sessions", COLUMNS, changes.changed.values())
-        self._rows.insert(connection, "session_states", STATE_COLUMNS, changes.states.values())
+        written = self._rows.upsert(connection, "sessions", COLUMNS, changes.changed.values())
+        if written < len(changes.changed):
+            raise Overtaken("other processes keep writing the same sessions", "try again later")
+        self._rows.insert(connection, "state_changes", STATE_COLUMNS, changes.states.values())
         self._save_rejected(connection, run, rejected, ids)
         return Counts(
             seen=len(sessions) + len(rejected),

@@ -137,15 +137,15 @@ def settling(connection: Connection, window: Window) -> Settling:
 
 
 def _lengths(connection: Connection, window: Window) -> Subquery:
-    states = t.session_states.c
+    states = t.state_changes.c
     is_settled = case((states.state.in_(SETTLED_STATES), states.observed_at))
     first, settled = func.min(states.observed_at), func.min(is_settled)
     end, begin = (_seconds(connection, instant) for instant in (settled, c.created_at))
-    seen = t.session_states.alias().c
+    seen = t.state_changes.alias().c
     seen_open = or_(seen.state.is_(None), seen.state.not_in(SETTLED_STATES))
     return (
         select(c.id, func.round(end - begin).label("seconds"))
-        .join_from(t.sessions, t.session_states, states.session_id == c.id)
+        .join_from(t.sessions, t.state_changes, states.session_id == c.id)
         .where(_within(window), c.state.in_(SETTLED_STATES))
         # Says no more than the last line, but leaves most sessions out at once.
         .where(c.id.in_(select(seen.session_id).where(seen_open)))

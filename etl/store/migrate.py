@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HEAD", "current", "downgrade", "ensure", "scripts", "upgrade"]
 
-HEAD: Final = "0005"
+HEAD: Final = "0006"
 """The revision that this program works with; known here so that a run needn't load Alembic."""
 
 LOCK: Final = 7_461_120_093

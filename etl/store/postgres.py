@@ -89,18 +89,20 @@ class PostgresRows:
     @staticmethod
     def upsert(
         connection: Connection, table: str, columns: Sequence[str], rows: Collection[Row]
-    ) -> None:
-        """Insert rows, or overwrite those with the same id, unless they hold a newer answer."""
+    ) -> int:
+        """Insert rows, or overwrite those with the same id, unless they hold a newer answer.
+
+        Returns how many were written.
+        """
         if not rows:
-            return
+            return 0
         # A fixed order of ids: two processes that write the same creators can't deadlock.
         ordered = sorted((_dumped(row, columns) for row in rows), key=lambda row: row[0])
         names = ",".join(columns)
         sets = ",".join(f"{name}=excluded.{name}" for name in columns[1:])
         merge = f"ON CONFLICT (id) DO UPDATE SET {sets} WHERE excluded.as_of >= {table}.as_of"
         if len(ordered) <= FEW:
-            insert_values(connection, f"{table} ({names})", ordered, merge)
-            return
+            return insert_values(connection, f"{table} ({names})", ordered, merge)
         incoming = f"incoming_{table}"
         # A table of this transaction alone: no session state, so pgbouncer may pool transactions.
         connection.exec_driver_sql(f"DROP TABLE IF EXISTS pg_temp.{incoming}")
@@ -110,14 +112,14 @@ class PostgresRows:
         )
         _copy(connection, incoming, names, ordered)
         sql = f"INSERT INTO {table} ({names}) SELECT {names} FROM {incoming} {merge}"
-        connection.exec_driver_sql(sql)
+        return connection.exec_driver_sql(sql).rowcount
 
 
-def insert_values(connection: Connection, into: str, rows: Sequence[Row], rest: str = "") -> None:
-    """Insert rows into `table (columns)` by one statement."""
+def insert_values(connection: Connection, into: str, rows: Sequence[Row], rest: str = "") -> int:
+    """Insert rows into `table (columns)` by one statement. Returns how many were written."""
     marks = f"({','.join(['%s'] * len(rows[0]))})"
     sql = f"INSERT INTO {into} VALUES {','.join([marks] * len(rows))} {rest}"
-    connection.exec_driver_sql(sql, tuple(chain.from_iterable(rows)))
+    return connection.exec_driver_sql(sql, tuple(chain.from_iterable(rows))).rowcount
 
 
 def _copy(connection: Connection, table: str, names: str, rows: Sequence[Row]) -> None:

@@ -14,19 +14,23 @@ __all__ = ["COLUMNS", "FIELDS", "Changes", "Row", "creator_row", "diff"]
 FIELDS: Final = Session.__struct_fields__
 """The columns that an answer fills."""
 
-COLUMNS: Final = (*FIELDS, "first_seen_at", "updated_at", "missing_since", "as_of")
+COLUMNS: Final = (*FIELDS, "first_seen_at", "updated_at", "missing_since", "as_of", "first_run_id")
 CREATED_AT: Final = FIELDS.index("created_at")
 STATE: Final = FIELDS.index("state")
 EXTRA: Final = FIELDS.index("extra")
 WIDTH: Final = len(FIELDS)
-FIRST_SEEN, UPDATED, MISSING, AS_OF = range(WIDTH, WIDTH + 4)
+FIRST_SEEN, UPDATED, MISSING, AS_OF, FIRST_RUN = range(WIDTH, WIDTH + 5)
 
 Row = tuple[Any, ...]
 
 
 @dataclass(slots=True)
 class Changes:
-    """The rows to write, the states to note, and what became of each record."""
+    """The rows to write, the states to note, and what became of each record.
+
+    A session's first state needs no note while it is its only one: then the row has a
+    `first_run_id`, and tells it.
+    """
 
     new: dict[str, Row] = field(default_factory=dict)
     changed: dict[str, Row] = field(default_factory=dict)
@@ -54,19 +58,22 @@ def diff(
         old = changes.new.get(id) or changes.changed.get(id) or stored.get(id)
         if old is None:
             first = [None if value is ABSENT else value for value in answer]
-            changes.new[id] = (*first, now, now, None, as_of)
-            changes.states[id, as_of] = (id, first[STATE], as_of, run_id)
+            changes.new[id] = (*first, as_of, now, None, as_of, run_id)
             changes.inserted += 1
             continue
         new = _merged(old, answer, join_extra)
         if old[AS_OF] > as_of or (new == old[:WIDTH] and old[MISSING] is None):
             changes.unchanged += 1
             continue
-        rows = changes.new if id in changes.new else changes.changed
-        rows[id] = (*new, old[FIRST_SEEN], now, None, as_of)
-        changes.updated += 1
-        if new[STATE] != old[STATE]:
+        seen_at, first_run = old[FIRST_SEEN], old[FIRST_RUN]
+        if new[STATE] != old[STATE] and (first_run is None or as_of > seen_at):
+            if first_run is not None:
+                changes.states[id, seen_at] = (id, old[STATE], seen_at, first_run)
+                first_run = None
             changes.states[id, as_of] = (id, new[STATE], as_of, run_id)
+        rows = changes.new if id in changes.new else changes.changed
+        rows[id] = (*new, seen_at, now, None, as_of, first_run)
+        changes.updated += 1
     return changes
 
 

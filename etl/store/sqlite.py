@@ -89,13 +89,17 @@ class SqliteRows:
     @staticmethod
     def upsert(
         connection: Connection, table: str, columns: Sequence[str], rows: Collection[Row]
-    ) -> None:
-        """Insert rows, or overwrite those with the same id, unless they hold a newer answer."""
+    ) -> int:
+        """Insert rows, or overwrite those with the same id, unless they hold a newer answer.
+
+        Returns how many were written.
+        """
+        if not rows:
+            return 0
         marks = ",".join("?" * len(columns))
         sets = ",".join(f"{name}=excluded.{name}" for name in columns[1:])
         sql = (
             f"INSERT INTO {table} ({','.join(columns)}) VALUES ({marks}) "
             f"ON CONFLICT (id) DO UPDATE SET {sets} WHERE excluded.as_of >= {table}.as_of"
         )
-        if rows:
-            connection.exec_driver_sql(sql, list(rows))
+        return connection.exec_driver_sql(sql, list(rows)).rowcount

@@ -29,7 +29,7 @@ from etl.store import checkpoint, freshness
 from etl.store import lease as leases
 from etl.store import tables as t
 from etl.store.address import shown
-from etl.store.answers import Answer, AnswerSaver, Run
+from etl.store.answers import Answer, AnswerSaver, Overtaken, Run
 from etl.store.engine import inserting, open_engine, told
 from etl.store.freshness import Settled
 from etl.store.lease import Held, Lease
@@ -359,7 +359,10 @@ class Store:
                     if isinstance(error, InternalError):
                         # Read-only: the server is a standby now. Connect anew, to its successor.
                         self.engine.dispose()
-                    time.sleep(0.2 * 2**number)
+                except Overtaken:
+                    if number == ATTEMPTS:
+                        raise
+                time.sleep(0.2 * 2**number)
         raise AssertionError
 
     def _end_frozen(self) -> None:

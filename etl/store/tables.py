@@ -27,6 +27,8 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    column,
+    table,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
@@ -50,6 +52,7 @@ __all__ = [
     "session_messages",
     "session_states",
     "sessions",
+    "state_changes",
     "suspects",
     "sync_runs",
     "sync_state",
@@ -166,14 +169,15 @@ sessions = Table(
     Column("updated_at", Instant, nullable=False),
     Column("missing_since", Instant),
     Column("as_of", Instant, nullable=False),
+    Column("first_run_id", Whole),
     Index(None, "agent_id", "created_at"),
 )
 # Partial: of sessions that are open, see migration 0001. To say so here would load PostgreSQL's
 # dialect with all of its drivers: 40 ms that SQLite can spare.
 Index("ix_sessions_open", sessions.c.agent_id)
 
-session_states = Table(
-    "session_states",
+state_changes = Table(
+    "state_changes",
     metadata,
     Column("session_id", Text, ForeignKey("sessions.id"), nullable=False),
     Column("state", Text),
@@ -182,6 +186,15 @@ session_states = Table(
     Column("run_id", Whole),
     PrimaryKeyConstraint("session_id", "observed_at"),
     sqlite_with_rowid=False,
+)
+
+# A view: what is above, and the first state of each session that has no other.
+session_states = table(
+    "session_states",
+    column("session_id", Text),
+    column("state", Text),
+    column("observed_at", Instant),
+    column("run_id", Whole),
 )
 
 sync_state = Table(

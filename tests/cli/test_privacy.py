@@ -202,7 +202,7 @@ def test_what_is_old_goes_at_the_end_of_a_sync_or_by_db_prune(
 def test_db_compact_makes_the_file_smaller(etl: Command, project: Project) -> None:
     etl("backfill")
     with closing(project.store()) as store, store.engine.begin() as connection:
-        connection.execute(t.session_states.delete())
+        connection.execute(t.calendar.delete())
     before = (project.folder / "gumloop.db").stat().st_size
 
     assert etl("db", "compact").code == 0

@@ -118,7 +118,7 @@ DUCK = duckdb.connect(config={"threads": 1})
 
 def stored(store: Store, name: str) -> Rows:
     """All rows of a table, as the rest of the program reads them."""
-    table = t.metadata.tables[name]
+    table = getattr(t, name)
     with store.reading() as connection:
         return [dict(row._mapping) for row in connection.execute(select(table))]
 

@@ -185,7 +185,7 @@ def test_the_snapshot_is_one_whatever_is_written_meanwhile(hostile: Store, lake:
         with hostile.engine.begin() as connection:
             add_session(connection, 1, id="late")
             state = {"session_id": "late", "observed_at": NOON, "state": "idle"}
-            connection.execute(t.session_states.insert().values(state))
+            connection.execute(t.state_changes.insert().values(state))
 
     wish = Wish(lake, tables=("sessions", "session_states"))
     export(hostile.url, wish, utc_now(), write)

@@ -153,7 +153,7 @@ def late(connection: Connection, agent: str, run_id: int | None, at: datetime) -
     fields = {"agent_id": agent, "creator_id": None, "updated_at": at, "as_of": at}
     add_session(connection, 1, id="late", **fields)
     state = {"session_id": "late", "state": "idle", "observed_at": at, "run_id": run_id}
-    connection.execute(insert(t.session_states).values(state))
+    connection.execute(insert(t.state_changes).values(state))
     bad = {"agent_id": agent, "run_id": run_id, "received_at": at, "payload": "x"}
     connection.execute(
         insert(t.rejected_records).values(bad | {"payload_sha256": "0", "reason": "bad"})
@@ -228,5 +228,5 @@ def test_a_small_export_takes_no_big_ones_place(
 
 def test_every_table_that_is_exported_by_changes_says_how() -> None:
     for name, columns in rules.CHANGES.items():
-        assert set(columns) <= set(t.metadata.tables[name].c.keys())
+        assert set(columns) <= set(getattr(t, name).c.keys())
     assert set(rules.CHANGES) == set(KEYS)

@@ -112,7 +112,8 @@ def check_agent(store: Store, agent: str, truth: list[Any]) -> None:
     assert store.state(agent).watermark == max(instant(s["created_at"]) for s in truth)
     assert store.state(agent).demand is None
     mine = t.sessions.c.agent_id == agent
-    states = select(func.count()).select_from(t.session_states.join(t.sessions)).where(mine)
+    both = t.session_states.join(t.sessions, t.session_states.c.session_id == t.sessions.c.id)
+    states = select(func.count()).select_from(both).where(mine)
     assert rows(store, states) == [(len(truth),)]
     inserted = select(func.sum(t.sync_runs.c.inserted)).where(t.sync_runs.c.agent_id == agent)
     assert int(rows(store, inserted)[0][0]) == len(truth)

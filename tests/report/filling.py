@@ -48,7 +48,7 @@ def fill(
         (t.agents, [{"id": id, "name": name} | seen for id, name in agents.items()]),
         (t.creators, [creator | seen | {"as_of": NOW} for creator in known]),
         (t.sessions, rows),
-        (t.session_states, looks),
+        (t.state_changes, looks),
     )
 
     with store.engine.begin() as connection:

@@ -84,7 +84,12 @@ def test_down_and_up_with_data_in_place(
 ) -> None:
     for agent in world.agent_ids():
         run_agent(agent, Wish("backfill"))
-    kept = [table for table in t.metadata.sorted_tables if table.name != "retrievals"]
+    [id, *_] = (record["id"] for record in world.sessions(agent) if record["state"] == "completed")
+    world.change(id, state="failed")
+    assert run_agent(agent, Wish("reconcile")).counts.updated == 1
+    gone = ("retrievals", "state_changes")
+    kept = [table for table in t.metadata.sorted_tables if table.name not in gone]
+    kept += [t.session_states]
     before = _contents(store, kept)
 
     migrate.downgrade(store.engine, revision)
@@ -113,7 +118,12 @@ def test_down_to_nothing_and_up_with_data_in_place(
 
 def _contents(store: Store, tables: list) -> dict[str, list[tuple]]:  # type: ignore[type-arg]
     with store.reading() as connection:
-        return {table.name: sorted(map(str, connection.execute(select(table)))) for table in tables}
+        found = {}
+        for table in tables:
+            # Which table tells a first state may differ; that it is told must not.
+            columns = [column for column in table.c if column.name != "first_run_id"]
+            found[table.name] = sorted(map(str, connection.execute(select(*columns))))
+        return found
 
 
 def test_ensure_makes_an_empty_database_ready(engine: Engine) -> None:

@@ -517,6 +517,35 @@ def test_states_are_noted_at_first_sight_and_at_each_change(store: Store, run: R
     assert noted == [(state, at(sent), run.id) for state, sent in states]
 
 
+@pytest.mark.parametrize("store", ["postgres"], indirect=True)
+def test_what_another_agents_run_wrote_meanwhile_is_taken_into_account(
+    store: Store, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session that moves from agent to agent is in both lists for a moment."""
+    store.save(run, Batch([answer(session(state="queued"))]))
+    elsewhere = Store(store.url, store.now)
+    lease = elsewhere.claim("another")
+    assert isinstance(lease, Lease)
+    other = elsewhere.start_run(lease, "backfill", AgentState(), T0)
+    load, to_come = store._rows.load, [answer(Session("s", "another", state="queued"), sent=2)]
+
+    def load_late(connection: Any, table: str, *args: Any) -> Any:
+        found = load(connection, table, *args)
+        if to_come:
+            elsewhere.save(other, Batch([to_come.pop()]))
+        return found
+
+    monkeypatch.setattr(store._rows, "load", load_late)
+    saved = store.save(run, Batch([answer(session(state="processing"), sent=1)]))
+
+    assert (saved.counts.updated, saved.counts.unchanged) == (0, 1)
+    query = select(t.session_states).order_by(t.session_states.c.observed_at)
+    with store.reading() as connection:
+        noted = [tuple(row) for row in connection.execute(query)]
+    assert noted == [("s", "queued", at(0), run.id)]
+    elsewhere.close()
+
+
 # -- counts ----------------------------------------------------------------------------------------
 
 

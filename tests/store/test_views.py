@@ -227,9 +227,13 @@ def save(connection: Connection, history: list[Row]) -> list[Row]:
         row = {name: value for name, value in drawn.items() if name != "seen"}
         row |= {"id": f"sess_{number}", "state": states[-1][1]}
         stored = row | seen | {"as_of": SEEN + timedelta(days=9)}
-        connection.execute(insert(t.sessions), stored)
         looks = [{"session_id": row["id"], "state": s, "observed_at": at} for at, s in states]
-        connection.execute(insert(t.session_states), looks)
+        if len(states) == 1 and number % 2:
+            stored |= {"first_seen_at": at, "first_run_id": 1}
+            looks = []
+        connection.execute(insert(t.sessions), stored)
+        if looks:
+            connection.execute(insert(t.state_changes), looks)
         rows.append(row | {"states": states})
     return rows
 

@@ -33,9 +33,10 @@ def fill(connection: Connection) -> None:
     looks = [
         {"session_id": record["id"], "state": state, "observed_at": at}
         for number, record in records
-        for at, state in states(number, record)
+        if len(seen_states := states(number, record)) > 1
+        for at, state in seen_states
     ]
-    connection.execute(insert(t.session_states), looks)
+    connection.execute(insert(t.state_changes), looks)
 
 
 def creator(record: Record) -> Record | None:
@@ -56,6 +57,7 @@ def session_row(number: int, record: Record) -> Record:
     row |= {name: (record.get("usage") or {}).get(name) for name in USAGE}
     return row | {
         "creator_id": (creator(record) or {}).get("id"),
+        "first_run_id": 1 if len(states(number, record)) == 1 else None,
         "created_at": instant(record["created_at"]),
         "missing_since": LATER if number % 400 == 399 else None,
         "as_of": LATER if number % 500 == 7 else states(number, record)[-1][0],
