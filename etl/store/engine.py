@@ -153,6 +153,7 @@ def _hint(text: str, url: str) -> str:
         "disk is full": "make room; nothing stored is lost, the next run goes on",
         "disk I/O": "is the disk full or failing? nothing stored is lost",
         "No space left": "make room; nothing stored is lost, the next run goes on",
+        "lock timeout": "another session holds what this one needs: wait for it, or end it",
         "locked": "another program holds the file; wait or close it",
         "not a database": "database.url points at a file of another kind",
         "no such table": "`python -m etl db upgrade` makes the tables",

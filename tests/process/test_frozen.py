@@ -12,7 +12,9 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from etl.api.client import utc_now
+from etl.errors import StoreError
 from etl.store import lease as leases
+from etl.store.engine import told
 from etl.store.store import Store
 from tests.process.project import until
 from tests.support.postgres import Cluster
@@ -131,3 +133,15 @@ def test_who_waits_leaves_readers_and_strangers_alone(url: str) -> None:
         reader.exec_driver_sql("SELECT 1")
         stranger.execute("SELECT 1")
         young.rollback()
+
+
+def test_who_waited_in_vain_is_told_what_to_do(url: str) -> None:
+    with (
+        closing(Store(url + "?options=-c%20lock_timeout%3D50ms", utc_now)) as store,
+        psycopg.connect(url, application_name="psql") as stranger,
+        store.reading() as connection,
+    ):
+        stranger.execute("UPDATE things SET as_of = 5")
+        with pytest.raises(StoreError, match="lock timeout") as error, told(url):
+            connection.exec_driver_sql("UPDATE things SET as_of = 6")
+    assert "another session" in error.value.hint
