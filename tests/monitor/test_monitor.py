@@ -117,7 +117,7 @@ def test_what_is_not_used_is_not_loaded() -> None:
     code = """
 import sys
 import etl.service, etl.cli.sync, etl.cli.run
-assert not {"structlog", "prometheus_client", "apscheduler"} & set(sys.modules)
+assert not {"structlog", "prometheus_client", "apscheduler", "rich", "pygments"} & set(sys.modules)
 import etl.scheduler, etl.monitor.monitor
 assert "prometheus_client" not in sys.modules
 """
