@@ -63,14 +63,13 @@ def test_decode_a_page(benchmark: Any, bodies: tuple[str, list[bytes]]) -> None:
 @pytest.mark.parametrize("kind", ["new", "unchanged", "changed"])
 def test_diff_eight_pages(benchmark: Any, pages: list[Page], kind: str) -> None:
     as_of, later = instant_text(NOW), instant_text(datetime(2026, 11, 2, tzinfo=UTC))
-    rows = [SqliteRows.row(session) for page in pages for session in page.sessions]
+    rows = SqliteRows.rows([session for page in pages for session in page.sessions])
     join = SqliteRows.join_extra
-    first = diff({}, [(row, as_of) for row in rows], as_of, 1, join)
+    first = diff({}, rows, [as_of] * len(rows), as_of, 1, join)
     stored = {} if kind == "new" else first.new
     if kind == "changed":
         rows = [(*row[:3], "Renamed", *row[4:]) for row in rows]
-    incoming = [(row, later) for row in rows]
-    changes = benchmark(diff, stored, incoming, later, 2, join)
+    changes = benchmark(diff, stored, rows, [later] * len(rows), later, 2, join)
     assert changes.inserted + changes.updated + changes.unchanged == len(rows)
 
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -68,7 +69,7 @@ class AnswerSaver:
         rejected = [(bad, answer.requested_at) for answer in ordered for bad in answer.rejected]
         sessions: list[tuple[Session, datetime]] = []
         for answer in ordered:
-            for storable in map(self._rows.storable, answer.sessions):
+            for storable in self._rows.storable(answer.sessions):
                 kind = rejected if isinstance(storable, Rejected) else sessions
                 kind.append((storable, answer.requested_at))
         self._save_agent_name(connection, run, answers, now)
@@ -80,8 +81,14 @@ class AnswerSaver:
         instants = {
             answer.requested_at: self._rows.instant(answer.requested_at) for answer in answers
         }
-        incoming = [(self._rows.row(one), instants[at]) for one, at in fresh]
-        changes = diff(stored, incoming, self._rows.instant(now), run.id, self._rows.join_extra)
+        changes = diff(
+            stored,
+            self._rows.rows([session for session, _ in fresh]),
+            [instants[at] for _, at in fresh],
+            self._rows.instant(now),
+            run.id,
+            self._rows.join_extra,
+        )
         self._rows.insert(connection, "sessions", COLUMNS, changes.new.values())
         written = self._rows.upsert(connection, "sessions", COLUMNS, changes.changed.values())
         if written < len(changes.changed):
@@ -128,17 +135,16 @@ class AnswerSaver:
 
     def _save_creators(self, connection: Connection, answers: list[Answer], now: datetime) -> None:
         """Add and correct creators; several agents may name the same people."""
-        named = [
-            (creator, answer.requested_at)
-            for answer in answers
-            for creator in answer.creators
-            if self._rows.text(creator.id) == creator.id
-        ]
-        if not named:
+        # Pages name the same few people again and again: only the last mention counts.
+        named = {c: answer.requested_at for answer in answers for c in answer.creators}
+        ids = {creator.id for creator in named if self._rows.text(creator.id) == creator.id}
+        if not ids:
             return
-        rows = self._rows.load(connection, "creators", CREATOR_COLUMNS, {c.id for c, _ in named})
+        rows = self._rows.load(connection, "creators", CREATOR_COLUMNS, ids)
         changed: dict[str, Row] = {}
-        for creator, asked_at in named:
+        for creator, asked_at in sorted(named.items(), key=itemgetter(1)):
+            if creator.id not in ids:
+                continue
             clean = self._clean_creator(creator)
             at, old = self._rows.instant(asked_at), rows.get(clean.id)
             is_late = self.seen_since(Creator, clean.id, asked_at)

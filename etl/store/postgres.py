@@ -4,16 +4,20 @@
 """
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import chain
+from operator import itemgetter
+from types import NoneType
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection
+from msgspec import to_builtins
+from sqlalchemy import Connection, Numeric
 from sqlalchemy.exc import DBAPIError
 
-from etl.models import ABSENT, Rejected, Session
+from etl.models import Rejected, Session
+from etl.store import tables as t
 from etl.store.rows import EXTRA, Row
 
 __all__ = ["PostgresRows", "insert_values"]
@@ -21,6 +25,17 @@ __all__ = ["PostgresRows", "insert_values"]
 NUL: Final = "\0"
 FEW: Final = 8
 """Up to so many rows, plain statements are cheaper than COPY (a no-op sync writes a handful)."""
+
+SLICE: Final = 500
+"""Rows that are turned into text at once."""
+
+NULL: Final = "\\N"
+ESCAPED: Final = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
+"""What COPY's text format gives a meaning: the backslash, and what ends a row or a value."""
+
+NUMERIC: Final = frozenset(
+    column.name for column in t.sessions.c if isinstance(column.type, Numeric)
+)
 
 
 class PostgresRows:
@@ -37,27 +52,15 @@ class PostgresRows:
         return value.replace(NUL, "\ufffd")
 
     @staticmethod
-    def storable(session: Session) -> Session | Rejected:
+    def storable(sessions: Sequence[Session]) -> Sequence[Session | Rejected]:
         """PostgreSQL refuses NUL in text: replaced in values, but an id with one is rejected."""
-        texts = (session.id, session.creator_id, session.name, session.type, session.state)
-        extra = session.extra
-        clean = not any(isinstance(text, str) and NUL in text for text in texts)
-        if clean and (extra is ABSENT or not _holds_nul(extra)):
-            return session
-        if NUL in session.id or (session.creator_id and NUL in session.creator_id):
-            payload = msgspec.json.encode(session).decode()
-            return Rejected(payload, "an id with a NUL character, which PostgreSQL refuses", None)
-        names = ("name", "type", "state", "extra")
-        return msgspec.structs.replace(session, **{n: _cleaned(getattr(session, n)) for n in names})
+        # Encoding all of them to look once takes a quarter of looking into each.
+        return [_storable(one) for one in sessions] if _holds_nul(sessions) else sessions
 
     @staticmethod
-    def row(session: Session) -> Row:
-        """A session's fields as PostgreSQL gives them back."""
-        return tuple(
-            # As text: PostgreSQL would round a float to 15 digits on its way to numeric.
-            Decimal(repr(value)) if isinstance(value, float) else value
-            for value in msgspec.structs.astuple(session)
-        )
+    def rows(sessions: Sequence[Session]) -> list[Row]:
+        """The fields of sessions as `load` gives them back."""
+        return list(map(msgspec.structs.astuple, sessions))
 
     @staticmethod
     def join_extra(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
@@ -69,7 +72,8 @@ class PostgresRows:
         connection: Connection, table: str, columns: Sequence[str], ids: Collection[str]
     ) -> dict[str, Row]:
         """The stored rows of these ids."""
-        sql = f"SELECT {','.join(columns)} FROM {table} WHERE id = ANY(%s)"
+        names = (f"{name}::float8" if name in NUMERIC else name for name in columns)
+        sql = f"SELECT {','.join(names)} FROM {table} WHERE id = ANY(%s)"
         rows = connection.exec_driver_sql(sql, (list(ids),)).all()
         return {row[0]: tuple(row) for row in rows}
 
@@ -80,7 +84,7 @@ class PostgresRows:
         """Insert rows that are known to be new, with COPY straight into the table."""
         if not rows:
             return
-        names, dumped = ",".join(columns), [_dumped(row, columns) for row in rows]
+        names, dumped = ",".join(columns), _dumped(rows, columns)
         if len(dumped) <= FEW:
             insert_values(connection, f"{table} ({names})", dumped)
             return
@@ -97,7 +101,7 @@ class PostgresRows:
         if not rows:
             return 0
         # A fixed order of ids: two processes that write the same creators can't deadlock.
-        ordered = sorted((_dumped(row, columns) for row in rows), key=lambda row: row[0])
+        ordered = sorted(_dumped(rows, columns), key=itemgetter(0))
         names = ",".join(columns)
         sets = ",".join(f"{name}=excluded.{name}" for name in columns[1:])
         merge = f"ON CONFLICT (id) DO UPDATE SET {sets} WHERE excluded.as_of >= {table}.as_of"
@@ -119,7 +123,12 @@ def insert_values(connection: Connection, into: str, rows: Sequence[Row], rest: 
     """Insert rows into `table (columns)` by one statement. Returns how many were written."""
     marks = f"({','.join(['%s'] * len(rows[0]))})"
     sql = f"INSERT INTO {into} VALUES {','.join([marks] * len(rows))} {rest}"
-    return connection.exec_driver_sql(sql, tuple(chain.from_iterable(rows))).rowcount
+    values = tuple(
+        # PostgreSQL would round a float to 15 digits on its way to numeric.
+        Decimal(repr(value)) if isinstance(value, float) else value
+        for value in chain.from_iterable(rows)
+    )
+    return connection.exec_driver_sql(sql, values).rowcount
 
 
 def _copy(connection: Connection, table: str, names: str, rows: Sequence[Row]) -> None:
@@ -128,19 +137,52 @@ def _copy(connection: Connection, table: str, names: str, rows: Sequence[Row]) -
     sql = f"COPY {table} ({names}) FROM STDIN"
     try:
         with driver.cursor() as cursor, cursor.copy(sql) as copy:
-            for row in rows:
-                copy.write_row(row)
+            for start in range(0, len(rows), SLICE):
+                copy.write(_as_text(rows[start : start + SLICE]))
     except errors as error:
         # SQLAlchemy knows nothing of COPY; whoever calls knows its errors alone.
         raise DBAPIError.instance(sql, None, error, errors) from error
 
 
-def _dumped(row: Row, columns: Sequence[str]) -> Row:
-    if "extra" not in columns or row[EXTRA] is None:
-        return row
-    values = list(row)
-    values[EXTRA] = msgspec.json.encode(row[EXTRA]).decode()
-    return tuple(values)
+def _as_text(rows: Sequence[Row]) -> str:
+    """Rows as COPY reads them, by column: a quarter less CPU than psycopg's `write_row`."""
+    columns = map(_told, zip(*rows, strict=True))
+    return "\n".join(map("\t".join, zip(*columns, strict=True))) + "\n"
+
+
+def _told(column: Sequence[Any]) -> Sequence[str]:
+    """A column's values as COPY reads them. Floats keep all their digits."""
+    kinds = set(map(type, column)) - {NoneType}
+    if datetime in kinds:
+        # In UTC: what was loaded is in the server's zone, whose offset may have seconds.
+        told = {at: to_builtins(at.astimezone(UTC)) for at in set(column) if at is not None}
+        return [NULL if at is None else told[at] for at in column]
+    if kinds != {str}:
+        return [NULL if number is None else repr(number) for number in column]
+    # Texts that need it are rare, and looking for them one by one takes ten times as long.
+    if any(chr(special) in "".join(filter(None, column)) for special in ESCAPED):
+        column = [text and text.translate(ESCAPED) for text in column]
+    return [NULL if text is None else text for text in column]
+
+
+def _dumped(rows: Collection[Row], columns: Sequence[str]) -> list[Row]:
+    """Rows with `extra` as JSON text."""
+    if "extra" not in columns:
+        return list(rows)
+    return [
+        row
+        if row[EXTRA] is None
+        else (*row[:EXTRA], msgspec.json.encode(row[EXTRA]).decode(), *row[EXTRA + 1 :])
+        for row in rows
+    ]
+
+
+def _storable(session: Session) -> Session | Rejected:
+    if NUL in session.id or (session.creator_id and NUL in session.creator_id):
+        payload = msgspec.json.encode(session).decode()
+        return Rejected(payload, "an id with a NUL character, which PostgreSQL refuses", None)
+    names = ("name", "type", "state", "extra")
+    return msgspec.structs.replace(session, **{n: _cleaned(getattr(session, n)) for n in names})
 
 
 def _holds_nul(value: Any) -> bool:

@@ -3,8 +3,9 @@
 A row is a tuple in the order of `COLUMNS`, in the form that the database gives back.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any, Final
 
 from etl.models import ABSENT, Creator, Session
@@ -42,7 +43,8 @@ class Changes:
 
 def diff(
     stored: Mapping[str, Row],
-    incoming: list[tuple[Row, Any]],
+    answers: Sequence[Row],
+    as_ofs: Sequence[Any],
     now: Any,
     run_id: int,
     join_extra: Callable[[Any, Any], Any],
@@ -52,13 +54,16 @@ def diff(
     An absent key keeps what is stored. An answer older than the one that the row holds is ignored.
     A record that shows up twice counts each time.
     """
+    if answers and not stored:
+        first = {row[0]: row for row in _first_rows(answers, as_ofs, now, run_id)}
+        if len(first) == len(answers):
+            return Changes(first, inserted=len(first))
     changes = Changes()
-    for answer, as_of in incoming:
+    for answer, as_of in zip(answers, as_ofs, strict=True):
         id = answer[0]
         old = changes.new.get(id) or changes.changed.get(id) or stored.get(id)
         if old is None:
-            first = [None if value is ABSENT else value for value in answer]
-            changes.new[id] = (*first, as_of, now, None, as_of, run_id)
+            (changes.new[id],) = _first_rows([answer], [as_of], now, run_id)
             changes.inserted += 1
             continue
         new = _merged(old, answer, join_extra)
@@ -75,6 +80,14 @@ def diff(
         rows[id] = (*new, seen_at, now, None, as_of, first_run)
         changes.updated += 1
     return changes
+
+
+def _first_rows(
+    answers: Sequence[Row], as_ofs: Sequence[Any], now: Any, run_id: int
+) -> Iterable[Row]:
+    """The rows of sessions seen for the first time. By column: half of what it takes by row."""
+    facts = [[None if v is ABSENT else v for v in column] for column in zip(*answers, strict=True)]
+    return zip(*facts, as_ofs, repeat(now), repeat(None), as_ofs, repeat(run_id), strict=False)
 
 
 def _merged(old: Row, answer: Row, join_extra: Callable[[Any, Any], Any]) -> Row:

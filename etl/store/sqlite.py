@@ -32,19 +32,24 @@ class SqliteRows:
         return value
 
     @staticmethod
-    def storable(session: Session) -> Session | Rejected:
+    def storable(sessions: Sequence[Session]) -> Sequence[Session | Rejected]:
         """SQLite takes any text."""
-        return session
+        return sessions
 
     @staticmethod
-    def row(session: Session) -> Row:
-        """A session's fields as SQLite gives them back."""
-        values = list(msgspec.structs.astuple(session))
-        if isinstance(created_at := values[CREATED_AT], datetime):
-            values[CREATED_AT] = instant_text(created_at)
-        if isinstance(values[EXTRA], dict):
-            values[EXTRA] = _json.encode(values[EXTRA]).decode()
-        return tuple(values)
+    def rows(sessions: Sequence[Session]) -> list[Row]:
+        """The fields of sessions as SQLite gives them back."""
+        columns = list(zip(*map(msgspec.structs.astuple, sessions), strict=True))
+        if not columns:
+            return []
+        columns[CREATED_AT] = tuple(
+            instant_text(at) if isinstance(at, datetime) else at for at in columns[CREATED_AT]
+        )
+        columns[EXTRA] = tuple(
+            _json.encode(extra).decode() if isinstance(extra, dict) else extra
+            for extra in columns[EXTRA]
+        )
+        return list(zip(*columns, strict=True))
 
     @staticmethod
     def join_extra(old: str, new: str) -> str:

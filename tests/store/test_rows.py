@@ -44,8 +44,9 @@ class Stored:
         self.changes: dict[tuple[str, int], Row] = {}
 
     def save(self, batch: Iterable[Look], run_id: int) -> None:
-        incoming = [(answer(id, state), at) for id, state, at in batch]
-        changes = diff(self.sessions, incoming, "now", run_id, no_extra)
+        looks = list(batch)
+        answers, as_ofs = [answer(*look[:2]) for look in looks], [look[2] for look in looks]
+        changes = diff(self.sessions, answers, as_ofs, "now", run_id, no_extra)
         assert not changes.new.keys() & self.sessions.keys()
         assert not changes.states.keys() & self.changes.keys(), "a key can be inserted once"
         self.sessions |= changes.new | changes.changed

@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any
 
 import pytest
@@ -255,6 +256,22 @@ def test_ids_of_every_kind(store: Store, world: World, run_agent: Runner, kind: 
 
     assert (report.status, report.counts.updated) == ("succeeded", 0), report.error
     assert differences(store, world.sessions(agent), agent) == []
+
+
+def test_what_a_bulk_load_gives_a_meaning_is_text_like_any_other(store: Store, run: Run) -> None:
+    r"""COPY ends values at tabs and rows at line ends, and `\N` is its null."""
+    pieces = [*"\\\t\n\rNnb.", "\\N", ""]
+    texts = ["".join(chosen) for chosen in product(pieces, repeat=3)]
+    names = {f"s{number}": name for number, name in enumerate([None, *texts])}
+
+    shown = [session(id, name=name, type=name, extra={"x": name}) for id, name in names.items()]
+    store.save(run, Batch([answer(*shown)]))
+
+    stored = stored_sessions(store, AGENT)
+    assert {id: one["name"] for id, one in stored.items()} == names
+    assert {id: one["type"] for id, one in stored.items()} == names
+    again = store.save(run, Batch([answer(*shown, sent=1)])).counts
+    assert (again.updated, again.unchanged) == (0, len(names))
 
 
 def test_the_longest_ids(store: Store, world: World, run_agent: Runner) -> None:
@@ -593,6 +610,26 @@ def test_tokens_come_back_as_they_went_in(store: Store, run: Run, tokens: int) -
     store.save(run, Batch([answer(session(input_tokens=tokens))]))
 
     assert row(store)["input_tokens"] == tokens
+
+
+def test_instants_come_back_as_they_went_in_wherever_the_server_is(store: Store, run: Run) -> None:
+    if store.engine.dialect.name == "postgresql":
+        with store.engine.begin() as connection:
+            zone = "ALTER DATABASE {} SET timezone TO 'Europe/Berlin'"
+            connection.exec_driver_sql(zone.format(connection.engine.url.database))
+        store.engine.dispose()
+    # Until 1893 Berlin was 53 minutes and 28 seconds ahead.
+    shown = {f"s{n}": datetime(1 + 100 * n, 7, 1, 12, 30, 0, n, tzinfo=UTC) for n in range(21)}
+    first = [session(id, created_at=at) for id, at in shown.items()]
+    store.save(run, Batch([answer(*first)]))
+
+    renamed = [session(id, name="new") for id in shown]
+    store.save(run, Batch([answer(*renamed, sent=1)]))
+
+    stored = stored_sessions(store, AGENT)
+    assert {id: one["created_at"] for id, one in stored.items()} == shown
+    assert {one["first_seen_at"] for one in stored.values()} == {at(0)}
+    assert {one["as_of"] for one in stored.values()} == {at(1)}
 
 
 # -- leases and transactions -----------------------------------------------------------------------
