@@ -30,6 +30,8 @@ CHECKPOINT: Final = (
     )
     .returning(STATE.c.saves, STATE.c.watermark, *GUARD)
 )
+# By the server's clock, without asking for it first.
+SERVED_CHECKPOINT: Final = CHECKPOINT.values(lease_expires_at=func.clock_timestamp() + leases.LEASE)
 MOVE_WATERMARK: Final = (
     update(STATE).where(STATE.c.agent_id == bindparam("agent")).values(watermark=bindparam("to"))
 )
@@ -50,8 +52,11 @@ def check(connection: Connection, run: Run, cursor: str | None) -> tuple[datetim
     Returns the watermark so far, and what the save has to heed. Raises LeaseLost.
     """
     values = {"agent": run.agent_id, "held": run.lease.fence, "cursor": cursor}
-    values |= {"expires": leases.database_now(connection) + leases.LEASE}
-    kept = connection.execute(CHECKPOINT, values).one_or_none()
+    if connection.dialect.name == "postgresql":
+        kept = connection.execute(SERVED_CHECKPOINT, values).one_or_none()
+    else:
+        values |= {"expires": leases.database_now(connection) + leases.LEASE}
+        kept = connection.execute(CHECKPOINT, values).one_or_none()
     if kept is None:
         raise lost(run)
     return kept.watermark, Guard(kept.rules, kept.salt)

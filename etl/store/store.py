@@ -7,7 +7,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import count
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, func, insert, select, update
@@ -226,20 +225,18 @@ class Store:
         """
         if not self._is_postgres:
             return self.transact(work)
-        before = self._saves(run)
-        if before < self._counted.get(run.id, 0):
-            raise _went_back()
+        before = self._counted.get(run.id, 0)
         done: list[T] = []
-        attempts = count()
 
         def attempt(connection: Connection) -> T:
-            if next(attempts):
-                now = checkpoint.saves(connection, run)
-                if now < before:
-                    raise _went_back()
-                if done and now > before:
-                    return done[-1]
-            done.append(work(connection))
+            nonlocal before
+            now = checkpoint.saves(connection, run)
+            if now < before:
+                raise _went_back()
+            if not done:
+                before = now
+            if now == before:
+                done.append(work(connection))
             return done[-1]
 
         result = self.transact(attempt)
@@ -337,13 +334,6 @@ class Store:
             .where(c.agent_id == run.agent_id, c.demand_mode == run.mode)
             .values(demand_mode=None, demand_started_at=None)
         )
-
-    def _saves(self, run: Run) -> int:
-        def attempt() -> int:
-            with self.engine.connect().execution_options(reads=True) as connection:
-                return checkpoint.saves(connection, run)
-
-        return self._persistently(attempt)
 
     def _persistently(self, attempt: Callable[[], T]) -> T:
         """Try again while a server restarts or fails over, or two agents claim one session's id."""
