@@ -11,10 +11,14 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from etl.config import Settings, config_path, load
+from etl.errors import ConfigError
 from etl.models import AgentReport, Counts, Status, Transcripts
+
+if TYPE_CHECKING:
+    from etl.store.store import Store
 
 __all__ = [
     "ago",
@@ -25,6 +29,7 @@ __all__ = [
     "settings_of",
     "sigterm_interrupts",
     "stopped_by_signals",
+    "stored_agents",
     "when",
 ]
 
@@ -36,6 +41,18 @@ EXIT_CODES: dict[Status, int] = {"succeeded": 0, "interrupted": 130}
 def settings_of(args: argparse.Namespace) -> Settings:
     """The configuration that the command line names."""
     return load(config_path(args.config))
+
+
+def stored_agents(store: "Store", wanted: Sequence[str] | None) -> tuple[str, ...]:
+    """The agents of `--agent`, else all that are stored. Raises ConfigError for one that isn't."""
+    from etl.store import reading
+
+    known = reading.known_agents(store)
+    for id in wanted or ():
+        if id not in known:
+            hint = f"known: {', '.join(known)[:200]}" if known else "sync it first"
+            raise ConfigError(f"agent {id!r:.80} is not in the database", hint)
+    return tuple(dict.fromkeys(wanted)) if wanted else tuple(known)
 
 
 def number(text: str) -> int:

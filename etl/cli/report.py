@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from etl.cli.common import settings_of
+from etl.cli.common import settings_of, stored_agents
 
 if TYPE_CHECKING:
     from etl.figures.period import Period
@@ -58,7 +58,7 @@ def _page(
     from etl.report.gather import Wish, gather
     from etl.report.page import render
 
-    wish = Wish(_agents(store, args.agent), period, zone, args.timezone, now)
+    wish = Wish(stored_agents(store, args.agent), period, zone, args.timezone, now)
     return render(gather(store, wish))
 
 
@@ -103,18 +103,6 @@ def _period(args: argparse.Namespace, zone: tzinfo, now: datetime) -> "Period":
     if since >= until:
         raise ConfigError("--since must lie before --until", "without --until the report ends now")
     return Period(since, until)
-
-
-def _agents(store: "Store", wanted: list[str] | None) -> tuple[str, ...]:
-    from etl.errors import ConfigError
-    from etl.store import reading
-
-    known = reading.known_agents(store)
-    for id in wanted or ():
-        if id not in known:
-            hint = f"known: {', '.join(known)[:200]}" if known else "sync it first"
-            raise ConfigError(f"agent {id!r:.80} is not in the database", hint)
-    return tuple(dict.fromkeys(wanted)) if wanted else tuple(known)
 
 
 def _require_file(output: str) -> None:

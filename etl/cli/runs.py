@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from etl.cli.common import iso, number, settings_of, when
+from etl.cli.common import iso, number, settings_of, stored_agents, when
 from etl.cli.table import print_table
 
 NAME = "runs"
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
 
     store = Store(settings_of(args).database.url, utc_now)
     reading.require_schema(store)
-    rows = reading.recent_runs(store, args.agent, args.limit)
+    rows = reading.recent_runs(store, args.agent and stored_agents(store, args.agent), args.limit)
     store.close()
     if args.json:
         shown = [

@@ -5,7 +5,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from etl.cli.common import iso, minute, number, settings_of
+from etl.cli.common import iso, minute, number, settings_of, stored_agents
 from etl.cli.table import print_table, printable
 
 if TYPE_CHECKING:
@@ -41,10 +41,11 @@ def run(args: argparse.Namespace) -> int:
     since = parse_instant_option(args.since) if args.since else None
     store = Store(settings.database.url, utc_now)
     reading.require_schema(store)
+    agents = args.agent and stored_agents(store, args.agent)
     hits: list[Hit] = []
     if looked_for:
         with store.reading() as connection:
-            hits = search(connection, looked_for, args.limit, args.agent, since)
+            hits = search(connection, looked_for, args.limit, agents, since)
     store.close()
     found = [(hit, snippet(hit.text, looked_for, WIDTH)) for hit in hits]
     if args.json:

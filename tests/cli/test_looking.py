@@ -84,6 +84,17 @@ def test_runs_by_agent_and_limit(etl: Command, world: World) -> None:
     assert len(etl("runs", "--agent", first, "--agent", second, "--json").json["runs"]) == 6
 
 
+@pytest.mark.parametrize("command", ["runs", "search x", "report --output r.html"])
+def test_an_agent_that_is_not_stored_is_not_taken_for_one_without_rows(
+    etl: Command, world: World, command: str
+) -> None:
+    first, second = world.agent_ids()
+    etl("sync", "--agent", first)
+
+    etl(*command.split(), "--agent", "other").fails(2, "'other' is not in the database", first)
+    etl(*command.split(), "--agent", first, "--agent", second).fails(2, repr(second))
+
+
 @pytest.mark.parametrize("command", ["status", "runs"])
 def test_looking_before_the_first_sync(etl: Command, command: str) -> None:
     etl(command).fails(1, "there is no database", "python -m etl sync")
