@@ -15,6 +15,9 @@ from benchmarks.contenders import HERE, Contender
 from benchmarks.simulated import Facts, Simulated
 
 LONGEST = 600
+DURABLE = ("fsync=on", "synchronous_commit=on", "full_page_writes=on")
+"""PostgreSQL's own defaults, as users run it; the tests do without."""
+
 SLOW = ("SDK script", "dlt, tuned")
 """Who runs in the first round only, with `--peers-once`: the whole takes minutes less."""
 
@@ -83,7 +86,7 @@ class Bench:
         if self._cluster is None:
             from tests.support.postgres import cluster
 
-            self._cluster = self.stack.enter_context(cluster())
+            self._cluster = self.stack.enter_context(cluster(*DURABLE))
         return self._cluster.fresh()  # type: ignore[attr-defined,no-any-return]
 
     def turns(self, contenders: Sequence[Contender]) -> Iterator[list[Contender]]:

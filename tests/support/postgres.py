@@ -112,24 +112,24 @@ class Standby(Server):
 
 
 @contextmanager
-def cluster() -> Iterator[Cluster]:
-    """The server that the tests use."""
+def cluster(*options: str) -> Iterator[Cluster]:
+    """The server that the tests use, or one with these settings beside the usual ones."""
     given = os.environ.get("ETL_TEST_POSTGRES_URL")
     if given:
         yield Cluster(given)
         return
-    with own_server() as server:
+    with own_server(*options) as server:
         yield server
 
 
 @contextmanager
-def own_server() -> Iterator[Server]:
+def own_server(*options: str) -> Iterator[Server]:
     """A server from the wheel, in a folder that `nobody` can reach."""
     with tempfile.TemporaryDirectory(prefix="etl-postgres-") as folder:
         Path(folder).chmod(0o755)
         server = Server(Path(folder) / "server")
         server.initialize()
-        server.start()
+        server.start(*options)
         try:
             yield server
         finally:
