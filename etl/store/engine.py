@@ -20,9 +20,6 @@ __all__ = ["open_engine", "shown", "told"]
 BUSY_TIMEOUT: Final = 30_000
 """Milliseconds that a SQLite writer waits for another one."""
 
-CACHE_KIB: Final = 4_096
-"""Of each connection. A first backfill of a million sessions takes 101 MB so, 113 with twice this,
-in the same time."""
 ATTEMPTS: Final = 100
 
 GUARDS: Final = (
@@ -77,7 +74,7 @@ def _sqlite(url: URL, more: tuple[str, ...]) -> Engine:
 def _configure_sqlite(connection: Any, more: tuple[str, ...]) -> None:
     # The driver must not open transactions by itself: `_begin_immediate` does.
     connection.isolation_level = None
-    for pragma in (f"busy_timeout={BUSY_TIMEOUT}", f"cache_size=-{CACHE_KIB}", *more):
+    for pragma in (f"busy_timeout={BUSY_TIMEOUT}", *more):
         _set(connection, pragma)
 
 
