@@ -63,6 +63,10 @@ def fetch() -> Contender:
     return Contender("fetch and parse only", "floor.py", no_database=True)
 
 
+def parts() -> Contender:
+    return Contender("parts alone", "parts.py")
+
+
 def sdk() -> Contender:
     return Contender("SDK script", "sdk_script.py")
 

@@ -15,7 +15,7 @@ def throughput(bench: Bench) -> None:
     with Simulated(4, bench.size(25_000, 2_000), "--no-log") as simulated:
         bench.capacity["pages a second"] = simulated.capacity()
         all_four = [c.etl("etl", "backfill"), c.floor(), c.sdk(), *c.dlt()]
-        bench.alternate("throughput", "SQLite", simulated, [c.fetch(), *all_four])
+        bench.alternate("throughput", "SQLite", simulated, [c.fetch(), c.parts(), *all_four])
         bench.alternate("throughput", "PostgreSQL", simulated, all_four)
 
 
