@@ -116,7 +116,7 @@ def test_an_observer_that_fails_hurts_nobody(monitor: Monitor, store: Store) -> 
 def test_what_is_not_used_is_not_loaded() -> None:
     code = """
 import sys
-import etl.service, etl.cli.sync, etl.cli.run
+import etl.service, etl.cli.sync, etl.cli.run, alembic.command
 assert not {"structlog", "prometheus_client", "apscheduler", "rich", "pygments"} & set(sys.modules)
 import etl.scheduler, etl.monitor.monitor
 assert "prometheus_client" not in sys.modules
