@@ -92,7 +92,15 @@ class Client:
         self._pacer = pacer or Pacer(api.requests_per_second)
         self._observe = observe
         self._base = api.base_url.rstrip("/")
-        self._connections = _connections(api)
+        # As many clients of one connection each as requests may be in flight, made when needed.
+        # A pool shared by threads closes connections that another thread is about to use: up to 1
+        # in 400 requests then failed with "bad file descriptor" (httpcore 1.0.9, 32 threads).
+        self._connections: queue.LifoQueue[httpx.Client | None] = queue.LifoQueue()
+        self._connect = _connector(api)
+        for _ in range(api.concurrency - 1):
+            self._connections.put(None)
+        # The first one now: what is wrong with a proxy is wrong with all, and is told at once.
+        self._connections.put(self._connect())
         self._retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type((Transient, Malformed)),
             stop=tenacity.stop_after_attempt(api.max_attempts),
@@ -111,7 +119,8 @@ class Client:
     def close(self) -> None:
         """Close every connection."""
         while not self._connections.empty():
-            self._connections.get().close()
+            if (connection := self._connections.get()) is not None:
+                connection.close()
 
     @property
     def stopping(self) -> bool:
@@ -243,6 +252,7 @@ class Client:
         connection = self._connections.get()
         began, status = time.monotonic(), None
         try:
+            connection = connection or self._connect()
             with connection.stream("GET", url, headers=used.headers()) as response:
                 content = self._read(what, response)
             status = response.status_code
@@ -305,29 +315,21 @@ class Client:
         return text
 
 
-def _connections(api: Api) -> "queue.LifoQueue[httpx.Client]":
-    """As many clients of one connection each as requests may be in flight.
-
-    A pool shared by threads closes connections that another thread is about to use: up to 1 in
-    400 requests then failed with "bad file descriptor" (httpcore 1.0.9, 32 threads).
-    """
-    clients: queue.LifoQueue[httpx.Client] = queue.LifoQueue()
+def _connector(api: Api) -> Callable[[], httpx.Client]:
+    """What makes a client of one connection."""
     # A proxy must not see what plain http to this machine carries.
     trusts_environment = api.base_url.startswith("https:")
     # Reading the authorities' certificates takes 20 ms, which plain http to this machine can spare.
     context = trusts_environment and httpx.create_ssl_context(trust_env=True)
-    for _ in range(api.concurrency):
-        clients.put(
-            httpx.Client(
-                headers={"user-agent": f"gumloop-etl/{__version__}"},
-                timeout=httpx.Timeout(api.timeout, pool=None),
-                limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
-                follow_redirects=False,
-                trust_env=trusts_environment,
-                verify=context,
-            )
-        )
-    return clients
+    return partial(
+        httpx.Client,
+        headers={"user-agent": f"gumloop-etl/{__version__}"},
+        timeout=httpx.Timeout(api.timeout, pool=None),
+        limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
+        follow_redirects=False,
+        trust_env=trusts_environment,
+        verify=context,
+    )
 
 
 class FetchedSession(NamedTuple):
