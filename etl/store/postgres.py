@@ -13,11 +13,10 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import to_builtins
-from sqlalchemy import Connection, Numeric
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from etl.models import Rejected, Session
-from etl.store import tables as t
 from etl.store.rows import EXTRA, Row
 
 __all__ = ["PostgresRows", "insert_values"]
@@ -32,10 +31,6 @@ SLICE: Final = 500
 NULL: Final = "\\N"
 ESCAPED: Final = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 """What COPY's text format gives a meaning: the backslash, and what ends a row or a value."""
-
-NUMERIC: Final = frozenset(
-    column.name for column in t.sessions.c if isinstance(column.type, Numeric)
-)
 
 
 class PostgresRows:
@@ -55,7 +50,9 @@ class PostgresRows:
     def storable(sessions: Sequence[Session]) -> Sequence[Session | Rejected]:
         """PostgreSQL refuses NUL in text: replaced in values, but an id with one is rejected."""
         # Encoding all of them to look once takes a quarter of looking into each.
-        return [_storable(one) for one in sessions] if _holds_nul(sessions) else sessions
+        if not _holds_nul(sessions):
+            return sessions
+        return [_storable(one) if _holds_nul(one) else one for one in sessions]
 
     @staticmethod
     def rows(sessions: Sequence[Session]) -> list[Row]:
@@ -72,10 +69,9 @@ class PostgresRows:
         connection: Connection, table: str, columns: Sequence[str], ids: Collection[str]
     ) -> dict[str, Row]:
         """The stored rows of these ids."""
-        names = (f"{name}::float8" if name in NUMERIC else name for name in columns)
-        sql = f"SELECT {','.join(names)} FROM {table} WHERE id = ANY(%s)"
+        sql = f"SELECT {','.join(columns)} FROM {table} WHERE id = ANY(%s)"
         rows = connection.exec_driver_sql(sql, (list(ids),)).all()
-        return {row[0]: tuple(row) for row in rows}
+        return {row[0]: tuple(map(_loaded, row)) for row in rows}
 
     @staticmethod
     def insert(
@@ -144,6 +140,16 @@ def _copy(connection: Connection, table: str, names: str, rows: Sequence[Row]) -
         raise DBAPIError.instance(sql, None, error, errors) from error
 
 
+def _loaded(value: Any) -> Any:
+    """A value as answers hold it: a float as it was sent, an instant in UTC.
+
+    Python compares two instants of one zone by its clock, which in autumn shows an hour twice.
+    """
+    if isinstance(value, datetime):
+        return value.astimezone(UTC)
+    return float(value) if isinstance(value, Decimal) else value
+
+
 def _as_text(rows: Sequence[Row]) -> str:
     """Rows as COPY reads them, by column: a quarter less CPU than psycopg's `write_row`."""
     columns = map(_told, zip(*rows, strict=True))
@@ -154,13 +160,13 @@ def _told(column: Sequence[Any]) -> Sequence[str]:
     """A column's values as COPY reads them. Floats keep all their digits."""
     kinds = set(map(type, column)) - {NoneType}
     if datetime in kinds:
-        # In UTC: what was loaded is in the server's zone, whose offset may have seconds.
-        told = {at: to_builtins(at.astimezone(UTC)) for at in set(column) if at is not None}
+        told = {at: to_builtins(at) for at in set(column) if at is not None}
         return [NULL if at is None else told[at] for at in column]
-    if kinds != {str}:
+    if kinds <= {int, float}:
         return [NULL if number is None else repr(number) for number in column]
     # Texts that need it are rare, and looking for them one by one takes ten times as long.
-    if any(chr(special) in "".join(filter(None, column)) for special in ESCAPED):
+    whole = "".join(filter(None, column))
+    if any(chr(special) in whole for special in ESCAPED):
         column = [text and text.translate(ESCAPED) for text in column]
     return [NULL if text is None else text for text in column]
 

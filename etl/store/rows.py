@@ -55,15 +55,16 @@ def diff(
     A record that shows up twice counts each time.
     """
     if answers and not stored:
-        first = {row[0]: row for row in _first_rows(answers, as_ofs, now, run_id)}
-        if len(first) == len(answers):
-            return Changes(first, inserted=len(first))
+        fresh = {row[0]: row for row in _first_rows(answers, as_ofs, now, run_id)}
+        if len(fresh) == len(answers):
+            return Changes(fresh, inserted=len(fresh))
     changes = Changes()
     for answer, as_of in zip(answers, as_ofs, strict=True):
         id = answer[0]
         old = changes.new.get(id) or changes.changed.get(id) or stored.get(id)
         if old is None:
-            (changes.new[id],) = _first_rows([answer], [as_of], now, run_id)
+            first = [None if value is ABSENT else value for value in answer]
+            changes.new[id] = (*first, as_of, now, None, as_of, run_id)
             changes.inserted += 1
             continue
         new = _merged(old, answer, join_extra)

@@ -605,6 +605,16 @@ def test_costs_come_back_as_they_went_in(store: Store, run: Run, cost: float, co
     assert (again.updated, again.unchanged) == (0, count)
 
 
+def test_a_nul_in_one_record_changes_nothing_of_another(store: Store, run: Run) -> None:
+    deep: Any = "bottom"
+    for _ in range(600):
+        deep = [deep]
+    store.save(run, Batch([answer(session("a", name="x\0y"), session("b", extra={"deep": deep}))]))
+
+    assert row(store, "a")["name"] in ("x\0y", "x\ufffdy")
+    assert row(store, "b")["extra"] == {"deep": deep}
+
+
 @pytest.mark.parametrize("tokens", [0, 2**53 + 1, 2**63 - 1, -(2**63)])
 def test_tokens_come_back_as_they_went_in(store: Store, run: Run, tokens: int) -> None:
     store.save(run, Batch([answer(session(input_tokens=tokens))]))
@@ -612,12 +622,42 @@ def test_tokens_come_back_as_they_went_in(store: Store, run: Run, tokens: int) -
     assert row(store)["input_tokens"] == tokens
 
 
-def test_instants_come_back_as_they_went_in_wherever_the_server_is(store: Store, run: Run) -> None:
+def set_server(store: Store, setting: str) -> None:
+    """Have PostgreSQL work with a setting that its owner may have made; SQLite has none."""
     if store.engine.dialect.name == "postgresql":
         with store.engine.begin() as connection:
-            zone = "ALTER DATABASE {} SET timezone TO 'Europe/Berlin'"
-            connection.exec_driver_sql(zone.format(connection.engine.url.database))
+            name = connection.engine.url.database
+            connection.exec_driver_sql(f"ALTER DATABASE {name} SET {setting}")
         store.engine.dispose()
+
+
+def test_costs_come_back_as_they_went_in_whatever_the_server_shows(store: Store, run: Run) -> None:
+    set_server(store, "extra_float_digits TO 0")
+    shown = session(credit_cost=0.1 + 0.2)
+    store.save(run, Batch([answer(shown)]))
+
+    again = store.save(run, Batch([answer(shown, sent=1)])).counts
+
+    assert (again.updated, again.unchanged) == (0, 1)
+
+
+def test_the_hour_that_comes_twice_is_two_hours(store: Store, run: Run) -> None:
+    """Python takes both for the same instant where they are told in the server's zone."""
+    set_server(store, "timezone TO 'Europe/Berlin'")
+    times = [datetime(2025, 10, 25, 22, 30, tzinfo=UTC) + n * timedelta(hours=1) for n in range(12)]
+    shown = [session(f"s{n:02}", created_at=one) for n, one in enumerate(times)]
+    store.save(run, Batch([answer(*shown)]))
+
+    again = store.save(run, Batch([answer(*shown, sent=1)])).counts
+    store.save(run, Batch([answer(*(session(one.id, name="new") for one in shown), sent=2)]))
+
+    assert (again.updated, again.unchanged) == (0, 12)
+    stored = stored_sessions(store, AGENT)
+    assert [stored[one.id]["created_at"] for one in shown] == times
+
+
+def test_instants_come_back_as_they_went_in_wherever_the_server_is(store: Store, run: Run) -> None:
+    set_server(store, "timezone TO 'Europe/Berlin'")
     # Until 1893 Berlin was 53 minutes and 28 seconds ahead.
     shown = {f"s{n}": datetime(1 + 100 * n, 7, 1, 12, 30, 0, n, tzinfo=UTC) for n in range(21)}
     first = [session(id, created_at=at) for id, at in shown.items()]
