@@ -35,7 +35,11 @@ SERVED_CHECKPOINT: Final = CHECKPOINT.values(lease_expires_at=func.clock_timesta
 MOVE_WATERMARK: Final = (
     update(STATE).where(STATE.c.agent_id == bindparam("agent")).values(watermark=bindparam("to"))
 )
-COUNT_SAVES: Final = select(STATE.c.saves).where(STATE.c.agent_id == bindparam("agent"))
+COUNT_SAVES: Final = (
+    select(STATE.c.saves)
+    .where(STATE.c.agent_id == bindparam("agent"), STATE.c.fence == bindparam("held"))
+    .with_for_update()
+)
 TALLY: Final = (
     update(RUNS)
     .where(RUNS.c.id == bindparam("run"))
@@ -63,8 +67,12 @@ def check(connection: Connection, run: Run, cursor: str | None) -> tuple[datetim
 
 
 def saves(connection: Connection, run: Run) -> int:
-    """How many saves of the agent have been committed."""
-    return int(connection.execute(COUNT_SAVES, {"agent": run.agent_id}).scalar_one())
+    """How many saves of the agent have been committed, once none is under way. Raises LeaseLost."""
+    mine = {"agent": run.agent_id, "held": run.lease.fence}
+    found = connection.execute(COUNT_SAVES, mine).scalar_one_or_none()
+    if found is None:
+        raise lost(run)
+    return int(found)
 
 
 def move_watermark(

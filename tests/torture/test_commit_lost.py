@@ -6,16 +6,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Connection, event, func, select, update
+from sqlalchemy.exc import OperationalError
 
 from etl.api.client import Client, utc_now
 from etl.api.pacing import Pacer
 from etl.config import Api, Credentials
-from etl.models import AgentReport
+from etl.errors import LeaseLost
+from etl.models import AgentReport, Session
 from etl.simulator import Simulator, World
 from etl.store import migrate
 from etl.store import tables as t
-from etl.store.store import Store
+from etl.store.lease import Lease
+from etl.store.store import Answer, Batch, Store
 from etl.sync.agent import AgentSync, Wish
 from tests.support.audit import differences
 from tests.support.postgres import Cluster, Server, own_server
@@ -126,3 +129,41 @@ def test_a_server_restart_costs_a_page_not_a_run(
             thread.join()
         store.close()
         own.drop(url)
+
+
+def test_a_commit_that_was_lost_is_no_success_after_a_takeover(
+    postgres: Cluster, postgres_template: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The count of saves has grown, but it was another that grew it."""
+    url = postgres.fresh(postgres_template)
+    store, other = Store(url, utc_now), Store(url, utc_now)
+    began = utc_now()
+
+    def take_over(_: float) -> None:
+        with other.engine.begin() as connection:
+            connection.execute(update(t.sync_state).values(lease_expires_at=began))
+        lease = other.claim("a")
+        assert isinstance(lease, Lease)
+        successor = other.start_run(lease, "backfill", other.state("a"), utc_now())
+        other.save(successor, Batch([Answer([Session("theirs", "a")], [], [], utc_now())]))
+
+    def lose(connection: Connection) -> None:
+        event.remove(store.engine, "commit", lose)
+        connection.connection.driver_connection.close()  # type: ignore[union-attr]
+        raise OperationalError("COMMIT", None, Exception("the connection is lost"))
+
+    lease = store.claim("a")
+    assert isinstance(lease, Lease)
+    mine = store.start_run(lease, "backfill", store.state("a"), began)
+    store.save(mine, Batch([Answer([Session("first", "a")], [], [], utc_now())]))
+    monkeypatch.setattr("etl.store.store.time.sleep", take_over)
+    event.listen(store.engine, "commit", lose)
+    with pytest.raises(LeaseLost):
+        store.save(mine, Batch([Answer([Session("second", "a")], [], [], utc_now())]))
+
+    with store.reading() as connection:
+        ids = set(connection.execute(select(t.sessions.c.id)).scalars())
+    assert ids == {"first", "theirs"}
+    store.close()
+    other.close()
+    postgres.drop(url)
