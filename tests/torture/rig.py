@@ -1,7 +1,6 @@
 """Drives the real engine against the simulator; crashes it; audits every run."""
 
 import shutil
-import socket
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -19,14 +18,15 @@ from etl.config import Api, Credentials
 from etl.models import AgentReport, Counts
 from etl.simulator import Simulator, World
 from etl.store import migrate
-from etl.store.lease import Held, Lease
+from etl.store.lease import Held, Lease, holder
 from etl.store.store import Store
 from etl.sync.agent import AgentSync, Wish
 from tests.torture.auditor import Auditor, Run, snapshot
 from tests.torture.truth import Truth, now
 
 SENDS_OFF = Client._send
-DEAD = f"{socket.gethostname()}:999999999:1"
+# Of this host, in its space of pids, where nobody has this one: found dead, not waited for.
+DEAD = f"{holder().rsplit(':', 2)[0]}:999999999:1"
 
 
 class Crash(BaseException):
