@@ -20,7 +20,7 @@ from tests.torture.auditor import snapshot
 from tests.torture.rig import Killer, Rig
 from tests.torture.truth import KINDS, now
 
-EXAMPLES = int(os.environ.get("ETL_TEST_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("ETL_TEST_EXAMPLES", "6"))
 STEPS = int(os.environ.get("ETL_TEST_STEPS", "12"))
 
 FAULTS: tuple[tuple[str, dict[str, Any]], ...] = (
