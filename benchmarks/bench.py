@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.contenders import HERE, Contender
 from benchmarks.simulated import Facts, Simulated
+from tests.support.postgres import Cluster, cluster
 
 LONGEST = 600
 DURABLE = ("fsync=on", "synchronous_commit=on", "full_page_writes=on")
@@ -60,7 +61,7 @@ class Bench:
     stack: ExitStack
     results: list[Result] = field(default_factory=list)
     capacity: dict[str, float] = field(default_factory=dict)
-    _cluster: object = None
+    _cluster: Cluster | None = None
 
     def size(self, full: int, small: int) -> int:
         return small if self.quick else full
@@ -78,16 +79,14 @@ class Bench:
                 places.append(Place(url, own))
             yield places
         finally:
-            for place in places if kind != "SQLite" else ():
-                self._cluster.drop(place.database)  # type: ignore[attr-defined]
+            for place in places if self._cluster and kind != "SQLite" else ():
+                self._cluster.drop(place.database)
             shutil.rmtree(folder, ignore_errors=True)
 
     def _postgres(self) -> str:
         if self._cluster is None:
-            from tests.support.postgres import cluster
-
             self._cluster = self.stack.enter_context(cluster(*DURABLE))
-        return self._cluster.fresh()  # type: ignore[attr-defined,no-any-return]
+        return self._cluster.fresh()
 
     def turns(self, contenders: Sequence[Contender]) -> Iterator[list[Contender]]:
         """Who runs in each round, in an order that shifts."""

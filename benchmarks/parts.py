@@ -14,7 +14,6 @@ import threading
 from urllib.parse import quote
 
 import httpx
-import sqlalchemy  # noqa: F401  (etl loads it, whatever it does)
 
 from etl.api.wire import decode_page
 from etl.models import ABSENT, Session
