@@ -136,15 +136,17 @@ class AnswerSaver:
     def _save_creators(self, connection: Connection, answers: list[Answer], now: datetime) -> None:
         """Add and correct creators; several agents may name the same people."""
         # Pages name the same few people again and again: only the last mention counts.
-        named = {c: answer.requested_at for answer in answers for c in answer.creators}
-        ids = {creator.id for creator in named if self._rows.text(creator.id) == creator.id}
-        if not ids:
+        named = {
+            creator: answer.requested_at
+            for answer in answers
+            for creator in answer.creators
+            if self._rows.text(creator.id) == creator.id
+        }
+        if not named:
             return
-        rows = self._rows.load(connection, "creators", CREATOR_COLUMNS, ids)
+        rows = self._rows.load(connection, "creators", CREATOR_COLUMNS, {c.id for c in named})
         changed: dict[str, Row] = {}
         for creator, asked_at in sorted(named.items(), key=itemgetter(1)):
-            if creator.id not in ids:
-                continue
             clean = self._clean_creator(creator)
             at, old = self._rows.instant(asked_at), rows.get(clean.id)
             is_late = self.seen_since(Creator, clean.id, asked_at)

@@ -49,7 +49,6 @@ class PostgresRows:
     @staticmethod
     def storable(sessions: Sequence[Session]) -> Sequence[Session | Rejected]:
         """PostgreSQL refuses NUL in text: replaced in values, but an id with one is rejected."""
-        # Encoding all of them to look once takes a quarter of looking into each.
         if not _holds_nul(sessions):
             return sessions
         return [_storable(one) if _holds_nul(one) else one for one in sessions]

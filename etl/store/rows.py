@@ -86,7 +86,7 @@ def diff(
 def _first_rows(
     answers: Sequence[Row], as_ofs: Sequence[Any], now: Any, run_id: int
 ) -> Iterable[Row]:
-    """The rows of sessions seen for the first time. By column: half of what it takes by row."""
+    """The rows of sessions seen for the first time. By column: a quarter less than by row."""
     facts = [[None if v is ABSENT else v for v in column] for column in zip(*answers, strict=True)]
     return zip(*facts, as_ofs, repeat(now), repeat(None), as_ofs, repeat(run_id), strict=False)
 
