@@ -675,6 +675,18 @@ def test_instants_come_back_as_they_went_in_wherever_the_server_is(store: Store,
 # -- leases and transactions -----------------------------------------------------------------------
 
 
+def test_a_save_extends_the_lease(store: Store, run: Run) -> None:
+    expires = t.sync_state.c.lease_expires_at
+    with store.engine.begin() as connection:
+        connection.execute(update(t.sync_state).values(lease_expires_at=T0))
+
+    store.save(run, Batch([answer(session())]))
+
+    with store.reading() as connection:
+        left = connection.execute(select(expires)).scalar_one() - utc_now()
+    assert leases.LEASE / 2 < left <= leases.LEASE + timedelta(seconds=1)
+
+
 def test_a_lease_belongs_to_one(store: Store, run: Run) -> None:
     with store.engine.begin() as connection:
         other = leases.claim(connection, AGENT, "elsewhere:1:1")
