@@ -15,9 +15,9 @@ from urllib.parse import quote
 
 import httpx
 
-from etl.api.wire import decode_page
+from etl.api.decoding.sessions import decode_page
 from etl.models import ABSENT, Session
-from etl.store.sqlite import SqliteRows
+from etl.store.write.sqlite_upsert import SqliteRows
 
 AT_ONCE = 10
 NAMES = Session.__struct_fields__

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from etl.store import migrate
-from etl.store.calendar import find_zone, set_time_zone
-from etl.store.engine import open_engine
+from etl.store.schema import migrate
+from etl.store.schema.calendar import find_zone, set_time_zone
+from etl.store.schema.engine import open_engine
 from tests.support.postgres import cluster
 
 AGENTS, CREATORS, DAYS = 20, 2000, 730

@@ -1,6 +1,6 @@
 """Settings: one TOML file, overridden key by key from the environment.
 
-Credentials are not settings: see `etl.secrets`.
+Credentials are not settings: see `etl.credentials`.
 """
 
 import difflib
@@ -15,9 +15,9 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from etl.credentials import Credentials
 from etl.errors import ConfigError
 from etl.models import is_alias
-from etl.secrets import Credentials
 from etl.urls import check_ping_url, check_url
 
 __all__ = [

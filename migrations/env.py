@@ -3,7 +3,7 @@
 from alembic import context
 from sqlalchemy import Connection
 
-from etl.store.tables import SEARCH_INDEX, metadata
+from etl.store.schema.tables import SEARCH_INDEX, metadata
 
 
 def migrate(connection: Connection) -> None:
@@ -22,7 +22,7 @@ def migrate(connection: Connection) -> None:
 def migrate_configured() -> None:
     """A plain `alembic upgrade head`: the database of config.toml, `$ETL_CONFIG` and `ETL_...`."""
     from etl import config
-    from etl.store.engine import open_engine
+    from etl.store.schema.engine import open_engine
 
     settings = config.load(config.config_path(None))
     with open_engine(settings.database.url).begin() as connection:

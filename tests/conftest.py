@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from etl.api.client import Client, utc_now
-from etl.api.pacing import Pacer
+from etl.api.rate_limit import Pacer
 from etl.config import Api, Credentials
 from etl.models import AgentReport
 from etl.simulator import Simulator, World
-from etl.store import migrate
+from etl.store.schema import migrate
 from etl.store.store import Store
-from etl.sync.agent import AgentSync, Wish
+from etl.sync.agent_run import AgentSync, Wish
 from tests.support.postgres import Cluster, cluster
 
 

@@ -16,27 +16,19 @@ FLOORS = {
     "etl.errors": 0,
     "etl.config": 0,
     "etl.events": 0,
-    "etl.secrets": 0,
+    "etl.credentials": 0,
     "etl.urls": 0,
-    "etl.api.wire": 1,
-    "etl.api.transcript": 1.5,
-    "etl.api.failures": 1,
-    "etl.api.grants": 1,
-    "etl.api.pacing": 1,
-    "etl.api.roster": 1,
+    "etl.api.decoding": 1,
+    "etl.api.errors": 1,
+    "etl.api.rate_limit": 1,
     "etl.planning": 1,
     "etl.privacy": 1,
-    "etl.figures": 1,
     "etl.api.client": 2,
     "etl.api.credentials": 2,
     "etl.store": 2,
     "etl.sync": 3,
-    "etl.export": 3,
-    "etl.explorer": 3,
-    "etl.report": 3,
+    "etl.analytics": 3,
     "etl.service": 4,
-    "etl.scheduler": 4,
-    "etl.monitor": 4,
     "etl.cli": 5,
     "etl.__main__": 5,
 }
@@ -48,12 +40,10 @@ PURE = (
     "etl.errors",
     "etl.planning",
     "etl.privacy",
-    "etl.figures",
-    "etl.api.wire",
-    "etl.api.transcript",
-    "etl.api.failures",
-    "etl.api.grants",
-    "etl.api.roster",
+    "etl.analytics.figures",
+    "etl.api.decoding",
+    "etl.api.errors",
+    "etl.api.credentials.oauth_tokens",
 )
 OUTSIDE = {
     "httpx",
@@ -131,7 +121,7 @@ def test_a_module_imports_only_from_the_floors_below(module: str) -> None:
 
 
 def test_the_service_does_not_know_when_it_runs() -> None:
-    assert "etl.scheduler" not in own_imports("etl.service")
+    assert "etl.service.scheduler" not in own_imports("etl.service.runs")
 
 
 @pytest.mark.parametrize("module", SIMULATOR)
@@ -148,7 +138,7 @@ def test_only_the_demo_starts_the_simulator() -> None:
         if any(is_within(other, "etl.simulator") for other in own_imports(module))
     }
 
-    assert users <= {"etl.cli.demo"}
+    assert users <= {"etl.cli.start.demo"}
 
 
 @pytest.mark.parametrize("module", [m for m in HOUSE if any(is_within(m, p) for p in PURE)])
@@ -184,3 +174,23 @@ def test_no_module_is_a_drawer_for_everything() -> None:
     drawers = {"utils", "util", "helpers", "misc"}
 
     assert not drawers & {part for module in MODULES for part in module.split(".")}
+
+
+MOST_FILES = 12
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in MODULES.values()}))
+def test_no_folder_holds_more_than_a_dozen_files(folder: Path) -> None:
+    files = [
+        path.name for path in folder.iterdir() if path.is_file() and path.name != "__init__.py"
+    ]
+
+    assert len(files) <= MOST_FILES, f"{folder.name} holds {len(files)} files"
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    left = {module: own_imports(module) - {module} for module in MODULES}
+    while free := {module for module, needs in left.items() if not needs & left.keys()}:
+        left = {module: needs for module, needs in left.items() if module not in free}
+
+    assert sorted(left) == []

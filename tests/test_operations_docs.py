@@ -6,10 +6,10 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from etl.api.client import utc_now
-from etl.monitor.gauges import DatabaseGauges
-from etl.monitor.logs import EVENTS
-from etl.monitor.metrics import PREFIX, Metrics
-from etl.store.pulse import OpenPulse, Pulse
+from etl.service.monitor.gauges import DatabaseGauges
+from etl.service.monitor.logs import EVENTS
+from etl.service.monitor.metrics import PREFIX, Metrics
+from etl.store.read.probes import OpenPulse, Pulse
 
 PAGE = (Path(__file__).parents[1] / "docs" / "operations.md").read_text(encoding="utf-8")
 

@@ -6,7 +6,7 @@ from typing import Any
 from etl import config
 from etl.config import Agent
 from etl.models import Pruned
-from etl.scheduler import run_scheduler
+from etl.service.scheduler import run_scheduler
 from etl.sync.discovery import Roster
 
 

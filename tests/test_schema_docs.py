@@ -11,9 +11,9 @@ from sqlalchemy import inspect
 from sqlalchemy.dialects import postgresql, sqlite
 
 from etl.simulator import World
+from etl.store.schema.tables import instant_text, metadata
 from etl.store.store import Store
-from etl.store.tables import instant_text, metadata
-from etl.sync.agent import Wish
+from etl.sync.agent_run import Wish
 from tests.conftest import Runner
 from tests.support import sample
 

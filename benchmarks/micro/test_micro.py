@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from etl.api.client import Client, utc_now
-from etl.api.wire import decode_page
+from etl.api.decoding.sessions import decode_page
 from etl.config import Api, Credentials
 from etl.models import Counts, Page
 from etl.simulator import Simulator, World
-from etl.store import migrate
-from etl.store.rows import diff
-from etl.store.sqlite import SqliteRows
+from etl.store.schema import migrate
+from etl.store.schema.tables import instant_text
 from etl.store.store import Answer, Batch, Run, Store
-from etl.store.tables import instant_text
+from etl.store.write.diff import diff
+from etl.store.write.sqlite_upsert import SqliteRows
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 PAGES = 8

@@ -17,11 +17,11 @@ import msgspec
 import tenacity
 
 from etl import __version__
-from etl.api.failures import error_of, is_error_body
-from etl.api.pacing import Pacer
-from etl.api.roster import AgentsPage, decode_agents, decode_teams
-from etl.api.transcript import decode_transcript
-from etl.api.wire import Retrieved, decode_page, decode_records, decode_retrieved
+from etl.api.decoding.agents import AgentsPage, decode_agents, decode_teams
+from etl.api.decoding.sessions import Retrieved, decode_page, decode_records, decode_retrieved
+from etl.api.decoding.transcripts import decode_transcript
+from etl.api.errors import error_of, is_error_body
+from etl.api.rate_limit import Pacer
 from etl.config import Api, Credentials
 from etl.errors import (
     ApiError,

@@ -15,26 +15,11 @@ import threading
 from collections.abc import Sequence
 
 from etl import __version__
-from etl.cli import (
-    agents,
-    backfill,
-    check,
-    db,
-    demo,
-    explore,
-    export,
-    forget,
-    init,
-    reconcile,
-    report,
-    run,
-    runs,
-    search,
-    sessions,
-    status,
-    sync,
-    verify,
-)
+from etl.cli.care import db, forget
+from etl.cli.look import agents, list_sessions, runs, search, status
+from etl.cli.share import explore, export, report
+from etl.cli.start import check, demo, init
+from etl.cli.sync import backfill, reconcile, run, sync, verify
 from etl.errors import ConfigError, EtlError
 
 __all__ = ["COMMANDS", "build_parser", "entry", "main"]
@@ -53,7 +38,7 @@ COMMANDS = (
     report,
     search,
     agents,
-    sessions,
+    list_sessions,
     export,
     explore,
     forget,

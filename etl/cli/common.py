@@ -45,9 +45,9 @@ def settings_of(args: argparse.Namespace) -> Settings:
 
 def stored_agents(store: "Store", wanted: Sequence[str] | None) -> tuple[str, ...]:
     """The agents of `--agent`, else all that are stored. Raises ConfigError for one that isn't."""
-    from etl.store import reading
+    from etl.store.read import status
 
-    known = reading.known_agents(store)
+    known = status.known_agents(store)
     for id in wanted or ():
         if id not in known:
             hint = f"known: {', '.join(known)[:200]}" if known else "sync it first"

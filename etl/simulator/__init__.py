@@ -1,7 +1,8 @@
 """A stand-in for the Gumloop API over real HTTP, with a truth that changes over time."""
 
-from etl.simulator.faults import Fault
-from etl.simulator.server import Simulator
-from etl.simulator.world import ABSENT, World
+from etl.simulator.http.faults import Fault
+from etl.simulator.http.server import Simulator
+from etl.simulator.world.edits import ABSENT
+from etl.simulator.world.world import World
 
 __all__ = ["ABSENT", "Fault", "Simulator", "World"]

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 
-from etl.simulator.faults import Fault, load_faults
-from etl.simulator.server import Simulator
+from etl.simulator.http.faults import Fault, load_faults
+from etl.simulator.http.server import Simulator
 from etl.simulator.times import SECOND, to_instant
-from etl.simulator.world import World
+from etl.simulator.world.world import World
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

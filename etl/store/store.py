@@ -24,24 +24,24 @@ from etl.planning.coverage import Coverage, forget_freshness
 from etl.planning.demand import Demand
 from etl.planning.walk import Judgement
 from etl.privacy import Rules
-from etl.store import checkpoint, freshness
-from etl.store import lease as leases
-from etl.store import tables as t
-from etl.store.address import shown
-from etl.store.answers import Answer, AnswerSaver, Overtaken, Run
-from etl.store.engine import inserting, open_engine, told
-from etl.store.freshness import Settled
-from etl.store.lease import Held, Lease
-from etl.store.postgres import PostgresRows
-from etl.store.privacy import admit, admit_sentence, await_exclusive
-from etl.store.sqlite import SqliteRows
-from etl.store.state import (
+from etl.store.privacy.redaction import admit, admit_sentence, await_exclusive
+from etl.store.schema import tables as t
+from etl.store.schema.engine import inserting, open_engine, told
+from etl.store.schema.url import shown
+from etl.store.write import checkpoint, freshness
+from etl.store.write import lease as leases
+from etl.store.write.agent_state import (
     AgentState,
     StoredDemand,
     keep_bookmarks,
     keep_coverage,
     load_state,
 )
+from etl.store.write.freshness import Settled
+from etl.store.write.lease import Held, Lease
+from etl.store.write.postgres_copy import PostgresRows
+from etl.store.write.responses import Answer, AnswerSaver, Overtaken, Run
+from etl.store.write.sqlite_upsert import SqliteRows
 
 __all__ = ["Answer", "Batch", "Run", "Saved", "Store"]
 

@@ -15,8 +15,8 @@ from etl.config import Agent, Discovery
 from etl.errors import CutShort, EtlError, Stopped
 from etl.models import Counts, FoundAgent, Team
 from etl.planning.discovery import Fate, Known, fates, joined, merged, remembered, wanted_teams
-from etl.store import roster as stored
 from etl.store.store import Store
+from etl.store.write import agents as stored
 
 __all__ = ["Roster", "Sight", "look", "roster", "roster_offline"]
 

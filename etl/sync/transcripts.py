@@ -16,9 +16,9 @@ from etl.api.client import Client, FetchedTranscript
 from etl.errors import ApiError, Malformed, Stopped, Transient
 from etl.models import Counts, Message, Progress, Transcripts
 from etl.planning.transcripts import gives_up, retry_at, trouble
-from etl.store.lease import Lease
 from etl.store.store import Store
-from etl.store.transcripts import Due, choose, keep, note_failure
+from etl.store.write.lease import Lease
+from etl.store.write.transcripts import Due, choose, keep, note_failure
 
 __all__ = ["TranscriptSync"]
 

@@ -8,9 +8,9 @@ from etl.errors import CutShort, Malformed
 from etl.models import Counts
 from etl.planning.demand import Demand
 from etl.planning.freshness import upper_bound
-from etl.store import freshness
 from etl.store.store import Run, Store
-from etl.sync.freshness import retrieve_all
+from etl.store.write import freshness
+from etl.sync.open_sessions import retrieve_all
 
 __all__ = ["Sample", "verify_agent"]
 

@@ -16,7 +16,7 @@ import pytest
 from etl.api.client import Client, CredentialSource
 from etl.api.credentials import source_of
 from etl.api.credentials.oauth import Grant
-from etl.api.pacing import Pacer
+from etl.api.rate_limit import Pacer
 from etl.config import Api, Credentials, OAuth
 from etl.errors import ConfigError, Denied, EtlError, Transient
 from etl.models import Counts

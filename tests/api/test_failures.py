@@ -5,7 +5,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from etl.api.failures import HINTS, LONGEST_MESSAGE, error_of, is_error_body, retry_after
+from etl.api.errors import HINTS, LONGEST_MESSAGE, error_of, is_error_body, retry_after
 from etl.errors import ApiError, CursorRefused, Denied, Transient
 
 NOW = datetime(2026, 5, 15, 14, 32, tzinfo=UTC)

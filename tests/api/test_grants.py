@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.api.grants import AccessToken, is_due, is_over, kept_form, read_kept, read_reply
+from etl.api.credentials.oauth_tokens import (
+    AccessToken,
+    is_due,
+    is_over,
+    kept_form,
+    read_kept,
+    read_reply,
+)
 from etl.errors import ApiError, Denied, Malformed, Transient
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.api.pacing import FIRST_WAIT, LONGEST_WAIT, Pacer, backoff
+from etl.api.rate_limit import FIRST_WAIT, LONGEST_WAIT, Pacer, backoff
 
 draws = st.floats(0, 1, exclude_max=True)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.api.roster import decode_agents, decode_teams
+from etl.api.decoding.agents import decode_agents, decode_teams
 from etl.errors import Malformed
 from etl.models import ABSENT, FoundAgent, Team
 

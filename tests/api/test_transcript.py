@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.api.transcript import LONGEST_SEARCHED, decode_transcript
+from etl.api.decoding.transcripts import LONGEST_SEARCHED, decode_transcript
 from etl.errors import Malformed
 from etl.models import Message
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.api.wire import (
+from etl.api.decoding.sessions import (
     LONGEST_ID,
     decode_page,
     decode_records,

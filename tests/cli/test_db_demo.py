@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from etl.store import migrate
+from etl.store.schema import migrate
 from tests.cli.conftest import Command
 from tests.process.project import REPOSITORY, Project
 

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from etl.config import load
 from etl.simulator import Fault, Simulator, World
-from etl.store import tables as t
+from etl.store.schema import tables as t
 from tests.cli.conftest import Command
 from tests.process.project import Project
 

@@ -313,7 +313,7 @@ def test_a_postgres_database_that_is_not_there(etl: Command, postgres: Cluster) 
 def test_another_program_holds_the_file(
     etl: Command, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from etl.store import engine
+    from etl.store.schema import engine
 
     monkeypatch.setattr(engine, "BUSY_TIMEOUT", 50)
     assert etl("backfill").code == 0

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select, update
 
 from etl.simulator import World
-from etl.store import tables as t
+from etl.store.schema import tables as t
 from etl.store.store import Store
 from tests.cli.conftest import Command
 from tests.process.project import Project

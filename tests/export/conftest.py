@@ -10,9 +10,9 @@ import duckdb
 import pytest
 from sqlalchemy import insert, select
 
+from etl.analytics.export.exporter import Wish, export
 from etl.api.client import utc_now
-from etl.export.exporter import Wish, export
-from etl.store import tables as t
+from etl.store.schema import tables as t
 from etl.store.store import Store
 
 Rows = list[dict[str, Any]]

@@ -12,15 +12,16 @@ import httpx
 import pytest
 from sqlalchemy import insert, update
 
-from etl.store import migrate, schema_page
-from etl.store import tables as t
+from etl.analytics import schema_docs
+from etl.store.schema import migrate
+from etl.store.schema import tables as t
 from etl.store.store import Store
 from tests.export.conftest import NOON, add_session
 from tests.process.conftest import kept_private
 from tests.process.project import Project, until
 from tests.support.postgres import Cluster
 
-PAGE = schema_page.read()
+PAGE = schema_docs.read()
 HOSTILE = "<script>alert(1)</script> '; DROP TABLE sessions; --"
 
 

@@ -10,13 +10,14 @@ import pyarrow.parquet
 import pytest
 from sqlalchemy import delete
 
+from etl.analytics import schema_docs
+from etl.analytics.export.exporter import Wish, export
+from etl.analytics.export.snapshot import snapshot
 from etl.api.client import utc_now
 from etl.errors import ConfigError
-from etl.export.exporter import Wish, export
 from etl.models import Progress
-from etl.store import migrate, schema_page
-from etl.store import tables as t
-from etl.store.snapshot import snapshot
+from etl.store.schema import migrate
+from etl.store.schema import tables as t
 from etl.store.store import Store
 from tests.export.conftest import (
     IDS,
@@ -31,7 +32,7 @@ from tests.export.conftest import (
 )
 from tests.support.postgres import Cluster
 
-PAGE = schema_page.read()
+PAGE = schema_docs.read()
 PUBLIC = [name for name, relation in PAGE.relations.items() if relation.public]
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from etl.analytics.export.exporter import Wish, export
 from etl.api.client import utc_now
-from etl.export.exporter import Wish, export
-from etl.store import migrate
+from etl.store.schema import migrate
 from etl.store.store import Store
 from tests.export.conftest import parquet
 from tests.process.conftest import kept_private

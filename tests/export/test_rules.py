@@ -7,8 +7,8 @@ import pyarrow as pa
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from etl.export.files import harmless
-from etl.export.rules import next_since, partition
+from etl.analytics.export.files import harmless
+from etl.analytics.export.rules import next_since, partition
 
 IDS = st.one_of(st.text(min_size=1, max_size=30), st.text(min_size=50, max_size=500))
 

@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, insert, update
 
+from etl.analytics.export import rules
+from etl.analytics.export.exporter import Wish, export
 from etl.api.client import utc_now
 from etl.errors import ConfigError
-from etl.export import rules
-from etl.export.exporter import Wish, export
 from etl.models import Counts
 from etl.simulator import Simulator, World
-from etl.simulator.server import RequestRecord
-from etl.store import tables as t
-from etl.store.lease import Lease
+from etl.simulator.http.server import RequestRecord
+from etl.store.schema import tables as t
 from etl.store.store import Run, Store
-from etl.sync.agent import Wish as SyncWish
+from etl.store.write.lease import Lease
+from etl.sync.agent_run import Wish as SyncWish
 from tests.conftest import Runner
 from tests.export.conftest import NOON, Export, add_session, parquet, same, stored
 

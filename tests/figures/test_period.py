@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.figures.period import (
+from etl.analytics.figures.period import (
     Period,
     Step,
     bins,

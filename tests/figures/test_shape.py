@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.figures import shape, words
-from etl.figures.shape import CLASSES, MOST_SERIES, STATES, Tally
-from etl.figures.values import Cell
+from etl.analytics.figures import shape, words
+from etl.analytics.figures.shape import CLASSES, MOST_SERIES, STATES, Tally
+from etl.analytics.figures.values import Cell
 
 AGENTS = tuple(f"agent{number}" for number in range(8))
 START = datetime(2026, 11, 2)

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from etl.api.client import Client, utc_now
-from etl.api.pacing import Pacer
+from etl.api.rate_limit import Pacer
 from etl.config import Agent, Api, Credentials, Settings
 from etl.errors import LeaseLost, Malformed, StoreError, Transient
 from etl.events import (
@@ -23,10 +23,10 @@ from etl.events import (
     RunUnrecorded,
 )
 from etl.models import AgentReport
-from etl.monitor.monitor import Monitor
-from etl.service import Service, wish_of
+from etl.service.monitor.monitor import Monitor
+from etl.service.runs import Service, wish_of
 from etl.simulator import Fault, Simulator, World
-from etl.store import tables as t
+from etl.store.schema import tables as t
 from etl.store.store import Store
 
 Sync = Callable[[], AgentReport]

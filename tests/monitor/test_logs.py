@@ -17,8 +17,8 @@ from etl.config import Service
 from etl.errors import Denied, LeaseLost, StoreError, Transient
 from etl.events import GaveUp, OutageBegan, Pinged, Retried, RunCrashed, RunFinished, RunUnrecorded
 from etl.models import AgentReport, Transcripts
-from etl.monitor import journal, logs
-from etl.monitor.logs import EVENTS, configure, log
+from etl.service.monitor import log_events, logs
+from etl.service.monitor.logs import EVENTS, configure, log
 
 TOKEN, EMAIL, NAME = "tok-5ecret", "jane.doe@example.com", "Jane Doe"
 HOSTILE = f'"{NAME}" <{EMAIL}> {TOKEN}\x1b[31m\n\x00'
@@ -73,7 +73,7 @@ def hostile_events() -> list[Any]:
 def test_no_error_brings_its_words_along(capsys: pytest.CaptureFixture[str], event: Any) -> None:
     configure(Service(log="json"), [TOKEN])
 
-    journal.write(event)
+    log_events.write(event)
 
     lines = written(capsys)
     assert lines
@@ -84,7 +84,7 @@ def test_no_error_brings_its_words_along(capsys: pytest.CaptureFixture[str], eve
 def test_an_error_is_told_by_kind_status_and_our_hint(capsys: pytest.CaptureFixture[str]) -> None:
     configure(Service(log="json"))
 
-    journal.write(GaveUp("session 's'", Transient(HOSTILE, "slow down", status=429)))
+    log_events.write(GaveUp("session 's'", Transient(HOSTILE, "slow down", status=429)))
 
     (line,) = written(capsys)
     assert line["reason"] == "transient"
@@ -94,7 +94,7 @@ def test_an_error_is_told_by_kind_status_and_our_hint(capsys: pytest.CaptureFixt
 def test_a_bug_is_told_by_its_lines(capsys: pytest.CaptureFixture[str]) -> None:
     configure(Service(log="json"))
 
-    journal.write(RunCrashed("a", "incremental", crashed()))
+    log_events.write(RunCrashed("a", "incremental", crashed()))
 
     (line,) = written(capsys)
     assert line["level"] == "error"
@@ -160,7 +160,7 @@ def test_a_run_is_one_line_of_counts(capsys: pytest.CaptureFixture[str]) -> None
     )
     report.counts.inserted = 7
 
-    journal.write(RunFinished(report, 1.23456))
+    log_events.write(RunFinished(report, 1.23456))
 
     (line,) = written(capsys)
     assert (line["level"], line["inserted"], line["seconds"]) == ("info", 7, 1.235)
@@ -170,11 +170,11 @@ def test_a_run_is_one_line_of_counts(capsys: pytest.CaptureFixture[str]) -> None
 def test_what_came_of_transcripts_is_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
     configure(Service(log="json"), [TOKEN])
     report = AgentReport("a", "incremental", "succeeded", transcripts=Transcripts())
-    journal.write(RunFinished(report, 1.0))
+    log_events.write(RunFinished(report, 1.0))
     report.transcripts = Transcripts(7, 5, 2, 9, 11)
-    journal.write(RunFinished(report, 1.0))
+    log_events.write(RunFinished(report, 1.0))
     report.transcripts = Transcripts(failed=5, error=HOSTILE, cause=Denied(HOSTILE, status=403))
-    journal.write(RunFinished(report, 1.0))
+    log_events.write(RunFinished(report, 1.0))
 
     lines = [one for one in written(capsys) if one["event"] == "transcripts_finished"]
     well, ill = lines

@@ -15,12 +15,12 @@ from etl.api.client import utc_now
 from etl.errors import LeaseLost, StoreError, Transient
 from etl.events import Answered, LeaseTakenOver, Paced, Retried, RunFinished, RunUnrecorded
 from etl.models import AgentReport, Transcripts
-from etl.monitor.gauges import DatabaseGauges
-from etl.monitor.metrics import Metrics, label_of
-from etl.store import tables as t
-from etl.store.lease import Lease
-from etl.store.pulse import OpenPulse, Pulse, open_pulses, pulses
+from etl.service.monitor.gauges import DatabaseGauges
+from etl.service.monitor.metrics import Metrics, label_of
+from etl.store.read.probes import OpenPulse, Pulse, open_pulses, pulses
+from etl.store.schema import tables as t
 from etl.store.store import Store
+from etl.store.write.lease import Lease
 
 Runner = Callable[..., AgentReport]
 NOW = datetime(2026, 5, 1, tzinfo=UTC)

@@ -14,10 +14,10 @@ from etl.api.client import Client
 from etl.config import Agent, Api, Credentials, Settings
 from etl.config import Service as Keys
 from etl.events import DatabaseFailed, Event, OutageBegan
-from etl.monitor import monitor as monitors
-from etl.monitor.monitor import Monitor, monitored
-from etl.scheduler import run_scheduler
-from etl.service import Service
+from etl.service.monitor import monitor as monitors
+from etl.service.monitor.monitor import Monitor, monitored
+from etl.service.runs import Service
+from etl.service.scheduler import run_scheduler
 from etl.simulator import Simulator, World
 from etl.store.store import Store
 

@@ -14,7 +14,7 @@ from etl.events import (
     OutageBegan,
     OutageEnded,
 )
-from etl.monitor.outages import Outages
+from etl.service.monitor.outages import Outages
 
 GONE = Transient("no answer")
 BROKEN = OSError("refused")

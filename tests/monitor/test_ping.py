@@ -13,7 +13,7 @@ from etl.config import Service
 from etl.errors import ConfigError
 from etl.events import Event, Pinged, RunCrashed, RunFinished
 from etl.models import AgentReport, Status
-from etl.monitor.ping import AT_LEAST, Pinger, fail_url, is_due, ping_url, verdict
+from etl.service.monitor.ping import AT_LEAST, Pinger, fail_url, is_due, ping_url, verdict
 from tests.process.project import until
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from etl.config import Schedule, Service, Settings, parse_duration
 from etl.errors import ConfigError, SchemaMismatch, StoreError
-from etl.monitor.probes import Probe
-from etl.monitor.readiness import judged, unreadable
-from etl.monitor.web import AT_ONCE, Reply, Server
-from etl.scheduler import ready_within
+from etl.service.monitor.query_cache import Probe
+from etl.service.monitor.readiness import judged, unreadable
+from etl.service.monitor.web import AT_ONCE, Reply, Server
+from etl.service.scheduler import ready_within
 from tests.process.project import until
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from etl.errors import ConfigError
-from etl.planning.words import LONGEST, phrases, snippet
+from etl.planning.search_terms import LONGEST, phrases, snippet
 
 
 @pytest.mark.parametrize(

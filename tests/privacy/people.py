@@ -6,11 +6,11 @@ from typing import Any
 from sqlalchemy import select
 
 from etl.models import Creator, Message, Rejected, Session
-from etl.store import tables as t
-from etl.store.lease import Lease
-from etl.store.state import AgentState
+from etl.store.schema import tables as t
 from etl.store.store import Answer, Batch, Run, Store
-from etl.store.transcripts import Due, keep
+from etl.store.write.agent_state import AgentState
+from etl.store.write.lease import Lease
+from etl.store.write.transcripts import Due, keep
 
 AGENT = "agent"
 T0 = datetime(2026, 5, 1, 12, tzinfo=UTC)

@@ -11,8 +11,8 @@ from etl.api.client import utc_now
 from etl.errors import StoreError
 from etl.models import Rejected, Session
 from etl.privacy import Rules
-from etl.store import tables as t
-from etl.store.adopt import adopt
+from etl.store.privacy.rules_change import adopt
+from etl.store.schema import tables as t
 from etl.store.store import Store
 from tests.privacy.people import (
     ADA,

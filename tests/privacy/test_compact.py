@@ -7,8 +7,8 @@ import pytest
 
 from etl.api.client import utc_now
 from etl.errors import StoreError
-from etl.store import compact as compacting
-from etl.store.compact import compact
+from etl.store.privacy import compact as compacting
+from etl.store.privacy.compact import compact
 from etl.store.store import Store
 from tests.privacy.people import plant
 from tests.support.postgres import Cluster

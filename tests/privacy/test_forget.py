@@ -10,14 +10,14 @@ from sqlalchemy import func, select
 
 from etl.api.client import utc_now
 from etl.models import Counts, Creator, Message, Rejected, Session
-from etl.planning.words import phrases
-from etl.store import forget as forgetting
-from etl.store import tables as t
-from etl.store.forget import Erased, forget, look
-from etl.store.privacy import ERASED
-from etl.store.search import search
+from etl.planning.search_terms import phrases
+from etl.store.privacy import forget as forgetting
+from etl.store.privacy.forget import Erased, forget, look
+from etl.store.privacy.redaction import ERASED
+from etl.store.read.search import search
+from etl.store.schema import tables as t
 from etl.store.store import Batch, Store
-from etl.store.transcripts import Due, choose, keep, note_failure
+from etl.store.write.transcripts import Due, choose, keep, note_failure
 from tests.privacy.people import (
     ADA,
     ADDRESS,

@@ -10,10 +10,10 @@ from sqlalchemy import insert, select, update
 from etl.api.client import utc_now
 from etl.config import Duration, Retention
 from etl.models import Message, Pruned, Rejected, Session
-from etl.store import tables as t
-from etl.store.retention import prune
+from etl.store.privacy.retention import prune
+from etl.store.schema import tables as t
 from etl.store.store import Store
-from etl.store.transcripts import choose, keep, tally
+from etl.store.write.transcripts import choose, keep, tally
 from tests.privacy.people import AGENT, T0, answer, begin, everything, plant, rows, save
 
 DAY = Duration(days=1)

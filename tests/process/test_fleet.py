@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from etl.simulator import Simulator, World
-from etl.store import reading
+from etl.store.read import status
 from tests.process.project import SECRET, Project, until
 from tests.process.watched import Watched
 from tests.support.audit import differences
@@ -71,7 +71,7 @@ def hire(project: Project) -> Iterator[Callable[[], Watched]]:
 def runs(project: Project, agent: str) -> list[dict[str, Any]]:
     """An agent's runs, the oldest first."""
     with closing(project.store()) as store:
-        return reading.recent_runs(store, [agent], 1000)[::-1]
+        return status.recent_runs(store, [agent], 1000)[::-1]
 
 
 def succeeded(worker: Watched) -> set[str]:

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import func, select
 
 from etl.simulator import Simulator, World
-from etl.store import tables as t
+from etl.store.schema import tables as t
 from tests.process.project import PATIENCE, Project, until
 from tests.process.test_kill import SEED, rows
 from tests.support.postgres import own_server

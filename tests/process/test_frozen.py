@@ -13,9 +13,9 @@ from sqlalchemy.exc import OperationalError
 
 from etl.api.client import utc_now
 from etl.errors import StoreError
-from etl.store import lease as leases
-from etl.store.engine import told
+from etl.store.schema.engine import told
 from etl.store.store import Store
+from etl.store.write import lease as leases
 from tests.process.project import until
 from tests.support.postgres import Cluster
 

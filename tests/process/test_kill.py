@@ -19,8 +19,8 @@ import pytest
 from sqlalchemy import func, select
 
 from etl.simulator import Simulator, World
-from etl.simulator.server import RequestRecord
-from etl.store import tables as t
+from etl.simulator.http.server import RequestRecord
+from etl.store.schema import tables as t
 from etl.store.store import Store
 from tests.process.project import PATIENCE, Project, until
 from tests.process.traffic import fetched_twice, pages, walks

@@ -12,8 +12,9 @@ import pytest
 from sqlalchemy import select
 
 from etl.simulator import Fault, Simulator, World
-from etl.store import migrate, reading
-from etl.store import tables as t
+from etl.store.read import status
+from etl.store.schema import migrate
+from etl.store.schema import tables as t
 from tests.process.project import Done, Project, until
 from tests.support.audit import differences
 
@@ -58,7 +59,7 @@ def runs(project: Project, agent: str) -> list[dict[str, Any]]:
     with closing(project.store()) as store:
         if migrate.current(store.engine) != migrate.HEAD:
             return []
-        return reading.recent_runs(store, [agent], 1000)[::-1]
+        return status.recent_runs(store, [agent], 1000)[::-1]
 
 
 def statuses(project: Project, agent: str) -> list[str]:

@@ -9,7 +9,8 @@ from contextlib import closing
 import pytest
 
 from etl.simulator import Fault, Simulator, World
-from etl.store import migrate, reading
+from etl.store.read import status
+from etl.store.schema import migrate
 from tests.process.project import Project, until
 
 LISTS = r"/agents\?|/teams"
@@ -48,7 +49,7 @@ def modes(project: Project, agent: str) -> list[str]:
     with closing(project.store()) as store:
         if migrate.current(store.engine) != migrate.HEAD:
             return []
-        found = reading.recent_runs(store, [agent], 1000)
+        found = status.recent_runs(store, [agent], 1000)
         return [run["mode"] for run in found if run["status"] == "succeeded"]
 
 

@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import update
 
 from etl.simulator import Simulator, World
-from etl.store import reading
-from etl.store import tables as t
+from etl.store.read import status
+from etl.store.schema import tables as t
 from tests.process.project import PATIENCE, Project, until
 from tests.support.audit import differences
 from tests.support.postgres import Cluster, Standby, _as_nobody, free_port, own_server
@@ -35,7 +35,7 @@ def wrong(project: Project, world: World) -> list[str]:
 def pages(project: Project) -> int:
     """How many pages the runs have saved."""
     with closing(project.store()) as store:
-        return sum(run["pages"] for run in reading.recent_runs(store, None, 100))
+        return sum(run["pages"] for run in status.recent_runs(store, None, 100))
 
 
 def test_a_failover_costs_no_run(project: Project, world: World, api: Simulator) -> None:

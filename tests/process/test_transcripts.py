@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from etl.simulator import Simulator, World
-from etl.store import tables as t
+from etl.store.schema import tables as t
 from tests.process.project import PATIENCE, Project
 from tests.process.test_kill import SEED, Trigger, answered, dying, rows
 

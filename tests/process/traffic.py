@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote
 
 from etl.simulator import World
-from etl.simulator.server import RequestRecord
+from etl.simulator.http.server import RequestRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from etl.report.gather import Wish, gather
-from etl.report.page import render
+from etl.analytics.report.load_figures import Wish, gather
+from etl.analytics.report.page import render
 from etl.store.store import Store
 from tests.report import scene
 

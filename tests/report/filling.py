@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import insert
 
-from etl.figures.period import Period
-from etl.report.gather import Wish
-from etl.store import tables as t
+from etl.analytics.figures.period import Period
+from etl.analytics.report.load_figures import Wish
+from etl.store.schema import tables as t
 from etl.store.store import Store
 
 NOW = datetime(2026, 11, 23, 18, 30, tzinfo=UTC)

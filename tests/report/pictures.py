@@ -5,8 +5,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-from etl.report.gather import gather
-from etl.report.page import render
+from etl.analytics.report.load_figures import gather
+from etl.analytics.report.page import render
 from etl.store.store import Store
 from tests.report import scene
 from tests.report.conftest import FLAGS, chromium

@@ -9,16 +9,16 @@ from pathlib import Path
 from unittest import mock
 from zoneinfo import ZoneInfo
 
+from etl.analytics.figures.period import Period, default_since
+from etl.analytics.report.load_figures import Wish as Report
 from etl.api.client import Client
-from etl.api.pacing import Pacer
+from etl.api.rate_limit import Pacer
 from etl.config import Api, Credentials
-from etl.figures.period import Period, default_since
-from etl.report.gather import Wish as Report
 from etl.simulator import Simulator, World
-from etl.simulator.people import agent_profile
-from etl.store import migrate
+from etl.simulator.world.seed_data import agent_profile
+from etl.store.schema import migrate
 from etl.store.store import Store
-from etl.sync.agent import AgentSync, Wish
+from etl.sync.agent_run import AgentSync, Wish
 
 NOW = datetime(2026, 11, 23, 16, 40, tzinfo=UTC)
 DAYS = 70

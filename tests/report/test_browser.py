@@ -8,9 +8,9 @@ import pytest
 from playwright.sync_api import Page
 from sqlalchemy import insert
 
-from etl.report.gather import gather
-from etl.report.page import render
-from etl.store import tables as t
+from etl.analytics.report.load_figures import gather
+from etl.analytics.report.page import render
+from etl.store.schema import tables as t
 from etl.store.store import Store
 from tests.report.conftest import Opener
 from tests.report.filling import HOUR, NOW, fill, session, wish

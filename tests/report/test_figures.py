@@ -8,14 +8,14 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import insert
 
-from etl.figures import shape
-from etl.figures.period import Period, floor_to, offsets, wall
-from etl.figures.values import Window
-from etl.report.gather import gather
-from etl.report.view import view
-from etl.store import figures
-from etl.store import tables as t
-from etl.store.health import health
+from etl.analytics.figures import shape
+from etl.analytics.figures.period import Period, floor_to, offsets, wall
+from etl.analytics.figures.values import Window
+from etl.analytics.report import figure_queries
+from etl.analytics.report.health_queries import health
+from etl.analytics.report.load_figures import gather
+from etl.analytics.report.view import view
+from etl.store.schema import tables as t
 from etl.store.store import Store
 from tests.report.filling import DAY, HOUR, NOW, fill, prove, session, wish
 
@@ -43,7 +43,7 @@ def test_cells_are_those_of_the_zones_clock(store: Store, zone: str) -> None:
     clock, here = offsets(OCTOBER, ZoneInfo(zone)), ZoneInfo(zone)
 
     with store.reading() as connection:
-        found = list(figures.cells(connection, Window(("a",), OCTOBER), clock))
+        found = list(figure_queries.cells(connection, Window(("a",), OCTOBER), clock))
 
     mine = [
         r for r in rows if r["agent_id"] == "a" and OCTOBER.since <= r["created_at"] < OCTOBER.until
@@ -71,7 +71,7 @@ def test_the_views_count_the_same(store: Store) -> None:
 
     with store.reading() as connection:
         window = Window(("a", "b"), OCTOBER)
-        cells = figures.cells(connection, window, offsets(OCTOBER, ZoneInfo("UTC")))
+        cells = figure_queries.cells(connection, window, offsets(OCTOBER, ZoneInfo("UTC")))
         mine = shape.by_agent(cells)
         for name in ("agent_days", "hours_of_week", "creator_months"):
             found = connection.exec_driver_sql(query.format(name)).all()
@@ -86,7 +86,7 @@ def test_the_edges_of_a_range_belong_to_its_beginning(store: Store) -> None:
     fill(store, [session(id, created_at=at) for id, at in (edges | {"out": OCTOBER.until}).items()])
 
     with store.reading() as connection:
-        shown = figures.costliest(connection, Window(("a",), OCTOBER))
+        shown = figure_queries.costliest(connection, Window(("a",), OCTOBER))
 
     assert {one.id for one in shown} == {"in", "last"}
 
@@ -103,8 +103,8 @@ def test_creators_by_sessions_then_credits(store: Store) -> None:
     window = Window(("a",), Period(NOW - DAY, NOW))
 
     with store.reading() as connection:
-        top = figures.top_creators(connection, window)
-        active = figures.active_creators(connection, window)
+        top = figure_queries.top_creators(connection, window)
+        active = figure_queries.active_creators(connection, window)
 
     assert [(one.id, one.name, one.email, one.sessions) for one in top] == [
         ("q", None, "q@x.org", 3),
@@ -124,7 +124,7 @@ def test_the_costliest_come_first_and_those_without_cost_not_at_all(store: Store
     fill(store, [session(id, credit_cost=cost) for id, cost in costs.items()])
 
     with store.reading() as connection:
-        shown = figures.costliest(connection, Window(("a",), ALL))
+        shown = figure_queries.costliest(connection, Window(("a",), ALL))
 
     assert [one.id for one in shown] == [f"s{number:02}" for number in range(14, 4, -1)]
 
@@ -146,7 +146,7 @@ def test_only_what_was_seen_open_tells_how_long_it_took(store: Store) -> None:
     fill(store, rows, states=looks)
 
     with store.reading() as connection:
-        found = figures.settling(connection, Window(("a",), ALL))
+        found = figure_queries.settling(connection, Window(("a",), ALL))
 
     assert found.observed == 2
     assert [(one.id, one.seconds) for one in found.slowest] == [
@@ -166,7 +166,7 @@ def test_the_slowest_are_ten(store: Store) -> None:
     fill(store, [session(id, state="failed", created_at=begun) for id in seconds], states=looks)
 
     with store.reading() as connection:
-        found = figures.settling(connection, Window(("a",), ALL))
+        found = figure_queries.settling(connection, Window(("a",), ALL))
 
     longest = sorted(seconds, key=lambda id: -seconds[id])[:10]
     assert found.observed == 137

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from etl.simulator import Fault
-from etl.simulator.faults import KINDS, faults_from, load_faults
+from etl.simulator.http.faults import KINDS, faults_from, load_faults
 
 
 def ids(page):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.simulator import ABSENT, World
-from etl.simulator.query import ListQuery
+from etl.simulator.http.query import ListQuery
 from etl.simulator.times import NO_INSTANT, parse_instant
 
 

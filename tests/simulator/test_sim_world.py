@@ -10,8 +10,8 @@ from random import Random
 import pytest
 
 from etl.simulator import World
-from etl.simulator.recipe import grow_usage
 from etl.simulator.times import format_instant, parse_instant
+from etl.simulator.world.session_factory import grow_usage
 
 NOW = datetime(2026, 6, 3, 12, tzinfo=UTC)
 

@@ -3,8 +3,8 @@
 import pytest
 
 from etl.errors import ConfigError
-from etl.store.address import behind_pgbouncer, parse, shown
-from etl.store.engine import open_engine
+from etl.store.schema.engine import open_engine
+from etl.store.schema.url import behind_pgbouncer, parse, shown
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from etl.store import calendar
-from etl.store import tables as t
+from etl.store.schema import calendar
+from etl.store.schema import tables as t
 from etl.store.store import Store
 
 # Halves of hours, changes at midnight, changes of half an hour, far from UTC on both sides.

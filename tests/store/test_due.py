@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from etl.api.client import utc_now
-from etl.store import migrate
-from etl.store import tables as t
-from etl.store.lease import Lease
+from etl.store.schema import migrate
+from etl.store.schema import tables as t
 from etl.store.store import Store
-from etl.store.transcripts import Due, choose, keep, note_failure, tally
+from etl.store.write.lease import Lease
+from etl.store.write.transcripts import Due, choose, keep, note_failure, tally
 from tests.support.postgres import Cluster
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

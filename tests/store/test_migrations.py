@@ -19,11 +19,11 @@ from sqlalchemy import Engine, func, inspect, select, text
 from etl.api.client import utc_now
 from etl.errors import SchemaMismatch
 from etl.simulator import World
-from etl.store import migrate
-from etl.store import tables as t
-from etl.store.engine import open_engine
+from etl.store.schema import migrate
+from etl.store.schema import tables as t
+from etl.store.schema.engine import open_engine
 from etl.store.store import Store
-from etl.sync.agent import Wish
+from etl.sync.agent_run import Wish
 from tests.conftest import Runner
 from tests.support.audit import differences
 

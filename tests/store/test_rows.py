@@ -7,16 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.models import ABSENT
-from etl.store.rows import (
-    AS_OF,
-    COLUMNS,
-    FIELDS,
-    FIRST_RUN,
-    FIRST_SEEN,
-    STATE,
-    Row,
-    diff,
-)
+from etl.store.write.diff import AS_OF, COLUMNS, FIELDS, FIRST_RUN, FIRST_SEEN, STATE, Row, diff
 
 Look = tuple[str, str | None, int]
 """An id, the state shown, and when it was asked for."""

@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, select, text, update
 
 from etl.api.client import utc_now
-from etl.api.transcript import LONGEST_SEARCHED
+from etl.api.decoding.transcripts import LONGEST_SEARCHED
 from etl.errors import StoreError
 from etl.models import Message
-from etl.planning.words import phrases
-from etl.store import migrate
-from etl.store import tables as t
-from etl.store.erasing import compact_search, forget_messages, forget_transcripts
-from etl.store.lease import Lease
-from etl.store.search import search
+from etl.planning.search_terms import phrases
+from etl.store.privacy.delete_messages import compact_search, forget_messages, forget_transcripts
+from etl.store.read.search import search
+from etl.store.schema import migrate
+from etl.store.schema import tables as t
 from etl.store.store import Store
-from etl.store.transcripts import Due, keep, tally
+from etl.store.write.lease import Lease
+from etl.store.write.transcripts import Due, keep, tally
 from tests.support.postgres import Cluster
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)

@@ -14,13 +14,13 @@ from etl.api.client import utc_now
 from etl.errors import LeaseLost
 from etl.models import BEGINNING, Counts, Creator, Entry, Rejected, Session, Span
 from etl.simulator import Simulator, World
-from etl.simulator.world import ABSENT
-from etl.store import lease as leases
-from etl.store import tables as t
-from etl.store.lease import Held, Lease
-from etl.store.state import AgentState
+from etl.simulator.world.edits import ABSENT
+from etl.store.schema import tables as t
 from etl.store.store import Answer, Batch, Run, Store
-from etl.sync.agent import Wish
+from etl.store.write import lease as leases
+from etl.store.write.agent_state import AgentState
+from etl.store.write.lease import Held, Lease
+from etl.sync.agent_run import Wish
 from tests.conftest import Runner
 from tests.support.audit import differences, stored_creators, stored_sessions
 

@@ -16,8 +16,9 @@ from sqlalchemy import Engine, inspect
 
 from etl.api.client import utc_now
 from etl.errors import SchemaMismatch
-from etl.store import migrate, reading
-from etl.store.engine import open_engine
+from etl.store.read import status
+from etl.store.schema import migrate
+from etl.store.schema.engine import open_engine
 from etl.store.store import Store
 
 DUMPS = Path(__file__).parent / "dumps"
@@ -124,5 +125,5 @@ def test_every_view_answers_after_an_upgrade(old: Engine, database_url: str) -> 
     for view in inspect(old).get_view_names():
         assert ask(old, f"SELECT * FROM {view}"), view
     store = Store(database_url, utc_now)
-    assert len(reading.known_agents(store)) == 2
+    assert len(status.known_agents(store)) == 2
     store.close()

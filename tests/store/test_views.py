@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, insert, text
 
 from etl.api.client import utc_now
-from etl.store import calendar, migrate
-from etl.store import tables as t
-from etl.store.engine import open_engine
+from etl.store.schema import calendar, migrate
+from etl.store.schema import tables as t
+from etl.store.schema.engine import open_engine
 
 Row = dict[str, Any]
 

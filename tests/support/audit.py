@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from etl.store import tables as t
+from etl.store.schema import tables as t
 from etl.store.store import Store
 
 USAGE = (

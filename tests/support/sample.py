@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, insert
 
 from etl.simulator import World
-from etl.store import tables as t
+from etl.store.schema import tables as t
 from tests.support.audit import USAGE, instant
 
 Record = dict[str, Any]

@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import select
 
 from etl.simulator import Fault, Simulator, World
-from etl.store import tables as t
+from etl.store.schema import tables as t
 from etl.store.store import Store
-from etl.sync.agent import Wish
-from etl.sync.crew import Crew
+from etl.sync.agent_run import Wish
+from etl.sync.parallel_walks import Crew
 from tests.conftest import Runner
 from tests.support.audit import differences
 

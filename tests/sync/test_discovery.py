@@ -11,12 +11,12 @@ import pytest
 from sqlalchemy import select
 
 from etl.api.client import Client, utc_now
-from etl.api.pacing import Pacer
+from etl.api.rate_limit import Pacer
 from etl.config import Agent, Api, Credentials, Discovery, Names
 from etl.errors import ConfigError
 from etl.models import Counts
 from etl.simulator import Fault, Simulator, World
-from etl.store import tables as t
+from etl.store.schema import tables as t
 from etl.store.store import Store
 from etl.sync.discovery import Roster, look, roster, roster_offline
 from tests.conftest import Runner

@@ -14,11 +14,11 @@ from etl.errors import LeaseLost, Stopped
 from etl.models import Transcripts
 from etl.planning.transcripts import MOST_TROUBLE
 from etl.simulator import Fault, Simulator, World
-from etl.store import tables as t
-from etl.store.lease import Lease
+from etl.store.schema import tables as t
 from etl.store.store import Store
-from etl.store.transcripts import tally
-from etl.sync.agent import Wish
+from etl.store.write.lease import Lease
+from etl.store.write.transcripts import tally
+from etl.sync.agent_run import Wish
 from etl.sync.transcripts import TranscriptSync
 from tests.conftest import Runner
 

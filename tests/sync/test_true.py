@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import select, text
 
 from etl.simulator import Fault, Simulator, World
-from etl.store import tables as t
+from etl.store.schema import tables as t
 from etl.store.store import Store
-from etl.sync.agent import Wish
+from etl.sync.agent_run import Wish
 from tests.conftest import Runner
 from tests.support.audit import differences, stored_sessions
 

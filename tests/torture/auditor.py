@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from etl.models import AgentReport
-from etl.sync.agent import Wish
+from etl.sync.agent_run import Wish
 from tests.support.audit import USAGE, instant
 from tests.torture.truth import Truth
 

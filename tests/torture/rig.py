@@ -13,14 +13,14 @@ from typing import Any
 from sqlalchemy import event
 
 from etl.api.client import Client, utc_now
-from etl.api.pacing import Pacer
+from etl.api.rate_limit import Pacer
 from etl.config import Api, Credentials
 from etl.models import AgentReport, Counts
 from etl.simulator import Simulator, World
-from etl.store import migrate
-from etl.store.lease import Held, Lease, holder
+from etl.store.schema import migrate
 from etl.store.store import Store
-from etl.sync.agent import AgentSync, Wish
+from etl.store.write.lease import Held, Lease, holder
+from etl.sync.agent_run import AgentSync, Wish
 from tests.torture.auditor import Auditor, Run, snapshot
 from tests.torture.truth import Truth, now
 

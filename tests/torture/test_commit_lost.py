@@ -10,16 +10,16 @@ from sqlalchemy import Connection, event, func, select, update
 from sqlalchemy.exc import OperationalError
 
 from etl.api.client import Client, utc_now
-from etl.api.pacing import Pacer
+from etl.api.rate_limit import Pacer
 from etl.config import Api, Credentials
 from etl.errors import LeaseLost
 from etl.models import AgentReport, Session
 from etl.simulator import Simulator, World
-from etl.store import migrate
-from etl.store import tables as t
-from etl.store.lease import Lease
+from etl.store.schema import migrate
+from etl.store.schema import tables as t
 from etl.store.store import Answer, Batch, Store
-from etl.sync.agent import AgentSync, Wish
+from etl.store.write.lease import Lease
+from etl.sync.agent_run import AgentSync, Wish
 from tests.support.audit import differences
 from tests.support.postgres import Cluster, Server, own_server
 from tests.torture.proxy import Proxy

@@ -14,7 +14,7 @@ from etl.planning.coverage import Gap
 from etl.planning.walk import Walk
 from etl.simulator import Fault
 from etl.store.store import Store
-from etl.sync.agent import Wish
+from etl.sync.agent_run import Wish
 from tests.torture.auditor import snapshot
 from tests.torture.rig import Rig
 from tests.torture.truth import now

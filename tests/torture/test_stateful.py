@@ -13,9 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from etl.api.client import utc_now
 from etl.simulator import Fault
-from etl.store import migrate
+from etl.store.schema import migrate
 from etl.store.store import Store
-from etl.sync.agent import Wish
+from etl.sync.agent_run import Wish
 from tests.torture.auditor import snapshot
 from tests.torture.rig import Killer, Rig
 from tests.torture.truth import KINDS, now

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from etl.api.credentials.file import SecretFile
 from etl.config import Api
-from etl.secrets import Credentials, plain_value
+from etl.credentials import Credentials, plain_value
 
 if TYPE_CHECKING:
     from etl.api.credentials.oauth import Grant

@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
+from etl.credentials import Credentials, secret_in
 from etl.errors import ConfigError
-from etl.secrets import Credentials, secret_in
 
 __all__ = ["SecretFile"]
 

@@ -19,9 +19,8 @@ from typing import Final, NamedTuple
 import httpx
 
 from etl import __version__
-from etl.api.credentials.keeping import NewFile, locked, replacing
-from etl.api.failures import read_body, retry_after
-from etl.api.grants import (
+from etl.api.credentials.locked_file import NewFile, locked, replacing
+from etl.api.credentials.oauth_tokens import (
     AccessToken,
     Granted,
     is_due,
@@ -30,9 +29,10 @@ from etl.api.grants import (
     read_kept,
     read_reply,
 )
+from etl.api.errors import read_body, retry_after
 from etl.config import Api
+from etl.credentials import Credentials, secret_in
 from etl.errors import ConfigError, Denied, EtlError, Malformed, Stopped, Transient
-from etl.secrets import Credentials, secret_in
 
 __all__ = ["Grant"]
 

@@ -1,0 +1,1 @@
+"""Reading the history: the report, exports, the database in a browser."""

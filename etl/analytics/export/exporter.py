@@ -1,0 +1,183 @@
+"""Tables and views of one snapshot to a folder of files."""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection
+
+from etl.analytics import schema_docs
+from etl.analytics.export import folder as folders
+from etl.analytics.export import snapshot as reading
+from etl.analytics.export.files import Format, TableFile, schema_of
+from etl.analytics.export.rules import CHANGES, NO_PARTITION, month, next_since, partition
+from etl.analytics.export.snapshot import Since
+from etl.analytics.schema_docs import Page, Relation
+from etl.errors import ConfigError
+from etl.models import Progress
+from etl.store.schema import migrate
+
+__all__ = ["Wish", "export"]
+
+PARTITIONED: Final = "sessions"
+PARTITIONED_BY: Final = ("agent_id", "created_at")
+EMPTY: Final = (f"agent={NO_PARTITION}", f"month={NO_PARTITION}")
+CHUNK: Final = 256
+
+
+class Wish(NamedTuple):
+    """What to export, and how."""
+
+    output: Path
+    format: Format = "parquet"
+    tables: Sequence[str] = ()
+    since_run: int | None = None
+    raw: bool = False
+
+
+class Written(NamedTuple):
+    """What became of a table."""
+
+    rows: int
+    files: int
+
+
+def export(
+    url: str, wish: Wish, now: datetime, tell: Callable[[Progress], None] = lambda _: None
+) -> dict[str, Any]:
+    """Export, and return the manifest. What `tell` gets as the whole are the tables.
+
+    Raises ConfigError for an unknown table or run and an unusable folder, StoreError, and EtlError
+    if the files can't be written.
+    """
+    page = schema_docs.read()
+    chosen = _chosen(page, wish.tables)
+    with reading.snapshot(url) as connection:
+        since = None if wish.since_run is None else reading.since_run(connection, wish.since_run)
+        _check_replaceable(wish)
+        with folders.filled(wish.output, page.relations) as partial:
+            meter = _Meter(tell, len(chosen))
+            tables = []
+            for relation in chosen:
+                table = _Table(relation, wish, partial, since, meter)
+                tables.append(_told(relation, table.write(connection), since))
+                meter.done += 1
+            tell(Progress("export", "rows", meter.rows, 1.0))
+            seen = reading.runs_seen(connection)
+            head = _head(wish, now) | {
+                "highest_run_id": max(seen.newest, default=None),
+                "next_since_run": next_since(*seen),
+            }
+            return folders.put_manifest(partial, head | {"tables": tables})
+
+
+def _chosen(page: Page, names: Sequence[str]) -> list[Relation]:
+    public = [relation for relation in page.relations.values() if relation.public]
+    if not names:
+        return public
+    for name in names:
+        if name not in page.relations:
+            known = ", ".join(page.relations)
+            raise ConfigError(f"there is no table or view {name!r:.80}", f"there are {known}")
+    return [page.relations[name] for name in dict.fromkeys(names)]
+
+
+def _check_replaceable(wish: Wish) -> None:
+    """A few new rows must not take the place of an export that holds more."""
+    before = folders.previous(wish.output)
+    if before is None or wish.since_run is None:
+        return
+    begun = before.get("since_run")
+    if begun is None or begun < wish.since_run:
+        hint = "an incremental export needs a folder of its own: name a new one by --output"
+        raise ConfigError(f"{wish.output} holds an export that this one does not contain", hint)
+
+
+def _head(wish: Wish, now: datetime) -> dict[str, Any]:
+    return {
+        "schema": migrate.HEAD,
+        "exported_at": now.isoformat().replace("+00:00", "Z"),
+        "format": wish.format,
+        "raw": wish.raw,
+        "since_run": wish.since_run,
+    }
+
+
+def _told(relation: Relation, written: Written, since: Since | None) -> dict[str, Any]:
+    whole = since is None or relation.name not in CHANGES
+    return {"name": relation.name, "whole": whole, **written._asdict()}
+
+
+@dataclass(slots=True)
+class _Meter:
+    """Tells how many rows have been read; the share is that of the tables."""
+
+    tell: Callable[[Progress], None]
+    tables: int
+    done: int = 0
+    rows: int = 0
+
+    def counted(self, chunks: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+        for chunk in chunks:
+            self.rows += len(chunk)
+            self.tell(Progress("export", "rows", self.rows, self.done / self.tables))
+            yield chunk
+
+
+@dataclass(slots=True)
+class _Table:
+    """One table or view on its way to its files."""
+
+    relation: Relation
+    wish: Wish
+    folder: Path
+    since: Since | None
+    meter: _Meter
+
+    def write(self, connection: Connection) -> Written:
+        """Write every row that is wanted."""
+        partitioned = self.wish.format == "parquet" and self.relation.name == PARTITIONED
+        order = PARTITIONED_BY if partitioned else ()
+        changed = CHANGES.get(self.relation.name, ())
+        rows = reading.rows(connection, self.relation, order, changed, self.since)
+        chunks = self.meter.counted(rows)
+        if partitioned:
+            return self._partitions(chunks)
+        return Written(self._file(self.folder / self._name(), chunks), 1)
+
+    def _partitions(self, chunks: Iterator[Sequence[Any]]) -> Written:
+        """A file for each agent and month; the rows come in that order."""
+        names = [column.name for column in self.relation.columns]
+        agent, created = (names.index(name) for name in PARTITIONED_BY)
+        rows = itertools.chain.from_iterable(chunks)
+        total = files = 0
+        for key, group in itertools.groupby(rows, lambda row: (row[agent], month(row[created]))):
+            # Numbered across the table: on a file system that ignores case, two agents may share
+            # a folder, but not a file.
+            files += 1
+            total += self._part(partition(*key), files, group)
+        return Written(total, files) if files else Written(self._part(EMPTY, 1, ()), 1)
+
+    def _part(self, parts: tuple[str, str], number: int, rows: Iterable[Any]) -> int:
+        place = self.folder.joinpath(self.relation.name, *parts)
+        place.mkdir(parents=True, exist_ok=True)
+        return self._file(place / f"part-{number:05}.parquet", _chunked(rows))
+
+    def _name(self) -> str:
+        return f"{self.relation.name}.{self.wish.format}"
+
+    def _file(self, path: Path, chunks: Iterable[Sequence[Any]]) -> int:
+        schema = schema_of(self.relation.columns)
+        with TableFile(path, schema, self.wish.format, raw=self.wish.raw) as file:
+            for chunk in chunks:
+                file.write(chunk)
+        return file.rows
+
+
+def _chunked(rows: Iterable[Any]) -> Iterator[list[Any]]:
+    rows = iter(rows)
+    while chunk := list(itertools.islice(rows, CHUNK)):
+        yield chunk

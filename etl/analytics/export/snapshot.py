@@ -1,0 +1,156 @@
+"""One consistent look at the whole database, read in a stream: what `export` reads."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Connection,
+    Date,
+    Numeric,
+    Select,
+    Text,
+    cast,
+    column,
+    func,
+    or_,
+    select,
+)
+from sqlalchemy import table as lightweight
+from sqlalchemy.types import TypeEngine
+
+from etl.analytics.schema_docs import Column, Relation
+from etl.errors import ConfigError
+from etl.store.read.status import require_schema_of
+from etl.store.schema import tables as t
+from etl.store.schema.engine import open_engine, told
+
+__all__ = ["RunsSeen", "Since", "rows", "runs_seen", "since_run", "snapshot"]
+
+FETCHED: Final = 256
+"""Rows held at once as they come from the database; a row may hold a long text."""
+
+WINDOW: Final = 100
+"""How many of the newest runs are looked at for numbers that lack."""
+
+SETTINGS: Final = (
+    "TIME ZONE 'UTC'",
+    "statement_timeout = 0",
+    "idle_in_transaction_session_timeout = '10min'",
+)
+"""A snapshot locks no row, so the guards of PostgreSQL's other transactions are not for it."""
+
+NUMBERS_OF_RUNS: Final = ("id", "run_id")
+
+TYPES: Final[dict[str, TypeEngine[Any]]] = {
+    "text": Text(),
+    "timestamptz": t.Instant(),
+    "date": Date(),
+    "numeric": Numeric(asdecimal=False),
+    "double precision": Numeric(asdecimal=False),
+    "bigint": BigInteger(),
+    "integer": BigInteger(),
+    "boolean": Boolean(),
+}
+"""How a column of this type is read; others (JSON, varchar) are read as text."""
+
+
+class Since(NamedTuple):
+    """A run, and the earliest time at which it or a later one can have changed a row."""
+
+    run_id: int
+    at: datetime
+
+
+class RunsSeen(NamedTuple):
+    """The runs as the snapshot shows them."""
+
+    unfinished: int | None
+    newest: list[int]
+
+
+@contextmanager
+def snapshot(url: str) -> Iterator[Connection]:
+    """A read-only transaction that shows the database as it is now, whatever others write.
+
+    Raises StoreError, and SchemaMismatch if the database is not this program's.
+    """
+    engine = open_engine(url, only_reads=True)
+    try:
+        require_schema_of(engine, url)
+        with told(url), engine.connect() as connection:
+            _begin(connection)
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def _begin(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        for setting in SETTINGS:
+            connection.exec_driver_sql(f"SET LOCAL {setting}")
+    else:
+        connection.execution_options(reads=True)
+    # It is the first read that fixes what a transaction sees.
+    connection.execute(select(func.max(t.sync_runs.c.id)))
+
+
+def runs_seen(connection: Connection) -> RunsSeen:
+    """What `next_since` needs to know."""
+    c = t.sync_runs.c
+    unfinished = connection.execute(select(func.min(c.id)).where(c.status == "running")).scalar()
+    # SQLite's writers take turns: there, no run can lack that others have overtaken.
+    most = WINDOW if connection.dialect.name == "postgresql" else 1
+    newest = connection.execute(select(c.id).order_by(c.id.desc()).limit(most)).scalars()
+    return RunsSeen(unfinished, list(newest))
+
+
+def since_run(connection: Connection, run_id: int) -> Since:
+    """Find a run. Raises ConfigError if there is none of that number."""
+    c = t.sync_runs.c
+    hint = "`python -m etl runs` shows them; without --since-run everything is exported"
+    if connection.execute(select(c.id).where(c.id == run_id)).first() is None:
+        raise ConfigError(f"there is no run {run_id}", hint)
+    # Hosts' clocks differ: a later run may have begun earlier.
+    at = connection.execute(select(func.min(c.started_at)).where(c.id >= run_id)).scalar_one()
+    return Since(run_id, at)
+
+
+def rows(
+    connection: Connection,
+    relation: Relation,
+    order: Sequence[str] = (),
+    changed: Sequence[str] = (),
+    since: Since | None = None,
+) -> Iterator[Sequence[Any]]:
+    """Rows of a table or view, some hundred at a time, in constant memory.
+
+    With `since`, those alone that one of the columns `changed` puts at or after it.
+    """
+    query = select(*map(_read, relation.columns)).select_from(lightweight(relation.name))
+    query = query.order_by(*map(column, order))
+    if since is not None and changed:
+        query = _newer(query, changed, since)
+    result = connection.execute(query, execution_options={"yield_per": FETCHED})
+    return result.partitions()
+
+
+def _read(one: Column) -> Any:
+    kind = TYPES.get(one.type)
+    if kind is None:
+        return cast(column(one.name), Text).label(one.name)
+    return column(one.name, kind)
+
+
+def _newer(query: Select[Any], changed: Sequence[str], since: Since) -> Select[Any]:
+    conditions = [
+        column(name) >= since.run_id
+        if name in NUMBERS_OF_RUNS
+        else column(name, t.Instant()) >= since.at
+        for name in changed
+    ]
+    return query.where(or_(*conditions))

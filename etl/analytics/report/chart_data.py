@@ -1,0 +1,226 @@
+"""What each chart shows, in four forms: the picture, a sentence, a key and a table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+from etl.analytics.figures import shape, words
+from etl.analytics.figures.period import Step, following
+from etl.analytics.figures.shape import DAYS, STATES, Tally
+from etl.analytics.report import charts
+from etl.analytics.report.charts import Spec
+from etl.analytics.report.load_figures import Figures
+from etl.analytics.report.names import agent_labels
+
+__all__ = ["Drawing", "drawings"]
+
+EACH: Final[dict[Step, str]] = {
+    "hour": "an hour",
+    "day": "a day",
+    "week": "a week",
+    "month": "a month",
+}
+DAY: Final = timedelta(days=1)
+LENGTHS: Final[dict[Step, timedelta]] = {
+    "hour": DAY / 24,
+    "day": DAY,
+    "week": 7 * DAY,
+    "month": 365.2425 / 12 * DAY,
+}
+FEW: Final = 10
+"""Settled sessions below which a bin's failure rate says little."""
+
+AT_MOST: Final = 12
+"""Agents in a chart that has a row for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A chart, told in words and figures too. The key's entries are CSS classes and names."""
+
+    id: str
+    title: str
+    summary: str
+    spec: Spec
+    head: list[str]
+    rows: list[list[str]]
+    key: list[tuple[str, str]] = field(default_factory=list)
+
+
+class _Data:
+    """The figures that several charts are drawn from."""
+
+    def __init__(self, figures: Figures) -> None:
+        self.figures = figures
+        self.labels = agent_labels(figures.names)
+        self.ranked = shape.ranked(figures.now.agents)
+        self.series = shape.grouping(self.ranked)
+        self.names = [self.labels[id] for id in self.ranked[: shape.MOST_SERIES]]
+        if len(self.ranked) > shape.MOST_SERIES:
+            self.names.append(shape.OTHERS)
+        self.table = shape.by_bin(figures.cells, self.series, figures.bins)
+        self.edges = [*figures.bins, following(figures.bins[-1], figures.step)]
+        is_over = self.edges[-1] <= figures.wish.wall(figures.wish.period.until)
+        self.unfinished = "" if is_over else f" The last {figures.step} is not over."
+        self.when = [words.bin_label(clock, figures.step) for clock in figures.bins]
+
+    def totals(self) -> list[Tally]:
+        """Each bin's sessions of all series."""
+        return [shape.together(row) for row in self.table]
+
+
+def drawings(figures: Figures) -> dict[str, Drawing]:
+    """Every chart, by its id; none if there is nothing to draw."""
+    if not figures.now.tally.sessions:
+        return {}
+    data = _Data(figures)
+    made = [_quantity(data, "sessions"), _quantity(data, "credits"), _states(data), _heat(data)]
+    if figures.now.tally.settled:
+        made += [_failures(data), _agents(data)]
+    return {drawing.id: drawing for drawing in made}
+
+
+def _quantity(data: _Data, unit: str) -> Drawing:
+    """Sessions or credits over time, by agent."""
+    table = [[float(getattr(tally, unit)) for tally in row] for row in data.table]
+    step, number = data.figures.step, words.whole if unit == "sessions" else words.credits
+    rows = [
+        [when, *map(number, row), number(sum(row))]
+        for when, row in zip(data.when, table, strict=True)
+    ]
+    return Drawing(
+        unit,
+        f"{unit.capitalize()} by {step}",
+        _over_time_words(data, [sum(row) for row in table], unit),
+        charts.over_time(shape.stacked(table), data.edges, data.names, step, unit),
+        [step.capitalize(), *data.names, "All"],
+        rows,
+        [(f"series-{index}", name) for index, name in enumerate(data.names)],
+    )
+
+
+def _over_time_words(data: _Data, sums: Sequence[float], unit: str) -> str:
+    number = words.whole if unit == "sessions" else words.credits
+    total, highest = sum(sums), max(sums)
+    if not total:
+        return f"No {unit} in this range."
+    each = EACH[data.figures.step]
+    steps = max(data.figures.drawn.length / LENGTHS[data.figures.step], 1)
+    text = f"{number(total)} {unit}, {number(total / steps)} {each} on average."
+    if len(sums) > 1:
+        text += f" The most: {number(highest)}, {data.when[sums.index(highest)]}."
+    return text + data.unfinished
+
+
+def _states(data: _Data) -> Drawing:
+    groups = {id: data.names[number] for id, number in data.series.items()}
+    pieces = shape.mix(data.figures.cells, groups)
+    counts = {(piece.group, piece.state): piece for piece in pieces}
+    used = [state for state in STATES if any(piece.state == state for piece in pieces)]
+    rows = [
+        [name, *(_count_and_share(counts.get((name, state))) for state in used)]
+        for name in data.names
+    ]
+    total = data.figures.now.tally.sessions
+    sums = {state: sum(p.sessions for p in pieces if p.state == state) for state in used}
+    shares = ", ".join(f"{s.lower()} {words.percent(n / total)}" for s, n in sums.items())
+    places = {state: f"state-{index}" for index, state in enumerate(STATES)}
+    return Drawing(
+        "states",
+        "States by agent",
+        f"Of all sessions: {shares}.",
+        charts.state_mix(pieces),
+        ["Agent", *used],
+        rows,
+        [(places[state], state) for state in used],
+    )
+
+
+def _count_and_share(piece: shape.Mix | None) -> str:
+    if piece is None:
+        return "0"
+    return f"{words.whole(piece.sessions)} ({words.percent(piece.high - piece.low)})"
+
+
+def _failures(data: _Data) -> Drawing:
+    tallies, total = data.totals(), data.figures.now.tally
+    mean = total.failure_rate or 0.0
+    summary = f"{words.percent(mean)} of settled sessions failed (dashed line)."
+    telling = [(t.failure_rate or 0.0, i) for i, t in enumerate(tallies) if t.settled >= FEW]
+    if len(telling) > 1:
+        worst, at = max(telling)
+        summary += f" The highest: {words.percent(worst)}, {data.when[at]}."
+    if any(0 < tally.settled < FEW for tally in tallies):
+        summary += f" Pale, and not counted there: fewer than {FEW} settled."
+    return Drawing(
+        "failures",
+        f"Failure rate by {data.figures.step}",
+        summary,
+        charts.rate_over_time(tallies, data.edges, data.figures.step, mean, FEW),
+        [data.figures.step.capitalize(), "Failed", "Settled", "Rate"],
+        [[when, *_rate(tally)] for when, tally in zip(data.when, tallies, strict=True)],
+    )
+
+
+def _rate(tally: Tally) -> list[str]:
+    counts = [words.whole(tally.failed), words.whole(tally.settled)]
+    return [*counts, words.percent(tally.failure_rate)]
+
+
+def _agents(data: _Data) -> Drawing:
+    before = data.figures.before.agents if data.figures.before else {}
+    rated = [
+        (data.labels[id], data.figures.now.agents[id], before.get(id))
+        for id in data.ranked
+        if data.figures.now.agents[id].settled
+    ]
+    drawn = sorted(rated[:AT_MOST], key=lambda row: -(row[1].failure_rate or 0))
+    worst = drawn[0]
+    key = [("dot-failed", "this range"), ("tick-soft", "the range before")]
+    return Drawing(
+        "agents",
+        "Failure rate by agent",
+        f"The highest: {worst[0]}, {words.percent(worst[1].failure_rate)}.",
+        charts.agent_rates(drawn),
+        ["Agent", "Failed", "Settled", "Rate", "Rate before"],
+        [[name, *_rate(now), _rate_before(then)] for name, now, then in drawn],
+        key if before else key[:1],
+    )
+
+
+def _rate_before(tally: Tally | None) -> str:
+    return words.percent(tally.failure_rate if tally else None)
+
+
+def _heat(data: _Data) -> Drawing:
+    squares = shape.heat(data.figures.week)
+    busiest = max(squares, key=lambda square: square.sessions)
+    total = sum(square.sessions for square in squares)
+    office = sum(s.sessions for s in squares if s.weekday <= 5 and 8 <= s.hour < 18)
+    by_hour = [squares[hour::24] for hour in range(24)]
+    return Drawing(
+        "week",
+        "Sessions by hour of the week",
+        f"The busiest hour: {DAYS[busiest.weekday - 1]} from {busiest.hour:02}:00, "
+        f"{words.whole(busiest.sessions)} sessions. "
+        f"{words.percent(office / total)} begin from Monday to Friday, 8:00 to 18:00.",
+        charts.heat_map(squares),
+        ["Hour", *DAYS],
+        [
+            [f"{hour:02}:00", *(words.whole(square.sessions) for square in row)]
+            for hour, row in enumerate(by_hour)
+        ],
+        [(f"heat-{n}", text) for n, text in enumerate(_classes(busiest.sessions)) if text],
+    )
+
+
+def _classes(most: int) -> list[str]:
+    """The classes of the heat map, as ranges of counts; empty ones have no text."""
+    texts = ["none"]
+    low = 1
+    for level in range(1, shape.CLASSES + 1):
+        high = level * most // shape.CLASSES
+        texts.append("" if high < low else str(low) if high == low else f"{low} to {high}")
+        low = max(low, high + 1)
+    return texts

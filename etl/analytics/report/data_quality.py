@@ -1,0 +1,70 @@
+"""How far the figures can be trusted: as of when they are, and what they lack."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from etl.analytics.figures import words
+from etl.analytics.figures.period import period_before
+from etl.analytics.report.formatting import Viewer
+from etl.analytics.report.health_queries import Health
+
+__all__ = ["freshness", "warnings"]
+
+STALE: Final = timedelta(days=1)
+"""Data that is older than this is called old at the top of the page."""
+
+MOST_WARNINGS: Final = 5
+MOST_NAMES: Final = 3
+
+
+def freshness(viewer: Viewer) -> str:
+    """Up to when the range is whole; the agent that lags most decides, of those ever synced."""
+    wish = viewer.figures.wish
+    as_of = min((one.as_of for one in viewer.figures.health if one.as_of), default=None)
+    if as_of is None:
+        return "never: nothing of this range was synced"
+    if as_of == wish.period.until < wish.now:
+        return "its end: the range is over and whole"
+    return f"{viewer.minute(as_of)} ({viewer.ago(as_of)})"
+
+
+def warnings(viewer: Viewer) -> list[str]:
+    """What makes the figures less than they seem."""
+    lacking: dict[str, list[str]] = {}
+    for one in viewer.figures.health:
+        lacking.setdefault(_lack(viewer, one), []).append(viewer.labels[one.agent_id])
+    texts = [f"{_some(names)}: {lack}." for lack, names in lacking.items() if lack]
+    if len(texts) > MOST_WARNINGS:
+        texts = [*texts[:MOST_WARNINGS], "More agents lack something, too: see Sync health."]
+    if viewer.figures.undated:
+        count = words.whole(viewer.figures.undated)
+        texts.append(f"Sessions without a date, which belong to no range: {count}.")
+    return [*texts, *_less_before(viewer)]
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first names, and how many there are beyond."""
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _less_before(viewer: Viewer) -> list[str]:
+    """What is compared with, if it is shorter than what is shown."""
+    wish, before = viewer.figures.wish, viewer.figures.period_before
+    wanted = period_before(wish.period, wish.zone)
+    if before is None or wanted is None or before.since == wanted.since:
+        return []
+    first = viewer.minute(before.since)
+    return [f"The range before has sessions from {first} on only: changes look greater for it."]
+
+
+def _lack(viewer: Viewer, one: Health) -> str:
+    wish = viewer.figures.wish
+    if one.as_of is None:
+        return "nothing of this range was synced"
+    if one.holes:
+        return "parts of this range were never synced; its figures are too low"
+    if one.as_of < min(wish.now - STALE, wish.period.until):
+        return f"sessions that began after {viewer.minute(one.as_of)} are not here yet"
+    return ""

@@ -1,0 +1,218 @@
+"""What the report counts: aggregates over a range of sessions, on both databases.
+
+Sessions belong to the range that their `created_at` lies in. Missing ones are left out.
+The views for analysts know one time zone, the database's own; a report has any, to the instant.
+So these are counted from the tables; a test holds them against the views.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import pairwise
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Subquery,
+    and_,
+    case,
+    distinct,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+)
+
+from etl.analytics.figures.period import Offset
+from etl.analytics.figures.values import Cell, Creator, Settling, Shown, Window
+from etl.models import SETTLED_STATES
+from etl.store.schema import tables as t
+
+__all__ = [
+    "active_creators",
+    "agent_names",
+    "cells",
+    "costliest",
+    "oldest_session",
+    "settling",
+    "top_creators",
+    "undated",
+]
+
+TOP: Final = 10
+"""How many creators and sessions a list shows."""
+
+c = t.sessions.c
+
+
+def agent_names(connection: Connection) -> dict[str, str | None]:
+    """Every agent that has rows, with its name."""
+    rows = connection.execute(select(t.agents.c.id, t.agents.c.name).order_by(t.agents.c.id))
+    return {row.id: row.name for row in rows}
+
+
+def oldest_session(connection: Connection, agents: Sequence[str]) -> datetime | None:
+    """When the first session of these agents began."""
+    found = [
+        connection.execute(select(func.min(c.created_at)).where(c.agent_id == id)).scalar()
+        for id in agents
+    ]
+    return min((instant for instant in found if instant is not None), default=None)
+
+
+def undated(connection: Connection, agents: Sequence[str]) -> int:
+    """How many belong to no range, since the API didn't say when they began."""
+    query = select(func.count()).where(
+        c.agent_id.in_(agents), c.created_at.is_(None), c.missing_since.is_(None)
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def cells(connection: Connection, window: Window, clock: Sequence[Offset]) -> Iterator[Cell]:
+    """The range by agent, state and hour of the wall clock that `clock` gives, in no order."""
+    slot = _hour(connection, clock).label("slot")
+    sums = (func.count(), func.sum(c.credit_cost), func.sum(_tokens()))
+    query = select(c.agent_id, slot, c.state, *sums).where(_within(window))
+    rows = connection.execute(query.group_by(c.agent_id, "slot", c.state))
+    for agent, at, state, count, spent, tokens in rows:
+        if at is not None:
+            yield Cell(agent, _clock(at), state, count, float(spent or 0), int(tokens or 0))
+
+
+def active_creators(connection: Connection, window: Window) -> int:
+    """How many creators began a session in the range."""
+    query = select(func.count(distinct(c.creator_id))).where(_within(window))
+    return int(connection.execute(query).scalar_one())
+
+
+def top_creators(connection: Connection, window: Window) -> list[Creator]:
+    """Those with the most sessions, then credits."""
+    counts = (
+        func.count().label("sessions"),
+        func.sum(case((c.state == "failed", 1), else_=0)).label("failed"),
+        func.sum(case((c.state.in_(SETTLED_STATES), 1), else_=0)).label("settled"),
+        func.coalesce(func.sum(c.credit_cost), 0).label("credits"),
+    )
+    best = (
+        select(c.creator_id, *counts)
+        .where(_within(window))
+        .group_by(c.creator_id)
+        .order_by(counts[0].desc(), counts[3].desc(), c.creator_id)
+        .limit(TOP)
+        .subquery()
+    )
+    b, people = best.c, t.creators
+    order = (b.sessions.desc(), b.credits.desc(), b.creator_id)
+    query = select(
+        b.creator_id, _name(), people.c.email, b.sessions, b.failed, b.settled, b.credits
+    ).join_from(best, people, people.c.id == b.creator_id, isouter=True)
+    rows = connection.execute(query.order_by(*order))
+    return [
+        Creator(id, name, email, sessions, failed, settled, float(spent))
+        for id, name, email, sessions, failed, settled, spent in rows
+    ]
+
+
+def costliest(connection: Connection, window: Window) -> list[Shown]:
+    """The sessions with the highest credit cost."""
+    first = c.credit_cost.desc().nulls_last()
+    query = _shown().where(_within(window), c.credit_cost > 0).order_by(first, c.id).limit(TOP)
+    return [_session(row) for row in connection.execute(query)]
+
+
+def settling(connection: Connection, window: Window) -> Settling:
+    """The sessions that took longest from their beginning to the look that saw them settled.
+
+    Only those count that an earlier look saw open: of the others it isn't known when they
+    settled. The times are upper bounds, by as much as lies between two looks.
+    """
+    took = _lengths(connection, window).c
+    count = connection.execute(select(func.count(took.id))).scalar_one()
+    query = _shown().add_columns(took.seconds).join(took.id.table, took.id == c.id)
+    rows = connection.execute(query.order_by(took.seconds.desc(), c.id).limit(TOP))
+    slowest = [_session(row)._replace(seconds=float(row.seconds)) for row in rows]
+    return Settling(count, slowest)
+
+
+def _lengths(connection: Connection, window: Window) -> Subquery:
+    states = t.state_changes.c
+    is_settled = case((states.state.in_(SETTLED_STATES), states.observed_at))
+    first, settled = func.min(states.observed_at), func.min(is_settled)
+    end, begin = (_seconds(connection, instant) for instant in (settled, c.created_at))
+    seen = t.state_changes.alias().c
+    seen_open = or_(seen.state.is_(None), seen.state.not_in(SETTLED_STATES))
+    return (
+        select(c.id, func.round(end - begin).label("seconds"))
+        .join_from(t.sessions, t.state_changes, states.session_id == c.id)
+        .where(_within(window), c.state.in_(SETTLED_STATES))
+        # Says no more than the last line, but leaves most sessions out at once.
+        .where(c.id.in_(select(seen.session_id).where(seen_open)))
+        .group_by(c.id, c.created_at)
+        .having(settled > first)
+        .subquery()
+    )
+
+
+def _seconds(connection: Connection, instant: ColumnElement[Any]) -> ColumnElement[Any]:
+    if _is_postgres(connection):
+        return func.extract("epoch", instant)
+    return func.julianday(instant) * 86_400
+
+
+def _within(window: Window) -> ColumnElement[bool]:
+    since, until = window.period
+    dated = and_(c.created_at >= since, c.created_at < until)
+    return and_(c.agent_id.in_(window.agents), dated, c.missing_since.is_(None))
+
+
+def _tokens() -> ColumnElement[int]:
+    return func.coalesce(c.input_tokens, 0) + func.coalesce(c.output_tokens, 0)
+
+
+def _shown() -> Any:
+    columns = (c.id, c.name, c.agent_id, c.state, c.created_at, c.credit_cost)
+    people = t.creators
+    query = select(*columns, func.coalesce(_name(), people.c.email, c.creator_id).label("creator"))
+    return query.join_from(t.sessions, people, people.c.id == c.creator_id, isouter=True)
+
+
+def _session(row: Any) -> Shown:
+    spent = None if row.credit_cost is None else float(row.credit_cost)
+    return Shown(row.id, row.name, row.agent_id, row.state, row.created_at, spent, row.creator)
+
+
+def _name() -> ColumnElement[str | None]:
+    people = t.creators.c
+    parts = func.coalesce(people.first_name, "") + " " + func.coalesce(people.last_name, "")
+    return func.nullif(func.trim(parts), "").label("name")
+
+
+def _hour(connection: Connection, clock: Sequence[Offset]) -> ColumnElement[Any]:
+    """The hour of `created_at` as wall time: no database is asked what it knows of time zones."""
+    if _is_postgres(connection):
+        utc = func.timezone(literal_column("'UTC'"), c.created_at)
+        shifted = utc + _by_time(clock) * literal_column("interval '1 second'")
+        return func.date_trunc(literal_column("'hour'"), shifted)
+    if {offset.seconds for offset in clock} == {0}:
+        return func.substr(c.created_at, 1, 13)
+    modifier = _by_time(clock).concat(" seconds")
+    return func.substr(func.datetime(func.substr(c.created_at, 1, 19), modifier), 1, 13)
+
+
+def _by_time(clock: Sequence[Offset]) -> ColumnElement[Any]:
+    last = literal_column(str(clock[-1].seconds), Integer)
+    begun = list(pairwise(clock))
+    if not begun:
+        return last
+    seconds = [(c.created_at < after.since, literal(now.seconds)) for now, after in begun]
+    return case(*seconds, else_=last)
+
+
+def _clock(slot: Any) -> datetime:
+    return datetime.fromisoformat(slot) if isinstance(slot, str) else slot
+
+
+def _is_postgres(connection: Connection) -> bool:
+    return connection.dialect.name == "postgresql"

@@ -1,0 +1,87 @@
+"""How far, how true and how whole the rows of a range are: what the report says of the sync."""
+
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, Row, func, select, text
+
+from etl.analytics.figures.period import Period
+from etl.planning.coverage import gaps, up_to
+from etl.store.schema import tables as t
+from etl.store.write.agent_state import AgentState, load_state
+
+__all__ = ["Health", "health"]
+
+IS_OPEN: Final = "(state IS NULL OR NOT state IN ('completed', 'failed'))"
+"""In the words of its partial index, which SQLite would not use otherwise."""
+
+
+class Health(NamedTuple):
+    """One agent's part of a range.
+
+    Nothing that began before `as_of` is lacking, but for what lies in a number of `holes`; None:
+    none of it was ever walked. `stalest` is as of when the row with the oldest proof is known.
+    """
+
+    agent_id: str
+    as_of: datetime | None
+    holes: int
+    stalest: datetime | None
+    watermark: datetime | None
+    last_success_at: datetime | None
+    last_reconciled_at: datetime | None
+    open_sessions: int
+    missing: int
+    rejected: int
+    last_run: Row[Any] | None
+
+
+def health(connection: Connection, agent_id: str, period: Period, now: datetime) -> Health:
+    """Read it. Costs a few look-ups, whatever the history's size."""
+    state = load_state(connection, agent_id)
+    as_of, holes = _whole(state, period, now)
+    runs = t.sync_runs
+    newest = select(runs).where(runs.c.agent_id == agent_id).order_by(runs.c.id.desc()).limit(1)
+    return Health(
+        agent_id,
+        as_of,
+        holes,
+        _stalest(state, period),
+        state.watermark,
+        state.last_success_at,
+        state.last_reconciled_at,
+        *_counts(connection, agent_id, period),
+        connection.execute(newest).first(),
+    )
+
+
+def _whole(state: AgentState, period: Period, now: datetime) -> tuple[datetime | None, int]:
+    """Up to where the range was walked, and how many holes it has before."""
+    begin = min(max(period.since, state.floor), period.until)
+    lacking = gaps(up_to(state.coverage, now), begin, period.until, None)
+    if not lacking or lacking[-1].newest < period.until:
+        return period.until, len(lacking)
+    as_of = lacking[-1].oldest
+    return (as_of if as_of > begin else None), len(lacking) - 1
+
+
+def _stalest(state: AgentState, period: Period) -> datetime | None:
+    since, until = period
+    proofs = [s.proven_at for s in state.coverage if s.newest > since and s.oldest < until]
+    return None if None in proofs else min((at for at in proofs if at), default=None)
+
+
+def _counts(connection: Connection, agent_id: str, period: Period) -> tuple[int, int, int]:
+    """Open sessions of any age; missing ones of the range; records that are set aside."""
+    c, r = t.sessions.c, t.rejected_records.c
+    is_open = text(IS_OPEN)
+    within = (c.created_at >= period.since, c.created_at < period.until)
+
+    def count(*conditions: Any) -> int:
+        return int(connection.execute(select(func.count()).where(*conditions)).scalar_one())
+
+    return (
+        count(c.agent_id == agent_id, is_open, c.missing_since.is_(None)),
+        count(c.agent_id == agent_id, c.missing_since.is_not(None), *within),
+        count(r.agent_id == agent_id, r.resolved_at.is_(None)),
+    )

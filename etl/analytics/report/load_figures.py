@@ -1,0 +1,136 @@
+"""Reads everything that a report shows in one go, and shapes it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from etl.analytics.figures import period as periods
+from etl.analytics.figures import shape
+from etl.analytics.figures.period import Period, Step
+from etl.analytics.figures.shape import Tally
+from etl.analytics.figures.values import Cell, Creator, Settling, Shown, Window
+from etl.analytics.report import figure_queries
+from etl.analytics.report.health_queries import Health, health
+from etl.store.read import status
+from etl.store.store import Store
+
+__all__ = ["Figures", "Wish", "gather"]
+
+RECENT_RUNS: Final = 10
+EMPTY: Final = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the report shall cover: which agents, which sessions, and by whose clock."""
+
+    agents: tuple[str, ...]
+    period: Period
+    zone: tzinfo
+    zone_name: str
+    now: datetime
+
+    def wall(self, instant: datetime) -> datetime:
+        """What a clock in the zone shows."""
+        return periods.wall(instant, self.zone)
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """A period at a glance."""
+
+    tally: Tally
+    agents: dict[str, Tally]
+    creators: int
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Everything that a report shows. `before` is None where nothing is stored from then."""
+
+    wish: Wish
+    names: dict[str, str | None]
+    drawn: Period
+    step: Step
+    bins: list[datetime]
+    cells: list[Cell]
+    week: dict[tuple[int, int], int]
+    now: Totals
+    before: Totals | None
+    period_before: Period | None
+    creators: list[Creator]
+    costliest: list[Shown]
+    settling: Settling
+    undated: int
+    health: list[Health]
+    runs: list[dict[str, Any]]
+
+
+def gather(store: Store, wish: Wish) -> Figures:
+    """Read the figures. Raises StoreError."""
+    runs = status.recent_runs(store, wish.agents, RECENT_RUNS) if wish.agents else []
+    with store.reading() as connection:
+        oldest = figure_queries.oldest_session(connection, wish.agents)
+        drawn = _drawn(wish.period, oldest)
+        step = periods.step_for(drawn)
+        window = Window(wish.agents, drawn)
+        cells, week = _cells(connection, window, wish.zone, step)
+        before = _before(wish, oldest)
+        return Figures(
+            wish,
+            figure_queries.agent_names(connection),
+            drawn,
+            step,
+            periods.bins(drawn, step, wish.zone),
+            cells,
+            week,
+            _totals(connection, window, cells),
+            _totals_before(connection, wish, before),
+            before,
+            figure_queries.top_creators(connection, window),
+            figure_queries.costliest(connection, window),
+            figure_queries.settling(connection, window),
+            figure_queries.undated(connection, wish.agents),
+            [health(connection, id, wish.period, wish.now) for id in wish.agents],
+            runs,
+        )
+
+
+def _drawn(period: Period, oldest: datetime | None) -> Period:
+    """The range without the time before the first session; of an empty one, its end."""
+    if oldest is None or oldest >= period.until:
+        oldest = period.until - min(EMPTY, period.length)
+    return Period(max(period.since, oldest), period.until)
+
+
+def _before(wish: Wish, oldest: datetime | None) -> Period | None:
+    """The range before, as far as sessions go back; None where none does."""
+    before = periods.period_before(wish.period, wish.zone)
+    if before is None or oldest is None or before.until <= oldest:
+        return None
+    return Period(max(before.since, oldest), before.until)
+
+
+def _cells(
+    connection: Connection, window: Window, zone: tzinfo, step: Step
+) -> tuple[list[Cell], dict[tuple[int, int], int]]:
+    clock = periods.offsets(window.period, zone)
+    return shape.fold(figure_queries.cells(connection, window, clock), step)
+
+
+def _totals_before(connection: Connection, wish: Wish, before: Period | None) -> Totals | None:
+    if before is None:
+        return None
+    window = Window(wish.agents, before)
+    cells, _ = _cells(connection, window, wish.zone, "month")
+    return _totals(connection, window, cells)
+
+
+def _totals(connection: Connection, window: Window, cells: list[Cell]) -> Totals:
+    return Totals(
+        shape.tally(cells),
+        shape.by_agent(cells),
+        figure_queries.active_creators(connection, window),
+    )

@@ -1,0 +1,35 @@
+"""How agents and people are called on the page. Names are untrusted text of any length."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+from etl.analytics.figures.values import Creator
+
+__all__ = ["NOBODY", "agent_labels", "creator_label", "short"]
+
+LONGEST: Final = 200
+"""Characters of a name that the page holds; CSS shows as many as there is room for."""
+
+NOBODY: Final = "No creator named"
+
+
+def short(text: str) -> str:
+    """A name that the page can bear, on one line."""
+    line = " ".join(text[: LONGEST * 4].split())
+    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def agent_labels(names: Mapping[str, str | None]) -> dict[str, str]:
+    """A label for each agent: its name; its id too where others have the name, or alone."""
+    shown = {id: short(name or "") or short(id) for id, name in names.items()}
+    times = Counter(shown.values())
+    return {
+        id: label if times[label] == 1 else short(f"{label} ({short(id)})")
+        for id, label in shown.items()
+    }
+
+
+def creator_label(creator: Creator) -> str:
+    """A person's name, else the address, else the id."""
+    return short(creator.name or creator.email or creator.id or NOBODY)

@@ -1,0 +1,108 @@
+"""The page: one HTML file that asks nothing of the network, and forbids itself to.
+
+The content security policy names the hash of each script and of the style; so no text of the
+database, whatever it is, can run, load or restyle anything.
+"""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from etl import __version__
+from etl.analytics.report.chart_data import drawings
+from etl.analytics.report.charts import Spec
+from etl.analytics.report.load_figures import Figures
+from etl.analytics.report.view import view
+
+__all__ = ["render"]
+
+TURNS: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Characters that turn the direction of text: in a name they would turn the figures beside it."""
+
+LIBRARY: Final = "6.4"
+"""The version of Vega-Lite that Altair 6 writes for."""
+
+
+def render(figures: Figures) -> str:
+    """The whole page."""
+    drawn = drawings(figures)
+    style = _resource("page.css")
+    scripts = [_library(), _resource("page.js")] if drawn else []
+    page: str = _template().render(
+        view=view(figures),
+        drawings=drawn,
+        specs=_data({id: drawing.spec for id, drawing in drawn.items()}),
+        style=style,
+        scripts=scripts,
+        policy=_policy(style, scripts),
+        made=figures.wish.wall(figures.wish.now),
+        version=__version__,
+    )
+    return page
+
+
+def _template() -> Any:
+    environment = Environment(
+        loader=PackageLoader("etl.analytics.report", "template"),
+        autoescape=True,
+        finalize=_straight,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html")
+
+
+def _straight(value: Any) -> Any:
+    """Text that turns nothing around; our own, which is marked safe, stays as its hash tells."""
+    is_foreign = isinstance(value, str) and not isinstance(value, Markup)
+    return TURNS.sub("", value) if is_foreign else value
+
+
+@cache
+def _library() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script."""
+    import vl_convert
+
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", LIBRARY)
+    return _inline(bundle)
+
+
+def _resource(name: str) -> str:
+    return _inline(
+        files("etl.analytics.report").joinpath("template", name).read_text(encoding="utf-8")
+    )
+
+
+def _inline(text: str) -> str:
+    """Text that an HTML parser takes as it is, so that its hash is the one in the policy."""
+    unified = text.replace("\r\n", "\n").replace("\r", "\n")
+    return unified.replace("</script", r"<\/script").replace("<!--", r"\x3c!--")
+
+
+def _data(specs: Mapping[str, Spec]) -> str:
+    """JSON that can stand in a script element: ASCII alone, and no tag begins in it."""
+    straight = json.loads(TURNS.sub("", json.dumps(specs, ensure_ascii=False)))
+    text = json.dumps(straight, separators=(",", ":"), ensure_ascii=True)
+    return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
+
+
+def _policy(style: str, scripts: list[str]) -> str:
+    allowed = " ".join(map(_hash, scripts)) or "'none'"
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src {_hash(style)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"

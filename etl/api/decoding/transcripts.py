@@ -1,0 +1,153 @@
+"""From the answer of a retrieve to the messages of a session. Pure.
+
+Every field of a message may be null, absent or of another type; what no column can hold goes to
+`extra`. So a transcript is readable whatever its messages are.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from etl.api.decoding.sessions import parse_instant
+from etl.errors import Malformed
+from etl.models import Message
+
+__all__ = ["LONGEST_SEARCHED", "decode_transcript"]
+
+LONGEST_SEARCHED: Final = 100_000
+"""Characters of a message that a search looks at.
+
+PostgreSQL's tsvector ends at 1 MiB, which these never reach, and numbers no word beyond the
+16,383rd, where they end as well.
+"""
+
+UNDECODABLE = (msgspec.DecodeError, ValueError, OverflowError, RecursionError)
+ESCAPE: Final = re.compile(
+    rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<half>u[dD][89a-fA-F]..)|.)", re.DOTALL
+)
+
+
+class _Session(msgspec.Struct, gc=False):
+    id: str
+    messages: list[Raw] | None
+
+
+class _Answer(msgspec.Struct, gc=False):
+    session: _Session
+
+
+class _Part(msgspec.Struct, gc=False):
+    type: Any = None
+    text: Any = None
+
+
+_answer: Final = msgspec.json.Decoder(_Answer)
+_object: Final = msgspec.json.Decoder(dict[str, Raw])
+_text: Final = msgspec.json.Decoder(str | None)
+_parts: Final = msgspec.json.Decoder(list[Raw])
+_part: Final = msgspec.json.Decoder(_Part)
+
+
+def decode_transcript(body: bytes, session_id: str) -> list[Message]:
+    """The messages in their order; none where the API sent null.
+
+    Raises Malformed where the answer doesn't tell of that session's messages.
+    """
+    try:
+        session = _session(body)
+    except UNDECODABLE as error:
+        raise Malformed(f"the transcript can't be read: {error}") from None
+    if session.id != session_id:
+        raise Malformed(f"asked for session {session_id!r}, the answer is of {session.id!r}")
+    return [_message(position, raw) for position, raw in enumerate(session.messages or ())]
+
+
+def _session(body: bytes) -> _Session:
+    try:
+        # What the decoder leaves as it came, it doesn't look into.
+        body.decode()
+        return _answer.decode(body).session
+    except UNDECODABLE:
+        return _answer.decode(_mended(body)).session
+
+
+def _mended(body: bytes) -> bytes:
+    """The same with U+FFFD for bytes that are no UTF-8, and for halves of surrogate pairs."""
+    whole = body.decode(errors="replace").encode()
+    return ESCAPE.sub(lambda found: rb"\ufffd" if found["half"] else found[0], whole)
+
+
+def _message(position: int, raw: Raw) -> Message:
+    try:
+        fields = _object.decode(raw)
+    except UNDECODABLE:
+        return Message(position, extra=_json(raw))
+    content = _taken(fields, "content", _text.decode)
+    parts = _taken(fields, "parts", bytes)
+    return Message(
+        position,
+        id=_taken(fields, "id", _text.decode),
+        role=_taken(fields, "role", _text.decode),
+        content=content,
+        created_at=_taken(fields, "created_at", _instant),
+        creator_id=_taken(fields, "creator_id", _text.decode),
+        parts=_json(parts) if parts else None,
+        extra=msgspec.json.encode(fields).decode() if fields else None,
+        search_text=_searched(content, parts),
+    )
+
+
+def _taken(fields: dict[str, Raw], name: str, read: Callable[[Raw], Any]) -> Any:
+    """A field's value, taken out of `fields`; left there if it is not of its type."""
+    if name not in fields:
+        return None
+    try:
+        value = read(fields[name])
+    except UNDECODABLE:
+        return None
+    del fields[name]
+    return value
+
+
+def _instant(raw: Raw) -> datetime | None:
+    text = _text.decode(raw)
+    return None if text is None else parse_instant(text)
+
+
+def _json(raw: Raw | bytes) -> str | None:
+    """A value as JSON text; None for null."""
+    text = bytes(raw).decode()
+    return None if text == "null" else text
+
+
+def _searched(content: str | None, parts: bytes | None) -> str | None:
+    """What a search looks at, if that isn't `content` as it stands."""
+    text = content if content and not content.isspace() else _text_of(parts)
+    if not text or (text is content and len(text) <= LONGEST_SEARCHED and "\0" not in text):
+        return None
+    # SQLite's index and PostgreSQL's both end a text at NUL, or refuse it.
+    return text[:LONGEST_SEARCHED].replace("\0", " ")
+
+
+def _text_of(parts: bytes | None) -> str:
+    """The text of the parts that are text, a line each."""
+    found: list[str] = []
+    for raw in _listed(parts):
+        try:
+            part = _part.decode(raw)
+        except UNDECODABLE:
+            continue
+        if part.type == "text" and isinstance(part.text, str):
+            found.append(part.text)
+    return "\n".join(found)
+
+
+def _listed(parts: bytes | None) -> list[Raw]:
+    try:
+        return _parts.decode(parts or b"[]")
+    except UNDECODABLE:
+        return []

@@ -1,0 +1,104 @@
+"""`db`: schema migrations, the zone of the views, and what is to be deleted."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from etl.cli.common import settings_of
+
+if TYPE_CHECKING:
+    from etl.config import Settings
+
+NAME = "db"
+HELP = "schema migrations, the time zone of the views, and old or erased data"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Its own commands."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("upgrade", help="bring the schema up to date")
+    actions.add_parser("current", help="print the schema's revision")
+    down = actions.add_parser("downgrade", help="take the schema back to a revision")
+    down.add_argument("revision", help="a revision like 0001, or base for none at all")
+    actions.add_parser("prune", help="delete what is past the ages of [retention]")
+    actions.add_parser("compact", help="take what was deleted out of the files")
+    zone = actions.add_parser("timezone", help="set the zone whose days the views show")
+    zone.add_argument("name", metavar="NAME", nargs="?", help="as Europe/Berlin; none: print it")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run it."""
+    from etl.store.read.status import require_file
+    from etl.store.schema import migrate
+    from etl.store.schema.engine import open_engine, told
+    from etl.store.schema.url import shown
+
+    settings = settings_of(args)
+    url = settings.database.url
+    if args.action == "timezone":
+        return _timezone(url, args.name)
+    if args.action == "prune":
+        return _prune(settings)
+    if args.action == "compact":
+        return _compact(url)
+    if args.action == "current":
+        require_file(url)
+    engine = open_engine(url)
+    with told(url):
+        if args.action == "upgrade":
+            migrate.upgrade(engine)
+        elif args.action == "downgrade":
+            migrate.downgrade(engine, args.revision)
+        found = migrate.current(engine)
+    engine.dispose()
+    newest = " (the newest)" if found == migrate.HEAD else ""
+    print(f"{shown(url)}: schema {found or 'none'}{newest}")
+    return 0
+
+
+def _prune(settings: "Settings") -> int:
+    from etl.api.client import utc_now
+    from etl.store.privacy.retention import prune
+    from etl.store.read import status
+    from etl.store.store import Store
+
+    store = Store(settings.database.url, utc_now)
+    status.require_schema(store)
+    done = prune(store, settings.retention, utc_now())
+    store.close()
+    found = f"{done.transcripts} transcripts, {done.payloads} payloads, {done.runs} runs"
+    print(f"{store.shown_url}: deleted {found}")
+    return 0
+
+
+def _compact(url: str) -> int:
+    from etl.api.client import utc_now
+    from etl.store.privacy.compact import compact
+    from etl.store.read import status
+    from etl.store.store import Store
+
+    store = Store(url, utc_now)
+    status.require_schema(store)
+    compact(store)
+    store.close()
+    print(f"{store.shown_url}: what was deleted is out of its files")
+    return 0
+
+
+def _timezone(url: str, name: str | None) -> int:
+    from etl.store.read.status import require_file
+    from etl.store.schema import calendar, migrate
+    from etl.store.schema.engine import open_engine, shown, told
+
+    zone = calendar.find_zone(name) if name is not None else None
+    if zone is None:
+        require_file(url)
+    engine = open_engine(url)
+    with told(url):
+        migrate.ensure(engine)
+        with engine.begin() as connection:
+            if zone is not None:
+                calendar.set_time_zone(connection, zone)
+            found = calendar.time_zone(connection)
+    engine.dispose()
+    print(f"{shown(url)}: the views show the days of {found}")
+    return 0

@@ -1,0 +1,84 @@
+"""`forget`: erases a person."""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from etl.cli.common import settings_of
+from etl.cli.table import printable
+from etl.errors import ConfigError, StoreError
+
+if TYPE_CHECKING:
+    from etl.store.privacy.forget import Person
+
+NAME = "forget"
+HELP = "erase a person's data everywhere, and keep it from coming back"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    parser.add_argument(
+        "--creator",
+        action="append",
+        required=True,
+        metavar="ID",
+        help="whom: the id in creators (may be repeated)",
+    )
+    parser.add_argument("--yes", action="store_true", help="don't ask")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask, erase, and take the traces out of the files."""
+    from etl.api.client import utc_now
+    from etl.store.privacy.compact import compact
+    from etl.store.privacy.forget import forget, look
+    from etl.store.read import status
+    from etl.store.store import Store
+
+    if any("\ud800" <= char <= "\udfff" for id in args.creator for char in id):
+        raise ConfigError("an id of --creator is not UTF-8", "copy it from the table creators")
+    store = Store(settings_of(args).database.url, utc_now)
+    status.require_schema(store)
+    people = [look(store, id) for id in dict.fromkeys(args.creator)]
+    for person in people:
+        _check(person)
+        print(_told(person), flush=True)
+    if not args.yes and not _confirmed():
+        print("nothing was erased", file=sys.stderr)
+        return 1
+    for person in people:
+        done = forget(store, person.id)
+        counts = f"{done.sessions} sessions made anonymous, {done.messages} messages erased"
+        counts += f", {done.payloads} rejected payloads"
+        print(f"{printable(person.id)}: forgotten: {counts}", flush=True)
+    try:
+        compact(store)
+    except StoreError as error:
+        what = f"the rows are erased, but not their traces in the files: {error.message}"
+        raise StoreError(what, f"{error.hint}; then `python -m etl db compact`") from None
+    store.close()
+    print("nothing of it is left in the database's files, nor will a sync bring it back")
+    print("backups, replicas and exported files are not reached: delete those yourself")
+    return 0
+
+
+def _check(person: "Person") -> None:
+    """Refuse an address in place of an id: nothing would be erased."""
+    if not person.id or ("@" in person.id and not (person.is_known or person.was_forgotten)):
+        hint = "SELECT id FROM creators WHERE email = '...' tells it"
+        raise ConfigError(f"no creator has the id {printable(person.id)!r}", hint)
+
+
+def _told(person: "Person") -> str:
+    found = f"{person.sessions} sessions and {person.messages} messages of theirs are stored"
+    if not person.is_known:
+        found = "was forgotten before" if person.was_forgotten else "not stored so far"
+    return f"{printable(person.id)}: {found}"
+
+
+def _confirmed() -> bool:
+    if not sys.stdin.isatty():
+        hint = "--yes erases without asking"
+        raise ConfigError("`forget` asks before it erases, and there is no terminal", hint)
+    print("Erase them? It can't be undone. [y/N] ", end="", flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

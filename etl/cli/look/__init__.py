@@ -1,0 +1,1 @@
+"""Commands that show: status, runs, agents, list, search."""

@@ -1,0 +1,58 @@
+"""`runs`: what happened lately."""
+
+import argparse
+import json
+
+from etl.cli.common import iso, number, settings_of, stored_agents, when
+from etl.cli.table import print_table
+
+NAME = "runs"
+HELP = "the recent runs"
+SPARE = ("pages", "seen", "requests", "unchanged", "took", "mode")
+COLUMNS = ("requests", "pages", "seen", "inserted", "updated", "unchanged", "rejected", "missing")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    parser.add_argument("--agent", action="append", metavar="ID", help="only this agent's")
+    parser.add_argument("--limit", type=number, default=20, metavar="N", help="how many (20)")
+    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show them, the newest first."""
+    from datetime import datetime
+
+    from etl.api.client import utc_now
+    from etl.store.read import status
+    from etl.store.store import Store
+
+    store = Store(settings_of(args).database.url, utc_now)
+    status.require_schema(store)
+    rows = status.recent_runs(store, args.agent and stored_agents(store, args.agent), args.limit)
+    store.close()
+    if args.json:
+        shown = [
+            {k: iso(v) if isinstance(v, datetime) else v for k, v in row.items()} for row in rows
+        ]
+        print(json.dumps({"runs": shown}, indent=1))
+        return 0
+    head = ("started", "took", "agent", "mode", "status", *COLUMNS[:6], "error")
+    print_table(head, [_line(row) for row in rows], elastic=("agent", "error"), spare=SPARE)
+    return 0
+
+
+def _line(row: dict[str, object]) -> tuple[object, ...]:
+    started, finished = row["started_at"], row["finished_at"]
+    took = f"{(finished - started).total_seconds():.1f}s" if finished else "-"  # type: ignore[operator]
+    counts = [row[name] for name in COLUMNS[:6]]
+    started_text = when(started)  # type: ignore[arg-type]
+    return (
+        started_text,
+        took,
+        row["agent_id"],
+        row["mode"],
+        row["status"],
+        *counts,
+        row["error"] or "",
+    )

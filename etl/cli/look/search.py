@@ -1,0 +1,88 @@
+"""`search`: messages by their words."""
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from etl.cli.common import iso, minute, number, settings_of, stored_agents
+from etl.cli.table import print_table, printable
+
+if TYPE_CHECKING:
+    from etl.planning.search_terms import Snippet
+    from etl.store.read.search import Hit
+
+NAME = "search"
+HELP = "messages that hold all these words, the newest first (needs [sync] transcripts)"
+WIDTH = 80
+HEAD = ("date", "agent", "session", "name", "role", "text")
+ELASTIC, SPARE = ("agent", "name", "text"), ("role", "agent", "session")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    parser.add_argument("words", metavar="WORDS", nargs="+", help="words; in quotes: a phrase")
+    parser.add_argument("--agent", action="append", metavar="ID", help="only this agent's")
+    parser.add_argument("--since", metavar="WHEN", help="no older ones: a date, ISO time, or age")
+    parser.add_argument("--limit", type=number, default=20, metavar="N", help="how many (20)")
+    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Search what is stored; asks the API nothing."""
+    from etl.api.client import utc_now
+    from etl.planning.search_terms import phrases, snippet
+    from etl.service.runs import parse_instant_option
+    from etl.store.read import status
+    from etl.store.read.search import search
+    from etl.store.store import Store
+
+    settings, looked_for = settings_of(args), phrases(args.words)
+    since = parse_instant_option(args.since) if args.since else None
+    store = Store(settings.database.url, utc_now)
+    status.require_schema(store)
+    agents = args.agent and stored_agents(store, args.agent)
+    hits: list[Hit] = []
+    if looked_for:
+        with store.reading() as connection:
+            hits = search(connection, looked_for, args.limit, agents, since)
+    store.close()
+    found = [(hit, snippet(hit.text, looked_for, WIDTH)) for hit in hits]
+    if args.json:
+        print(json.dumps({"hits": [_json(*one) for one in found]}, indent=1))
+    elif found:
+        print_table(HEAD, [_line(*one) for one in found], elastic=ELASTIC, spare=SPARE)
+    else:
+        _say_nothing_found(looked_for, settings.sync.transcripts)
+    return 0
+
+
+def _say_nothing_found(looked_for: list[str], is_on: bool) -> None:
+    said = "no message holds that" if looked_for else "there is no word in that"
+    hint = "" if is_on else "; transcripts are off: [sync] transcripts = true stores them"
+    print(said + hint, file=sys.stderr)
+
+
+def _line(hit: "Hit", snippet: "Snippet") -> tuple[object, ...]:
+    from rich.text import Text
+
+    text, begin, end = snippet
+    marked = Text(printable(text))
+    marked.stylize("bold reverse", begin, end)
+    agent, name = hit.agent_name or hit.agent_id, hit.session_name or "-"
+    return (minute(hit.at), agent, hit.session_id, name, hit.role or "-", marked)
+
+
+def _json(hit: "Hit", snippet: "Snippet") -> dict[str, Any]:
+    return {
+        "at": iso(hit.at),
+        "agent_id": hit.agent_id,
+        "agent": hit.agent_name,
+        "session_id": hit.session_id,
+        "name": hit.session_name,
+        "position": hit.position,
+        "message_id": hit.message_id,
+        "role": hit.role,
+        "snippet": snippet.text,
+        "hit": [snippet.begin, snippet.end],
+    }

@@ -1,0 +1,180 @@
+"""`status`: a line per agent."""
+
+import argparse
+import json
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from etl.cli.common import ago, iso, minute, settings_of
+from etl.cli.table import print_table, printable
+from etl.models import BEGINNING
+
+if TYPE_CHECKING:
+    from etl.planning.coverage import Coverage
+    from etl.store.read.status import AgentStatus
+    from etl.store.store import Store
+    from etl.store.write.transcripts import Tally
+
+NAME = "status"
+HELP = "a line per agent: how far it is stored, how fresh, what went wrong"
+STRIP = 20
+HEAD = (
+    "agent",
+    "sessions",
+    "open",
+    "last run",
+    "watermark",
+    "coverage",
+    "fresh %",
+    "next run",
+    "stalest",
+)
+LEGEND = {
+    "coverage": "oldest to newest: # proven within a day, + older, . never",
+    "fresh %": "known to be as the API had them within 15 minutes / a day / a week",
+}
+SPARE = ("stalest", "next run", "fresh %", "coverage", "open")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show it."""
+    from etl.api.client import utc_now
+    from etl.store.read import status
+    from etl.store.store import Store
+
+    settings = settings_of(args)
+    store = Store(settings.database.url, utc_now)
+    status.require_schema(store)
+    ids = [agent.id for agent in settings.agents]
+    ids += [id for id in status.known_agents(store) if id not in ids]
+    found = [status.agent_status(store, id, utc_now()) for id in ids]
+    tallies = _tallies(store, ids) if settings.sync.transcripts else {}
+    store.close()
+    show(found, utc_now(), settings.schedule.every, tallies, as_json=args.json)
+    return 0
+
+
+def show(
+    found: "list[AgentStatus]",
+    now: datetime,
+    every: timedelta,
+    tallies: "dict[str, Tally] | None" = None,
+    *,
+    as_json: bool,
+) -> None:
+    """Print the status of these agents; `tallies` are of their transcripts, if any are kept."""
+    tallies = tallies or {}
+    if as_json:
+        agents = [_json(one, every, tallies.get(one.agent_id)) for one in found]
+        print(json.dumps({"agents": agents}, indent=1))
+        return
+    rows = [_line(one, now, every) for one in found]
+    shown = print_table(HEAD, rows, elastic=["agent"], spare=SPARE)
+    for column in (name for name in LEGEND if name in shown):
+        print(f"{column}: {LEGEND[column]}")
+    for one in found:
+        if problem := _problem(one, tallies.get(one.agent_id)):
+            print(f"! {printable(_label(one))}: {printable(problem)}")
+
+
+def _tallies(store: "Store", ids: list[str]) -> "dict[str, Tally]":
+    from etl.api.client import utc_now
+    from etl.store.write.transcripts import tally
+
+    with store.reading() as connection:
+        return {id: tally(connection, id, utc_now()) for id in ids}
+
+
+def _line(one: "AgentStatus", now: datetime, every: timedelta) -> tuple[object, ...]:
+    run = one.last_run
+    last = f"{run.status}, {ago(run.started_at, now)}" if run else "never"
+    begin = one.state.history_from or one.oldest
+    strip = coverage_strip(one.state.coverage, begin, now, timedelta(days=1), STRIP)
+    fresh = "/".join(_percent(count, one.sessions) for count in one.fresh)
+    due, mark = _next(one, every), minute(one.state.watermark)
+    counts = (one.sessions, one.open_sessions)
+    return (_label(one), *counts, last, mark, strip, fresh, ago(due, now), _stalest(one, now))
+
+
+def _label(one: "AgentStatus") -> str:
+    return f"{one.name} ({one.agent_id})" if one.name else one.agent_id
+
+
+def _percent(part: int, whole: int) -> str:
+    """Rounded down: what isn't whole must not look so."""
+    return str(100 * part // whole) if whole else "-"
+
+
+def _problem(one: "AgentStatus", tally: "Tally | None") -> str:
+    parts = [f"{one.rejected} records set aside"] if one.rejected else []
+    parts += [f"{one.missing} sessions missing"] if one.missing else []
+    if tally is not None:
+        parts += [f"{tally.left} transcripts to come"] if tally.left else []
+        parts += [f"{tally.failed} transcripts failed"] if tally.failed else []
+    if one.last_run is not None and one.last_run.error:
+        parts.append(one.last_run.error)
+    return "; ".join(parts)
+
+
+def _next(one: "AgentStatus", every: timedelta) -> datetime | None:
+    return one.last_run.started_at + every if one.last_run else None
+
+
+def _stalest(one: "AgentStatus", now: datetime) -> str:
+    """How long ago the rows were proven whose proof is the oldest."""
+    if not one.state.coverage:
+        return "-"
+    worst = min(one.state.coverage, key=lambda span: span.proven_at or BEGINNING)
+    return ago(worst.proven_at, now) if worst.proven_at else "unknown"
+
+
+def coverage_strip(
+    coverage: "Coverage", begin: datetime | None, now: datetime, fresh: timedelta, width: int
+) -> str:
+    """The time from the oldest session to now as characters: proven, old, never seen."""
+    begin = min(begin or now, now - timedelta(seconds=1))
+    step = (now - begin) / width
+    return "".join(_mark(coverage, begin + step * (i + 0.5), now - fresh) for i in range(width))
+
+
+def _mark(coverage: "Coverage", at: datetime, fresh_from: datetime) -> str:
+    for span in coverage:
+        if span.oldest <= at < span.newest:
+            return "#" if span.proven_at is not None and span.proven_at >= fresh_from else "+"
+    return "."
+
+
+def _json(one: "AgentStatus", every: timedelta, tally: "Tally | None") -> dict[str, Any]:
+    state, last = one.state, one.last_run
+    return {
+        "agent_id": one.agent_id,
+        "name": one.name,
+        "watermark": iso(state.watermark),
+        "history_from": iso(state.history_from),
+        "coverage": [
+            {
+                "oldest": None if span.oldest == BEGINNING else iso(span.oldest),
+                "newest": iso(span.newest),
+                "proven_at": iso(span.proven_at),
+            }
+            for span in state.coverage
+        ],
+        "sessions": one.sessions,
+        "open_sessions": one.open_sessions,
+        "fresh": dict(zip(("15m", "1d", "7d"), one.fresh, strict=True)),
+        "missing": one.missing,
+        "rejected": one.rejected,
+        "last_success_at": iso(state.last_success_at),
+        "last_reconciled_at": iso(state.last_reconciled_at),
+        "last_run": None
+        if last is None
+        else {"id": last.id, "mode": last.mode, "status": last.status, "at": iso(last.started_at)},
+        "next_run_at": iso(_next(one, every)),
+        "last_error": one.last_error,
+        "transcripts": tally and tally._asdict(),
+    }

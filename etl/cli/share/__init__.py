@@ -1,0 +1,1 @@
+"""Commands that hand on: report, export, explore."""

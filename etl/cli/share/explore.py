@@ -1,0 +1,91 @@
+"""`explore`: the database in a browser."""
+
+import argparse
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from etl.cli.common import settings_of, sigterm_interrupts
+from etl.errors import ConfigError, EtlError
+
+NAME = "explore"
+HELP = "look at the SQLite database in a browser, read-only, until SIGTERM or SIGINT"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    parser.add_argument("--port", type=int, default=8001, help="port; 0 takes a free one (8001)")
+    parser.add_argument("--open", action="store_true", help="open the browser")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve it."""
+    file = _database(settings_of(args).database.url)
+    _require_datasette()
+    from etl.analytics.explore import explorer, serve
+    from etl.analytics.schema_docs import read
+
+    # uvicorn raises the signal that ended it once more, when all is closed.
+    with _listening(args.host, args.port) as listening, sigterm_interrupts():
+        with suppress(KeyboardInterrupt):
+            app = explorer(file, read())
+            port = listening.getsockname()[1]
+            url = f"http://{_shown(args.host)}:{port}{app.urls.database(file.stem)}"
+            _tell(file, url, args)
+            serve(app, listening)
+    return 0
+
+
+def _tell(file: Path, url: str, args: argparse.Namespace) -> None:
+    if args.host not in LOOPBACK:
+        print("warning: there is no password: whoever reaches it reads it", file=sys.stderr)
+    print(f"{file} is at {url} (Ctrl-C ends it)", flush=True)
+    if args.open:
+        import webbrowser
+
+        webbrowser.open(url)
+
+
+def _database(url: str) -> Path:
+    """The SQLite file. Raises ConfigError, StoreError or SchemaMismatch."""
+    from etl.store.read.status import require_schema_of
+    from etl.store.schema.engine import open_engine
+    from etl.store.schema.url import parse
+
+    engine = open_engine(url, only_reads=True)
+    if engine.dialect.name != "sqlite":
+        hint = (
+            'README.md, "Dashboards and files": Metabase and Grafana read the same tables and views'
+        )
+        raise ConfigError("explore shows SQLite files, and database.url names PostgreSQL", hint)
+    require_schema_of(engine, url)
+    engine.dispose()
+    file = Path(parse(url).database or "")
+    if set("?#%") & set(str(file)):
+        raise ConfigError(f"Datasette can't open {file}: ?, # or % in its path", "rename it")
+    return file
+
+
+def _require_datasette() -> None:
+    try:
+        import datasette  # noqa: F401
+    except ImportError:
+        hint = "pip install '.[explore]' in the project's folder"
+        raise ConfigError("explore needs Datasette, which isn't installed", hint) from None
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        hint = "--port takes another one, 0 a free one"
+        raise EtlError(f"can't listen on {host} port {port}: {reason}", hint) from None
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,76 @@
+"""`export`: tables and views as files."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from etl.cli.common import number, settings_of, sigterm_interrupts
+from etl.cli.progress import Bars
+from etl.cli.table import print_table
+
+NAME = "export"
+HELP = "tables and views as Parquet or CSV files, of one snapshot"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    parser.add_argument(
+        "--output", default="export", metavar="DIR", help="the folder, its own (export)"
+    )
+    parser.add_argument(
+        "--table",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this table or view; may be repeated (the public ones)",
+    )
+    parser.add_argument("--format", choices=("parquet", "csv"), default="parquet", help="(parquet)")
+    parser.add_argument(
+        "--since-run", type=number, metavar="ID", help="only rows changed in or after this run"
+    )
+    parser.add_argument(
+        "--raw", action="store_true", help="CSV: leave cells that a spreadsheet would run"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write them, and say what was written."""
+    from etl.api.client import utc_now
+
+    settings = settings_of(args)
+    _require_arrow()
+    from etl.analytics.export.exporter import Wish, export
+
+    output = Path(args.output)
+    wish = Wish(output, args.format, args.table, args.since_run, args.raw)
+    with sigterm_interrupts(), Bars({}, quiet=args.json) as bars:
+        manifest = export(settings.database.url, wish, utc_now(), bars.tell)
+    if args.json:
+        print(json.dumps({"output": str(output.absolute())} | manifest, indent=1))
+    else:
+        show(output, manifest)
+    return 0
+
+
+def show(output: Path, manifest: dict[str, Any]) -> None:
+    """Print what was written."""
+    rows = [
+        (table["name"], table["rows"], table["files"], "all" if table["whole"] else "changed")
+        for table in manifest["tables"]
+    ]
+    print_table(("table", "rows", "files", "which"), rows)
+    print(f"written to {output}")
+    if manifest["next_since_run"] is not None:
+        print(f"the next one, of what changes: --since-run {manifest['next_since_run']}")
+
+
+def _require_arrow() -> None:
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        from etl.errors import ConfigError
+
+        hint = "pip install '.[export]' in the project's folder"
+        raise ConfigError("export needs pyarrow, which isn't installed", hint) from None

@@ -1,0 +1,157 @@
+"""`report`: one HTML file that shows what the database holds of a range."""
+
+import argparse
+import os
+import sys
+from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from etl.cli.common import settings_of, stored_agents
+
+if TYPE_CHECKING:
+    from etl.analytics.figures.period import Period
+    from etl.store.store import Store
+
+NAME = "report"
+HELP = "write one self-contained HTML file with figures and charts of a range"
+EARLIEST: Final = timedelta(days=400)
+"""Left free at both ends of the calendar, for what lies before a range and for time zones."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    when = "a date or an ISO time (in --timezone), or an age like 30d"
+    parser.add_argument("--output", required=True, metavar="FILE", help="where to; - is stdout")
+    parser.add_argument("--since", metavar="WHEN", help=f"begin: {when} (30 days, with today)")
+    parser.add_argument("--until", metavar="WHEN", help=f"end: {when} (now)")
+    parser.add_argument("--agent", action="append", metavar="ID", help="only this agent's sessions")
+    parser.add_argument(
+        "--timezone", default="UTC", metavar="ZONE", help="whose days: like Europe/Vienna (UTC)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read the figures and write the page."""
+    from etl.api.client import utc_now
+    from etl.store.read import status
+    from etl.store.store import Store
+
+    _require_libraries()
+    now, zone = utc_now(), _zone(args.timezone)
+    period = _period(args, zone, now)
+    settings = settings_of(args)
+    _require_file(args.output)
+    store = Store(settings.database.url, utc_now)
+    try:
+        status.require_schema(store)
+        page = _page(store, args, period, zone, now)
+    finally:
+        store.close()
+    _write(args.output, page)
+    return 0
+
+
+def _page(
+    store: "Store", args: argparse.Namespace, period: "Period", zone: tzinfo, now: datetime
+) -> str:
+    from etl.analytics.report.load_figures import Wish, gather
+    from etl.analytics.report.page import render
+
+    wish = Wish(stored_agents(store, args.agent), period, zone, args.timezone, now)
+    return render(gather(store, wish))
+
+
+def _require_libraries() -> None:
+    from importlib.util import find_spec
+
+    from etl.errors import ConfigError
+
+    for module in ("altair", "vl_convert", "jinja2"):
+        if find_spec(module) is None:
+            hint = "pip install '.[report]' in the project's folder"
+            raise ConfigError(f"the report needs {module}, which isn't installed", hint)
+
+
+def _zone(name: str) -> tzinfo:
+    import difflib
+    from zoneinfo import ZoneInfo, available_timezones
+
+    from etl.errors import ConfigError
+
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        close = difflib.get_close_matches(name, available_timezones(), 1)
+        hint = f"did you mean {close[0]}?" if close else 'name one like "Europe/Vienna" or "UTC"'
+        raise ConfigError(f"{name!r:.80} is not a time zone", hint) from None
+
+
+def _period(args: argparse.Namespace, zone: tzinfo, now: datetime) -> "Period":
+    from datetime import UTC
+
+    from etl.analytics.figures.period import Period, default_since
+    from etl.errors import ConfigError
+    from etl.service.runs import parse_instant_option
+
+    first = datetime.min.replace(tzinfo=UTC) + EARLIEST
+    last = datetime.max.replace(tzinfo=UTC) - EARLIEST
+    until = parse_instant_option(args.until, now, zone) if args.until else now
+    until = min(max(until, first), last)
+    since = parse_instant_option(args.since, now, zone) if args.since else None
+    since = max(since or default_since(until, zone), first)
+    if since >= until:
+        raise ConfigError("--since must lie before --until", "without --until the report ends now")
+    return Period(since, until)
+
+
+def _require_file(output: str) -> None:
+    """Raise ConfigError before the work if the page could not be written afterwards."""
+    from etl.errors import ConfigError
+
+    path = Path(output)
+    if output == "-":
+        return
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder", "--output wants the name of a file")
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"{path} is not a regular file", "--output - prints to stdout")
+    if not path.parent.is_dir():
+        raise ConfigError(f"there is no folder {path.parent}", "make it, or choose another")
+
+
+def _write(output: str, page: str) -> None:
+    """Write the whole page or nothing: no reader ever sees half of one."""
+    import tempfile
+
+    from etl.errors import ConfigError
+
+    data = page.encode("utf-8", "replace")
+    if output == "-":
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    path = Path(output).resolve()
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".report-", delete=False) as file:
+            made = Path(file.name)
+            try:
+                file.write(data)
+                file.flush()
+                made.chmod(_mode(path))
+                made.replace(path)
+            except BaseException:
+                made.unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise ConfigError(f"{path} can't be written: {error.strerror}", "choose another") from None
+    print(f"wrote {path} ({len(data) / 1e6:.1f} MB)", file=sys.stderr)
+
+
+def _mode(path: Path) -> int:
+    """The rights of the file that is replaced, else those that any new file gets."""
+    if path.exists():
+        return path.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask

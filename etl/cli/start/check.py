@@ -1,0 +1,175 @@
+"""`check`: is all in order? A line each, with a hint; changes nothing."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from etl.cli.common import settings_of
+from etl.errors import EtlError
+
+if TYPE_CHECKING:
+    from etl.api.client import Client
+    from etl.config import Agent, Settings
+
+NAME = "check"
+HELP = "check the configuration, the credential, the database and every agent"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    ok: bool
+    said: str
+    hint: str = ""
+    exit_code: int = 0
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look at everything, even where something is wrong."""
+    settings = settings_of(args)
+    findings = [Finding("configuration", True, f"{len(settings.agents)} agents")]
+    findings.append(_look("schedule", lambda: _schedule(settings)))
+    findings.append(_look("credential", lambda: _credential(settings)))
+    findings.append(_look("database", lambda: _database(settings)))
+    if (settings.privacy.emails, settings.privacy.names) != ("keep", "keep"):
+        findings.append(_look("privacy", lambda: _privacy(settings)))
+    if next(finding.ok for finding in findings if finding.what == "credential"):
+        findings += _agents(settings)
+    show(findings, as_json=args.json)
+    return max(finding.exit_code for finding in findings)
+
+
+def show(findings: list[Finding], *, as_json: bool) -> None:
+    """Print what was found."""
+    if as_json:
+        fields = [{"what": f.what, "ok": f.ok, "message": f.said, "hint": f.hint} for f in findings]
+        print(json.dumps({"ok": all(f.ok for f in findings), "checks": fields}, indent=1))
+        return
+    for finding in findings:
+        print(f"{'ok  ' if finding.ok else 'FAIL'} {finding.what}: {finding.said}")
+        if finding.hint and not finding.ok:
+            print(f"     hint: {finding.hint}")
+    sys.stdout.flush()
+
+
+def _look(what: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, True, look())
+    except EtlError as error:
+        return Finding(what, False, error.message, error.hint, error.exit_code)
+
+
+def _schedule(settings: "Settings") -> str:
+    """When `run` works, and where history begins."""
+    from etl.service import runs
+    from etl.service.scheduler import check_schedule
+
+    runs.history_from(settings)
+    schedule = settings.schedule
+    check_schedule(schedule)
+    often = f"cron {schedule.cron}" if schedule.cron else f"every {schedule.every}"
+    return f"{often}, reconcile: {schedule.reconcile}"
+
+
+def _credential(settings: "Settings") -> str:
+    """Which kind there is; of an OAuth grant until when its token is valid."""
+    from etl.api.credentials import source_of
+
+    source = source_of(settings.api)
+    return f"{source.described()}{', for a team' if source.team_id else ''} (not shown)"
+
+
+def _privacy(settings: "Settings") -> str:
+    """How emails and names are stored, and that there is a salt for hashes."""
+    from etl.credentials import privacy_salt
+    from etl.privacy import rules_of
+
+    rules = rules_of(settings.privacy, privacy_salt())
+    return f"emails: {rules.emails}, names: {rules.names}"
+
+
+def _database(settings: "Settings") -> str:
+    """Reachable and of the right schema. A SQLite file that isn't there yet is not created."""
+    from pathlib import Path
+
+    from etl.store.schema import migrate
+    from etl.store.schema.engine import open_engine, told
+    from etl.store.schema.url import parse, shown
+
+    url = settings.database.url
+    engine = open_engine(url, only_reads=True)
+    file = parse(url).database
+    if engine.dialect.name == "sqlite" and file and not Path(file).exists():
+        return _not_there_yet(Path(file), shown(url))
+    with told(url):
+        found = migrate.current(engine)
+        if found is None:
+            with engine.connect().execution_options(reads=True) as connection:
+                migrate.check_free(connection)
+    engine.dispose()
+    if found is not None and found != migrate.HEAD:
+        raise migrate.mismatch(found)
+    return (
+        f"{shown(url)}, {f'schema {found}' if found else 'empty; the first run makes its tables'}"
+    )
+
+
+def _not_there_yet(file: Any, url: str) -> str:
+    import os
+
+    folder = file.resolve().parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        hint = "make the folder, or change database.url"
+        raise EtlError(f"{url}: the folder {folder} can't be written", hint)
+    return f"{url}, not there yet; the first run makes it"
+
+
+def _agents(settings: "Settings") -> list[Finding]:
+    """Ask for one session of each agent."""
+    from etl.api.client import Client
+    from etl.api.credentials import source_of
+    from etl.models import Counts
+    from etl.service import runs
+
+    try:
+        agents = runs.chosen(settings, None)
+    except EtlError as error:
+        return [Finding("agents", False, error.message, error.hint, error.exit_code)]
+    with Client(settings.api, source_of(settings.api)) as client:
+        found, agents = _discovery(settings, client, agents)
+
+        def readable(agent_id: str) -> str:
+            page = client.fetch_page(agent_id, Counts(), page_size=1).page
+            return f"readable{f', {page.agent_name!r}' if page.agent_name else ''}"
+
+        for agent in agents:
+            found.append(_look(f"agent {agent.id}", partial(readable, agent.id)))
+        return found
+
+
+def _discovery(
+    settings: "Settings", client: "Client", typed: "list[Agent]"
+) -> "tuple[list[Finding], list[Agent]]":
+    """What discovery comes to, and the agents that are synced then."""
+    from etl.planning.discovery import fates, joined
+    from etl.sync.discovery import look
+
+    if not settings.discovery.on:
+        return [], typed
+    sight = look(client, settings.discovery)
+    agents = joined(fates(typed, sight.found, settings.discovery))
+    hint = "its agents are not checked"
+    lacking = [Finding("discovery", False, said, hint, 1) for said in sight.failures]
+    said = f"{len(sight.found)} agents listed, {len(agents)} to sync"
+    return lacking or [Finding("discovery", True, said)], agents

@@ -1,0 +1,142 @@
+"""`demo`: the whole product in one command, against the bundled simulator. No account needed."""
+
+import argparse
+import sys
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from etl.cli.common import exit_code, stopped_by_signals
+from etl.cli.progress import Bars
+from etl.cli.table import print_table
+
+if TYPE_CHECKING:
+    from etl.config import Settings
+    from etl.service.runs import Service
+    from etl.simulator import Simulator
+
+NAME = "demo"
+HELP = "sync from a simulated API into ./gumloop-demo.db and show what came of it"
+
+SESSIONS: Final = 2000
+HOURS: Final = 2
+QUESTIONS: Final = {
+    "Credits per agent": """
+SELECT a.name AS agent, count(*) AS sessions, round(sum(s.credit_cost), 1) AS credits,
+       round(100.0 * sum(s.state = 'failed') / count(*), 1) AS "failed %"
+FROM sessions s JOIN agents a ON a.id = s.agent_id
+GROUP BY a.id ORDER BY credits DESC""",
+    "Most active creators": """
+SELECT trim(coalesce(c.first_name, '') || ' ' || coalesce(c.last_name, '')) AS creator,
+       count(*) AS sessions, round(sum(s.credit_cost), 1) AS credits
+FROM sessions s JOIN creators c ON c.id = s.creator_id
+GROUP BY c.id ORDER BY sessions DESC LIMIT 5""",
+    "What changed since the first run": """
+SELECT state, count(*) AS sessions FROM session_states
+WHERE run_id > (SELECT max(id) FROM sync_runs WHERE mode = 'backfill')
+GROUP BY state ORDER BY sessions DESC""",
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    parser.add_argument(
+        "--database", default="gumloop-demo.db", metavar="FILE", help="where to (gumloop-demo.db)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Simulate, backfill, let time pass, sync, look."""
+    from datetime import UTC, datetime
+
+    from etl.config import Credentials
+    from etl.service import runs
+    from etl.simulator import Simulator, World
+
+    file = Path(args.database)
+    _clear(file)
+    begin = datetime.now(UTC) - timedelta(hours=HOURS)
+    world = World.generate(agents=3, sessions=SESSIONS, seed=7, now=begin)
+    with stopped_by_signals() as stop, Simulator(world, latency=0.02) as simulator:
+        settings = _settings(simulator, file)
+        labels = {agent.id: agent.name or agent.id for agent in settings.agents}
+        credentials = Credentials(simulator.credentials.token)
+        with Bars(labels) as bars:
+            opened = runs.opened(settings, stop, credentials=credentials, tell=bars.tell)
+            with opened as running:
+                code = _run(running, simulator, bars)
+        if code == 0:
+            _show(file)
+    return code
+
+
+def _run(running: "Service", simulator: "Simulator", bars: Bars) -> int:
+    from etl.cli.sync.common import print_report
+    from etl.service import runs
+
+    agents = list(running.settings.agents)
+    print(f"A simulated Gumloop API: {len(agents)} agents, {SESSIONS} sessions each.")
+    print("\n$ python -m etl backfill", flush=True)
+    first = running.sync(agents, runs.wish_of(running.settings, "backfill"))
+    bars.stop()
+    for report in first:
+        print_report(report)
+    happened = simulator.world.live(HOURS * 3600)
+    print(f"\nTime passes: {HOURS} hours. {happened.added} sessions begin, ", end="")
+    print(f"{happened.moved_on} move on, {happened.reopened} are reopened.")
+    print("\n$ python -m etl sync", flush=True)
+    second = running.sync(agents, runs.wish_of(running.settings, "incremental"))
+    for report in second:
+        print_report(report)
+    return exit_code(runs.worst([*first, *second]))
+
+
+def _show(file: Path) -> None:
+    import sqlite3
+
+    from etl.api.client import utc_now
+    from etl.cli.look.status import show
+    from etl.store.read import status
+    from etl.store.store import Store
+
+    store = Store(f"sqlite:///{file}", utc_now)
+    print("\n$ python -m etl status")
+    found = [status.agent_status(store, id, utc_now()) for id in status.known_agents(store)]
+    show(found, utc_now(), timedelta(minutes=15), as_json=False)
+    store.close()
+    connection = sqlite3.connect(file)
+    for title, sql in QUESTIONS.items():
+        cursor = connection.execute(sql)
+        print(f"\n{title}:")
+        print_table([column[0] for column in cursor.description], cursor.fetchall())
+    connection.close()
+    print(f"\nThe database is ./{file}: open it with any SQLite tool.")
+    print("Next, with your own account: `python -m etl init`, then `python -m etl check`.")
+
+
+def _settings(simulator: "Simulator", file: Path) -> "Settings":
+    from etl import config
+
+    tables = {
+        "api": {"base_url": simulator.base_url},
+        "database": {"url": f"sqlite:///{file}"},
+        "agents": [{"id": a.id, "name": a.name} for a in simulator.world.agents()],
+    }
+    return config.check(tables, "demo")
+
+
+def _clear(file: Path) -> None:
+    """Begin anew; only a file that a demo made is removed."""
+    if file.exists() and (file.is_dir() or not _is_demo(file)):
+        from etl.errors import ConfigError
+
+        raise ConfigError(f"{file} exists and is no demo database", "choose another --database")
+    for name in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
+        with suppress(FileNotFoundError):
+            name.unlink()
+    print(f"Writing to {file}", file=sys.stderr)
+
+
+def _is_demo(file: Path) -> bool:
+    return file.name == "gumloop-demo.db" or file.stat().st_size == 0

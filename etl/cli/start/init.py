@@ -1,0 +1,42 @@
+"""`init`: a commented configuration."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from etl.cli.common import open_new
+from etl.config import config_path
+from etl.errors import ConfigError
+
+NAME = "init"
+HELP = "write a commented config.toml; never overwrites"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """No options."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the example, every key with its default."""
+    path = config_path(args.config)
+    try:
+        open_new(path, example())
+    except FileExistsError:
+        raise ConfigError(f"{path} exists already", "it is left as it is") from None
+    except OSError as error:
+        raise ConfigError(f"{path} can't be written: {error.strerror}") from None
+    print(f"wrote {path}")
+    print(
+        "next: set GUMLOOP_ACCESS_TOKEN, add your agents there (see [discovery]), then",
+        file=sys.stderr,
+    )
+    print("  python -m etl check", file=sys.stderr)
+    return 0
+
+
+def example() -> str:
+    """The text of config.example.toml: beside the package in a checkout, inside it in a wheel."""
+    package = Path(__file__).resolve().parent.parent.parent
+    inside = package / "config.example.toml"
+    source = inside if inside.is_file() else package.parent / "config.example.toml"
+    return source.read_text(encoding="utf-8")

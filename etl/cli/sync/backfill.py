@@ -1,0 +1,35 @@
+"""`backfill`: all history, or a part of it."""
+
+import argparse
+
+from etl.cli.sync import common
+
+NAME = "backfill"
+HELP = "all history, or from --since to --until; goes on where an interrupted one stopped"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    common.configure(parser)
+    when = "a date or an ISO time (UTC), or an age like 30d"
+    parser.add_argument("--since", metavar="WHEN", help=f"where to begin: {when}")
+    parser.add_argument("--until", metavar="WHEN", help=f"where to end: {when}")
+    parser.add_argument(
+        "--seek",
+        action="store_true",
+        help="a first backfill enters the list at cursors of our own making, too",
+    )
+    parser.add_argument("--restart", action="store_true", help="walk it all again")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run it."""
+    from etl.errors import ConfigError
+    from etl.service.runs import parse_instant_option, past
+
+    since = past(parse_instant_option(args.since)) if args.since else None
+    until = parse_instant_option(args.until) if args.until else None
+    if since and until and since >= until:
+        raise ConfigError("--since must lie before --until")
+    bounds = {"since": since, "until": until}
+    return common.run_mode(args, "backfill", **bounds, restart=args.restart, seek=args.seek)

@@ -1,0 +1,110 @@
+"""What `sync`, `backfill` and `reconcile` share."""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from etl.cli.common import exit_code, number, report_json, settings_of, stopped_by_signals, when
+from etl.cli.progress import Bars
+from etl.errors import EtlError
+from etl.models import AgentReport, Mode, Transcripts
+
+if TYPE_CHECKING:
+    from etl.service.runs import Service
+    from etl.sync.discovery import Roster
+
+__all__ = ["configure", "print_discovery", "run_mode"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of every run."""
+    parser.add_argument(
+        "--agent", action="append", metavar="ID", help="only this agent (may be repeated)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+    parser.add_argument(
+        "--walkers", type=number, metavar="N", help="walks side by side, per agent (sync.walkers)"
+    )
+    parser.add_argument(
+        "--migrate", action="store_true", help="upgrade an older database schema first"
+    )
+
+
+def run_mode(args: argparse.Namespace, mode: Mode, **changes: object) -> int:
+    """Run one mode over the chosen agents, and print how it went."""
+    from etl.service import runs
+
+    settings = settings_of(args)
+    if not settings.discovery.on:
+        runs.chosen(settings, args.agent)
+    if args.walkers is not None:
+        changes["walkers"] = args.walkers
+    wish = runs.wish_of(settings, mode, **changes)
+    labels: dict[str, str] = {}
+    with stopped_by_signals() as stop, Bars(labels, quiet=args.json) as bars:
+        opened = runs.opened(settings, stop, migrate_too=args.migrate, tell=bars.tell, say=_say)
+        with opened as running:
+            found = running.roster(args.agent)
+            labels |= {agent.id: agent.name or agent.id for agent in found.agents}
+            print_discovery(found)
+            reports = running.sync(found.agents, wish)
+            pruned = stop.is_set() or _pruned(running)
+    status = runs.worst(reports, incomplete=bool(found.failures))
+    if args.json:
+        print(report_json(reports, status, found.failures, found.warnings))
+    else:
+        for report in reports:
+            print_report(report)
+    return exit_code(status) or int(not pruned)
+
+
+def _pruned(running: "Service") -> bool:
+    """Delete what is past the ages of `[retention]`; whether that went well."""
+    try:
+        running.prune()
+    except EtlError as error:
+        print(f"error: retention: {error}", file=sys.stderr)
+        return False
+    return True
+
+
+def print_discovery(found: "Roster") -> None:
+    """What went wrong in looking for agents, on stderr."""
+    for warning in found.warnings:
+        print(f"warning: discovery: {warning}", file=sys.stderr)
+    for failure in found.failures:
+        print(f"error: discovery: {failure}", file=sys.stderr)
+    if found.failures:
+        print("going on with the agents known so far", file=sys.stderr)
+    elif not found.agents:
+        print("warning: discovery: there is no agent to sync", file=sys.stderr)
+
+
+def print_report(report: AgentReport) -> None:
+    """A run of one agent, in a line; what is wrong goes to stderr."""
+    c = report.counts
+    found = f"{c.inserted} new, {c.updated} changed, {c.unchanged} unchanged"
+    cost = f"{c.pages} pages, {c.requests} requests"
+    extra = f", {c.missing} missing" if c.missing else ""
+    mark = f"watermark {when(report.watermark)}"
+    print(f"{report.agent_id}: {report.mode} {report.status}: {found}{extra} ({cost}), {mark}")
+    if report.transcripts is not None:
+        _print_transcripts(report.agent_id, report.transcripts)
+    if c.rejected:
+        print(f"warning: {report.agent_id}: {c.rejected} records set aside", file=sys.stderr)
+    for warning in report.warnings:
+        print(f"warning: {report.agent_id}: {warning}", file=sys.stderr)
+    if report.error:
+        print(f"error: {report.agent_id}: {report.error}", file=sys.stderr)
+
+
+def _print_transcripts(agent_id: str, done: Transcripts) -> None:
+    found = f"{done.fetched} retrieved, {done.changed} of them new or changed"
+    print(f"{agent_id}: transcripts: {found}, {done.failed} failed, {done.left} left")
+    if done.error:
+        hint = "the next run goes on"
+        print(f"warning: {agent_id}: transcripts: {done.error}; {hint}", file=sys.stderr)
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr)

@@ -1,0 +1,47 @@
+"""`run`: the scheduler in the foreground."""
+
+import argparse
+
+from etl.cli.common import settings_of, stopped_by_signals
+
+NAME = "run"
+HELP = "sync on schedule, in the foreground, until SIGTERM or SIGINT"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    parser.add_argument(
+        "--migrate", action="store_true", help="upgrade an older database schema first"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run it; a stop asked for is no failure."""
+    from etl.api.credentials import source_of
+    from etl.service import runs, scheduler
+    from etl.service.monitor import logs
+    from etl.service.monitor.monitor import monitored
+
+    settings = settings_of(args)
+    agents = runs.chosen(settings, None)
+    scheduler.check_schedule(settings.schedule)
+    bound = scheduler.ready_within(settings)
+    with stopped_by_signals(lambda: None) as stop:
+        credentials = source_of(settings.api, stop)
+        # A grant's tokens come and go; no line of the log carries words that could hold one.
+        secrets = [] if settings.api.oauth.refresh_token_file else [credentials.current().token]
+        logs.configure(settings.service, [*secrets, settings.service.ping_url])
+        with (
+            monitored(settings, [agent.id for agent in agents], bound) as monitor,
+            runs.opened(
+                settings,
+                stop,
+                credentials=credentials,
+                migrate_too=args.migrate,
+                observe=monitor.observe,
+            ) as running,
+        ):
+            monitor.start(running.store)
+            scheduler.run_scheduler(running, agents, stop, monitor.beat)
+    logs.log.info("service_stopped")
+    return 0

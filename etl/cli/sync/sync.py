@@ -1,0 +1,25 @@
+"""`sync`: one incremental run."""
+
+import argparse
+
+from etl.cli.sync import common
+
+NAME = "sync"
+HELP = "one incremental run: what is new, and whatever is still missing below"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    common.configure(parser)
+    parser.add_argument(
+        "--explain", action="store_true", help="print the plan and send nothing to the API"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run it."""
+    if args.explain:
+        from etl.cli.sync.explain import explain
+
+        return explain(args)
+    return common.run_mode(args, "incremental")

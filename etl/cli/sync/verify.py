@@ -1,0 +1,75 @@
+"""`verify`: a spot check of what is stored."""
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from etl.cli.common import exit_code, number, settings_of, stopped_by_signals
+from etl.cli.sync import common
+
+if TYPE_CHECKING:
+    from etl.models import AgentReport
+    from etl.sync.verify import Sample
+
+NAME = "verify"
+HELP = "retrieve stored sessions at random, repair what differs, and say what that proves"
+SIZE = 1000
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    common.configure(parser)
+    parser.add_argument(
+        "--sample", type=number, default=SIZE, metavar="N", help=f"sessions per agent ({SIZE})"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check every chosen agent."""
+    from etl.service import runs
+
+    settings = settings_of(args)
+    if not settings.discovery.on:
+        runs.chosen(settings, args.agent)
+    with stopped_by_signals() as stop:
+        with runs.opened(settings, stop, migrate_too=args.migrate) as running:
+            found = running.roster(args.agent)
+            common.print_discovery(found)
+            results = [running.verify_agent(agent, max(1, args.sample)) for agent in found.agents]
+    status = runs.worst([report for report, _ in results], incomplete=bool(found.failures))
+    if args.json:
+        shown = [_json(report, sample) for report, sample in results]
+        print(json.dumps({"status": status, "agents": shown}, indent=1))
+    else:
+        for report, sample in results:
+            if sample is not None:
+                print(_sentence(report.agent_id, sample))
+            if report.error:
+                print(f"error: {report.agent_id}: {report.error}", file=sys.stderr)
+    return exit_code(status)
+
+
+def _sentence(agent_id: str, sample: "Sample") -> str:
+    wrong = f"{sample.wrong} differed and were repaired" if sample.wrong else "none differed"
+    gone = f", {sample.gone} are gone" if sample.gone else ""
+    if sample.sampled >= sample.stored:
+        said = "that was all of them"
+    else:
+        said = (
+            f"with 95 % confidence fewer than {sample.bound:.1%} of {sample.stored} rows "
+            "differed in state, usage or creator"
+        )
+    return f"{agent_id}: looked at {sample.sampled} sessions: {wrong}{gone}; {said}"
+
+
+def _json(report: "AgentReport", sample: "Sample | None") -> dict[str, object]:
+    head: dict[str, object] = {
+        "agent_id": report.agent_id,
+        "status": report.status,
+        "error": report.error,
+    }
+    if sample is None:
+        return head
+    names = ("stored", "sampled", "wrong", "gone", "bound")
+    return head | {name: getattr(sample, name) for name in names}

@@ -1,0 +1,96 @@
+"""Gauges whose truth is in the database: read when Prometheus asks, by two queries at most."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Final
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from etl.errors import StoreError
+from etl.service.monitor.metrics import PREFIX
+from etl.store.read.probes import OpenPulse, Pulse
+
+__all__ = ["DatabaseGauges"]
+
+HOLDERS: Final = ("us", "other", "free")
+
+
+class DatabaseGauges(Collector):
+    """A collector. What the database doesn't tell now is left out, not made up."""
+
+    def __init__(
+        self,
+        agents: Callable[[], Sequence[str]],
+        pulses: Callable[[], dict[str, Pulse]],
+        opened: Callable[[], dict[str, OpenPulse]],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._agents = agents
+        self._pulses = pulses
+        self._opened = opened
+        self._clock = clock
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing, so that registering asks no database."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """The gauges of the configured agents."""
+        up = GaugeMetricFamily(f"{PREFIX}_database_up", "1 if the database answers in time")
+        try:
+            found = self._pulses()
+        except StoreError:
+            up.add_metric([], 0)
+            yield up
+            return
+        up.add_metric([], 1)
+        yield up
+        ids = self._agents()
+        yield from self._ages({id: found.get(id, Pulse()) for id in ids})
+        try:
+            opened = self._opened()
+        except StoreError:
+            return
+        yield from self._open({id: opened.get(id, OpenPulse()) for id in ids})
+
+    def _ages(self, pulses: dict[str, Pulse]) -> Iterator[Metric]:
+        newest = self._gauge("watermark_age_seconds", "Age of the watermark")
+        success = self._gauge("last_success_age_seconds", "Since the last success; +Inf: none yet")
+        reconciled = self._gauge(
+            "last_reconcile_age_seconds", "Since the last reconcile; +Inf: none yet"
+        )
+        proven = self._gauge(
+            "coverage_age_seconds", "All rows are as the API listed them so long ago; +Inf: unknown"
+        )
+        lease = GaugeMetricFamily(
+            f"{PREFIX}_lease", "1 for who works on the agent now", labels=["agent", "holder"]
+        )
+        for id, pulse in pulses.items():
+            if pulse.watermark is not None:
+                newest.add_metric([id], self._age(pulse.watermark))
+            success.add_metric([id], self._age(pulse.last_success_at))
+            reconciled.add_metric([id], self._age(pulse.last_reconciled_at))
+            proven.add_metric([id], self._age(pulse.proven_at))
+            for holder in HOLDERS:
+                lease.add_metric([id, holder], holder == pulse.lease)
+        yield from (newest, success, reconciled, proven, lease)
+
+    def _open(self, pulses: dict[str, OpenPulse]) -> Iterator[Metric]:
+        count = self._gauge("open_sessions", "Sessions not completed or failed, nor missing")
+        age = self._gauge(
+            "freshness_age_seconds", "Since the stalest watched open session was confirmed"
+        )
+        for id, pulse in pulses.items():
+            count.add_metric([id], pulse.sessions)
+            stalest = pulse.confirmed_at
+            age.add_metric([id], 0.0 if stalest is None else self._age(stalest))
+        yield from (count, age)
+
+    def _gauge(self, name: str, text: str) -> GaugeMetricFamily:
+        return GaugeMetricFamily(f"{PREFIX}_{name}", text, labels=["agent"])
+
+    def _age(self, at: datetime | None) -> float:
+        return math.inf if at is None else max(0.0, (self._clock() - at).total_seconds())

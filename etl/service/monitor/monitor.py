@@ -1,0 +1,196 @@
+"""Who is told what: events go to the log, the metrics and the ping; probes ask the database."""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from sqlalchemy import event as engine_events
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from etl import __version__
+from etl.api.client import utc_now
+from etl.config import Settings, parse_listen
+from etl.errors import StoreError
+from etl.events import (
+    AgentFound,
+    AgentGone,
+    DatabaseAnswered,
+    DatabaseFailed,
+    Event,
+    Observe,
+)
+from etl.service.monitor import log_events
+from etl.service.monitor.logs import log
+from etl.service.monitor.outages import Outages
+from etl.service.monitor.ping import Pinger, ping_url
+from etl.service.monitor.query_cache import Probe
+from etl.service.monitor.readiness import judged, unreadable
+from etl.service.monitor.web import Reply, Server
+from etl.store.read.probes import Pulse, open_pulses, pulses, require_current
+from etl.store.store import Store
+
+if TYPE_CHECKING:
+    from etl.service.monitor.metrics import Metrics
+
+__all__ = ["Monitor", "monitored"]
+
+T = TypeVar("T")
+
+LONGEST_SILENCE: Final = 60.0
+"""Seconds without a beat of the scheduler after which the process counts as dead."""
+
+OPEN_LASTS: Final = 10.0
+"""Seconds for which the count of open sessions is kept: it reads a row per open session."""
+
+NOT_OUTAGES: Final = ("40", "55P03", "57014")
+"""PostgreSQL's states of deadlocks and of statements that took too long: others go on."""
+
+
+class Monitor:
+    """One process, seen from outside. `observe` takes what happens, `beat` a sign of life.
+
+    Made, it holds its address; it serves from `start` on. Raises ConfigError.
+    """
+
+    def __init__(self, settings: Settings, agent_ids: Sequence[str], bound: timedelta) -> None:
+        self._settings = settings
+        self._agent_ids = tuple(agent_ids)
+        self._bound = bound
+        self._beat_at = time.monotonic()
+        self._tellers: list[Observe] = [log_events.write, Outages(self.observe).observe]
+        self._metrics: Metrics | None = None
+        self._server: Server | None = None
+        url = ping_url(settings.service)
+        if url is not None:
+            self._tellers.append(Pinger(url, self.observe).observe)
+        if settings.service.listen is not None:
+            self._server = Server(parse_listen(settings.service.listen))
+            self._metrics = _metrics_of(agent_ids)
+            self._tellers.append(self._metrics.observe)
+
+    def observe(self, event: Event) -> None:
+        """Tell everybody. What goes wrong in telling must not hurt the work told of."""
+        if isinstance(event, AgentFound):
+            self.keep([*self._agent_ids, event.agent_id])
+        elif isinstance(event, AgentGone):
+            self.keep([id for id in self._agent_ids if id != event.agent_id])
+        for tell in self._tellers:
+            try:
+                tell(event)
+            except Exception:
+                logging.getLogger("etl.monitor").exception("an observer failed")
+
+    def beat(self) -> None:
+        """The scheduler's thread works."""
+        self._beat_at = time.monotonic()
+
+    def keep(self, agent_ids: Sequence[str]) -> None:
+        """These are the agents from now on; others leave the metrics and the probes."""
+        self._agent_ids = tuple(agent_ids)
+        if self._metrics is not None:
+            self._metrics.keep(agent_ids)
+
+    def start(self, store: Store) -> None:
+        """Watch this database, and serve where an address is configured."""
+        engine_events.listen(store.engine, "handle_error", self._database_failed)
+        engine_events.listen(store.engine, "commit", lambda _: self.observe(DatabaseAnswered()))
+        log.info("service_started", version=__version__, agents=len(self._agent_ids))
+        if self._server is not None and self._metrics is not None:
+            pulses = Probe(self._asking(lambda: self._pulses(store)))
+            self._register_gauges(self._metrics, store, pulses)
+            self._server.start(
+                {
+                    "/healthz": self._healthz,
+                    "/readyz": lambda _: self._readyz(pulses),
+                    "/metrics": _scrape(self._metrics),
+                }
+            )
+            log.info("service_listening", address=self._server.address)
+
+    def close(self) -> None:
+        """Stop serving."""
+        if self._server is not None:
+            self._server.stop()
+
+    def _database_failed(self, context: Any) -> None:
+        error = context.sqlalchemy_exception
+        state = getattr(context.original_exception, "sqlstate", None) or ""
+        broken = isinstance(error, OperationalError | InterfaceError)
+        if broken and not state.startswith(NOT_OUTAGES):
+            self.observe(DatabaseFailed(context.original_exception))
+
+    def _asking(self, ask: Callable[[], T]) -> Callable[[], T]:
+        """The same question; an answer shows that the database is there."""
+
+        def asked() -> T:
+            found = ask()
+            self.observe(DatabaseAnswered())
+            return found
+
+        return asked
+
+    def _pulses(self, store: Store) -> dict[str, Pulse]:
+        require_current(store)
+        return pulses(store, self._agent_ids)
+
+    def _register_gauges(
+        self, metrics: "Metrics", store: Store, pulses: Probe[dict[str, Pulse]]
+    ) -> None:
+        from etl.service.monitor.gauges import DatabaseGauges
+
+        idle = self._settings.sync.idle_recheck
+        opened = Probe(
+            self._asking(lambda: open_pulses(store, self._agent_ids, utc_now(), idle)),
+            lasts=OPEN_LASTS,
+        )
+        gauges = DatabaseGauges(lambda: self._agent_ids, pulses.answer, opened.answer, utc_now)
+        metrics.registry.register(gauges)
+
+    def _healthz(self, _: str) -> Reply:
+        silence = time.monotonic() - self._beat_at
+        alive = silence < LONGEST_SILENCE
+        return _json({"alive": alive, "scheduler_silent_seconds": round(silence, 3)}, ok=alive)
+
+    def _readyz(self, pulses: Probe[dict[str, Pulse]]) -> Reply:
+        ids = self._agent_ids
+        try:
+            last = {id: pulse.last_success_at for id, pulse in pulses.answer().items()}
+            document = judged(last, ids, utc_now(), self._bound)
+        except StoreError as error:
+            document = unreadable(error, ids, self._bound)
+        return _json(document, ok=document["ready"])
+
+
+@contextmanager
+def monitored(settings: Settings, agent_ids: Sequence[str], bound: timedelta) -> Iterator[Monitor]:
+    """A monitor that ends with the block; `bound` is the oldest last success that is ready."""
+    monitor = Monitor(settings, agent_ids, bound)
+    try:
+        yield monitor
+    finally:
+        monitor.close()
+
+
+def _metrics_of(agent_ids: Sequence[str]) -> "Metrics":
+    from etl.service.monitor.metrics import Metrics
+
+    return Metrics(agent_ids)
+
+
+def _json(document: dict[str, Any], *, ok: bool) -> Reply:
+    body = json.dumps(document, indent=1).encode() + b"\n"
+    return Reply(200 if ok else 503, "application/json", body)
+
+
+def _scrape(metrics: "Metrics") -> Callable[[str], Reply]:
+    from prometheus_client.exposition import choose_encoder
+
+    def scrape(accept: str) -> Reply:
+        encode, content_type = choose_encoder(accept)
+        return Reply(200, content_type, encode(metrics.registry))
+
+    return scrape

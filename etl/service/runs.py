@@ -1,0 +1,230 @@
+"""Who is joined to whom: settings, credentials, client and store become a run of all agents."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Final
+
+from etl.api.client import Client, CredentialSource, utc_now
+from etl.api.credentials import source_of
+from etl.config import Agent, Settings, parse_duration
+from etl.credentials import privacy_salt
+from etl.errors import ConfigError, EtlError
+from etl.events import Observe, RunFinished, RunStarted, ignore
+from etl.models import AgentReport, Mode, Progress, Pruned, Status
+from etl.privacy import rules_of
+from etl.store.privacy.retention import prune
+from etl.store.privacy.rules_change import adopt
+from etl.store.schema import migrate
+from etl.store.schema.engine import told
+from etl.store.store import Store
+from etl.sync.agent_run import AgentSync, Wish
+from etl.sync.discovery import Roster, look, roster, roster_offline
+from etl.sync.verify import Sample
+
+__all__ = [
+    "Service",
+    "chosen",
+    "history_from",
+    "known_agents",
+    "opened",
+    "parse_instant_option",
+    "past",
+    "wish_of",
+    "worst",
+]
+
+WORST_FIRST: Final[tuple[Status, ...]] = (
+    "interrupted",
+    "failed",
+    "skipped",
+    "incomplete",
+    "succeeded",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Everything that a run needs, opened."""
+
+    settings: Settings
+    client: Client
+    store: Store
+    stop: threading.Event
+    tell: Callable[[Progress], None] = lambda _: None
+    say: Callable[[str], None] = lambda _: None
+    observe: Observe = ignore
+
+    def roster(self, ids: Sequence[str] | None = None) -> Roster:
+        """The agents of a run: those of `--agent`, else all that are configured or found.
+
+        Raises ConfigError for an id that is neither, EtlError if that can't be told now.
+        """
+        typed, rules = self.settings.agents, self.settings.discovery
+        if not rules.on or (ids and {agent.id for agent in typed}.issuperset(ids)):
+            return Roster(chosen(self.settings, ids))
+        sight = look(self.client, rules)
+        found = roster(self.store, typed, rules, sight, utc_now())
+        if ids:
+            found.agents = _named(ids, found)
+        return found
+
+    def sync_agent(self, agent: Agent, wish: Wish) -> AgentReport:
+        """One agent's run; its failure is in the report."""
+        began = time.monotonic()
+        self.observe(RunStarted(agent.id, wish.mode))
+        report = self._agent_sync().run(agent.id, wish, agent.name)
+        self.observe(RunFinished(report, time.monotonic() - began))
+        return report
+
+    def verify_agent(self, agent: Agent, size: int) -> tuple[AgentReport, Sample | None]:
+        """A spot check of one agent."""
+        return self._agent_sync().verify(agent.id, size)
+
+    def sync(self, agents: Sequence[Agent], wish: Wish) -> list[AgentReport]:
+        """All agents, several at once; one that fails doesn't stop the others."""
+        at_once = max(1, min(len(agents), self.settings.api.concurrency))
+        with ThreadPoolExecutor(at_once, "agent") as pool:
+            return list(pool.map(lambda agent: self.sync_agent(agent, wish), agents))
+
+    def prune(self) -> Pruned:
+        """Delete what is past the ages of `[retention]`. Raises StoreError."""
+        return prune(self.store, self.settings.retention, utc_now())
+
+    def _agent_sync(self) -> AgentSync:
+        tellers = (self.tell, self.say, self.observe)
+        return AgentSync(self.client, self.store, utc_now, self.stop, *tellers)
+
+
+@contextmanager
+def opened(
+    settings: Settings,
+    stop: threading.Event,
+    *,
+    credentials: CredentialSource | None = None,
+    migrate_too: bool = False,
+    tell: Callable[[Progress], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
+    observe: Observe = ignore,
+) -> Iterator[Service]:
+    """A service whose database is ready. Raises ConfigError, StoreError or SchemaMismatch."""
+    credentials = credentials or source_of(settings.api, stop)
+    rules = rules_of(settings.privacy, privacy_salt())
+    store = Store(settings.database.url, utc_now, rules)
+    try:
+        with told(store.url):
+            migrate.ensure(store.engine, migrate=migrate_too)
+        if adopt(store):
+            say("[privacy] has changed: what is stored follows it now")
+        with Client(settings.api, credentials, stop, observe=observe) as client:
+            yield Service(settings, client, store, stop, tell, say, observe)
+    finally:
+        store.close()
+
+
+def chosen(settings: Settings, ids: Sequence[str] | None) -> list[Agent]:
+    """The agents named by `--agent`, else all. Raises ConfigError for one that isn't configured."""
+    if not settings.agents and not settings.discovery.on:
+        hint = "add a table [[agents]] with its id, or set ETL_AGENTS=ID,ID, or see [discovery]"
+        raise ConfigError("no agents are configured", hint)
+    known = {agent.id: agent for agent in settings.agents}
+    for id in ids or ():
+        if id not in known:
+            raise ConfigError(f"agent {id!r:.80} is not configured", f"known: {', '.join(known)}")
+    return [known[id] for id in dict.fromkeys(ids)] if ids else list(settings.agents)
+
+
+def known_agents(settings: Settings, store: Store, ids: Sequence[str] | None) -> list[Agent]:
+    """The agents of a run as far as they are known without asking the API."""
+    if not settings.discovery.on:
+        return chosen(settings, ids)
+    found = Roster(roster_offline(store, settings.agents, settings.discovery))
+    return _named(ids, found) if ids else found.agents
+
+
+def _named(ids: Sequence[str], found: Roster) -> list[Agent]:
+    """The agents of these ids. Raises ConfigError, or EtlError where the lists can't be read."""
+    agents = {agent.id: agent for agent in found.agents}
+    why = {fate.id: fate.why for fate in found.decided}
+    for id in (id for id in ids if id not in agents):
+        if found.failures and id not in why:
+            hint = "it is not configured, and was not found before"
+            raise EtlError(f"agent {id!r:.80} can't be looked for: {found.failures[0]}", hint)
+        reason = why.get(id, "neither configured nor found")
+        raise ConfigError(f"agent {id!r:.80} is not synced: {reason}", "`python -m etl agents`")
+    return [agents[id] for id in dict.fromkeys(ids)]
+
+
+def wish_of(settings: Settings, mode: Mode, **changes: object) -> Wish:
+    """A wish with the configured defaults."""
+    since = history_from(settings)
+    wish = Wish(
+        mode,
+        since=since if mode == "incremental" else None,
+        lookback=settings.sync.lookback,
+        walkers=settings.sync.walkers,
+        patience=_patience(settings, mode),
+        idle_recheck=settings.sync.idle_recheck,
+        transcripts=settings.sync.transcripts_per_run if settings.sync.transcripts else 0,
+        transcripts_within=settings.schedule.every / 2,
+    )
+    return replace(wish, **changes)  # type: ignore[arg-type]
+
+
+def history_from(settings: Settings) -> datetime | None:
+    """Where `sync.since` lets history begin. Raises ConfigError."""
+    if not settings.sync.since:
+        return None
+    try:
+        return past(parse_instant_option(settings.sync.since))
+    except ConfigError as error:
+        raise ConfigError(f"sync.since: {error.message}", error.hint) from None
+
+
+def past(instant: datetime) -> datetime:
+    """The same. Raises ConfigError if it is yet to come."""
+    if instant > utc_now():
+        raise ConfigError(f"{instant:%Y-%m-%d %H:%M} UTC is in the future", "is the year right?")
+    return instant
+
+
+def _patience(settings: Settings, mode: Mode) -> timedelta:
+    """How long an unfinished demand is taken up again: its schedule's interval."""
+    if mode != "reconcile":
+        return settings.schedule.every
+    try:
+        return parse_duration(settings.schedule.reconcile)
+    except ValueError:
+        return timedelta(days=1)
+
+
+def parse_instant_option(text: str, now: datetime | None = None, zone: tzinfo = UTC) -> datetime:
+    """A date, an ISO time (in the zone unless it says otherwise), or an age like `30d`.
+
+    Raises ConfigError for anything else.
+    """
+    try:
+        return (now or utc_now()) - parse_duration(text)
+    except OverflowError:
+        raise ConfigError(f"{text!r} is before the calendar begins") from None
+    except ValueError:
+        pass
+    try:
+        instant = datetime.fromisoformat(text)
+        aware = instant.replace(tzinfo=zone) if instant.tzinfo is None else instant
+        return aware.astimezone(UTC)
+    except (ValueError, OverflowError):
+        hint = 'use a date like "2026-05-01", an ISO time, or an age like "30d"'
+        raise ConfigError(f"{text!r} is not a point in time", hint) from None
+
+
+def worst(reports: Sequence[AgentReport], *, incomplete: bool = False) -> Status:
+    """The status of a whole run; `incomplete` if agents may be lacking."""
+    statuses = {report.status for report in reports}
+    if incomplete:
+        statuses.add("incomplete")
+    return next((status for status in WORST_FIRST if status in statuses), "succeeded")

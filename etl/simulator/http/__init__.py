@@ -1,0 +1,1 @@
+"""The simulated API over HTTP: server, endpoints, faults."""

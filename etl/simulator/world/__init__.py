@@ -1,0 +1,1 @@
+"""The truth behind the simulated API, and how it changes."""

@@ -1,0 +1,1 @@
+"""Personal data in the database: leave it out, erase it, forget it."""

@@ -1,0 +1,217 @@
+"""Erasing a person: rows, history, messages, rejected payloads; and knowing them again.
+
+First, in one transaction that saves wait for: the person is remembered by a pseudonym, sessions
+become nobody's. From then on no save brings anything back. Then their transcripts are deleted,
+some sessions at a time. It goes by what is stored, so a repeated one ends what one that was killed
+had begun.
+"""
+
+import json
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Text,
+    cast,
+    delete,
+    func,
+    null,
+    or_,
+    select,
+    update,
+)
+
+from etl.models import Rejected
+from etl.privacy import is_theirs, mentioned_in, pseudonym, reduced, words_of
+from etl.store.privacy.delete_messages import forget_transcripts, slices
+from etl.store.privacy.redaction import ERASED, exclusively, keep_rows, known_ids, mark_sessions
+from etl.store.privacy.rules_change import pages, replace_payload
+from etl.store.schema import tables as t
+from etl.store.store import Store
+
+__all__ = ["Erased", "Person", "forget", "look"]
+
+AT_ONCE: Final = 100
+"""Sessions whose messages are deleted in one transaction."""
+
+
+class Person(NamedTuple):
+    """What is stored of a person."""
+
+    id: str
+    is_known: bool
+    was_forgotten: bool
+    sessions: int
+    messages: int
+
+
+@dataclass(slots=True)
+class Erased:
+    """What was erased: rows of creators, sessions made anonymous, messages, payloads."""
+
+    creators: int = 0
+    sessions: int = 0
+    messages: int = 0
+    payloads: int = 0
+
+
+def look(store: Store, id: str) -> Person:
+    """What is stored of a creator. Raises StoreError."""
+    s, m = t.sessions.c, t.session_messages.c
+    theirs = select(s.id).where(s.creator_id == id)
+    with store.reading() as connection:
+        salt = connection.execute(select(t.privacy.c.salt)).scalar()
+        before = salt and known_ids(connection, t.forgotten, [pseudonym(salt, id)])
+        messages = select(func.count()).where(or_(m.session_id.in_(theirs), m.creator_id == id))
+        counts = [
+            connection.execute(query).scalar_one()
+            for query in (select(func.count()).where(s.creator_id == id), messages)
+        ]
+        known = bool(known_ids(connection, t.creators, [id])) or any(counts)
+    return Person(id, known, bool(before), *counts)
+
+
+def forget(store: Store, id: str) -> Erased:
+    """Erase a creator, and keep later saves from bringing them back. Raises StoreError.
+
+    `compact` then takes the traces out of the database's files.
+    """
+    erased = Erased()
+
+    def work(connection: Connection) -> None:
+        exclusively(connection)
+        _overwrite(connection)
+        names = {id} | _address(connection, id)
+        _remember(connection, names, store)
+        mark_sessions(connection, _sessions(connection, id, names))
+        erased.sessions = _make_anonymous(connection, store)
+        is_them = t.creators.c.id == id
+        erased.creators = connection.execute(delete(t.creators).where(is_them)).rowcount
+        erased.payloads = _reduce(connection, names)
+        erased.messages = _empty(connection, names)
+        for table, name in (
+            (t.sync_runs, "error"),
+            (t.transcripts, "error"),
+            (t.rejected_records, "reason"),
+        ):
+            _silence(connection, table, name, names)
+
+    store.transact(work)
+    while batch := store.transact(_delete_some):
+        erased.messages += batch[1]
+    return erased
+
+
+def _overwrite(connection: Connection) -> None:
+    """SQLite fills what is deleted with zeros, if the compacting should fail."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA secure_delete=ON").close()
+
+
+def _address(connection: Connection, id: str) -> set[str]:
+    """What tells of the person beside the id: the address as it is stored, in small."""
+    query = select(t.creators.c.email).where(t.creators.c.id == id)
+    email = connection.execute(query).scalar()
+    return {email.strip().lower()} if email and email.strip() else set()
+
+
+def _remember(connection: Connection, names: Iterable[str], store: Store) -> None:
+    salt = connection.execute(select(t.privacy.c.salt)).scalar()
+    if salt is None:
+        salt = secrets.token_hex()
+        connection.execute(update(t.privacy).values(salt=salt))
+    at = store.now()
+    rows = [{"pseudonym": pseudonym(salt, name), "forgotten_at": at} for name in names]
+    keep_rows(connection, t.forgotten, rows)
+
+
+def _sessions(connection: Connection, id: str, names: set[str]) -> set[str]:
+    """The sessions that are theirs. Those of others lose an `extra` that tells of them."""
+    c = t.sessions.c
+    found = set(connection.execute(select(c.id).where(c.creator_id == id)).scalars())
+    told = _may_name(connection, c.extra, names)
+    for some in pages(connection, c.id, [c.creator_id, cast(c.extra, Text)], told):
+        named = [row for row in some if mentioned_in(row[2]) & names]
+        found |= {row[0] for row in named if is_theirs(row[1], names)}
+        others = [row[0] for row in named if not is_theirs(row[1], names)]
+        connection.execute(update(t.sessions).where(c.id.in_(others)).values(extra=null()))
+    return found
+
+
+def _make_anonymous(connection: Connection, store: Store) -> int:
+    c = t.sessions.c
+    is_marked = c.id.in_(select(t.forgotten_sessions.c.session_id))
+    tells = or_(c.creator_id.is_not(None), c.name.is_not(None), c.extra.is_not(None))
+    nobody = {"creator_id": None, "name": None, "extra": null(), "updated_at": store.now()}
+    return connection.execute(update(t.sessions).where(is_marked, tells).values(nobody)).rowcount
+
+
+def _reduce(connection: Connection, names: set[str]) -> int:
+    """Of rejected records that tell of them, or are of their sessions, leave the id alone."""
+    c, number = t.rejected_records.c, 0
+    for some in pages(connection, c.id, [c.agent_id, c.payload, c.reason, c.session_id]):
+        ids = {row.session_id for row in some if row.session_id is not None}
+        marked = known_ids(connection, t.forgotten_sessions, ids)
+        for id, agent_id, payload, reason, session_id in some:
+            left = reduced(Rejected(payload, reason, session_id)).payload
+            if left != payload and (session_id in marked or mentioned_in(payload) & names):
+                replace_payload(connection, id, agent_id, left)
+                number += 1
+    return number
+
+
+def _silence(connection: Connection, table: Any, name: str, names: set[str]) -> None:
+    """Sentences that name them."""
+    [key, *_] = table.primary_key.columns
+    for some in pages(connection, key, [table.c[name]], table.c[name].is_not(None)):
+        ids = [id for id, said in some if words_of(said) & names]
+        for part in slices(ids):
+            named = update(table).where(key.in_(part))
+            connection.execute(named.values({name: ERASED}))
+
+
+def _delete_some(connection: Connection) -> tuple[int, int] | None:
+    """Delete the transcripts of some forgotten sessions: how many, and their messages."""
+    _overwrite(connection)
+    marked = select(t.forgotten_sessions.c.session_id)
+    c = t.transcripts.c
+    query = select(c.session_id).where(c.session_id.in_(marked)).limit(AT_ONCE)
+    ids = list(connection.execute(query).scalars())
+    return (len(ids), forget_transcripts(connection, ids)) if ids else None
+
+
+def _empty(connection: Connection, names: set[str]) -> int:
+    """Empty their messages in other people's sessions; the transcript keeps its length."""
+    c, emptied = t.session_messages.c, 0
+    others = c.session_id.not_in(select(t.forgotten_sessions.c.session_id))
+    theirs = or_(c.creator_id.in_(names), _may_name(connection, c.extra, names))
+    columns = [c.session_id, c.creator_id, cast(c.extra, Text)]
+    for some in pages(connection, c.number, columns, others, theirs):
+        named = [
+            row
+            for row in some
+            if row[2] in names or (row[3] is not None and mentioned_in(row[3]) & names)
+        ]
+        rows = [row for row in named if is_theirs(row[2], names)]
+        bare = c.number.in_([row[0] for row in named])
+        connection.execute(update(t.session_messages).where(bare).values(extra=null()))
+        nothing = {c[name]: null() for name in ("id", "content", "creator_id", "search_text")}
+        nothing |= {c.parts: null()}
+        numbers = [row[0] for row in rows]
+        emptied += len(rows)
+        connection.execute(update(t.session_messages).where(c.number.in_(numbers)).values(nothing))
+        touched = t.transcripts.c.session_id.in_({row[1] for row in named})
+        connection.execute(update(t.transcripts).where(touched).values(digest=None))
+    return emptied
+
+
+def _may_name(connection: Connection, column: Any, names: Iterable[str]) -> ColumnElement[bool]:
+    """Whether a JSON text may hold one of them; what is found has to be looked at."""
+    text = func.lower(cast(column, Text))
+    find = func.strpos if connection.dialect.name == "postgresql" else func.instr
+    forms = {json.dumps(name, ensure_ascii=one)[1:-1] for name in names for one in (True, False)}
+    return or_(*(find(text, func.lower(form)) > 0 for form in forms))

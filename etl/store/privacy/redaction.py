@@ -1,0 +1,241 @@
+"""What must not be stored is taken out here, within the transaction that saves.
+
+So there is no window: a save that begins after a person was forgotten, or after other rules were
+adopted, knows it. One that is under way then is waited for, see `exclusively`.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, Table, select
+
+from etl.errors import StoreError
+from etl.models import Creator, Message, Rejected, Session
+from etl.privacy import (
+    Rules,
+    anonymous,
+    bare,
+    bare_message,
+    emptied,
+    is_theirs,
+    mentioned,
+    mentioned_in,
+    pseudonym,
+    reduced,
+    words_of,
+)
+from etl.store.privacy.delete_messages import forget_transcripts, slices
+from etl.store.schema import tables as t
+from etl.store.schema.engine import inserting
+from etl.store.write.responses import Answer
+
+__all__ = [
+    "ERASED",
+    "GUARD",
+    "Guard",
+    "admit",
+    "admit_messages",
+    "admit_sentence",
+    "await_exclusive",
+    "exclusively",
+    "guard_of",
+    "keep_rows",
+    "known_ids",
+    "mark_sessions",
+]
+
+
+ERASED: Final = "(erased: it named a person who was forgotten)"
+
+
+class Guard(NamedTuple):
+    """The rules that the database's rows follow; a salt once somebody was forgotten."""
+
+    rules: str
+    salt: str | None
+
+
+GUARD: Final = (
+    select(t.privacy.c.rules).scalar_subquery().label("rules"),
+    select(t.privacy.c.salt).scalar_subquery().label("salt"),
+)
+"""Columns that any statement can return beside its own."""
+
+
+def guard_of(connection: Connection) -> Guard:
+    """What a save has to heed."""
+    return Guard(*connection.execute(select(t.privacy.c.rules, t.privacy.c.salt)).one())
+
+
+def exclusively(connection: Connection) -> None:
+    """Let saves under way end, and others wait for the end of this transaction.
+
+    Each begins with an update of `sync_state`. SQLite has one writer at a time anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        connection.exec_driver_sql("LOCK TABLE sync_state IN EXCLUSIVE MODE")
+
+
+def await_exclusive(connection: Connection) -> None:
+    """Let a transaction of `exclusively` end, and the next one wait for this."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("LOCK TABLE sync_state IN ROW EXCLUSIVE MODE")
+
+
+def admit(
+    connection: Connection, guard: Guard, rules: Rules, answers: list[Answer]
+) -> list[Answer]:
+    """The answers as they may be stored. Raises StoreError if other rules are in force."""
+    check_rules(guard, rules)
+    if rules.on:
+        answers = [_treated(answer, rules) for answer in answers]
+    if guard.salt is not None:
+        answers = _without_forgotten(connection, guard.salt, answers)
+    return answers
+
+
+def admit_messages(
+    connection: Connection, rules: Rules, session_id: str, messages: Sequence[Message]
+) -> Sequence[Message] | None:
+    """Messages, treated already, as they may be stored; None for a forgotten person's session.
+
+    Raises StoreError if other rules are in force.
+    """
+    guard = guard_of(connection)
+    check_rules(guard, rules)
+    if guard.salt is None:
+        return messages
+    if known_ids(connection, t.forgotten_sessions, [session_id]):
+        return None
+    told = [_told_by(message) for message in messages]
+    gone = _forgotten(connection, guard.salt, told)
+
+    def kept(message: Message, names: set[str]) -> Message:
+        if gone.isdisjoint(names):
+            return message
+        return emptied(message) if is_theirs(message.creator_id, gone) else bare_message(message)
+
+    return [kept(*one) for one in zip(messages, told, strict=True)]
+
+
+def admit_sentence(connection: Connection, rules: Rules, text: str) -> str:
+    """An error in words as it may be stored. `exclusively` has to wait for the caller."""
+    salt = guard_of(connection).salt
+    names = _forgotten(connection, salt, [words_of(text)]) if salt is not None else ()
+    return ERASED if names else rules.text(text)
+
+
+def check_rules(guard: Guard, rules: Rules) -> None:
+    """Raise StoreError unless the rows follow these rules."""
+    if guard.rules != rules.mark:
+        hint = "give every process the same [privacy] and salt, and restart this one"
+        raise StoreError("another process has changed [privacy] of this database", hint)
+
+
+def known_ids(connection: Connection, table: Table, ids: Collection[str]) -> set[str]:
+    """Those that a table has in its first column. Plain driver SQL: saves ask for hundreds."""
+    [key, *_] = table.c.keys()
+    sql = f"SELECT {key} FROM {table.name} WHERE {key}"
+    found: set[str] = set()
+    if connection.dialect.name == "postgresql":
+        ids = _storable(connection, ids)
+        found.update(row[0] for row in connection.exec_driver_sql(f"{sql} = ANY(%s)", (ids,)))
+        return found
+    for some in slices(list(ids)):
+        marks = ",".join("?" * len(some))
+        found.update(
+            row[0] for row in connection.exec_driver_sql(f"{sql} IN ({marks})", tuple(some))
+        )
+    return found
+
+
+def mark_sessions(connection: Connection, ids: Iterable[str]) -> None:
+    """Remember sessions as those of forgotten people."""
+    keep_rows(connection, t.forgotten_sessions, [{"session_id": id} for id in sorted(ids)])
+
+
+def _storable(connection: Connection, ids: Iterable[str]) -> list[str]:
+    """Those that can be in a table: PostgreSQL refuses NUL."""
+    is_postgres = connection.dialect.name == "postgresql"
+    return [id for id in ids if not (is_postgres and "\0" in id)]
+
+
+def keep_rows(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows, but for those that are there."""
+    if rows:
+        connection.execute(inserting(connection, table).on_conflict_do_nothing(), list(rows))
+
+
+def _treated(answer: Answer, rules: Rules) -> Answer:
+    return answer._replace(
+        sessions=[rules.session(one) for one in answer.sessions],
+        creators=[rules.creator(one) for one in answer.creators],
+        rejected=[rules.rejected(one) for one in answer.rejected],
+    )
+
+
+def _without_forgotten(connection: Connection, salt: str, answers: list[Answer]) -> list[Answer]:
+    """Without forgotten people: whatever tells of them, by their id or their address."""
+    told = {id(one): _told_by(one) for one in _records(answers)}
+    gone = _forgotten(connection, salt, told.values())
+    ids = {s.id for answer in answers for s in answer.sessions}
+    ids |= {bad.id for answer in answers for bad in answer.rejected if bad.id is not None}
+    marked = known_ids(connection, t.forgotten_sessions, ids)
+
+    def names(one: Session | Rejected) -> bool:
+        return not gone.isdisjoint(told[id(one)])
+
+    sessions = [one for answer in answers for one in answer.sessions]
+    theirs = {one.id for one in sessions if names(one) and is_theirs(one.creator_id, gone)}
+    _mark_new(connection, theirs - marked)
+    hidden = marked | theirs
+
+    def kept(one: Session) -> Session:
+        if one.id in hidden:
+            return anonymous(one)
+        return bare(one) if names(one) else one
+
+    return [
+        answer._replace(
+            sessions=[kept(one) for one in answer.sessions],
+            creators=[one for one in answer.creators if one.id not in gone],
+            rejected=[
+                reduced(bad) if bad.id in hidden or names(bad) else bad for bad in answer.rejected
+            ],
+        )
+        for answer in answers
+    ]
+
+
+def _mark_new(connection: Connection, ids: Iterable[str]) -> None:
+    """Sessions that turn out to be theirs; one may have been stored as nobody's before."""
+    stored = _storable(connection, ids)
+    mark_sessions(connection, stored)
+    forget_transcripts(connection, stored)
+
+
+def _records(answers: list[Answer]) -> Iterable[Session | Creator | Rejected]:
+    for answer in answers:
+        yield from answer.sessions
+        yield from answer.creators
+        yield from answer.rejected
+
+
+def _told_by(one: Session | Creator | Rejected | Message) -> set[str]:
+    """What may be a person's id or address in a record."""
+    if isinstance(one, Creator):
+        return {one.id}
+    if isinstance(one, Rejected):
+        return mentioned_in(one.payload)
+    found = {one.creator_id} if isinstance(one.creator_id, str) else set()
+    if isinstance(one, Message):
+        return found | (mentioned_in(one.extra) if one.extra else set())
+    return found | (mentioned(one.extra) if one.extra else set())
+
+
+def _forgotten(connection: Connection, salt: str, told: Iterable[set[str]]) -> set[str]:
+    """Those of all these strings that tell of forgotten people."""
+    by_pseudonym = {pseudonym(salt, word): word for word in set[str]().union(*told)}
+    known = known_ids(connection, t.forgotten, by_pseudonym.keys())
+    return {by_pseudonym[one] for one in known}

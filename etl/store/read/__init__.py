@@ -1,0 +1,1 @@
+"""What commands, probes and searches read. Nothing here writes."""

@@ -1,0 +1,136 @@
+"""What the probes of `run` read: a row per agent by its key, and the open sessions by their index.
+
+Reads only, and briefly: PostgreSQL itself ends one that takes longer than `LONGEST`.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Final, Literal, NamedTuple
+
+from sqlalchemy import Connection, and_, case, func, or_, select, table
+from sqlalchemy.sql import column
+
+from etl.errors import SchemaMismatch
+from etl.models import OPEN_STATES, SETTLED_STATES
+from etl.store.schema import migrate
+from etl.store.schema import tables as t
+from etl.store.schema.engine import told
+from etl.store.store import Store
+from etl.store.write import lease as leases
+
+__all__ = ["OpenPulse", "Pulse", "open_pulses", "pulses", "require_current"]
+
+LONGEST: Final = timedelta(seconds=2)
+Holder = Literal["us", "other", "free"]
+
+freshness: Final = table(
+    "session_freshness", column("session_id"), column("state_confirmed_at", t.Instant)
+)
+
+
+class Pulse(NamedTuple):
+    """An agent's state in short. `proven_at`: as of when all its stored rows are known; None where
+    some are not. `lease`: who works on it now.
+    """
+
+    watermark: datetime | None = None
+    last_success_at: datetime | None = None
+    last_reconciled_at: datetime | None = None
+    proven_at: datetime | None = None
+    lease: Holder = "free"
+
+
+class OpenPulse(NamedTuple):
+    """An agent's open sessions: how many, and the oldest last confirmation of those watched."""
+
+    sessions: int = 0
+    confirmed_at: datetime | None = None
+
+
+def require_current(store: Store) -> None:
+    """Raise SchemaMismatch unless the schema is this program's, StoreError if it can't be read."""
+    with told(store.url):
+        found = migrate.current(store.engine)
+    if found != migrate.HEAD:
+        hint = "`python -m etl db upgrade`"
+        raise SchemaMismatch(f"the database has schema {found}, not {migrate.HEAD}", hint)
+
+
+def pulses(store: Store, agent_ids: Sequence[str]) -> dict[str, Pulse]:
+    """The state of these agents; one without a row was never run. Raises StoreError."""
+    state, spans = t.sync_state.c, t.coverage.c
+    oldest = func.min(spans.proven_at, type_=t.Instant)
+    whole = func.count(spans.proven_at) == func.count()
+    proven = (
+        select(spans.agent_id, case((whole, oldest)).label("proven_at"))
+        .group_by(spans.agent_id)
+        .subquery()
+    )
+    query = (
+        select(
+            state.agent_id,
+            state.watermark,
+            state.last_success_at,
+            state.last_reconciled_at,
+            state.lease_holder,
+            state.lease_expires_at,
+            proven.c.proven_at,
+        )
+        .join_from(t.sync_state, proven, proven.c.agent_id == state.agent_id, isouter=True)
+        .where(state.agent_id.in_(agent_ids))
+    )
+    with _briefly(store) as connection:
+        now = leases.database_now(connection)
+        return {
+            row.agent_id: Pulse(
+                row.watermark,
+                row.last_success_at,
+                row.last_reconciled_at,
+                row.proven_at,
+                _holder(row.lease_holder, row.lease_expires_at, now),
+            )
+            for row in connection.execute(query)
+        }
+
+
+def open_pulses(
+    store: Store, agent_ids: Sequence[str], now: datetime, idle_recheck: timedelta
+) -> dict[str, OpenPulse]:
+    """The open sessions of these agents that are not missing. Raises StoreError.
+
+    Watched is one that is not settled, unless it was left idle for longer than `idle_recheck`.
+    """
+    c = t.sessions.c
+    is_open = or_(c.state.is_(None), c.state.not_in(SETTLED_STATES))
+    lasting = c.state.in_([state for state in OPEN_STATES if state != "idle"])
+    watched = or_(lasting, c.updated_at >= now - idle_recheck)
+    confirmed = func.min(case((watched, freshness.c.state_confirmed_at)), type_=t.Instant)
+    query = (
+        select(c.agent_id, func.count().label("sessions"), confirmed.label("confirmed_at"))
+        .join_from(t.sessions, freshness, freshness.c.session_id == c.id)
+        .where(and_(c.agent_id.in_(agent_ids), is_open, c.missing_since.is_(None)))
+        .group_by(c.agent_id)
+    )
+    with _briefly(store) as connection:
+        found = connection.execute(query)
+        return {row.agent_id: OpenPulse(row.sessions, row.confirmed_at) for row in found}
+
+
+@contextmanager
+def _briefly(store: Store) -> Iterator[Connection]:
+    with store.reading() as connection:
+        if connection.dialect.name == "postgresql":
+            limit = int(LONGEST.total_seconds() * 1000)
+            connection.exec_driver_sql(f"SET LOCAL statement_timeout = {limit}")
+        yield connection
+
+
+def _holder(holder: str | None, expires_at: datetime | None, now: datetime) -> Holder:
+    if holder is None or expires_at is None or expires_at <= now:
+        return "free"
+    return "us" if _process(holder) == _process(leases.holder()) else "other"
+
+
+def _process(holder: str) -> str:
+    return holder.rpartition("@")[2]

@@ -1,0 +1,151 @@
+"""What `status`, `runs` and `sync --explain` read. Nothing here writes."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Engine, Row, and_, func, or_, select
+
+from etl.errors import SchemaMismatch, StoreError
+from etl.models import SETTLED_STATES
+from etl.planning.coverage import Gap
+from etl.store.schema import migrate
+from etl.store.schema import tables as t
+from etl.store.schema.engine import shown, told
+from etl.store.schema.url import parse
+from etl.store.store import Store
+from etl.store.write.agent_state import AgentState
+
+__all__ = [
+    "AgentStatus",
+    "agent_status",
+    "known_agents",
+    "last_started",
+    "recent_runs",
+    "require_schema",
+    "require_schema_of",
+    "rows_within",
+]
+
+
+AGES: Final = (timedelta(minutes=15), timedelta(days=1), timedelta(days=7))
+"""How fresh rows are told: known to be right as of so long ago at most."""
+
+
+class AgentStatus(NamedTuple):
+    """One agent at a glance."""
+
+    agent_id: str
+    name: str | None
+    state: AgentState
+    sessions: int
+    open_sessions: int
+    missing: int
+    rejected: int
+    oldest: datetime | None
+    fresh: tuple[int, ...]
+    last_run: Row[Any] | None
+    last_error: str | None
+
+
+def require_schema(store: Store) -> None:
+    """Raise SchemaMismatch unless the database is one that this program can read."""
+    require_schema_of(store.engine, store.url)
+
+
+def require_schema_of(engine: Engine, url: str) -> None:
+    """The same of an engine."""
+    require_file(url)
+    with told(url):
+        found = migrate.current(engine)
+    if found is None:
+        hint = "a first `python -m etl sync` or `python -m etl db upgrade` makes it ready"
+        raise SchemaMismatch(f"the database {shown(url)} has no tables yet", hint)
+    if found != migrate.HEAD:
+        raise migrate.mismatch(found)
+
+
+def require_file(url: str) -> None:
+    """Raise StoreError if a SQLite file isn't there: reading must not make one."""
+    parsed = parse(url)
+    file = Path(parsed.database or "")
+    if parsed.get_backend_name() == "sqlite" and not file.exists():
+        hint = "a first `python -m etl sync` makes it; or is database.url wrong?"
+        raise StoreError(f"there is no database {file.absolute()} yet", hint)
+
+
+def known_agents(store: Store) -> list[str]:
+    """The agents that have rows, configured or not."""
+    with store.reading() as connection:
+        return list(connection.execute(select(t.agents.c.id).order_by(t.agents.c.id)).scalars())
+
+
+def agent_status(store: Store, agent_id: str, now: datetime) -> AgentStatus:
+    """Read one agent's status."""
+    state = store.state(agent_id)
+    sessions, runs, rejected = t.sessions.c, t.sync_runs, t.rejected_records.c
+    mine = sessions.agent_id == agent_id
+    is_open = or_(sessions.state.is_(None), sessions.state.not_in(SETTLED_STATES))
+    newest = select(runs).where(runs.c.agent_id == agent_id).order_by(runs.c.id.desc()).limit(1)
+    with store.reading() as connection:
+
+        def count(*conditions: Any) -> int:
+            return int(connection.execute(select(func.count()).where(*conditions)).scalar_one())
+
+        def proven_since(at: datetime) -> int:
+            spans = [s for s in state.coverage if s.proven_at is not None and s.proven_at >= at]
+            at_least = (sessions.created_at >= s.oldest for s in spans)
+            below = (sessions.created_at < s.newest for s in spans)
+            within = [and_(*pair) for pair in zip(at_least, below, strict=True)]
+            present = sessions.missing_since.is_(None)
+            return count(mine, present, or_(*within)) if within else 0
+
+        oldest = connection.execute(select(func.min(sessions.created_at)).where(mine)).scalar()
+        name = connection.execute(select(t.agents.c.name).where(t.agents.c.id == agent_id)).scalar()
+        last = connection.execute(newest).first()
+        failed = connection.execute(newest.where(runs.c.error.is_not(None))).first()
+        return AgentStatus(
+            agent_id,
+            name,
+            state,
+            count(mine),
+            count(mine, is_open, sessions.missing_since.is_(None)),
+            count(mine, sessions.missing_since.is_not(None)),
+            count(rejected.agent_id == agent_id, rejected.resolved_at.is_(None)),
+            oldest,
+            tuple(proven_since(now - age) for age in AGES),
+            last,
+            failed.error if failed else None,
+        )
+
+
+def last_started(store: Store, agent_id: str, mode: str) -> datetime | None:
+    """When the newest run of this kind began that went well."""
+    c = t.sync_runs.c
+    query = select(func.max(c.started_at)).where(
+        c.agent_id == agent_id, c.mode == mode, c.status == "succeeded"
+    )
+    with store.reading() as connection:
+        started: datetime | None = connection.execute(query).scalar()
+        return started
+
+
+def recent_runs(store: Store, agent_ids: Sequence[str] | None, limit: int) -> list[dict[str, Any]]:
+    """The newest runs first."""
+    query = select(t.sync_runs).order_by(t.sync_runs.c.id.desc()).limit(limit)
+    if agent_ids:
+        query = query.where(t.sync_runs.c.agent_id.in_(agent_ids))
+    with store.reading() as connection:
+        return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def rows_within(store: Store, agent_id: str, gap: Gap) -> int:
+    """How many stored sessions lie in a gap."""
+    c = t.sessions.c
+    bounds: tuple[datetime, datetime] = (gap.oldest, gap.newest)
+    query = select(func.count()).where(
+        c.agent_id == agent_id, c.created_at >= bounds[0], c.created_at < bounds[1]
+    )
+    with store.reading() as connection:
+        return int(connection.execute(query).scalar_one())

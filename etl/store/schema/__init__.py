@@ -1,0 +1,1 @@
+"""What the database is: its tables, migrations, URL and connections."""

@@ -1,0 +1,168 @@
+"""Opening the database: SQLite embedded, PostgreSQL as a server."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy
+from sqlalchemy import Connection, Engine, Table, event
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
+
+from etl.errors import ConfigError, StoreError
+from etl.store.schema.url import behind_pgbouncer, parse, shown
+
+__all__ = ["open_engine", "shown", "told"]
+
+BUSY_TIMEOUT: Final = 30_000
+"""Milliseconds that a SQLite writer waits for another one."""
+
+ATTEMPTS: Final = 100
+
+GUARDS: Final = (
+    "-c idle_in_transaction_session_timeout=30s -c lock_timeout=30s -c statement_timeout=60s"
+)
+"""A process that is frozen in a transaction holds its locks: the server ends that after a lease's
+time, where it heeds its clock; else those who waited as long do, see `lease.end_frozen`."""
+
+WRITING: Final = (
+    "journal_mode=WAL",
+    "synchronous=NORMAL",
+    "foreign_keys=ON",
+    "journal_size_limit=67108864",
+    "wal_autocheckpoint=8000",
+)
+
+
+def open_engine(url: str, *, only_reads: bool = False) -> Engine:
+    """An engine for `sqlite:///FILE` or `postgresql://...`. Raises ConfigError for other URLs.
+
+    With `only_reads`, opening a SQLite file doesn't turn it into one with a write-ahead log.
+    """
+    parsed = parse(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed, () if only_reads else WRITING)
+    return _postgres(parsed)
+
+
+@contextmanager
+def told(url: str) -> Iterator[None]:
+    """Turn the driver's errors into one StoreError with a hint."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise StoreError(*_explain(error, url)) from error
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"the database {shown(url)} can't be used: {error}") from error
+
+
+def _sqlite(url: URL, more: tuple[str, ...]) -> Engine:
+    # The connection used last is the next one's: the others' caches of pages are stale by then.
+    engine = sqlalchemy.create_engine(
+        url,
+        connect_args={"timeout": BUSY_TIMEOUT / 1000, "check_same_thread": False},
+        pool_use_lifo=True,
+    )
+    event.listen(engine, "connect", lambda connection, _: _configure_sqlite(connection, more))
+    event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def _configure_sqlite(connection: Any, more: tuple[str, ...]) -> None:
+    # The driver must not open transactions by itself: `_begin_immediate` does.
+    connection.isolation_level = None
+    for pragma in (f"busy_timeout={BUSY_TIMEOUT}", *more):
+        _set(connection, pragma)
+
+
+def _set(connection: Any, pragma: str) -> None:
+    """Set a pragma; again, where another process is just giving the file its write-ahead log.
+
+    SQLite's busy handler doesn't wait for that one.
+    """
+    for _ in range(ATTEMPTS):
+        try:
+            connection.execute(f"PRAGMA {pragma}").close()
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise
+        time.sleep(0.05)
+    connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    """Writers wait for their turn at the start, where waiting works, not at an upgrade."""
+    options = connection.get_execution_options()
+    connection.exec_driver_sql("BEGIN" if options.get("reads") else "BEGIN IMMEDIATE")
+
+
+def _postgres(url: URL) -> Engine:
+    pooled, url = behind_pgbouncer(url)
+    options: dict[str, Any] = {"connect_timeout": 10}
+    if "application_name" not in url.query:
+        options["application_name"] = "gumloop-etl"
+    if pooled:
+        # Between transactions the server's connection is another client's.
+        options["prepare_threshold"] = None
+    elif "options" not in url.query:
+        options["options"] = GUARDS
+    try:
+        from etl.store.schema.cursor_class import PlainCursor
+
+        options["cursor_factory"] = PlainCursor
+        engine = sqlalchemy.create_engine(
+            url, pool_pre_ping=True, pool_size=5, max_overflow=60, connect_args=options
+        )
+    except (ModuleNotFoundError, NoSuchModuleError):
+        hint = "pip install '.[postgres]' in the project's folder"
+        raise ConfigError(
+            "PostgreSQL needs the driver psycopg, which isn't installed", hint
+        ) from None
+    # A list of rows is one statement, where that can be.
+    engine.dialect.use_insertmanyvalues_wo_returning = True
+    return engine
+
+
+def inserting(connection: Connection, table: Table) -> Any:
+    """An INSERT of the database's own dialect, which knows `ON CONFLICT`."""
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert
+    else:
+        from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
+    return insert(table)
+
+
+def _explain(error: SQLAlchemyError, url: str) -> tuple[str, str]:
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    text = " ".join(str(cause).split())[:300]
+    message = f"the database {shown(url)} can't be used: {text}"
+    return message, _hint(text, url)
+
+
+def _hint(text: str, url: str) -> str:
+    folder = Path(parse(url).database or ".").absolute().parent
+    for words, hint in {
+        "unable to open": f"can the folder {folder} be written?",
+        "readonly": "the file or its folder can't be written by this user",
+        "disk is full": "make room; nothing stored is lost, the next run goes on",
+        "disk I/O": "is the disk full or failing? nothing stored is lost",
+        "No space left": "make room; nothing stored is lost, the next run goes on",
+        "lock timeout": "another session holds what this one needs: wait for it, or end it",
+        "locked": "another program holds the file; wait or close it",
+        "not a database": "database.url points at a file of another kind",
+        "no such table": "`python -m etl db upgrade` makes the tables",
+        "does not exist": "create the database or role, then `python -m etl db upgrade`",
+        "no password supplied": "set PGPASSWORD or PGPASSFILE, or put it into database.url",
+        "password authentication": "check the user and password in database.url",
+        "startup parameter": "behind pgbouncer? write ?pgbouncer=true at the end of database.url",
+        "refused": "is PostgreSQL running at that host and port?",
+        "resolve": "check the host in database.url",
+        "permission denied": "the role lacks a right; docs/operations.md lists those it needs",
+    }.items():
+        if words in text:
+            return hint
+    return ""

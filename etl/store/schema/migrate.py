@@ -1,0 +1,127 @@
+"""Schema versions, by Alembic. The scripts lie in the project's `migrations/`, in the wheel too."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import Connection, Engine, inspect, select
+from sqlalchemy import table as lightweight
+from sqlalchemy.sql import column
+
+from etl.errors import SchemaMismatch
+from etl.store.schema.tables import metadata
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+__all__ = ["HEAD", "current", "downgrade", "ensure", "scripts", "upgrade"]
+
+HEAD: Final = "0006"
+"""The revision that this program works with; known here so that a run needn't load Alembic."""
+
+LOCK: Final = 7_461_120_093
+"""PostgreSQL's advisory lock for migrations: two processes that start at once take turns."""
+
+
+def scripts() -> Path:
+    """Where the scripts are: beside the package in a checkout, inside it in a wheel."""
+    package = Path(__file__).resolve().parent.parent.parent
+    inside = package / "migrations"
+    return inside if inside.is_dir() else package.parent / "migrations"
+
+
+def current(engine: Engine) -> str | None:
+    """The database's revision; None if it is empty."""
+    with engine.connect().execution_options(reads=True) as connection:
+        return _current(connection)
+
+
+def ensure(engine: Engine, *, migrate: bool = False) -> None:
+    """Make an empty database ready, or with `migrate` an older one.
+
+    Raises SchemaMismatch for an older or newer database.
+    """
+    found = current(engine)
+    if found == HEAD:
+        return
+    if found is None or migrate:
+        upgrade(engine)
+        return
+    raise mismatch(found)
+
+
+def mismatch(found: str) -> SchemaMismatch:
+    """The error for a database of another schema."""
+    if _known(found):
+        hint = "`python -m etl db upgrade` (or --migrate) brings it up to date; back it up first"
+        return SchemaMismatch(f"the database has schema {found}, this program needs {HEAD}", hint)
+    hint = "install the newer gumloop-etl that made it"
+    return SchemaMismatch(f"the database has schema {found}, which this program doesn't know", hint)
+
+
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Bring the schema up to a revision. Raises SchemaMismatch if the database is a newer one."""
+    from alembic import command
+
+    with engine.begin() as connection:
+        _take_turns(connection)
+        found = _current(connection)
+        _check_known(found)
+        if found is None:
+            check_free(connection)
+        command.upgrade(_config(connection), revision)
+
+
+def downgrade(engine: Engine, revision: str) -> None:
+    """Take the schema back to a revision (`base`: none). Columns and tables of later ones go."""
+    from alembic import command
+    from alembic.util import CommandError
+
+    with engine.begin() as connection:
+        _take_turns(connection)
+        _check_known(_current(connection))
+        try:
+            command.downgrade(_config(connection), revision)
+        except CommandError as error:
+            raise SchemaMismatch(f"can't downgrade to {revision!r}: {error}") from None
+
+
+def _current(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    version = lightweight("alembic_version", column("version_num"))
+    found = connection.execute(select(version.c.version_num)).scalar()
+    return str(found) if found is not None else None
+
+
+def _take_turns(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        # An index on a long history takes its time, and so may the wait for the turn.
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+
+
+def _check_known(found: str | None) -> None:
+    if found is not None and not _known(found):
+        raise mismatch(found)
+
+
+def check_free(connection: Connection) -> None:
+    """Raise SchemaMismatch if a database without our schema has tables by the names of ours."""
+    taken = sorted({*inspect(connection).get_table_names()} & {*metadata.tables})
+    if taken:
+        hint = "another program's? choose another file or database in database.url"
+        raise SchemaMismatch(f"the database has a table {taken[0]!r} that isn't ours", hint)
+
+
+def _known(revision: str) -> bool:
+    return any((scripts() / "versions").glob(f"{revision}_*.py"))
+
+
+def _config(connection: Connection) -> "Config":
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(scripts()).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,1 @@
+"""Everything that a run writes, and the statements that make it fast."""

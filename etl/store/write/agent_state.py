@@ -1,0 +1,151 @@
+"""What the database remembers of an agent between runs, as values; and how it is read and kept."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
+
+from etl.models import BEGINNING, Entry, Mode, Order, Span
+from etl.planning.coverage import Coverage
+from etl.store.schema import tables as t
+
+__all__ = [
+    "AgentState",
+    "StoredDemand",
+    "keep_bookmarks",
+    "keep_coverage",
+    "load_state",
+    "newest_below",
+]
+
+
+# Built once, as every save needs them.
+DROP_COVERAGE: Final = delete(t.coverage).where(t.coverage.c.agent_id == bindparam("agent"))
+ADD_COVERAGE: Final = insert(t.coverage)
+MARKS: Final = t.bookmarks
+DROP_MARKS: Final = delete(MARKS).where(
+    MARKS.c.agent_id == bindparam("agent"),
+    MARKS.c.sort_order == bindparam("order"),
+    MARKS.c.at.between(bindparam("low"), bindparam("high")),
+    MARKS.c.at.is_distinct_from(bindparam("kept", type_=t.Instant)),
+)
+ADD_MARKS: Final = insert(MARKS)
+NEWEST_BELOW: Final = select(func.max(t.sessions.c.created_at)).where(
+    t.sessions.c.agent_id == bindparam("agent"), t.sessions.c.created_at < bindparam("bound")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDemand:
+    """A demand that has not been met yet; a run after a crash takes it up again."""
+
+    mode: Mode
+    since: datetime
+    until: datetime | None
+    started_at: datetime
+
+
+@dataclass(slots=True)
+class AgentState:
+    """Everything that the plan of a run depends on."""
+
+    watermark: datetime | None = None
+    history_from: datetime | None = None
+    last_cursor: str | None = None
+    last_success_at: datetime | None = None
+    last_reconciled_at: datetime | None = None
+    demand: StoredDemand | None = None
+    coverage: Coverage = ()
+    bookmarks: list[Entry] = field(default_factory=list)
+
+    @property
+    def floor(self) -> datetime:
+        """Where this agent's history begins: at its end, or where the user let it begin."""
+        return self.history_from or BEGINNING
+
+
+def load_state(connection: Connection, agent_id: str) -> AgentState:
+    """Read an agent's state; an agent never synced has an empty one."""
+    row = connection.execute(
+        select(t.sync_state).where(t.sync_state.c.agent_id == agent_id)
+    ).one_or_none()
+    if row is None:
+        return AgentState()
+    spans = connection.execute(
+        select(t.coverage)
+        .where(t.coverage.c.agent_id == agent_id)
+        .order_by(t.coverage.c.newest_created_at)
+    )
+    marks = connection.execute(
+        select(t.bookmarks).where(t.bookmarks.c.agent_id == agent_id).order_by(t.bookmarks.c.at)
+    )
+    return AgentState(
+        row.watermark,
+        row.history_from,
+        row.last_cursor,
+        row.last_success_at,
+        row.last_reconciled_at,
+        _demand(row),
+        tuple(_span(span) for span in spans),
+        [Entry(mark.sort_order, mark.cursor, mark.at) for mark in marks],
+    )
+
+
+def keep_coverage(connection: Connection, agent_id: str, coverage: Coverage) -> None:
+    """Replace an agent's spans; there are never more than a few dozen."""
+    connection.execute(DROP_COVERAGE, {"agent": agent_id})
+    if coverage:
+        connection.execute(ADD_COVERAGE, [_span_row(agent_id, span) for span in coverage])
+
+
+def keep_bookmarks(
+    connection: Connection, agent_id: str, marks: Iterable[tuple[Entry, datetime | None]]
+) -> None:
+    """Add bookmarks, each in place of those that lie between it and the walk's one before."""
+    for mark, before in marks:
+        low, high = sorted((mark.at, before or mark.at))
+        place = {"agent": agent_id, "order": mark.order, "low": low, "high": high}
+        connection.execute(DROP_MARKS, place | {"kept": before if before != mark.at else None})
+        values = {"agent_id": agent_id, "sort_order": mark.order, "at": mark.at}
+        connection.execute(ADD_MARKS, values | {"cursor": mark.cursor})
+
+
+def newest_below(connection: Connection, agent_id: str, bound: datetime) -> datetime | None:
+    """The newest `created_at` stored below an instant."""
+    return connection.execute(NEWEST_BELOW, {"agent": agent_id, "bound": bound}).scalar()
+
+
+def _demand(row: Any) -> StoredDemand | None:
+    if row.demand_started_at is None:
+        return None
+    since = row.demand_since or BEGINNING
+    return StoredDemand(row.demand_mode, since, row.demand_until, row.demand_started_at)
+
+
+def _span(row: Any) -> Span:
+    return Span(
+        row.oldest_created_at or BEGINNING,
+        row.newest_created_at,
+        row.proven_at,
+        _entry("newest", row.below_cursor, row.below_at),
+        _entry("oldest", row.above_cursor, row.above_at),
+    )
+
+
+def _entry(order: Order, cursor: str | None, at: datetime | None) -> Entry | None:
+    return Entry(order, cursor, at) if at is not None and cursor is not None else None
+
+
+def _span_row(agent_id: str, span: Span) -> dict[str, Any]:
+    return {
+        "agent_id": agent_id,
+        "oldest_created_at": span.oldest if span.oldest != BEGINNING else None,
+        "newest_created_at": span.newest,
+        "proven_at": span.proven_at,
+        "below_cursor": span.below.cursor if span.below else None,
+        "below_at": span.below.at if span.below and span.below.cursor else None,
+        "above_cursor": span.above.cursor if span.above else None,
+        "above_at": span.above.at if span.above and span.above.cursor else None,
+    }

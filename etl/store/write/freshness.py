@@ -1,0 +1,207 @@
+"""Open sessions that are due for a look, and suspects that turn out missing."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select, update
+
+from etl.models import OPEN_STATES, SETTLED_STATES
+from etl.planning.coverage import Coverage
+from etl.planning.freshness import believable
+from etl.planning.walk import Judgement
+from etl.store.schema import tables as t
+from etl.store.schema.engine import inserting
+
+__all__ = [
+    "OpenSession",
+    "Settled",
+    "clear_suspects",
+    "forget_suspects",
+    "keep_retrievals",
+    "old_suspects",
+    "open_sessions",
+    "sample_ids",
+    "settle",
+    "suspect_absent",
+    "suspect_gone",
+    "suspect_undated",
+]
+
+
+# Built once, as every save needs them.
+SUSPECTS: Final = select(t.suspects.c.session_id, t.suspects.c.suspected_at).where(
+    t.suspects.c.agent_id == bindparam("agent")
+)
+_C: Final = t.sessions.c
+PRESENT: Final = select(_C.id).where(
+    _C.agent_id == bindparam("agent"), _C.missing_since.is_(None), _C.as_of < bindparam("since")
+)
+WITHIN: Final = PRESENT.where(_C.created_at >= bindparam("oldest"), _C.created_at < bindparam("to"))
+UNDATED: Final = PRESENT.where(_C.created_at.is_(None))
+
+
+class OpenSession(NamedTuple):
+    """A stored session that may have moved on since it was seen."""
+
+    id: str
+    state: str | None
+    changed_at: datetime
+    checked_at: datetime
+    created_at: datetime | None
+
+
+class Settled(NamedTuple):
+    """What became of the suspects at the end of a run."""
+
+    marked: int
+    withheld: int
+
+
+def open_sessions(
+    connection: Connection, agent_id: str, coverage: Coverage, now: datetime, idle: timedelta
+) -> list[OpenSession]:
+    """The sessions whose last known state is open, but for those left idle for too long."""
+    c, r = t.sessions.c, t.retrievals.c
+    is_open = or_(c.state.is_(None), c.state.not_in(SETTLED_STATES))
+    watched = [state for state in OPEN_STATES if state != "idle"]
+    rows = connection.execute(
+        select(c.id, c.state, c.updated_at, c.as_of, r.retrieved_at, c.created_at)
+        .join_from(t.sessions, t.retrievals, isouter=True)
+        .where(
+            c.agent_id == agent_id,
+            is_open,
+            c.missing_since.is_(None),
+            or_(c.state.in_(watched), c.updated_at >= now - idle),
+        )
+    )
+    return [_open_session(row, coverage) for row in rows]
+
+
+def keep_retrievals(connection: Connection, retrieved: Iterable[tuple[str, datetime]]) -> None:
+    """Note when sessions were retrieved by their id."""
+    rows = [{"session_id": id, "retrieved_at": at} for id, at in retrieved]
+    if not rows:
+        return
+    statement = inserting(connection, t.retrievals)
+    again = {"retrieved_at": statement.excluded.retrieved_at}
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=["session_id"], set_=again), rows
+    )
+
+
+def suspect_absent(
+    connection: Connection,
+    agent_id: str,
+    verdict: Judgement,
+    seen_since: Callable[[str, datetime], bool],
+) -> None:
+    """Note stored sessions that a page should have held and didn't, and no later answer showed."""
+    asked_at = verdict.requested_at
+    within = {"agent": agent_id, "since": asked_at, "oldest": verdict.oldest, "to": verdict.newest}
+    absent = _absent(connection.execute(WITHIN, within).scalars(), verdict.held)
+    gone = [(id, asked_at) for id in absent if not seen_since(id, asked_at)]
+    suspect_gone(connection, agent_id, gone)
+
+
+def suspect_undated(
+    connection: Connection, agent_id: str, held: frozenset[str], since: datetime
+) -> None:
+    """Note stored sessions without `created_at` that a walk of the whole list didn't show."""
+    present = connection.execute(UNDATED, {"agent": agent_id, "since": since}).scalars()
+    absent = _absent(present, held)
+    suspect_gone(connection, agent_id, [(id, since) for id in absent])
+
+
+def suspect_gone(
+    connection: Connection, agent_id: str, gone: Iterable[tuple[str, datetime]]
+) -> None:
+    """Note sessions that a retrieve didn't find."""
+    rows = [{"agent_id": agent_id, "session_id": id, "suspected_at": at} for id, at in gone]
+    if rows:
+        statement = inserting(connection, t.suspects)
+        again = {"suspected_at": statement.excluded.suspected_at}
+        keys = ["agent_id", "session_id"]
+        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=again), rows)
+
+
+def clear_suspects(connection: Connection, agent_id: str, seen: dict[str, datetime]) -> None:
+    """Suspects that an answer asked for later has shown are none."""
+    c = t.suspects.c
+    cleared = [
+        row.session_id
+        for row in connection.execute(SUSPECTS, {"agent": agent_id})
+        if row.session_id in seen and seen[row.session_id] > row.suspected_at
+    ]
+    for id in cleared:
+        connection.execute(delete(t.suspects).where(c.agent_id == agent_id, c.session_id == id))
+
+
+def old_suspects(
+    connection: Connection, agent_id: str, since: datetime, before: datetime
+) -> list[str]:
+    """Suspects that this demand left behind in an earlier, interrupted run."""
+    s = t.suspects.c
+    within = (s.suspected_at >= since, s.suspected_at < before)
+    query = select(s.session_id).where(s.agent_id == agent_id, *within)
+    return list(connection.execute(query).scalars())
+
+
+def settle(connection: Connection, agent_id: str, now: datetime, since: datetime) -> Settled:
+    """Mark the suspects since then missing if they are few enough to be believed; else none.
+
+    Older ones stay: they belong to a demand that has not been met yet.
+    """
+    c, s = t.sessions.c, t.suspects.c
+    ours = (s.agent_id == agent_id, s.suspected_at >= since)
+    mine = select(s.session_id).where(*ours)
+    absent = and_(c.id.in_(mine), c.missing_since.is_(None))
+    suspects = connection.execute(select(func.count()).select_from(t.sessions).where(absent))
+    count = int(suspects.scalar_one())
+    settled = Settled(0, count)
+    if count and believable(count, _stored(connection, agent_id)):
+        gone_at = select(s.suspected_at).where(s.agent_id == agent_id, s.session_id == c.id)
+        values = {"missing_since": gone_at.scalar_subquery(), "updated_at": now}
+        connection.execute(update(t.sessions).where(absent).values(values))
+        settled = Settled(count, 0)
+    connection.execute(delete(t.suspects).where(*ours))
+    return settled
+
+
+def forget_suspects(connection: Connection, agent_id: str, before: datetime) -> None:
+    """Drop the suspects of demands that nobody will take up again."""
+    s = t.suspects.c
+    stale = (s.agent_id == agent_id, s.suspected_at < before)
+    connection.execute(delete(t.suspects).where(*stale))
+
+
+def sample_ids(connection: Connection, agent_id: str, size: int) -> tuple[int, list[str]]:
+    """How many sessions are stored and not missing, and some of them drawn at random."""
+    c = t.sessions.c
+    present = select(c.id).where(c.agent_id == agent_id, c.missing_since.is_(None))
+    drawn = connection.execute(present.order_by(func.random()).limit(size)).scalars()
+    return _stored(connection, agent_id), list(drawn)
+
+
+def _absent(present: Iterable[str], held: frozenset[str]) -> list[str]:
+    """Stored sessions that were not shown."""
+    return [id for id in present if id not in held]
+
+
+def _stored(connection: Connection, agent_id: str) -> int:
+    c = t.sessions.c
+    query = select(func.count()).where(c.agent_id == agent_id, c.missing_since.is_(None))
+    return int(connection.execute(query).scalar_one())
+
+
+def _open_session(row: Any, coverage: Coverage) -> OpenSession:
+    times = [row.as_of, row.retrieved_at, _listed_at(coverage, row.created_at)]
+    checked_at = max(time for time in times if time is not None)
+    return OpenSession(row.id, row.state, row.updated_at, checked_at, row.created_at)
+
+
+def _listed_at(coverage: Coverage, created_at: datetime | None) -> datetime | None:
+    if created_at is None:
+        return None
+    spans = (span for span in coverage if span.oldest <= created_at < span.newest)
+    return next((span.proven_at for span in spans), None)
