@@ -23,17 +23,17 @@ __all__ = [
     "ALL_KEPT",
     "SHORTEST_SALT",
     "Rules",
-    "anonymous",
-    "bare",
-    "bare_message",
     "change",
-    "emptied",
+    "empty_message",
+    "find_mentions",
     "is_theirs",
-    "mentioned",
-    "mentioned_in",
+    "list_mentions",
+    "make_anonymous",
     "pseudonym",
-    "reduced",
+    "reduce_rejected",
     "rules_of",
+    "strip_message",
+    "strip_session",
     "words_of",
 ]
 
@@ -138,7 +138,7 @@ class Rules:
 
     def json(self, text: str) -> str:
         """A JSON text; of one that isn't JSON, its SHA-256 in its place."""
-        value = _parsed(text)
+        value = _parse_json(text)
         try:
             treated = value if value is UNREADABLE else self.value(value)
         except RecursionError:
@@ -222,7 +222,7 @@ def pseudonym(salt: str, identifier: str) -> str:
     return _hmac(salt.encode(), identifier)
 
 
-def mentioned(value: Any) -> set[str]:
+def list_mentions(value: Any) -> set[str]:
     """Every string in a value of JSON that may be an id or an address; addresses in small."""
     found: set[str] = set()
     for text in _strings(value):
@@ -232,28 +232,28 @@ def mentioned(value: Any) -> set[str]:
     return found
 
 
-def mentioned_in(text: str) -> set[str]:
+def find_mentions(text: str) -> set[str]:
     """The same of a JSON text; of one that can't be read, its words."""
-    value = _parsed(text)
-    return mentioned(value) if value is not UNREADABLE else {text, *words_of(text)}
+    value = _parse_json(text)
+    return list_mentions(value) if value is not UNREADABLE else {text, *words_of(text)}
 
 
 def words_of(text: str) -> set[str]:
     """The same of a sentence."""
-    return mentioned(WORD.findall(text))
+    return list_mentions(WORD.findall(text))
 
 
-def anonymous(session: Session) -> Session:
+def make_anonymous(session: Session) -> Session:
     """A session of nobody: how it went and what it cost."""
     return msgspec.structs.replace(session, creator_id=None, name=None, extra=None)
 
 
-def bare(session: Session) -> Session:
+def strip_session(session: Session) -> Session:
     """Somebody else's session that tells of a forgotten person where no column does."""
     return msgspec.structs.replace(session, extra=None)
 
 
-def bare_message(message: Message) -> Message:
+def strip_message(message: Message) -> Message:
     """The same of a message."""
     return msgspec.structs.replace(message, extra=None)
 
@@ -263,17 +263,17 @@ def is_theirs(creator_id: object, gone: Container[str]) -> bool:
     return not isinstance(creator_id, str) or creator_id in gone
 
 
-def emptied(message: Message) -> Message:
+def empty_message(message: Message) -> Message:
     """A message in its place, without who wrote it and what."""
     return Message(message.position, role=message.role, created_at=message.created_at)
 
 
-def reduced(bad: Rejected) -> Rejected:
+def reduce_rejected(bad: Rejected) -> Rejected:
     """A record that was set aside, of which but its id and what is wrong nothing stays."""
     return Rejected(json.dumps({"id": bad.id}), QUOTED.sub(GONE, bad.reason), bad.id)
 
 
-def _parsed(text: str) -> Any:
+def _parse_json(text: str) -> Any:
     """The value of a JSON text, UNREADABLE if it is none or can't be written again."""
     try:
         value = json.loads(text)

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from etl.api.client import Client, utc_now
-from etl.api.rate_limit import Pacer
+from etl.api.rate_limit import RateLimiter
 from etl.config import Api, Credentials
 from etl.models import AgentReport
 from etl.simulator import Simulator, World
 from etl.store.schema import migrate
 from etl.store.store import Store
-from etl.sync.agent_run import AgentSync, Wish
+from etl.sync.agent_run import AgentSync, RunOptions
 from tests.support.postgres import Cluster, cluster
 
 
@@ -93,11 +93,11 @@ Runner = Callable[..., AgentReport]
 def run_agent(store: Store, api: Simulator) -> Runner:
     """Runs one agent against the simulator, with retries that cost no time."""
 
-    def run(agent_id: str, wish: Wish | None = None, **settings: object) -> AgentReport:
-        options = {"base_url": api.base_url, "timeout": 5.0, "page_size": 50, **settings}
+    def run(agent_id: str, options: RunOptions | None = None, **settings: object) -> AgentReport:
+        fields = {"base_url": api.base_url, "timeout": 5.0, "page_size": 50, **settings}
         stop = threading.Event()
-        pacer = Pacer(draw=lambda: 0.0)
-        with Client(Api(**options), Credentials("sim-token"), stop, pacer) as client:  # type: ignore[arg-type]
-            return AgentSync(client, store, utc_now, stop).run(agent_id, wish or Wish())
+        pacer = RateLimiter(draw=lambda: 0.0)
+        with Client(Api(**fields), Credentials("sim-token"), stop, pacer) as client:  # type: ignore[arg-type]
+            return AgentSync(client, store, utc_now, stop).run(agent_id, options or RunOptions())
 
     return run

@@ -9,7 +9,7 @@ from etl.api.client import utc_now
 from etl.service.monitor.gauges import DatabaseGauges
 from etl.service.monitor.logs import EVENTS
 from etl.service.monitor.metrics import PREFIX, Metrics
-from etl.store.read.probes import OpenPulse, Pulse
+from etl.store.read.probes import AgentProbe, OpenSessionsProbe
 
 PAGE = (Path(__file__).parents[1] / "docs" / "operations.md").read_text(encoding="utf-8")
 
@@ -41,7 +41,7 @@ def families(registry: CollectorRegistry) -> dict[str, tuple[str, ...]]:
 def everything() -> dict[str, tuple[str, ...]]:
     metrics = Metrics(["a"])
     now = utc_now()
-    pulse, opened = Pulse(now, now, now, now), OpenPulse(1, now)
+    pulse, opened = AgentProbe(now, now, now, now), OpenSessionsProbe(1, now)
     gauges = DatabaseGauges(lambda: ["a"], lambda: {"a": pulse}, lambda: {"a": opened}, utc_now)
     metrics.registry.register(gauges)
     return families(metrics.registry)

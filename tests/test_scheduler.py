@@ -7,7 +7,7 @@ from etl import config
 from etl.config import Agent
 from etl.models import Pruned
 from etl.service.scheduler import run_scheduler
-from etl.sync.discovery import Roster
+from etl.sync.discovery import AgentSelection
 
 
 class Looking:
@@ -20,12 +20,12 @@ class Looking:
         self.looks = threading.Event()
         self.found: list[str] = []
 
-    def roster(self) -> Roster:
+    def roster(self) -> AgentSelection:
         self.looks.set()
         self.stop.wait(30)
         # So that the scheduler is at its end when the agent is found.
         threading.Event().wait(0.3)
-        return Roster([Agent("late")])
+        return AgentSelection([Agent("late")])
 
     def prune(self) -> Pruned:
         return Pruned()

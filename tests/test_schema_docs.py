@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from etl.simulator import World
 from etl.store.schema.tables import instant_text, metadata
 from etl.store.store import Store
-from etl.sync.agent_run import Wish
+from etl.sync.agent_run import RunOptions
 from tests.conftest import Runner
 from tests.support import sample
 
@@ -93,7 +93,7 @@ def test_the_views_hold_what_the_page_says(store: Store, run_agent: Runner, worl
     agent = world.agent_ids()[0]
     world.add_session(agent, id="open", state="idle")
     world.add_session(agent, id="undated", created_at=None, creator=None, type=None, usage=None)
-    run_agent(agent, Wish("backfill"))
+    run_agent(agent, RunOptions("backfill"))
 
     with store.reading() as connection:
         for view, section in sections(VIEWS).items():
@@ -131,10 +131,10 @@ def test_every_query_finds_something_after_a_sync(
         for state in ("processing", "completed", "idle")
     ]
     world.add_raw(agent, {"id": "odd", "created_at": "last Tuesday"}, world.now)
-    run_agent(agent, Wish("backfill"))
+    run_agent(agent, RunOptions("backfill"))
     world.change(ids[0], state="completed")
     world.change(ids[1], usage={"credit_cost": 99.5})
-    assert run_agent(agent, Wish("reconcile")).status == "succeeded"
+    assert run_agent(agent, RunOptions("reconcile")).status == "succeeded"
 
     with store.reading() as connection:
         assert len(QUERIES) == 12

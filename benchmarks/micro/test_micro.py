@@ -14,8 +14,8 @@ from etl.models import Counts, Page
 from etl.simulator import Simulator, World
 from etl.store.schema import migrate
 from etl.store.schema.tables import instant_text
-from etl.store.store import Answer, Batch, Run, Store
-from etl.store.write.diff import diff
+from etl.store.store import Batch, Response, Run, Store
+from etl.store.write.diff import compare_rows
 from etl.store.write.sqlite_upsert import SqliteRows
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -65,11 +65,11 @@ def test_diff_eight_pages(benchmark: Any, pages: list[Page], kind: str) -> None:
     as_of, later = instant_text(NOW), instant_text(datetime(2026, 11, 2, tzinfo=UTC))
     rows = SqliteRows.rows([session for page in pages for session in page.sessions])
     join = SqliteRows.join_extra
-    first = diff({}, rows, [as_of] * len(rows), as_of, 1, join)
+    first = compare_rows({}, rows, [as_of] * len(rows), as_of, 1, join)
     stored = {} if kind == "new" else first.new
     if kind == "changed":
         rows = [(*row[:3], "Renamed", *row[4:]) for row in rows]
-    changes = benchmark(diff, stored, rows, [later] * len(rows), later, 2, join)
+    changes = benchmark(compare_rows, stored, rows, [later] * len(rows), later, 2, join)
     assert changes.inserted + changes.updated + changes.unchanged == len(rows)
 
 
@@ -121,5 +121,5 @@ def test_save_eight_changed_pages(
 
 
 def _batch(pages: list[Page]) -> Batch:
-    answers = [Answer(page.sessions, page.creators, page.rejected, utc_now()) for page in pages]
+    answers = [Response(page.sessions, page.creators, page.rejected, utc_now()) for page in pages]
     return Batch(answers=answers)

@@ -18,10 +18,15 @@ import tenacity
 
 from etl import __version__
 from etl.api.decoding.agents import AgentsPage, decode_agents, decode_teams
-from etl.api.decoding.sessions import Retrieved, decode_page, decode_records, decode_retrieved
+from etl.api.decoding.sessions import (
+    RetrievedSession,
+    decode_page,
+    decode_records,
+    decode_retrieved,
+)
 from etl.api.decoding.transcripts import decode_transcript
-from etl.api.errors import error_of, is_error_body
-from etl.api.rate_limit import Pacer
+from etl.api.errors import find_error, translate_response
+from etl.api.rate_limit import RateLimiter
 from etl.config import Api, Credentials
 from etl.errors import (
     ApiError,
@@ -83,13 +88,13 @@ class Client:
         api: Api,
         credentials: CredentialSource,
         stop: threading.Event | None = None,
-        pacer: Pacer | None = None,
+        pacer: RateLimiter | None = None,
         observe: Observe = ignore,
     ) -> None:
         self.api = api
         self._credentials = credentials
         self._stop = stop or threading.Event()
-        self._pacer = pacer or Pacer(api.requests_per_second)
+        self._pacer = pacer or RateLimiter(api.requests_per_second)
         self._observe = observe
         self._base = api.base_url.rstrip("/")
         # As many clients of one connection each as requests may be in flight, made when needed.
@@ -224,7 +229,7 @@ class Client:
         try:
             decoded = decode(body.content)
         except Malformed as error:
-            said = is_error_body(body.content)
+            said = find_error(body.content)
             reason = f"status 200, but {said.code or said.message}" if said else error.message
             raise Malformed(f"{what}: {self._clean(reason)}") from None
         return _Body(decoded, body.requested_at)
@@ -262,7 +267,9 @@ class Client:
             self._connections.put(connection)
             self._observe(Answered(status, time.monotonic() - began))
         if response.status_code != 200:
-            refused = error_of(what, response.status_code, response.headers, content, utc_now())
+            refused = translate_response(
+                what, response.status_code, response.headers, content, utc_now()
+            )
             refused.message = self._clean(refused.message)
             raise refused
         return _Body(content, requested_at)
@@ -283,8 +290,8 @@ class Client:
     def _wait(self, state: tenacity.RetryCallState) -> float:
         """Seconds until the next attempt; a 429 holds every thread back, not just this one."""
         error = state.outcome.exception() if state.outcome else None
-        wish = error.retry_after if isinstance(error, Transient) else None
-        wait = self._pacer.wait_after(state.attempt_number, wish)
+        options = error.retry_after if isinstance(error, Transient) else None
+        wait = self._pacer.wait_after(state.attempt_number, options)
         if isinstance(error, ApiError) and error.status == 429:
             self._pacer.hold(wait)
         return wait
@@ -335,7 +342,7 @@ def _connector(api: Api) -> Callable[[], httpx.Client]:
 class FetchedSession(NamedTuple):
     """One session and the time at which its request was sent."""
 
-    retrieved: Retrieved
+    retrieved: RetrievedSession
     requested_at: datetime
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from etl.errors import ApiError, CursorRefused, Denied, Transient
 
-__all__ = ["error_of", "is_error_body", "retry_after"]
+__all__ = ["find_error", "retry_after", "translate_response"]
 
 TRANSIENT: Final = frozenset({408, 425, 429})
 LONGEST_MESSAGE: Final = 300
@@ -29,7 +29,7 @@ HINTS: Final = {
 }
 
 
-class Said(NamedTuple):
+class ErrorText(NamedTuple):
     """What an error body says, in any of its shapes."""
 
     code: str | None = None
@@ -37,7 +37,7 @@ class Said(NamedTuple):
     trace_id: str | None = None
 
 
-def error_of(
+def translate_response(
     what: str, status: int, headers: Mapping[str, str], body: bytes, now: datetime
 ) -> ApiError:
     """The error that an answer other than 200 stands for; `what` names the request."""
@@ -57,25 +57,25 @@ def error_of(
     return error
 
 
-def is_error_body(body: bytes) -> Said | None:
+def find_error(body: bytes) -> ErrorText | None:
     """What an answer says that is an error in spite of its status, else None."""
     said = read_body(body)
     return said if said.code or said.message else None
 
 
-def read_body(body: bytes) -> Said:
+def read_body(body: bytes) -> ErrorText:
     """Read an error body of any shape; one that isn't JSON says nothing."""
     try:
         whole: Any = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Said()
+        return ErrorText()
     if not isinstance(whole, dict):
-        return Said()
+        return ErrorText()
     error, trace = whole.get("error"), _text(whole.get("trace_id"))
     if isinstance(error, dict):
-        return Said(_text(error.get("code")), _text(error.get("message")), trace)
+        return ErrorText(_text(error.get("code")), _text(error.get("message")), trace)
     message = whole.get("message") or whole.get("error_description")
-    return Said(_text(error), _text(message), trace)
+    return ErrorText(_text(error), _text(message), trace)
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:
@@ -93,7 +93,7 @@ def retry_after(value: str | None, now: datetime) -> float | None:
     return min(LONGEST_WISH, max(0.0, (until - now).total_seconds()))
 
 
-def _sentence(what: str, status: int, said: Said) -> str:
+def _sentence(what: str, status: int, said: ErrorText) -> str:
     parts = [f"{what}: HTTP {status}"]
     if said.code:
         parts.append(said.code)

@@ -9,23 +9,23 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-__all__ = ["Pacer", "backoff"]
+__all__ = ["RateLimiter", "backoff"]
 
 FIRST_WAIT: Final = 0.5
 LONGEST_WAIT: Final = 60.0
 
 
-def backoff(attempt: int, wish: float | None, draw: float) -> float:
+def backoff(attempt: int, options: float | None, draw: float) -> float:
     """Seconds to wait after the given attempt (from 1) failed.
 
     The server's wish if it has one, else exponential with full jitter; `draw` is from [0, 1).
     """
-    if wish is not None:
-        return wish
+    if options is not None:
+        return options
     return draw * min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(attempt - 1, 30))
 
 
-class Pacer:
+class RateLimiter:
     """Hands out start times, `per_second` at most (0: no limit)."""
 
     def __init__(
@@ -62,6 +62,6 @@ class Pacer:
         with self._lock:
             self._next = max(self._next, self._clock() + seconds)
 
-    def wait_after(self, attempt: int, wish: float | None) -> float:
+    def wait_after(self, attempt: int, options: float | None) -> float:
         """The pause before the next attempt, see `backoff`."""
-        return backoff(attempt, wish, self._draw())
+        return backoff(attempt, options, self._draw())

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 __all__ = [
     "ago",
     "exit_code",
+    "load_settings",
     "minute",
-    "number",
+    "parse_number",
     "report_json",
-    "settings_of",
     "sigterm_interrupts",
-    "stopped_by_signals",
+    "stop_on_signals",
     "stored_agents",
     "when",
 ]
@@ -38,7 +38,7 @@ UNITS = (("d", 86_400), ("h", 3600), ("min", 60))
 EXIT_CODES: dict[Status, int] = {"succeeded": 0, "interrupted": 130}
 
 
-def settings_of(args: argparse.Namespace) -> Settings:
+def load_settings(args: argparse.Namespace) -> Settings:
     """The configuration that the command line names."""
     return load(config_path(args.config))
 
@@ -55,7 +55,7 @@ def stored_agents(store: "Store", wanted: Sequence[str] | None) -> tuple[str, ..
     return tuple(dict.fromkeys(wanted)) if wanted else tuple(known)
 
 
-def number(text: str) -> int:
+def parse_number(text: str) -> int:
     """A whole number from 1 on, of an option; a billion stands for all beyond it.
 
     Raises ArgumentTypeError.
@@ -67,7 +67,7 @@ def number(text: str) -> int:
 
 
 @contextmanager
-def stopped_by_signals(
+def stop_on_signals(
     say: Callable[[], None] = lambda: print("stopping: saving the page at hand", file=sys.stderr),
 ) -> Iterator[threading.Event]:
     """An event that SIGINT and SIGTERM set; a second signal ends the process at once.

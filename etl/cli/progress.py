@@ -6,13 +6,13 @@ from typing import Any
 from etl.cli.table import printable
 from etl.models import Progress
 
-__all__ = ["Bars"]
+__all__ = ["ProgressBars"]
 
 LONGEST = 32
 """Characters of a label."""
 
 
-class Bars:
+class ProgressBars:
     """A bar for each thing worked on and each unit counted: share, number, rate, time left.
 
     `labels` are names for what `Progress.of` tells; it may be filled later.
@@ -25,7 +25,7 @@ class Bars:
         if not quiet and sys.stderr.isatty():
             self._bars = _rich_bars()
 
-    def __enter__(self) -> "Bars":
+    def __enter__(self) -> "ProgressBars":
         if self._bars is not None:
             self._bars.start()
         return self
@@ -39,7 +39,7 @@ class Bars:
             self._bars.stop()
             self._bars = None
 
-    def tell(self, progress: Progress) -> None:
+    def update(self, progress: Progress) -> None:
         """Move a bar."""
         bars, key = self._bars, (progress.of, progress.unit)
         if bars is None:

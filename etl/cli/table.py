@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 if TYPE_CHECKING:
     from rich.text import Text
 
-__all__ = ["fitting", "print_table", "printable"]
+__all__ = ["fit_columns", "print_table", "printable"]
 
 AS_WIDE_AS_NEEDED: Final = 1_000_000
 GAP: Final = 2
@@ -39,14 +39,14 @@ def print_table(
         name: max(cell_len(text) for text in (name, *(row[n].plain for row in cells)))
         for n, name in enumerate(columns)
     }
-    fit = fitting(widths, console.width, elastic, spare)
+    fit = fit_columns(widths, console.width, elastic, spare)
     table = Table(title=title or None, box=None, title_justify="left", pad_edge=False)
     rows = list(rows) if not isinstance(rows, list) else rows
     shown = [n for n, name in enumerate(columns) if name in fit]
     for n in shown:
         table.add_column(
             columns[n],
-            justify=_justified(row[n] for row in values),
+            justify=_justify(row[n] for row in values),
             width=fit[columns[n]],
             no_wrap=True,
             overflow="ellipsis",
@@ -60,7 +60,7 @@ def print_table(
     return list(fit)
 
 
-def fitting(
+def fit_columns(
     widths: Mapping[str, int], room: int, elastic: Collection[str], spare: Sequence[str]
 ) -> dict[str, int]:
     """The columns that are shown, each with its width, by the widths that they would like.
@@ -99,7 +99,7 @@ def _cell(value: object) -> "Text":
     return value if isinstance(value, Text) else Text(printable(str(value)))
 
 
-def _justified(values: Iterable[object]) -> Literal["left", "right"]:
+def _justify(values: Iterable[object]) -> Literal["left", "right"]:
     found = list(values)
     are_numbers = found and all(isinstance(value, int | float) for value in found)
     return "right" if are_numbers else "left"

@@ -43,7 +43,7 @@ def add(coverage: Iterable[Span], new: Span, since: datetime) -> Coverage:
     for old in coverage:
         pieces += _outside(old, new)
     pieces.sort(key=lambda span: span.oldest)
-    return tuple(_joined(pieces, since))
+    return tuple(_merge_neighbours(pieces, since))
 
 
 def compact(coverage: Coverage, since: datetime, most: int = MOST_SPANS) -> Coverage:
@@ -117,7 +117,7 @@ def _outside(old: Span, new: Span) -> Iterator[Span]:
         yield replace(old, oldest=new.newest, below=None)
 
 
-def _joined(pieces: list[Span], since: datetime) -> Iterator[Span]:
+def _merge_neighbours(pieces: list[Span], since: datetime) -> Iterator[Span]:
     current = pieces[0]
     for piece in pieces[1:]:
         if current.newest == piece.oldest and _of_run(current, since) and _of_run(piece, since):

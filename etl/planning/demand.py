@@ -10,12 +10,12 @@ __all__ = [
     "Demand",
     "Requirement",
     "backfill",
-    "below",
     "goes_on",
     "incremental",
     "missing",
     "reconcile",
     "share_done",
+    "subtract",
     "watermark_bound",
 ]
 
@@ -49,7 +49,7 @@ def incremental(
     """From the head to `lookback` below the watermark proven anew, and no gap below."""
     requirements = [Requirement(floor, now, None)]
     if watermark is not None:
-        requirements.append(Requirement(max(floor, below(watermark, lookback)), now, started_at))
+        requirements.append(Requirement(max(floor, subtract(watermark, lookback)), now, started_at))
     return Demand("incremental", started_at, tuple(requirements))
 
 
@@ -69,7 +69,7 @@ def backfill(
     """
     wanted = [Requirement(since, min(until or now, now), started_at if restart else None)]
     if until is None and watermark is not None:
-        wanted.append(Requirement(max(since, below(watermark, lookback)), now, started_at))
+        wanted.append(Requirement(max(since, subtract(watermark, lookback)), now, started_at))
     return Demand("backfill", started_at, tuple(wanted))
 
 
@@ -123,7 +123,7 @@ def watermark_bound(
         return None
     if watermark is None:
         return top
-    anew = gaps(coverage, max(floor, below(watermark, lookback)), top, demand.started_at)
+    anew = gaps(coverage, max(floor, subtract(watermark, lookback)), top, demand.started_at)
     return None if anew else top
 
 
@@ -139,7 +139,7 @@ def share_done(left: tuple[Gap, ...], oldest: datetime | None) -> float | None:
     return max(0.0, 1 - lacking / whole) if whole > timedelta(0) else 0.0
 
 
-def below(instant: datetime, distance: timedelta) -> datetime:
+def subtract(instant: datetime, distance: timedelta) -> datetime:
     """The instant so far below, or the end of history."""
     try:
         return max(BEGINNING, instant - distance)

@@ -10,14 +10,14 @@ from etl.models import ABSENT, FoundAgent, Team, is_alias
 
 __all__ = [
     "EVERY_TEAM",
-    "Fate",
-    "Known",
-    "fates",
-    "joined",
-    "merged",
-    "remembered",
-    "toml_of",
-    "wanted_teams",
+    "Decision",
+    "KnownAgent",
+    "decide_agents",
+    "decide_offline",
+    "format_toml",
+    "merge_listings",
+    "select_synced",
+    "select_teams",
 ]
 
 EVERY_TEAM: Final = "all"
@@ -28,7 +28,7 @@ STILL: Final = timedelta(days=1)
 """Agents whose last runs began this close to the newest of all were synced together."""
 
 
-class Fate(NamedTuple):
+class Decision(NamedTuple):
     """An agent, whether it is synced, and why (not). `found` is None for one that wasn't listed."""
 
     id: str
@@ -38,7 +38,7 @@ class Fate(NamedTuple):
     why: str
 
 
-class Known(NamedTuple):
+class KnownAgent(NamedTuple):
     """An agent in the database, and when its last run began."""
 
     id: str
@@ -47,28 +47,30 @@ class Known(NamedTuple):
     started_at: datetime | None
 
 
-def fates(typed: Sequence[Agent], found: Iterable[FoundAgent], rules: Discovery) -> list[Fate]:
+def decide_agents(
+    typed: Sequence[Agent], found: Iterable[FoundAgent], rules: Discovery
+) -> list[Decision]:
     """What becomes of every agent that was typed or found: the typed ones first, in their order."""
-    listed = {agent.id: agent for agent in merged(found)}
+    listed = {agent.id: agent for agent in merge_listings(found)}
     by_hand = [
-        Fate(agent.id, agent.name or _name_of(listed.get(agent.id)), listed.get(agent.id), True,
+        Decision(agent.id, agent.name or _name_of(listed.get(agent.id)), listed.get(agent.id), True,
              "configured")
         for agent in typed
     ]  # fmt: skip
     ids = {agent.id for agent in typed}
-    return by_hand + [_fate(agent, rules) for agent in listed.values() if agent.id not in ids]
+    return by_hand + [_decide(agent, rules) for agent in listed.values() if agent.id not in ids]
 
 
 def _name_of(found: FoundAgent | None) -> str | None:
     return found.name if found else None
 
 
-def _fate(agent: FoundAgent, rules: Discovery) -> Fate:
-    against = _against(agent, rules)
-    return Fate(agent.id, agent.name, agent, not against, against or "found")
+def _decide(agent: FoundAgent, rules: Discovery) -> Decision:
+    against = _reason_against(agent, rules)
+    return Decision(agent.id, agent.name, agent, not against, against or "found")
 
 
-def _against(agent: FoundAgent, rules: Discovery) -> str:
+def _reason_against(agent: FoundAgent, rules: Discovery) -> str:
     """Why an agent that was found isn't synced; empty if it is."""
     if is_alias(agent.id):
         return "an alias that creates agents"
@@ -76,10 +78,10 @@ def _against(agent: FoundAgent, rules: Discovery) -> str:
         return "its id can't be used"
     if not agent.active:
         return "retired: not active"
-    return _unwanted(agent.id, agent.name, rules)
+    return _excluded_by(agent.id, agent.name, rules)
 
 
-def _unwanted(id: str, name: str | None, rules: Discovery) -> str:
+def _excluded_by(id: str, name: str | None, rules: Discovery) -> str:
     """Why the rules leave an agent out; empty if they don't."""
     if not rules.on:
         return "discovery is off"
@@ -101,12 +103,12 @@ def _usable(id: str) -> bool:
     return is_plain and id not in ("", ".", "..") and len(id.encode()) <= LONGEST_ID
 
 
-def joined(decided: Iterable[Fate]) -> list[Agent]:
+def select_synced(decided: Iterable[Decision]) -> list[Agent]:
     """The agents to sync."""
     return [Agent(fate.id, fate.name) for fate in decided if fate.synced]
 
 
-def merged(found: Iterable[FoundAgent]) -> list[FoundAgent]:
+def merge_listings(found: Iterable[FoundAgent]) -> list[FoundAgent]:
     """Each agent once: several lists may show it, and what one leaves open another may tell."""
     once: dict[str, FoundAgent] = {}
     for agent in found:
@@ -119,7 +121,7 @@ def merged(found: Iterable[FoundAgent]) -> list[FoundAgent]:
     return list(once.values())
 
 
-def wanted_teams(wanted: Collection[str], teams: Sequence[Team]) -> tuple[list[Team], list[str]]:
+def select_teams(wanted: Collection[str], teams: Sequence[Team]) -> tuple[list[Team], list[str]]:
     """The teams that are wanted, each once, and the words that fit none.
 
     A word is an id or else a name; several teams may have one name.
@@ -135,12 +137,12 @@ def wanted_teams(wanted: Collection[str], teams: Sequence[Team]) -> tuple[list[T
     return list(chosen.values()), unknown
 
 
-def remembered(
-    known: Iterable[Known],
+def decide_offline(
+    known: Iterable[KnownAgent],
     lost: Callable[[str | None], bool],
     seen: Collection[str],
     rules: Discovery,
-) -> list[Known]:
+) -> list[KnownAgent]:
     """The agents that were found before, where their list can't be read now.
 
     `lost` tells of a team (None: no team) whether its list may be the one; `seen` are the ids that
@@ -158,22 +160,22 @@ def remembered(
         and one.id not in seen
         and lost(one.team_id)
         and not is_alias(one.id)
-        and not _unwanted(one.id, one.name, rules)
+        and not _excluded_by(one.id, one.name, rules)
     ]
 
 
-def toml_of(id: str, name: str | None) -> str:
+def format_toml(id: str, name: str | None) -> str:
     """A table `[[agents]]` to paste into the configuration."""
-    lines = ["[[agents]]", f"id = {_quoted(id)}"]
-    return "\n".join(lines + ([f"name = {_quoted(name)}"] if name else []))
+    lines = ["[[agents]]", f"id = {_quote(id)}"]
+    return "\n".join(lines + ([f"name = {_quote(name)}"] if name else []))
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     """A TOML string; whatever a terminal might act upon is escaped."""
-    return '"' + "".join(_escaped(char) for char in text) + '"'
+    return '"' + "".join(_escape(char) for char in text) + '"'
 
 
-def _escaped(char: str) -> str:
+def _escape(char: str) -> str:
     if char in '"\\':
         return f"\\{char}"
     if char.isprintable():

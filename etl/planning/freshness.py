@@ -6,7 +6,7 @@ from typing import Final
 
 from etl.models import OPEN_STATES
 
-__all__ = ["MOST_MISSING", "believable", "due", "upper_bound"]
+__all__ = ["MOST_MISSING", "are_believable", "is_due", "upper_bound"]
 
 EAGER: Final = timedelta(days=1)
 """So long after a session's last observed change, every sync looks at it."""
@@ -19,7 +19,7 @@ MOST_MISSING: Final = 20
 TENTH: Final = 10
 
 
-def due(
+def is_due(
     state: str | None,
     changed_at: datetime,
     checked_at: datetime,
@@ -40,7 +40,7 @@ def due(
     return now - checked_at >= min(RAREST, age / RAREFACTION)
 
 
-def believable(suspects: int, stored: int) -> bool:
+def are_believable(suspects: int, stored: int) -> bool:
     """Whether so many sessions may really be gone; more look like lost access."""
     return suspects <= max(MOST_MISSING, stored // TENTH)
 

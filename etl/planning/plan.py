@@ -14,14 +14,14 @@ from typing import Final
 from etl.models import BEGINNING, ENDLESS, Entry, Order
 from etl.planning.coverage import Coverage, Gap
 
-__all__ = ["HEAD", "TAIL", "Active", "Planned", "next_walk"]
+__all__ = ["HEAD", "TAIL", "ActiveWalk", "PlannedWalk", "next_walk"]
 
 HEAD: Final = Entry("newest", None, ENDLESS)
 TAIL: Final = Entry("oldest", None, BEGINNING)
 
 
 @dataclass(frozen=True, slots=True)
-class Active:
+class ActiveWalk:
     """A walk under way: its order, and where in its gap it stands."""
 
     order: Order
@@ -29,7 +29,7 @@ class Active:
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class PlannedWalk:
     """A walk to start: where it enters, and the gap that it is to close."""
 
     entry: Entry
@@ -49,9 +49,9 @@ def next_walk(
     left: Sequence[Gap],
     coverage: Coverage,
     bookmarks: Sequence[Entry],
-    active: Sequence[Active] = (),
+    active: Sequence[ActiveWalk] = (),
     refused: Collection[Entry] = (),
-) -> Planned | None:
+) -> PlannedWalk | None:
     """The next walk worth starting, or None where every gap is attended as well as it can be."""
     entries = [entry for entry in _entries(coverage, bookmarks) if entry not in refused]
     stretches = [stretch for gap in left for stretch in _stretches(gap, active)]
@@ -59,7 +59,7 @@ def next_walk(
     for stretch in stretches:
         entry = _entry(stretch, coverage, entries)
         if entry is not None:
-            return Planned(entry, stretch.gap)
+            return PlannedWalk(entry, stretch.gap)
     return None
 
 
@@ -69,7 +69,7 @@ def _entries(coverage: Coverage, bookmarks: Sequence[Entry]) -> list[Entry]:
     return [HEAD, TAIL, *(entry for entry in (*edges, *bookmarks) if entry.cursor is not None)]
 
 
-def _stretches(gap: Gap, active: Sequence[Active]) -> list[_Stretch]:
+def _stretches(gap: Gap, active: Sequence[ActiveWalk]) -> list[_Stretch]:
     """Cut a gap where walks are at work in it."""
     inside = [walk for walk in active if gap.oldest <= walk.at <= gap.newest]
     cuts = sorted({gap.oldest, gap.newest, *(walk.at for walk in inside)})

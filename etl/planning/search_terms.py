@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from etl.errors import ConfigError
 
-__all__ = ["LONGEST", "Snippet", "phrases", "snippet"]
+__all__ = ["LONGEST", "Snippet", "find_snippet", "parse_phrases"]
 
 LONGEST: Final = 500
 """Characters of a search in all. PostgreSQL ignores words of more than 2,046 bytes."""
@@ -29,7 +29,7 @@ class Snippet(NamedTuple):
     end: int
 
 
-def phrases(arguments: Iterable[str]) -> list[str]:
+def parse_phrases(arguments: Iterable[str]) -> list[str]:
     """The words to look for; words within quotes, the shell's or their own, are one phrase.
 
     What has neither letter nor digit is left out. Raises ConfigError if it is too much.
@@ -44,7 +44,7 @@ def phrases(arguments: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def snippet(text: str, looked_for: Sequence[str], width: int) -> Snippet:
+def find_snippet(text: str, looked_for: Sequence[str], width: int) -> Snippet:
     """About `width` characters around the first hit, on one line."""
     hits = (_pattern(phrase).search(text) for phrase in looked_for)
     hit = min(filter(None, hits), key=lambda found: found.start(), default=None)

@@ -7,7 +7,7 @@ from typing import Final
 
 from etl.errors import ApiError, Denied, Transient
 
-__all__ = ["MOST_TROUBLE", "gives_up", "retry_at", "trouble"]
+__all__ = ["MOST_TROUBLE", "count_troubles", "retry_at", "should_give_up"]
 
 REFUSED: Final = timedelta(days=7)
 """After a 403 or 404: so long until it is tried again, unless the session changes before."""
@@ -26,11 +26,11 @@ def retry_at(error: ApiError | None, now: datetime) -> datetime:
     return now + (REFUSED if isinstance(error, Denied) else UNREADABLE)
 
 
-def trouble(before: int, error: ApiError | None) -> int:
+def count_troubles(before: int, error: ApiError | None) -> int:
     """How many retrievals in a row have failed for the API's sake, after one more."""
     return 0 if error is None or isinstance(error, Denied) else before + 1
 
 
-def gives_up(troubles: int, error: ApiError | None) -> bool:
+def should_give_up(troubles: int, error: ApiError | None) -> bool:
     """Whether to ask for no more in this run: an outage, or a credential that is refused."""
     return troubles >= MOST_TROUBLE or (error is not None and error.status == 401)

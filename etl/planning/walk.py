@@ -14,7 +14,7 @@ from etl.errors import CutShort
 from etl.models import BEGINNING, Entry, Listed, Order, Span, just_after
 from etl.planning.coverage import Gap
 
-__all__ = ["Judgement", "Step", "Walk", "end_holds"]
+__all__ = ["AbsenceCheck", "Step", "Walk", "end_holds"]
 
 MOST_CARRIED: Final = 10_000
 """Ids carried over a page edge for one instant; more ties than that are not judged."""
@@ -27,7 +27,7 @@ BOOKMARK_EVERY: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class AbsenceCheck:
     """Stored sessions within `[oldest, newest)`, confirmed before `requested_at` and not in
     `held`, are suspected missing: the chain walked these instants whole and didn't show them.
     """
@@ -47,7 +47,7 @@ class Step:
     """
 
     proven: Span | None
-    judgement: Judgement | None
+    absence: AbsenceCheck | None
     bookmark: Entry | None = None
     out_of_order: bool = False
     undated: tuple[frozenset[str], datetime] | None = None
@@ -105,14 +105,14 @@ class Walk:
         instants = _instants(listed)
         ordered = self._in_order(instants)
         self.disordered = self.disordered or not ordered
-        judgement = bookmark = None
+        absence = bookmark = None
         if instants and not self.disordered:
             bookmark = self._bookmark(instants[0])
-            judgement = self._prove(listed, instants)
+            absence = self._prove(listed, instants)
         elif not self.disordered:
             self._carry_undated(listed)
         self._remember(listed, instants, next_cursor)
-        return Step(self.proven(), judgement, bookmark, not ordered)
+        return Step(self.proven(), absence, bookmark, not ordered)
 
     def proven(self) -> Span | None:
         """The span that this walk has proven so far."""
@@ -147,18 +147,18 @@ class Walk:
         if self.disordered and not unbroken:
             return Step(self.proven(), None)
         bound = started_at if unbroken else self._bound
-        judgement = None
+        absence = None
         if self._carried is not None and not self.disordered and bound is not None:
             newest = self.frontier if self.frontier is not None else bound
-            judgement = Judgement(BEGINNING, newest, self._carried, self._requested_at)
+            absence = AbsenceCheck(BEGINNING, newest, self._carried, self._requested_at)
         self.frontier, self._bound = BEGINNING, bound
         proven = Span(BEGINNING, bound, started_at) if bound is not None else None
         undated = None
         if unbroken and self._undated is not None:
             undated = (frozenset(self._undated), started_at)
-        return Step(proven, judgement, undated=undated)
+        return Step(proven, absence, undated=undated)
 
-    def _prove(self, listed: Sequence[Listed], instants: Sequence[datetime]) -> Judgement | None:
+    def _prove(self, listed: Sequence[Listed], instants: Sequence[datetime]) -> AbsenceCheck | None:
         """Move the frontier to the last row; what lies between is judged by this page."""
         first, last = instants[0], instants[-1]
         if self._bound is None:
@@ -170,13 +170,13 @@ class Walk:
         if self._reentry is None and self.entry.cursor is None:
             self._reentry = Entry(self.order, None, self._at(first))
         readable = all(row.id is not None for row in listed)
-        judgement = self._judge(before, first, listed) if readable else None
+        absence = self._judge(before, first, listed) if readable else None
         self._carry(listed, last, readable, whole=first == last)
-        return judgement
+        return absence
 
     def _judge(
         self, before: datetime, first: datetime, listed: Sequence[Listed]
-    ) -> Judgement | None:
+    ) -> AbsenceCheck | None:
         """What this page and the ties before it showed, as of the earlier of their requests.
 
         Where the ids before it are not known, only what lies strictly beyond its first row.
@@ -190,7 +190,7 @@ class Walk:
             newest = self.frontier
         if oldest >= newest:
             return None
-        return Judgement(oldest, newest, frozenset(held), self._before_at or self._requested_at)
+        return AbsenceCheck(oldest, newest, frozenset(held), self._before_at or self._requested_at)
 
     def _carry(
         self, listed: Sequence[Listed], last: datetime, readable: bool, *, whole: bool

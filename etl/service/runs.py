@@ -18,24 +18,24 @@ from etl.events import Observe, RunFinished, RunStarted, ignore
 from etl.models import AgentReport, Mode, Progress, Pruned, Status
 from etl.privacy import rules_of
 from etl.store.privacy.retention import prune
-from etl.store.privacy.rules_change import adopt
+from etl.store.privacy.rules_change import apply_rules_change
 from etl.store.schema import migrate
-from etl.store.schema.engine import told
+from etl.store.schema.engine import translate_errors
 from etl.store.store import Store
-from etl.sync.agent_run import AgentSync, Wish
-from etl.sync.discovery import Roster, look, roster, roster_offline
+from etl.sync.agent_run import AgentSync, RunOptions
+from etl.sync.discovery import AgentSelection, list_agents, select_found, select_offline
 from etl.sync.verify import Sample
 
 __all__ = [
     "Service",
-    "chosen",
     "history_from",
     "known_agents",
-    "opened",
+    "open_service",
     "parse_instant_option",
-    "past",
-    "wish_of",
-    "worst",
+    "require_past",
+    "run_options",
+    "select_agents",
+    "worst_status",
 ]
 
 WORST_FIRST: Final[tuple[Status, ...]] = (
@@ -55,29 +55,29 @@ class Service:
     client: Client
     store: Store
     stop: threading.Event
-    tell: Callable[[Progress], None] = lambda _: None
-    say: Callable[[str], None] = lambda _: None
+    on_progress: Callable[[Progress], None] = lambda _: None
+    on_message: Callable[[str], None] = lambda _: None
     observe: Observe = ignore
 
-    def roster(self, ids: Sequence[str] | None = None) -> Roster:
+    def roster(self, ids: Sequence[str] | None = None) -> AgentSelection:
         """The agents of a run: those of `--agent`, else all that are configured or found.
 
         Raises ConfigError for an id that is neither, EtlError if that can't be told now.
         """
         typed, rules = self.settings.agents, self.settings.discovery
         if not rules.on or (ids and {agent.id for agent in typed}.issuperset(ids)):
-            return Roster(chosen(self.settings, ids))
-        sight = look(self.client, rules)
-        found = roster(self.store, typed, rules, sight, utc_now())
+            return AgentSelection(select_agents(self.settings, ids))
+        listing = list_agents(self.client, rules)
+        found = select_found(self.store, typed, rules, listing, utc_now())
         if ids:
-            found.agents = _named(ids, found)
+            found.agents = _find_agents(ids, found)
         return found
 
-    def sync_agent(self, agent: Agent, wish: Wish) -> AgentReport:
+    def sync_agent(self, agent: Agent, options: RunOptions) -> AgentReport:
         """One agent's run; its failure is in the report."""
         began = time.monotonic()
-        self.observe(RunStarted(agent.id, wish.mode))
-        report = self._agent_sync().run(agent.id, wish, agent.name)
+        self.observe(RunStarted(agent.id, options.mode))
+        report = self._agent_sync().run(agent.id, options, agent.name)
         self.observe(RunFinished(report, time.monotonic() - began))
         return report
 
@@ -85,30 +85,30 @@ class Service:
         """A spot check of one agent."""
         return self._agent_sync().verify(agent.id, size)
 
-    def sync(self, agents: Sequence[Agent], wish: Wish) -> list[AgentReport]:
+    def sync(self, agents: Sequence[Agent], options: RunOptions) -> list[AgentReport]:
         """All agents, several at once; one that fails doesn't stop the others."""
         at_once = max(1, min(len(agents), self.settings.api.concurrency))
         with ThreadPoolExecutor(at_once, "agent") as pool:
-            return list(pool.map(lambda agent: self.sync_agent(agent, wish), agents))
+            return list(pool.map(lambda agent: self.sync_agent(agent, options), agents))
 
     def prune(self) -> Pruned:
         """Delete what is past the ages of `[retention]`. Raises StoreError."""
         return prune(self.store, self.settings.retention, utc_now())
 
     def _agent_sync(self) -> AgentSync:
-        tellers = (self.tell, self.say, self.observe)
+        tellers = (self.on_progress, self.on_message, self.observe)
         return AgentSync(self.client, self.store, utc_now, self.stop, *tellers)
 
 
 @contextmanager
-def opened(
+def open_service(
     settings: Settings,
     stop: threading.Event,
     *,
     credentials: CredentialSource | None = None,
     migrate_too: bool = False,
-    tell: Callable[[Progress], None] = lambda _: None,
-    say: Callable[[str], None] = lambda _: None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_message: Callable[[str], None] = lambda _: None,
     observe: Observe = ignore,
 ) -> Iterator[Service]:
     """A service whose database is ready. Raises ConfigError, StoreError or SchemaMismatch."""
@@ -116,17 +116,17 @@ def opened(
     rules = rules_of(settings.privacy, privacy_salt())
     store = Store(settings.database.url, utc_now, rules)
     try:
-        with told(store.url):
+        with translate_errors(store.url):
             migrate.ensure(store.engine, migrate=migrate_too)
-        if adopt(store):
-            say("[privacy] has changed: what is stored follows it now")
+        if apply_rules_change(store):
+            on_message("[privacy] has changed: what is stored follows it now")
         with Client(settings.api, credentials, stop, observe=observe) as client:
-            yield Service(settings, client, store, stop, tell, say, observe)
+            yield Service(settings, client, store, stop, on_progress, on_message, observe)
     finally:
         store.close()
 
 
-def chosen(settings: Settings, ids: Sequence[str] | None) -> list[Agent]:
+def select_agents(settings: Settings, ids: Sequence[str] | None) -> list[Agent]:
     """The agents named by `--agent`, else all. Raises ConfigError for one that isn't configured."""
     if not settings.agents and not settings.discovery.on:
         hint = "add a table [[agents]] with its id, or set ETL_AGENTS=ID,ID, or see [discovery]"
@@ -141,12 +141,12 @@ def chosen(settings: Settings, ids: Sequence[str] | None) -> list[Agent]:
 def known_agents(settings: Settings, store: Store, ids: Sequence[str] | None) -> list[Agent]:
     """The agents of a run as far as they are known without asking the API."""
     if not settings.discovery.on:
-        return chosen(settings, ids)
-    found = Roster(roster_offline(store, settings.agents, settings.discovery))
-    return _named(ids, found) if ids else found.agents
+        return select_agents(settings, ids)
+    found = AgentSelection(select_offline(store, settings.agents, settings.discovery))
+    return _find_agents(ids, found) if ids else found.agents
 
 
-def _named(ids: Sequence[str], found: Roster) -> list[Agent]:
+def _find_agents(ids: Sequence[str], found: AgentSelection) -> list[Agent]:
     """The agents of these ids. Raises ConfigError, or EtlError where the lists can't be read."""
     agents = {agent.id: agent for agent in found.agents}
     why = {fate.id: fate.why for fate in found.decided}
@@ -159,10 +159,10 @@ def _named(ids: Sequence[str], found: Roster) -> list[Agent]:
     return [agents[id] for id in dict.fromkeys(ids)]
 
 
-def wish_of(settings: Settings, mode: Mode, **changes: object) -> Wish:
+def run_options(settings: Settings, mode: Mode, **changes: object) -> RunOptions:
     """A wish with the configured defaults."""
     since = history_from(settings)
-    wish = Wish(
+    options = RunOptions(
         mode,
         since=since if mode == "incremental" else None,
         lookback=settings.sync.lookback,
@@ -172,7 +172,7 @@ def wish_of(settings: Settings, mode: Mode, **changes: object) -> Wish:
         transcripts=settings.sync.transcripts_per_run if settings.sync.transcripts else 0,
         transcripts_within=settings.schedule.every / 2,
     )
-    return replace(wish, **changes)  # type: ignore[arg-type]
+    return replace(options, **changes)  # type: ignore[arg-type]
 
 
 def history_from(settings: Settings) -> datetime | None:
@@ -180,12 +180,12 @@ def history_from(settings: Settings) -> datetime | None:
     if not settings.sync.since:
         return None
     try:
-        return past(parse_instant_option(settings.sync.since))
+        return require_past(parse_instant_option(settings.sync.since))
     except ConfigError as error:
         raise ConfigError(f"sync.since: {error.message}", error.hint) from None
 
 
-def past(instant: datetime) -> datetime:
+def require_past(instant: datetime) -> datetime:
     """The same. Raises ConfigError if it is yet to come."""
     if instant > utc_now():
         raise ConfigError(f"{instant:%Y-%m-%d %H:%M} UTC is in the future", "is the year right?")
@@ -222,7 +222,7 @@ def parse_instant_option(text: str, now: datetime | None = None, zone: tzinfo = 
         raise ConfigError(f"{text!r} is not a point in time", hint) from None
 
 
-def worst(reports: Sequence[AgentReport], *, incomplete: bool = False) -> Status:
+def worst_status(reports: Sequence[AgentReport], *, incomplete: bool = False) -> Status:
     """The status of a whole run; `incomplete` if agents may be lacking."""
     statuses = {report.status for report in reports}
     if incomplete:

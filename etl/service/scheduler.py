@@ -38,7 +38,7 @@ from etl.events import (
     Stopping,
 )
 from etl.models import AgentReport, Mode, Pruned
-from etl.service.runs import Service, wish_of
+from etl.service.runs import Service, run_options
 from etl.store.read import status
 
 __all__ = [
@@ -59,7 +59,7 @@ SHORTEST_READY: Final = timedelta(minutes=1)
 FIRINGS: Final = 10
 """So many firings of a cron line tell its longest pause: nights and weekends, not holidays."""
 
-LOOKOUT: Final = "discovery"
+DISCOVERY: Final = "discovery"
 RETENTION: Final = "retention"
 
 RECENT: Final = 0.9
@@ -70,7 +70,7 @@ def run_scheduler(
     service: Service,
     agents: Sequence[Agent],
     stop: threading.Event,
-    beat: Callable[[], None] = lambda: None,
+    heartbeat: Callable[[], None] = lambda: None,
 ) -> None:
     """Sync every agent on schedule until `stop` is set; then wait for the pages at hand.
 
@@ -79,7 +79,7 @@ def run_scheduler(
     limit, finds = service.settings.api.concurrency, service.settings.discovery.on
     at_once = limit if finds else max(1, min(len(agents), limit))
     # Neither a sign of life nor a look for agents waits until an agent has done with its history.
-    workers = {"default": at_once, "beat": 1, LOOKOUT: 1, RETENTION: 1}
+    workers = {"default": at_once, "beat": 1, DISCOVERY: 1, RETENTION: 1}
     scheduler = BackgroundScheduler(
         timezone="UTC",
         executors={name: ThreadPoolExecutor(number) for name, number in workers.items()},
@@ -89,12 +89,12 @@ def run_scheduler(
     for number, agent in enumerate(random.sample(agents, len(agents))):
         _add_jobs(scheduler, service, agent, share=number / len(agents))
     often = IntervalTrigger(seconds=BEAT, timezone="UTC")
-    scheduler.add_job(beat, often, executor="beat", next_run_time=utc_now())
-    lookout = _Lookout(scheduler, service, {agent.id for agent in agents})
+    scheduler.add_job(heartbeat, often, executor="beat", next_run_time=utc_now())
+    lookout = _DiscoveryJob(scheduler, service, {agent.id for agent in agents})
     if finds:
         trigger = incremental_trigger(service.settings.schedule)
         scheduler.add_job(
-            lookout.look, trigger, id=LOOKOUT, executor=LOOKOUT, next_run_time=utc_now()
+            lookout.look, trigger, id=DISCOVERY, executor=DISCOVERY, next_run_time=utc_now()
         )
     daily = IntervalTrigger(days=1, timezone="UTC")
     scheduler.add_job(_prune, daily, [service], executor=RETENTION, next_run_time=utc_now())
@@ -215,8 +215,8 @@ class _Jobs:
         try:
             if self._done_elsewhere(mode, every):
                 return
-            wish = wish_of(self.service.settings, mode, waits=False)
-            if self.service.sync_agent(self.agent, wish).status != "skipped":
+            options = run_options(self.service.settings, mode, waits=False)
+            if self.service.sync_agent(self.agent, options).status != "skipped":
                 self.since = utc_now()
         except EtlError as error:
             report = AgentReport(self.agent.id, mode, "failed", error=str(error), cause=error)
@@ -241,7 +241,7 @@ def _prune(service: Service) -> None:
 
 
 @dataclass(slots=True)
-class _Lookout:
+class _DiscoveryJob:
     """Gives agents that are found their jobs, and takes them from those that are no more."""
 
     scheduler: Any

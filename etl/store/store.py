@@ -22,12 +22,12 @@ from etl.errors import StoreError
 from etl.models import Counts, Entry, Mode, Session, Status
 from etl.planning.coverage import Coverage, forget_freshness
 from etl.planning.demand import Demand
-from etl.planning.walk import Judgement
+from etl.planning.walk import AbsenceCheck
 from etl.privacy import Rules
-from etl.store.privacy.redaction import admit, admit_sentence, await_exclusive
+from etl.store.privacy.redaction import redact_responses, redact_sentence, wait_for_lock
 from etl.store.schema import tables as t
-from etl.store.schema.engine import inserting, open_engine, told
-from etl.store.schema.url import shown
+from etl.store.schema.engine import insert_into, open_engine, translate_errors
+from etl.store.schema.url import mask_password
 from etl.store.write import checkpoint, freshness
 from etl.store.write import lease as leases
 from etl.store.write.agent_state import (
@@ -37,13 +37,13 @@ from etl.store.write.agent_state import (
     keep_coverage,
     load_state,
 )
-from etl.store.write.freshness import Settled
-from etl.store.write.lease import Held, Lease
+from etl.store.write.freshness import SettleResult
+from etl.store.write.lease import Lease, LeaseHolder
 from etl.store.write.postgres_copy import PostgresRows
-from etl.store.write.responses import Answer, AnswerSaver, Overtaken, Run
+from etl.store.write.responses import ConcurrentWrite, Response, ResponseWriter, Run
 from etl.store.write.sqlite_upsert import SqliteRows
 
-__all__ = ["Answer", "Batch", "Run", "Saved", "Store"]
+__all__ = ["Batch", "Response", "Run", "SaveResult", "Store"]
 
 ATTEMPTS: Final = 6
 WAITED_IN_VAIN: Final = ("55P03", "57014")
@@ -58,20 +58,20 @@ T = TypeVar("T")
 class Batch:
     """What one transaction saves: answers, and where the walks then stand."""
 
-    answers: list[Answer] = field(default_factory=list)
+    responses: list[Response] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
     coverage: Coverage | None = None
     last_cursor: str | None = None
     watermark_bound: datetime | None = None
     bookmarks: list[tuple[Entry, datetime | None]] = field(default_factory=list)
-    judgements: list[Judgement] = field(default_factory=list)
+    absences: list[AbsenceCheck] = field(default_factory=list)
     undated: tuple[frozenset[str], datetime] | None = None
     retrieved: list[tuple[str, datetime]] = field(default_factory=list)
     gone: list[tuple[str, datetime]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
-class Saved:
+class SaveResult:
     """What became of a batch."""
 
     counts: Counts
@@ -88,7 +88,7 @@ class Store:
         self._clock = clock
         self._is_postgres = self.engine.dialect.name == "postgresql"
         self._rows: Any = PostgresRows() if self._is_postgres else SqliteRows()
-        self._answers = AnswerSaver(self._rows, clock)
+        self._answers = ResponseWriter(self._rows, clock)
         self._counted: dict[int, int] = {}
         # SQLite has one writer at a time; waiting here is fairer than its busy handler.
         self._turn = threading.Lock() if not self._is_postgres else _NoLock()
@@ -96,7 +96,7 @@ class Store:
     @property
     def shown_url(self) -> str:
         """The database's URL without its password."""
-        return shown(self.url)
+        return mask_password(self.url)
 
     def now(self) -> datetime:
         """The time by this machine's clock, as rows are dated."""
@@ -109,7 +109,10 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection for reads. Raises StoreError."""
-        with told(self.url), self.engine.connect().execution_options(reads=True) as connection:
+        with (
+            translate_errors(self.url),
+            self.engine.connect().execution_options(reads=True) as connection,
+        ):
             yield connection
 
     def transact(self, work: Callable[[Connection], T]) -> T:
@@ -124,11 +127,11 @@ class Store:
 
         return self._persistently(attempt)
 
-    def claim(self, agent_id: str, name: str | None = None) -> Lease | Held:
+    def claim(self, agent_id: str, name: str | None = None) -> Lease | LeaseHolder:
         """Try to become the one process that works on this agent."""
         me = leases.holder()
 
-        def work(connection: Connection) -> Lease | Held:
+        def work(connection: Connection) -> Lease | LeaseHolder:
             self._know_agent(connection, agent_id, name)
             return leases.claim(connection, agent_id, me)
 
@@ -194,19 +197,19 @@ class Store:
 
         self.transact(work)
 
-    def save(self, run: Run, batch: Batch) -> Saved:
+    def save(self, run: Run, batch: Batch) -> SaveResult:
         """Save a batch in one transaction; once, even if the server goes away meanwhile.
 
         Raises LeaseLost if another process has taken over, StoreError if it can't be saved.
         """
         saved = self._once(run, lambda connection: self._save(connection, run, batch))
-        self._answers.note(batch.answers)
+        self._answers.note(batch.responses)
         return saved
 
-    def settle(self, run: Run, coverage: Coverage, demand: Demand) -> Settled:
+    def settle(self, run: Run, coverage: Coverage, demand: Demand) -> SettleResult:
         """Mark the demand's suspects missing, or none and claim no freshness for what it proved."""
 
-        def work(connection: Connection) -> Settled:
+        def work(connection: Connection) -> SettleResult:
             self._keep_state(connection, run, saves=t.sync_state.c.saves + 1)
             settled = freshness.settle(connection, run.agent_id, self._clock(), demand.started_at)
             if settled.withheld:
@@ -260,8 +263,8 @@ class Store:
         def work(connection: Connection) -> None:
             still_ours = (runs.c.id == run.id, runs.c.status == "running")
             if error:
-                await_exclusive(connection)
-                said = admit_sentence(connection, self.rules, error)
+                wait_for_lock(connection)
+                said = redact_sentence(connection, self.rules, error)
                 ended["error"] = self._rows.text(said)
             connection.execute(update(runs).where(*still_ours).values(ended))
             if status == "succeeded" and run.mode != "verify":
@@ -286,11 +289,11 @@ class Store:
         with self.reading() as connection:
             return connection.execute(query).first() is not None
 
-    def _save(self, connection: Connection, run: Run, batch: Batch) -> Saved:
+    def _save(self, connection: Connection, run: Run, batch: Batch) -> SaveResult:
         cursor = batch.last_cursor and self._rows.text(batch.last_cursor)
         before, guard = checkpoint.check(connection, run, cursor)
-        answers = admit(connection, guard, self.rules, batch.answers)
-        counts = self._answers.save(connection, run, answers)
+        responses = redact_responses(connection, guard, self.rules, batch.responses)
+        counts = self._answers.save(connection, run, responses)
         self._judge(connection, run, batch)
         if batch.coverage is not None:
             keep_coverage(connection, run.agent_id, batch.coverage)
@@ -298,18 +301,20 @@ class Store:
         watermark = checkpoint.move_watermark(connection, run, before, batch.watermark_bound)
         counts.add(batch.counts)
         checkpoint.tally(connection, run, counts, watermark)
-        return Saved(counts, watermark)
+        return SaveResult(counts, watermark)
 
     def _judge(self, connection: Connection, run: Run, batch: Batch) -> None:
         """Note who was looked for in vain, and who has turned up."""
-        for verdict in batch.judgements:
+        for verdict in batch.absences:
             seen_since = partial(self._answers.seen_since, Session)
             freshness.suspect_absent(connection, run.agent_id, verdict, seen_since)
         if batch.undated is not None:
             freshness.suspect_undated(connection, run.agent_id, *batch.undated)
         freshness.suspect_gone(connection, run.agent_id, batch.gone)
         freshness.keep_retrievals(connection, batch.retrieved)
-        seen = {s.id: answer.requested_at for answer in batch.answers for s in answer.sessions}
+        seen = {
+            s.id: response.requested_at for response in batch.responses for s in response.sessions
+        }
         if seen:
             freshness.clear_suspects(connection, run.agent_id, seen)
 
@@ -318,7 +323,9 @@ class Store:
         found = connection.execute(select(table.c.name).where(table.c.id == agent_id)).first()
         if found is None:
             values = {"id": agent_id, "name": name, "first_seen_at": now, "updated_at": now}
-            connection.execute(inserting(connection, table).values(values).on_conflict_do_nothing())
+            connection.execute(
+                insert_into(connection, table).values(values).on_conflict_do_nothing()
+            )
 
     def _keep_state(self, connection: Connection, run: Run, **values: Any) -> None:
         state = t.sync_state
@@ -337,7 +344,7 @@ class Store:
 
     def _persistently(self, attempt: Callable[[], T]) -> T:
         """Try again while a server restarts or fails over, or two agents claim one session's id."""
-        with told(self.url):
+        with translate_errors(self.url):
             for number in range(1, ATTEMPTS + 1):
                 try:
                     return attempt()
@@ -349,7 +356,7 @@ class Store:
                     if isinstance(error, InternalError):
                         # Read-only: the server is a standby now. Connect anew, to its successor.
                         self.engine.dispose()
-                except Overtaken:
+                except ConcurrentWrite:
                     if number == ATTEMPTS:
                         raise
                 time.sleep(0.2 * 2**number)

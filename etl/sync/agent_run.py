@@ -17,19 +17,19 @@ from etl.planning.demand import Demand
 from etl.store.store import Run, Store
 from etl.store.write import freshness
 from etl.store.write.agent_state import AgentState, StoredDemand
-from etl.store.write.lease import LEASE, Held, Lease
+from etl.store.write.lease import LEASE, Lease, LeaseHolder
 from etl.sync.open_sessions import freshen, retrieve_all
-from etl.sync.parallel_walks import Crew
+from etl.sync.parallel_walks import ParallelWalks
 from etl.sync.verify import Sample, verify_agent
 
 DEMAND_LASTS: Final = timedelta(days=7)
 """An interrupted reconcile older than this is forgotten."""
 
-__all__ = ["AgentSync", "Wish", "demand_of"]
+__all__ = ["AgentSync", "RunOptions", "demand_of"]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class RunOptions:
     """What the user asked for. `since` and `until` bound a backfill; None: all history.
 
     `waits` tells whether to wait for another process that works on the agent, or to skip it.
@@ -60,16 +60,16 @@ class AgentSync:
     store: Store
     clock: Callable[[], datetime]
     stop: threading.Event
-    tell: Callable[[Progress], None] = lambda _: None
-    say: Callable[[str], None] = lambda _: None
+    on_progress: Callable[[Progress], None] = lambda _: None
+    on_message: Callable[[str], None] = lambda _: None
     observe: Observe = ignore
 
-    def run(self, agent_id: str, wish: Wish, name: str | None = None) -> AgentReport:
+    def run(self, agent_id: str, options: RunOptions, name: str | None = None) -> AgentReport:
         """Do what is wished for one agent, and report how it went."""
-        report = AgentReport(agent_id, wish.mode)
-        with self._leased(report, name, waits=wish.waits) as lease:
+        report = AgentReport(agent_id, options.mode)
+        with self._leased(report, name, waits=options.waits) as lease:
             if lease is not None:
-                self._run(lease, wish, report)
+                self._run(lease, options, report)
         return report
 
     def verify(self, agent_id: str, size: int) -> tuple[AgentReport, Sample | None]:
@@ -94,44 +94,46 @@ class AgentSync:
             lease = self._claim(report.agent_id, name, waits=waits)
             yield lease
         except EtlError as error:
-            _blame(report, error)
+            _record_error(report, error)
             if lease is None:
                 yield None
         finally:
             if lease is not None:
                 self._release(lease)
 
-    def _run(self, lease: Lease, wish: Wish, report: AgentReport) -> None:
+    def _run(self, lease: Lease, options: RunOptions, report: AgentReport) -> None:
         state = self.store.state(lease.agent_id)
         now = self.clock()
         state.coverage = up_to(state.coverage, now)
         report.watermark = state.watermark
-        run = self.store.start_run(lease, wish.mode, state, now)
-        state.history_from = _history_from(state, wish)
-        stored = _stored_demand(state, wish, now)
-        demand = _demand(state, wish, stored, now)
-        kept = _kept_demand(state, wish, stored, now)
+        run = self.store.start_run(lease, options.mode, state, now)
+        state.history_from = _history_from(state, options)
+        stored = _stored_demand(state, options, now)
+        demand = _demand(state, options, stored, now)
+        kept = _kept_demand(state, options, stored, now)
         self.store.keep_demand(run, kept, state.history_from)
-        walkers = 1 if self._needs_one_chain(lease.agent_id, wish) else wish.walkers
-        crew = Crew(self.client, self.store, run, state, demand, wish.lookback, walkers, self.tell)
+        walkers = 1 if self._needs_one_chain(lease.agent_id, options) else options.walkers
+        crew = ParallelWalks(
+            self.client, self.store, run, state, demand, options.lookback, walkers, self.on_progress
+        )
         report.counts = crew.counts
         try:
             with self._closing(run, report):
-                self._work(crew, wish)
+                self._work(crew, options)
         finally:
             report.watermark = state.watermark
             report.warnings = sorted(crew.warnings)
-        if wish.transcripts and report.status == "succeeded":
-            self._retrieve_transcripts(lease, wish, report)
+        if options.transcripts and report.status == "succeeded":
+            self._retrieve_transcripts(lease, options, report)
 
-    def _retrieve_transcripts(self, lease: Lease, wish: Wish, report: AgentReport) -> None:
+    def _retrieve_transcripts(self, lease: Lease, options: RunOptions, report: AgentReport) -> None:
         from etl.sync.transcripts import TranscriptSync
 
-        after = TranscriptSync(self.client, self.store, lease, self.clock, self.tell)
+        after = TranscriptSync(self.client, self.store, lease, self.clock, self.on_progress)
         report.transcripts = after.done
-        after.run(wish.transcripts, wish.transcripts_within)
+        after.run(options.transcripts, options.transcripts_within)
 
-    def _look_again(self, crew: Crew) -> None:
+    def _look_again(self, crew: ParallelWalks) -> None:
         """Suspects of an interrupted run that this one goes on from may have returned since."""
         run = crew.run
         with self.store.reading() as connection:
@@ -146,24 +148,24 @@ class AgentSync:
         try:
             yield
         except EtlError as error:
-            _blame(report, error)
+            _record_error(report, error)
         except BaseException as error:
             report.status, report.error = "failed", f"{type(error).__name__}: {error}"
             raise
         finally:
             self._close(run, report)
 
-    def _needs_one_chain(self, agent_id: str, wish: Wish) -> bool:
+    def _needs_one_chain(self, agent_id: str, options: RunOptions) -> bool:
         """Only one walk of the whole list can tell that a session without a date is gone."""
-        return wish.mode == "reconcile" and self.store.has_undated(agent_id)
+        return options.mode == "reconcile" and self.store.has_undated(agent_id)
 
-    def _work(self, crew: Crew, wish: Wish) -> None:
+    def _work(self, crew: ParallelWalks, options: RunOptions) -> None:
         """Walk; in a sync, look after the open sessions; then settle who is missing."""
-        if wish.seek and not crew.state.bookmarks:
+        if options.seek and not crew.state.bookmarks:
             crew.seek()
         crew.fill()
-        if wish.mode == "incremental":
-            freshen(crew, wish.idle_recheck, self.clock())
+        if options.mode == "incremental":
+            freshen(crew, options.idle_recheck, self.clock())
         self._look_again(crew)
         settled = self.store.settle(crew.run, crew.state.coverage, crew.demand)
         crew.counts.missing += settled.marked
@@ -192,9 +194,11 @@ class AgentSync:
                     self.observe(LeaseTakenOver(agent_id))
                 return lease
             if not waits or waited > LEASE.total_seconds():
-                raise _taken(agent_id, lease)
+                raise _lease_held(agent_id, lease)
             if not told:
-                self.say(f"agent {agent_id}: waiting for {_who(lease)}, which works on it now")
+                self.on_message(
+                    f"agent {agent_id}: waiting for {_who(lease)}, which works on it now"
+                )
                 told = True
             pause = min(1.0, max(0.05, lease.seconds))
             if self.stop.wait(pause):
@@ -209,19 +213,19 @@ class AgentSync:
             return
 
 
-def _taken(agent_id: str, held: Held) -> LeaseHeld:
+def _lease_held(agent_id: str, held: LeaseHolder) -> LeaseHeld:
     return LeaseHeld(
         f"another process works on agent {agent_id!r:.80}: {_who(held)}",
         "one at a time; `python -m etl runs` shows its run",
     )
 
 
-def _who(held: Held) -> str:
+def _who(held: LeaseHolder) -> str:
     host, pid, _ = held.holder.rpartition("@")[2].rsplit(":", 2)
     return f"process {pid} on {host}"
 
 
-def _blame(report: AgentReport, error: EtlError) -> None:
+def _record_error(report: AgentReport, error: EtlError) -> None:
     report.status, report.error, report.cause = _status(error), str(error), error
 
 
@@ -233,64 +237,64 @@ def _status(error: EtlError) -> Status:
     return "incomplete" if isinstance(error, CutShort | Malformed) else "failed"
 
 
-def demand_of(state: AgentState, wish: Wish, now: datetime) -> Demand:
+def demand_of(state: AgentState, options: RunOptions, now: datetime) -> Demand:
     """What a run with this wish would want proven, were it to start now."""
-    state.history_from = _history_from(state, wish)
-    return _demand(state, wish, _stored_demand(state, wish, now), now)
+    state.history_from = _history_from(state, options)
+    return _demand(state, options, _stored_demand(state, options, now), now)
 
 
-def _stored_demand(state: AgentState, wish: Wish, now: datetime) -> StoredDemand:
+def _stored_demand(state: AgentState, options: RunOptions, now: datetime) -> StoredDemand:
     """The demand to remember: an unfinished one of this kind goes on, unless it is too old."""
-    since = wish.since or BEGINNING
-    wanted = StoredDemand(wish.mode, since, wish.until, now)
+    since = options.since or BEGINNING
+    wanted = StoredDemand(options.mode, since, options.until, now)
     old = state.demand
-    if old is None or wish.restart or now - old.started_at > wish.patience:
+    if old is None or options.restart or now - old.started_at > options.patience:
         return wanted
     same = (old.mode, old.since, old.until) == (wanted.mode, wanted.since, wanted.until)
     return old if same else wanted
 
 
 def _kept_demand(
-    state: AgentState, wish: Wish, stored: StoredDemand, now: datetime
+    state: AgentState, options: RunOptions, stored: StoredDemand, now: datetime
 ) -> StoredDemand | None:
     """The demand to write down; None to leave a reconcile's, which goes on after this sync."""
     old = state.demand
     unmet = old is not None and old.mode == "reconcile" and now - old.started_at < DEMAND_LASTS
-    return None if unmet and wish.mode == "incremental" else stored
+    return None if unmet and options.mode == "incremental" else stored
 
 
-def _history_from(state: AgentState, wish: Wish) -> datetime | None:
+def _history_from(state: AgentState, options: RunOptions) -> datetime | None:
     """Where this agent's history begins: set by its first run, widened by a longer backfill."""
     is_first = not state.coverage and state.watermark is None
     if is_first:
-        return wish.since
-    if wish.mode != "backfill" or state.history_from is None or wish.until is not None:
+        return options.since
+    if options.mode != "backfill" or state.history_from is None or options.until is not None:
         return state.history_from
-    return min(wish.since, state.history_from) if wish.since else None
+    return min(options.since, state.history_from) if options.since else None
 
 
-def _demand(state: AgentState, wish: Wish, stored: StoredDemand, now: datetime) -> Demand:
+def _demand(state: AgentState, options: RunOptions, stored: StoredDemand, now: datetime) -> Demand:
     """The wish in terms of coverage."""
     started_at = stored.started_at
     # Of an agent without a watermark, `lookback` reaches below what was looked at last: it may have
     # had no session yet, and they may be dated by the second; or its first backfill was cut short.
     top = state.watermark or max((span.newest for span in state.coverage), default=None)
-    if wish.mode == "reconcile":
+    if options.mode == "reconcile":
         return demands.reconcile(started_at=started_at, now=now, floor=state.floor)
-    if wish.mode == "incremental":
+    if options.mode == "incremental":
         return demands.incremental(
             started_at=started_at,
             now=now,
             watermark=top,
-            lookback=wish.lookback,
+            lookback=options.lookback,
             floor=state.floor,
         )
     return demands.backfill(
         started_at=started_at,
         now=now,
-        since=wish.since or BEGINNING,
-        until=wish.until,
+        since=options.since or BEGINNING,
+        until=options.until,
         watermark=top,
-        lookback=wish.lookback,
-        restart=wish.restart,
+        lookback=options.lookback,
+        restart=options.restart,
     )

@@ -14,17 +14,25 @@ from etl.api.client import Client
 from etl.config import Agent, Discovery
 from etl.errors import CutShort, EtlError, Stopped
 from etl.models import Counts, FoundAgent, Team
-from etl.planning.discovery import Fate, Known, fates, joined, merged, remembered, wanted_teams
+from etl.planning.discovery import (
+    Decision,
+    KnownAgent,
+    decide_agents,
+    decide_offline,
+    merge_listings,
+    select_synced,
+    select_teams,
+)
 from etl.store.store import Store
 from etl.store.write import agents as stored
 
-__all__ = ["Roster", "Sight", "look", "roster", "roster_offline"]
+__all__ = ["AgentListing", "AgentSelection", "list_agents", "select_found", "select_offline"]
 
 Lost = Callable[[str | None], bool]
 
 
 @dataclass(slots=True)
-class Sight:
+class AgentListing:
     """What the lists showed. `lost` are those that can't be read, `empty` those without agents."""
 
     found: list[FoundAgent] = field(default_factory=list)
@@ -36,59 +44,59 @@ class Sight:
 
 
 @dataclass(slots=True)
-class Roster:
+class AgentSelection:
     """The agents of a run. `failures` tell which of them may be lacking, and why."""
 
     agents: list[Agent]
     failures: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    decided: list[Fate] = field(default_factory=list)
+    decided: list[Decision] = field(default_factory=list)
 
 
-def look(client: Client, rules: Discovery) -> Sight:
+def list_agents(client: Client, rules: Discovery) -> AgentListing:
     """Read the lists. Raises Stopped; any other failure is noted."""
-    sight = Sight()
+    listing = AgentListing()
     if rules.own:
-        _read(client, sight, "own agents", None, _any_team)
-    for team in _teams(client, sight, rules):
+        _read(client, listing, "own agents", None, _any_team)
+    for team in _teams(client, listing, rules):
         what = f"agents of team {team.name or team.id!r:.80}"
-        _read(client, sight, what, team.id, partial(eq, team.id))
-    sight.found = merged(sight.found)
-    return sight
+        _read(client, listing, what, team.id, partial(eq, team.id))
+    listing.found = merge_listings(listing.found)
+    return listing
 
 
-def roster(
-    store: Store, typed: Sequence[Agent], rules: Discovery, sight: Sight, now: datetime
-) -> Roster:
+def select_found(
+    store: Store, typed: Sequence[Agent], rules: Discovery, listing: AgentListing, now: datetime
+) -> AgentSelection:
     """Decide who is synced, and note in the database what the lists tell of them."""
-    decided = fates(typed, sight.found, rules)
+    decided = decide_agents(typed, listing.found, rules)
     stored.save_found(store, decided, now)
-    found = Roster(joined(decided), sight.failures, sight.warnings, decided)
-    if sight.lost or sight.empty:
-        known, seen = stored.known(store), {fate.id for fate in decided}
-        for what, was_there in sight.empty:
-            before = remembered(known, was_there, seen, rules)
+    found = AgentSelection(select_synced(decided), listing.failures, listing.warnings, decided)
+    if listing.lost or listing.empty:
+        known, seen = stored.read_known(store), {fate.id for fate in decided}
+        for what, was_there in listing.empty:
+            before = decide_offline(known, was_there, seen, rules)
             if before:
                 found.warnings.append(
                     f"{what}: none is listed, though {len(before)} were before; "
                     "has the credential lost access? they are not synced"
                 )
-        lost = _any_of(sight.lost)
-        found.agents += _agents(remembered(known, lost, seen, rules) if sight.lost else ())
+        lost = _any_of(listing.lost)
+        found.agents += _agents(decide_offline(known, lost, seen, rules) if listing.lost else ())
     return found
 
 
-def roster_offline(store: Store, typed: Sequence[Agent], rules: Discovery) -> list[Agent]:
+def select_offline(store: Store, typed: Sequence[Agent], rules: Discovery) -> list[Agent]:
     """The agents of a run as far as they are known without asking."""
     seen = {agent.id for agent in typed}
-    return [*typed, *_agents(remembered(stored.known(store), _any_team, seen, rules))]
+    return [*typed, *_agents(decide_offline(stored.read_known(store), _any_team, seen, rules))]
 
 
-def _agents(known: Iterable[Known]) -> list[Agent]:
+def _agents(known: Iterable[KnownAgent]) -> list[Agent]:
     return [Agent(one.id, one.name) for one in known]
 
 
-def _teams(client: Client, sight: Sight, rules: Discovery) -> list[Team]:
+def _teams(client: Client, listing: AgentListing, rules: Discovery) -> list[Team]:
     if not rules.teams:
         return []
     try:
@@ -96,35 +104,39 @@ def _teams(client: Client, sight: Sight, rules: Discovery) -> list[Team]:
     except Stopped:
         raise
     except EtlError as error:
-        _note(sight, "teams", error, _in_a_team)
+        _note(listing, "teams", error, _in_a_team)
         return []
-    sight.teams = {team.id: team.name for team in teams}
-    wanted, unknown = wanted_teams(rules.teams, teams)
+    listing.teams = {team.id: team.name for team in teams}
+    wanted, unknown = select_teams(rules.teams, teams)
     for word in unknown:
         hint = f"it sees {', '.join(repr(team.name or team.id) for team in teams) or 'none'}"
-        _note(sight, f"team {word!r}", EtlError("the credential sees no such team", hint), _no_team)
+        _note(
+            listing, f"team {word!r}", EtlError("the credential sees no such team", hint), _no_team
+        )
     return wanted
 
 
-def _read(client: Client, sight: Sight, what: str, team_id: str | None, is_of: Lost) -> None:
+def _read(
+    client: Client, listing: AgentListing, what: str, team_id: str | None, is_of: Lost
+) -> None:
     """Follow one list to its end; what it showed before it broke off counts, too."""
-    before = len(sight.found)
+    before = len(listing.found)
     try:
-        _follow(client, sight, what, team_id)
+        _follow(client, listing, what, team_id)
     except Stopped:
         raise
     except EtlError as error:
-        _note(sight, what, error, is_of)
+        _note(listing, what, error, is_of)
     else:
-        if len(sight.found) == before:
-            sight.empty.append((what, is_of))
+        if len(listing.found) == before:
+            listing.empty.append((what, is_of))
 
 
-def _follow(client: Client, sight: Sight, what: str, team_id: str | None) -> None:
+def _follow(client: Client, listing: AgentListing, what: str, team_id: str | None) -> None:
     seen, cursor, unread = set[str](), None, 0
     while True:
         page = client.fetch_agents(team_id, cursor, Counts())
-        sight.found += page.agents
+        listing.found += page.agents
         unread += page.unread
         cursor = page.next_cursor
         if cursor is None:
@@ -133,12 +145,12 @@ def _follow(client: Client, sight: Sight, what: str, team_id: str | None) -> Non
             raise CutShort("the list repeats a cursor", "its end was never reached")
         seen.add(cursor)
     if unread:
-        sight.warnings.append(f"{what}: {unread} records can't be read, and are left out")
+        listing.warnings.append(f"{what}: {unread} records can't be read, and are left out")
 
 
-def _note(sight: Sight, what: str, error: EtlError, is_of: Lost) -> None:
-    sight.failures.append(str(error) if what in error.message else f"{what}: {error}")
-    sight.lost.append(is_of)
+def _note(listing: AgentListing, what: str, error: EtlError, is_of: Lost) -> None:
+    listing.failures.append(str(error) if what in error.message else f"{what}: {error}")
+    listing.lost.append(is_of)
 
 
 def _any_of(lost: Sequence[Lost]) -> Lost:

@@ -10,7 +10,7 @@ from etl.errors import CutShort, Stopped
 from etl.models import Counts
 from etl.planning.walk import BOOKMARK_EVERY, Step, Walk, end_holds
 
-__all__ = ["Arrival", "follow"]
+__all__ = ["Arrival", "follow_walk"]
 
 PAGE_ATTEMPTS: Final = 3
 """How often a page that can't be the next one is asked for before the list counts as cut short."""
@@ -31,7 +31,7 @@ class Arrival:
     is_head: bool = False
 
 
-def follow(
+def follow_walk(
     walk: Walk,
     client: Client,
     agent_id: str,

@@ -13,10 +13,10 @@ from typing import Final, NamedTuple
 from etl.api.client import Client, FetchedSession, utc_now
 from etl.errors import CutShort, Denied, Malformed, Stopped
 from etl.models import Counts, Progress
-from etl.planning.freshness import due
-from etl.store.store import Answer, Batch, Run, Store
+from etl.planning.freshness import is_due
+from etl.store.store import Batch, Response, Run, Store
 from etl.store.write import freshness
-from etl.sync.parallel_walks import Crew
+from etl.sync.parallel_walks import ParallelWalks
 
 __all__ = ["freshen", "retrieve_all"]
 
@@ -27,7 +27,7 @@ AT_ONCE: Final = 64
 """Sessions retrieved before they are saved."""
 
 
-class Retrieved(NamedTuple):
+class RetrieveResult(NamedTuple):
     """What a retrieve of one session came to: an answer, gone (404), or neither."""
 
     id: str
@@ -38,20 +38,20 @@ class Retrieved(NamedTuple):
 
 
 @dataclass(slots=True)
-class Found:
+class RetrieveSummary:
     """What the freshness part of a run has come to."""
 
     counts: Counts
     problems: list[str]
 
 
-def freshen(crew: Crew, idle_recheck: timedelta, now: datetime) -> None:
+def freshen(crew: ParallelWalks, idle_recheck: timedelta, now: datetime) -> None:
     """Bring the open sessions of an agent up to date. Raises ApiError, StoreError, CutShort."""
     seen: set[str] = set()
     for state in LISTED_STATES:
-        for answer, counts in _listed(crew.client, crew.run.agent_id, state):
-            seen.update(session.id for session in answer.sessions)
-            crew.counts.add(crew.store.save(crew.run, Batch([answer], counts)).counts)
+        for response, counts in _listed(crew.client, crew.run.agent_id, state):
+            seen.update(session.id for session in response.sessions)
+            crew.counts.add(crew.store.save(crew.run, Batch([response], counts)).counts)
     with crew.store.reading() as connection:
         stored = freshness.open_sessions(
             connection, crew.run.agent_id, crew.state.coverage, now, idle_recheck
@@ -61,9 +61,9 @@ def freshen(crew: Crew, idle_recheck: timedelta, now: datetime) -> None:
         for one in stored
         if one.id not in seen
         and one.checked_at < crew.run.started_at
-        and due(one.state, one.changed_at, one.checked_at, now, idle_recheck)
+        and is_due(one.state, one.changed_at, one.checked_at, now, idle_recheck)
     ]
-    found = retrieve_all(crew.client, crew.store, crew.run, wanted, crew.tell)
+    found = retrieve_all(crew.client, crew.store, crew.run, wanted, crew.on_progress)
     crew.counts.add(found.counts)
     if found.problems:
         more = f", and {len(found.problems) - 1} more" if len(found.problems) > 1 else ""
@@ -75,10 +75,10 @@ def retrieve_all(
     store: Store,
     run: Run,
     ids: Collection[str],
-    tell: Callable[[Progress], None] = lambda _: None,
-) -> Found:
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> RetrieveSummary:
     """Retrieve sessions by id, many at once, and save what they show. Raises ApiError."""
-    found, done = Found(Counts(), []), 0
+    found, done = RetrieveSummary(Counts(), []), 0
     pool = ThreadPoolExecutor(client.api.concurrency, "retrieve")
     try:
         for some in _batches(list(ids), AT_ONCE):
@@ -86,7 +86,7 @@ def retrieve_all(
             found.problems += [result.problem for result in results if result.problem]
             found.counts.add(store.save(run, _batch(results)).counts)
             done += len(some)
-            tell(Progress(run.agent_id, "open sessions", done, done / len(ids)))
+            on_progress(Progress(run.agent_id, "open sessions", done, done / len(ids)))
     finally:
         # Not waited for: after a stop, a late answer may take its time.
         pool.shutdown(wait=False, cancel_futures=True)
@@ -95,7 +95,7 @@ def retrieve_all(
 
 def _all_of(
     pool: ThreadPoolExecutor, client: Client, agent_id: str, ids: list[str]
-) -> list[Retrieved]:
+) -> list[RetrieveResult]:
     """Retrieve these sessions. Raises Stopped on a signal, ApiError for the first that fails."""
     futures = [pool.submit(_retrieve, client, agent_id, id) for id in ids]
     while wait(futures, timeout=0.5).not_done:
@@ -104,7 +104,7 @@ def _all_of(
     return [future.result() for future in futures]
 
 
-def _listed(client: Client, agent_id: str, state: str) -> Iterator[tuple[Answer, Counts]]:
+def _listed(client: Client, agent_id: str, state: str) -> Iterator[tuple[Response, Counts]]:
     """The pages of the list of one state. Raises CutShort where it repeats itself."""
     cursors: set[str] = set()
     cursor: str | None = None
@@ -113,7 +113,7 @@ def _listed(client: Client, agent_id: str, state: str) -> Iterator[tuple[Answer,
         page, requested_at = client.fetch_page(
             agent_id, counts, cursor=cursor, filters={"state": state}
         )
-        yield Answer(page.sessions, page.creators, page.rejected, requested_at), counts
+        yield Response(page.sessions, page.creators, page.rejected, requested_at), counts
         cursor = page.next_cursor
         if cursor is None:
             return
@@ -122,20 +122,20 @@ def _listed(client: Client, agent_id: str, state: str) -> Iterator[tuple[Answer,
         cursors.add(cursor)
 
 
-def _retrieve(client: Client, agent_id: str, id: str) -> Retrieved:
+def _retrieve(client: Client, agent_id: str, id: str) -> RetrieveResult:
     counts, asked_at = Counts(), utc_now()
     try:
-        return Retrieved(id, client.fetch_session(id, agent_id, counts), None, counts)
+        return RetrieveResult(id, client.fetch_session(id, agent_id, counts), None, counts)
     except Denied as error:
         if error.status == 401:
             raise
         gone_at = asked_at if error.status == 404 else None
-        return Retrieved(id, None, gone_at, counts, None if gone_at else str(error))
+        return RetrieveResult(id, None, gone_at, counts, None if gone_at else str(error))
     except Malformed as error:
-        return Retrieved(id, None, None, counts, str(error))
+        return RetrieveResult(id, None, None, counts, str(error))
 
 
-def _batch(results: list[Retrieved]) -> Batch:
+def _batch(results: list[RetrieveResult]) -> Batch:
     batch = Batch()
     for result in results:
         batch.counts.add(result.counts)
@@ -145,7 +145,7 @@ def _batch(results: list[Retrieved]) -> Batch:
             (session, creator, rejected), requested_at = result.fetched
             lists = ([session] if session else [], [creator] if creator else [])
             bad = [rejected] if rejected else []
-            batch.answers.append(Answer(*lists, bad, requested_at))
+            batch.responses.append(Response(*lists, bad, requested_at))
             if session:
                 batch.retrieved.append((result.id, requested_at))
     return batch

@@ -18,14 +18,14 @@ from etl.errors import CursorRefused, CutShort, Denied, Stopped, StoreError
 from etl.models import Counts, Entry, Progress
 from etl.planning.coverage import Coverage, add, compact
 from etl.planning.demand import Demand, goes_on, missing, share_done, watermark_bound
-from etl.planning.plan import HEAD, Active, Planned, next_walk
+from etl.planning.plan import HEAD, ActiveWalk, PlannedWalk, next_walk
 from etl.planning.seek import built_entries
 from etl.planning.walk import Walk
-from etl.store.store import Answer, Batch, Run, Store
+from etl.store.store import Batch, Response, Run, Store
 from etl.store.write.agent_state import AgentState
-from etl.sync.one_walk import Arrival, follow
+from etl.sync.one_walk import Arrival, follow_walk
 
-__all__ = ["Crew"]
+__all__ = ["ParallelWalks"]
 
 MOST_PAGES: Final = 32
 """Pages saved in one transaction, where they come faster than commits."""
@@ -50,7 +50,7 @@ MOST_FAILURES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class _Ended:
+class _WalkEnd:
     """A walk is over; `error` if something was wrong."""
 
     walk: Walk
@@ -59,7 +59,7 @@ class _Ended:
 
 
 @dataclass(slots=True)
-class Crew:
+class ParallelWalks:
     """Fills the gaps of a demand. `fill` raises what the first failing walk raised."""
 
     client: Client
@@ -69,7 +69,7 @@ class Crew:
     demand: Demand
     lookback: timedelta
     walkers: int
-    tell: Callable[[Progress], None] = lambda _: None
+    on_progress: Callable[[Progress], None] = lambda _: None
     counts: Counts = field(default_factory=Counts)
     warnings: set[str] = field(default_factory=set)
     _seen: Coverage = ()
@@ -92,7 +92,7 @@ class Crew:
         """Walk until the demand is met. Everything that arrived before an error is saved."""
         self._seen = self.state.coverage
         self._stored = self.store.count(self.run.agent_id, FEW + 1)
-        arrivals: queue.Queue[Arrival | _Ended] = queue.Queue(maxsize=AHEAD_FAST * self.walkers)
+        arrivals: queue.Queue[Arrival | _WalkEnd] = queue.Queue(maxsize=AHEAD_FAST * self.walkers)
         failure: BaseException | None = None
         try:
             while failure is None and self._staff(arrivals):
@@ -119,7 +119,7 @@ class Crew:
             self._built = frozenset(entries)
             self.state.bookmarks += entries
 
-    def _staff(self, arrivals: "queue.Queue[Arrival | _Ended]") -> bool:
+    def _staff(self, arrivals: "queue.Queue[Arrival | _WalkEnd]") -> bool:
         """Start walks while there is work for them. False once all is done."""
         while len(self._active) < self.walkers:
             planned = self._plan()
@@ -130,26 +130,26 @@ class Crew:
             raise CutShort("no way into the list leads to what is missing", "try again later")
         return bool(self._active)
 
-    def _plan(self) -> Planned | None:
+    def _plan(self) -> PlannedWalk | None:
         with self._lock:
             left = missing(self._seen, self.demand)
-            active = [Active(walk.order, walk.position()) for walk in self._active]
+            active = [ActiveWalk(walk.order, walk.position()) for walk in self._active]
             refused = self._refused | {walk.entry for walk in self._active}
             return next_walk(left, self._seen, self.state.bookmarks, active, refused)
 
-    def _start(self, planned: Planned, arrivals: "queue.Queue[Arrival | _Ended]") -> None:
+    def _start(self, planned: PlannedWalk, arrivals: "queue.Queue[Arrival | _WalkEnd]") -> None:
         walk = Walk(planned.entry, planned.gap)
         thread = threading.Thread(target=self._walk, args=(walk, arrivals), daemon=True)
         self._active[walk] = thread
         self._unsaved[walk], self._asked[walk] = 0, time.monotonic()
         thread.start()
 
-    def _walk(self, walk: Walk, arrivals: "queue.Queue[Arrival | _Ended]") -> None:
+    def _walk(self, walk: Walk, arrivals: "queue.Queue[Arrival | _WalkEnd]") -> None:
         """A walk's thread: its end is always announced."""
         error: BaseException | None = None
         wasted = Counts()
         try:
-            follow(
+            follow_walk(
                 walk,
                 self.client,
                 self.run.agent_id,
@@ -159,13 +159,13 @@ class Crew:
             )
         except BaseException as caught:
             error = caught
-        arrivals.put(_Ended(walk, wasted, error))
+        arrivals.put(_WalkEnd(walk, wasted, error))
 
     def _may_be_empty(self) -> bool:
         """Whether an empty list can be right: not if this run saw sessions, or many are stored."""
         return self._stored <= FEW and not self.counts.seen
 
-    def _arrive(self, arrival: Arrival, arrivals: "queue.Queue[Arrival | _Ended]") -> bool:
+    def _arrive(self, arrival: Arrival, arrivals: "queue.Queue[Arrival | _WalkEnd]") -> bool:
         """Take note of a page, queue it for saving, and tell its walk whether to go on."""
         walk = arrival.walk
         if walk.pages == 1 and walk.entry in self._built and walk.starts_above_its_entry:
@@ -195,7 +195,7 @@ class Crew:
                 self._unsaved[arrival.walk] -= 1
             self._room.notify_all()
 
-    def _take(self, arrivals: "queue.Queue[Arrival | _Ended]") -> BaseException | None:
+    def _take(self, arrivals: "queue.Queue[Arrival | _WalkEnd]") -> BaseException | None:
         """Save what has arrived; returns the error of a walk that failed."""
         try:
             first = arrivals.get(timeout=0.5)
@@ -207,7 +207,7 @@ class Crew:
         try:
             self._save([item for item in items if isinstance(item, Arrival)])
         finally:
-            errors = [self._note_end(item) for item in items if isinstance(item, _Ended)]
+            errors = [self._note_end(item) for item in items if isinstance(item, _WalkEnd)]
         return next((error for error in errors if error), None)
 
     def _idle(self) -> BaseException | None:
@@ -233,7 +233,7 @@ class Crew:
         self.counts.add(saved.counts)
         self.state.watermark = saved.watermark
         done = share_done(missing(self.state.coverage, self.demand), self._oldest)
-        self.tell(Progress(self.run.agent_id, "sessions", self.counts.seen, done))
+        self.on_progress(Progress(self.run.agent_id, "sessions", self.counts.seen, done))
 
     def _batch(self, arrivals: list[Arrival]) -> Batch:
         """What these pages change, rows and checkpoint."""
@@ -242,12 +242,12 @@ class Crew:
             batch.counts.add(arrival.counts)
             if arrival.fetched is not None:
                 self._oldest = min(filter(None, (self._oldest, arrival.walk.lowest)), default=None)
-                batch.answers.append(self._answer(arrival))
+                batch.responses.append(self._answer(arrival))
                 batch.last_cursor = arrival.next_cursor or batch.last_cursor
             if arrival.step.proven is not None:
                 coverage = add(coverage, arrival.step.proven, self.demand.started_at)
-            if arrival.step.judgement is not None and self._stored:
-                batch.judgements.append(arrival.step.judgement)
+            if arrival.step.absence is not None and self._stored:
+                batch.absences.append(arrival.step.absence)
             if arrival.step.undated is not None and self._stored:
                 batch.undated = arrival.step.undated
             mark = arrival.step.bookmark
@@ -264,12 +264,12 @@ class Crew:
         )
         return batch
 
-    def _answer(self, arrival: Arrival) -> Answer:
+    def _answer(self, arrival: Arrival) -> Response:
         assert arrival.fetched is not None
         page, requested_at = arrival.fetched
         self._warn(arrival)
         name = page.agent_name if arrival.is_head else None
-        return Answer(page.sessions, page.creators, page.rejected, requested_at, name)
+        return Response(page.sessions, page.creators, page.rejected, requested_at, name)
 
     def _warn(self, arrival: Arrival) -> None:
         assert arrival.fetched is not None
@@ -281,7 +281,7 @@ class Crew:
         if page.rejected:
             self.warnings.add("some records were set aside in rejected_records")
 
-    def _note_end(self, ended: _Ended) -> BaseException | None:
+    def _note_end(self, ended: _WalkEnd) -> BaseException | None:
         """Forget a walk that is over. Returns its error, if no other entry may do instead."""
         walk, error = ended.walk, ended.error
         self.counts.add(ended.wasted)
@@ -305,7 +305,7 @@ class Crew:
         return None if isinstance(error, CursorRefused | CutShort) else error
 
     def _dismiss(
-        self, arrivals: "queue.Queue[Arrival | _Ended]", failure: BaseException | None
+        self, arrivals: "queue.Queue[Arrival | _WalkEnd]", failure: BaseException | None
     ) -> BaseException | None:
         """Let walks under way finish their page, and save it; unless saving is what failed."""
         self._over.set()
@@ -323,11 +323,11 @@ class Crew:
                 self._saving = True
         return failure
 
-    def _forget(self, arrivals: "queue.Queue[Arrival | _Ended]") -> None:
+    def _forget(self, arrivals: "queue.Queue[Arrival | _WalkEnd]") -> None:
         """Nothing may be saved any more: just wait for the walks to end."""
         try:
             item = arrivals.get(timeout=0.5)
         except queue.Empty:
             return
-        if isinstance(item, _Ended):
+        if isinstance(item, _WalkEnd):
             self._active.pop(item.walk, None)

@@ -15,10 +15,10 @@ from typing import Final
 from etl.api.client import Client, FetchedTranscript
 from etl.errors import ApiError, Malformed, Stopped, Transient
 from etl.models import Counts, Message, Progress, Transcripts
-from etl.planning.transcripts import gives_up, retry_at, trouble
+from etl.planning.transcripts import count_troubles, retry_at, should_give_up
 from etl.store.store import Store
 from etl.store.write.lease import Lease
-from etl.store.write.transcripts import Due, choose, keep, note_failure
+from etl.store.write.transcripts import Due, note_failure, save_transcript, select_due
 
 __all__ = ["TranscriptSync"]
 
@@ -37,7 +37,7 @@ class TranscriptSync:
     store: Store
     lease: Lease
     clock: Callable[[], datetime]
-    tell: Callable[[Progress], None] = lambda _: None
+    on_progress: Callable[[Progress], None] = lambda _: None
     done: Transcripts = field(default_factory=Transcripts)
     _chosen: int = 0
     _taken: int = 0
@@ -51,7 +51,7 @@ class TranscriptSync:
         next run goes on.
         """
         with self.store.reading() as connection:
-            chosen, self.done.left = choose(connection, self.lease.agent_id, most, self.clock())
+            chosen, self.done.left = select_due(connection, self.lease.agent_id, most, self.clock())
         self.done.left += len(chosen)
         if not chosen:
             return
@@ -83,21 +83,21 @@ class TranscriptSync:
         except ApiError as error:
             return error, counts.requests
 
-    def _take(self, due: Due, answer: FetchedTranscript | ApiError, requests: int) -> None:
+    def _take(self, due: Due, response: FetchedTranscript | ApiError, requests: int) -> None:
         """Save an answer, or note the failure."""
         self.done.requests += requests
-        error = answer if isinstance(answer, ApiError) else self._save(due, *answer)
-        self._troubles = trouble(self._troubles, error)
+        error = response if isinstance(response, ApiError) else self._save(due, *response)
+        self._troubles = count_troubles(self._troubles, error)
         if error is not None:
             self._fail(due, error)
         self._saved = time.monotonic()
         self._taken += 1
         share = self._taken / self._chosen
-        self.tell(Progress(self.lease.agent_id, "transcripts", self._taken, share))
+        self.on_progress(Progress(self.lease.agent_id, "transcripts", self._taken, share))
 
     def _save(self, due: Due, messages: list[Message], requested_at: datetime) -> ApiError | None:
         try:
-            changed = keep(self.store, self.lease, due, messages, requested_at)
+            changed = save_transcript(self.store, self.lease, due, messages, requested_at)
         except Malformed as error:
             return error
         self.done.fetched += 1
@@ -106,7 +106,7 @@ class TranscriptSync:
         return None
 
     def _fail(self, due: Due, error: ApiError) -> None:
-        if gives_up(self._troubles, error):
+        if should_give_up(self._troubles, error):
             self.done.error, self.done.cause = str(error), error
         if error.status == 401:
             return

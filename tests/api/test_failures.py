@@ -5,7 +5,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from etl.api.errors import HINTS, LONGEST_MESSAGE, error_of, is_error_body, retry_after
+from etl.api.errors import HINTS, LONGEST_MESSAGE, find_error, retry_after, translate_response
 from etl.errors import ApiError, CursorRefused, Denied, Transient
 
 NOW = datetime(2026, 5, 15, 14, 32, tzinfo=UTC)
@@ -23,7 +23,7 @@ OAUTH = b'{"error":"invalid_token","error_description":"Missing subject"}'
 
 def error(status: int, body: bytes = b"", **headers: str) -> ApiError:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return error_of("sessions of agent 'x'", status, named, body, NOW)
+    return translate_response("sessions of agent 'x'", status, named, body, NOW)
 
 
 SHAPES = {
@@ -55,16 +55,16 @@ def test_a_body_that_says_nothing_leaves_the_status(body: bytes) -> None:
 
     assert told.message == "sessions of agent 'x': HTTP 502"
     assert told.code is None
-    assert is_error_body(body) is None
+    assert find_error(body) is None
 
 
 @pytest.mark.parametrize("body", [OBJECT, TIER, BARE, OAUTH])
 def test_an_error_under_status_200_is_recognized(body: bytes) -> None:
-    assert is_error_body(body) is not None
+    assert find_error(body) is not None
 
 
 def test_a_page_is_no_error() -> None:
-    assert is_error_body(b'{"sessions":[],"next_cursor":null}') is None
+    assert find_error(b'{"sessions":[],"next_cursor":null}') is None
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 501, 502, 503, 504, 599])

@@ -11,9 +11,9 @@ from etl.api.credentials.oauth_tokens import (
     AccessToken,
     is_due,
     is_over,
-    kept_form,
-    read_kept,
+    parse_token,
     read_reply,
+    serialize_token,
 )
 from etl.errors import ApiError, Denied, Malformed, Transient
 
@@ -130,15 +130,15 @@ texts = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1)
 @given(texts, lives | st.none())
 def test_a_kept_token_is_read_back_for_its_grant_alone(value: str, life: timedelta | None) -> None:
     token = AccessToken(value, NOW, None if life is None else NOW + life)
-    kept = kept_form(token, "grant")
-    back = read_kept(kept, "grant")
+    kept = serialize_token(token, "grant")
+    back = parse_token(kept, "grant")
 
     assert back is not None
     assert (back.value, back.issued_at) == (value, NOW)
     assert back.expires_at == token.expires_at or abs(back.expires_at - token.expires_at) < (  # type: ignore[operator]
         timedelta(milliseconds=1)
     )
-    assert read_kept(kept, "another") is None
+    assert parse_token(kept, "another") is None
 
 
 JUNK = [b"", b"{}", b"[1]", b'{"grant":"g"}', b'{"grant":"g","access_token":"x","issued_at":"1"}']
@@ -146,11 +146,11 @@ JUNK = [b"", b"{}", b"[1]", b'{"grant":"g"}', b'{"grant":"g","access_token":"x",
 
 @pytest.mark.parametrize("junk", [*JUNK, JUNK[-1].replace(b'"1"', b"1e99")])
 def test_what_can_be_read_as_no_token_is_none(junk: bytes) -> None:
-    assert read_kept(junk, "g") is None
+    assert parse_token(junk, "g") is None
 
 
 def test_no_token_is_shown() -> None:
     token = AccessToken(SECRET, NOW, None)
-    granted = read_reply(200, kept_form(token, "g"), None, None, NOW)
+    granted = read_reply(200, serialize_token(token, "g"), None, None, NOW)
 
     assert SECRET not in f"{token!r} {token} {granted!r} {granted}"

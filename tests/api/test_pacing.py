@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.api.rate_limit import FIRST_WAIT, LONGEST_WAIT, Pacer, backoff
+from etl.api.rate_limit import FIRST_WAIT, LONGEST_WAIT, RateLimiter, backoff
 
 draws = st.floats(0, 1, exclude_max=True)
 
@@ -42,8 +42,8 @@ def test_backoff_doubles_until_its_longest() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(1, 100), st.floats(0, 3600), draws)
-def test_the_servers_wish_goes_before_backoff(attempt: int, wish: float, draw: float) -> None:
-    assert backoff(attempt, wish, draw) == wish
+def test_the_servers_wish_goes_before_backoff(attempt: int, options: float, draw: float) -> None:
+    assert backoff(attempt, options, draw) == options
 
 
 def test_backoff_copes_with_any_number_of_attempts() -> None:
@@ -57,7 +57,7 @@ def test_backoff_copes_with_any_number_of_attempts() -> None:
 )
 def test_starts_are_never_closer_than_the_interval(per_second: float, pauses: list[float]) -> None:
     clock = Clock()
-    pacer = Pacer(per_second, clock)
+    pacer = RateLimiter(per_second, clock)
     starts = []
     for pause in pauses:
         pacer.await_turn(clock.pause)
@@ -73,7 +73,7 @@ def test_starts_are_never_closer_than_the_interval(per_second: float, pauses: li
 def test_the_allowance_is_used_up(per_second: float, count: int) -> None:
     """Requests that are always ready start at the full rate, not below it."""
     clock = Clock()
-    pacer = Pacer(per_second, clock)
+    pacer = RateLimiter(per_second, clock)
 
     began = clock.now
     for _ in range(count):
@@ -84,7 +84,7 @@ def test_the_allowance_is_used_up(per_second: float, count: int) -> None:
 
 def test_a_pause_is_not_saved_up_for_a_burst() -> None:
     clock = Clock()
-    pacer = Pacer(1, clock)
+    pacer = RateLimiter(1, clock)
     pacer.await_turn(clock.pause)
     clock.now += 100
 
@@ -93,14 +93,14 @@ def test_a_pause_is_not_saved_up_for_a_burst() -> None:
 
 def test_without_a_limit_nobody_waits() -> None:
     clock = Clock()
-    pacer = Pacer(0, clock)
+    pacer = RateLimiter(0, clock)
 
     assert [pacer.await_turn(clock.pause) for _ in range(5)] == [0] * 5
 
 
 def test_a_hold_keeps_everybody_back() -> None:
     clock = Clock()
-    pacer = Pacer(0, clock)
+    pacer = RateLimiter(0, clock)
     pacer.hold(7)
 
     assert [pacer.await_turn(clock.pause) for _ in range(2)] == [7, 0]
@@ -108,7 +108,7 @@ def test_a_hold_keeps_everybody_back() -> None:
 
 def test_a_hold_reaches_those_who_wait_already() -> None:
     clock = Clock()
-    pacer = Pacer(1, clock)
+    pacer = RateLimiter(1, clock)
     pacer.await_turn(clock.pause)
 
     def pause(seconds: float) -> None:
@@ -121,7 +121,7 @@ def test_a_hold_reaches_those_who_wait_already() -> None:
 
 def test_who_is_told_to_stop_gives_way() -> None:
     clock = Clock()
-    pacer = Pacer(1, clock)
+    pacer = RateLimiter(1, clock)
     pacer.hold(7)
 
     def pause(seconds: float) -> None:
@@ -133,7 +133,7 @@ def test_who_is_told_to_stop_gives_way() -> None:
 
 
 def test_threads_that_wake_late_keep_their_distance() -> None:
-    pacer, starts = Pacer(200), []
+    pacer, starts = RateLimiter(200), []
 
     def ask() -> None:
         for _ in range(10):
@@ -152,7 +152,7 @@ def test_threads_that_wake_late_keep_their_distance() -> None:
 
 def test_a_short_hold_does_not_end_a_longer_one() -> None:
     clock = Clock()
-    pacer = Pacer(0, clock)
+    pacer = RateLimiter(0, clock)
     pacer.hold(7)
     pacer.hold(1)
 
@@ -160,5 +160,5 @@ def test_a_short_hold_does_not_end_a_longer_one() -> None:
 
 
 def test_the_wait_is_drawn() -> None:
-    assert Pacer(draw=lambda: 0.5).wait_after(2, None) == FIRST_WAIT
-    assert Pacer(draw=lambda: 0.5).wait_after(2, 9) == 9
+    assert RateLimiter(draw=lambda: 0.5).wait_after(2, None) == FIRST_WAIT
+    assert RateLimiter(draw=lambda: 0.5).wait_after(2, 9) == 9

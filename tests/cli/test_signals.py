@@ -5,13 +5,13 @@ import sys
 
 import pytest
 
-from etl.cli.common import stopped_by_signals
+from etl.cli.common import stop_on_signals
 
 SECOND = """
 import os, signal, threading, time
-from etl.cli.common import stopped_by_signals
+from etl.cli.common import stop_on_signals
 said = threading.Event()
-with stopped_by_signals(lambda: (print("stopping", flush=True), said.set())) as stop:
+with stop_on_signals(lambda: (print("stopping", flush=True), said.set())) as stop:
     os.kill(os.getpid(), signal.{first})
     stop.wait(10), said.wait(10)
     os.kill(os.getpid(), signal.{second})
@@ -21,7 +21,7 @@ with stopped_by_signals(lambda: (print("stopping", flush=True), said.set())) as 
 
 def test_a_signal_amid_a_wait_on_the_event_ends_that_wait() -> None:
     said: list[str] = []
-    with stopped_by_signals(lambda: said.append("stopping")) as stop:
+    with stop_on_signals(lambda: said.append("stopping")) as stop:
         # `Event.wait` holds this lock at its start and end: a handler that wants it hangs.
         with stop._cond:  # type: ignore[attr-defined]
             os.kill(os.getpid(), signal.SIGTERM)
@@ -43,11 +43,11 @@ def test_a_second_signal_ends_the_process_at_once(first: str, second: str) -> No
 
 ELSEWHERE = """
 import signal, threading, time
-from etl.cli.common import stopped_by_signals
+from etl.cli.common import stop_on_signals
 other = threading.Thread(target=time.sleep, args=(20,), daemon=True)
 other.start()
 threading.Timer(0.5, lambda: signal.pthread_kill(other.ident, signal.SIGTERM)).start()
-with stopped_by_signals() as stop:
+with stop_on_signals() as stop:
     threading.Timer(8, lambda: print("unheard", flush=True)).start()
     stop.wait()
     print("heard", flush=True)

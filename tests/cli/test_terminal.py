@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from etl.cli.common import ago
-from etl.cli.table import GAP, NARROWEST, fitting
+from etl.cli.table import GAP, NARROWEST, fit_columns
 from etl.simulator import Fault, Simulator, World
 from tests.process.project import SECRET, Project
 
@@ -30,7 +30,7 @@ def test_columns_fit_and_only_what_must_is_lost(
 ) -> None:
     spare = data.draw(st.lists(st.sampled_from(sorted(widths)), unique=True, max_size=6))
 
-    fit = fitting(widths, room, elastic, spare)
+    fit = fit_columns(widths, room, elastic, spare)
 
     lost = [name for name in widths if name not in fit]
     total = sum(fit.values()) + GAP * (len(fit) - 1)

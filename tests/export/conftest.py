@@ -10,7 +10,7 @@ import duckdb
 import pytest
 from sqlalchemy import insert, select
 
-from etl.analytics.export.exporter import Wish, export
+from etl.analytics.export.exporter import ExportOptions, export
 from etl.api.client import utc_now
 from etl.store.schema import tables as t
 from etl.store.store import Store
@@ -107,8 +107,8 @@ def lake(tmp_path: Path) -> Path:
 def exported(store: Store, lake: Path) -> Export:
     """Exports the store, by default to the lake."""
 
-    def run(output: Path = lake, **wish: Any) -> dict[str, Any]:
-        return export(store.url, Wish(output, **wish), utc_now())
+    def run(output: Path = lake, **options: Any) -> dict[str, Any]:
+        return export(store.url, ExportOptions(output, **options), utc_now())
 
     return run
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import delete
 
 from etl.analytics import schema_docs
-from etl.analytics.export.exporter import Wish, export
+from etl.analytics.export.exporter import ExportOptions, export
 from etl.analytics.export.snapshot import snapshot
 from etl.api.client import utc_now
 from etl.errors import ConfigError
@@ -58,7 +58,7 @@ def test_both_databases_give_the_same(
         migrate.upgrade(store.engine)
         fill(store)
         store.close()
-        export(url, Wish(tmp_path / place, tables=[*PAGE.relations]), utc_now())
+        export(url, ExportOptions(tmp_path / place, tables=[*PAGE.relations]), utc_now())
     cluster.drop(server)
 
     for name in PAGE.relations:
@@ -143,7 +143,7 @@ def test_nul_of_sqlite_reaches_parquet_but_no_csv(tmp_path: Path, lake: Path) ->
     store.close()
 
     for format in ("parquet", "csv"):
-        export(store.url, Wish(lake, format, ["agents"]), utc_now())
+        export(store.url, ExportOptions(lake, format, ["agents"]), utc_now())
         if format == "parquet":
             assert {row["name"] for row in parquet(lake, "agents")} == {"a\0b"}
 
@@ -188,8 +188,8 @@ def test_the_snapshot_is_one_whatever_is_written_meanwhile(hostile: Store, lake:
             state = {"session_id": "late", "observed_at": NOON, "state": "idle"}
             connection.execute(t.state_changes.insert().values(state))
 
-    wish = Wish(lake, tables=("sessions", "session_states"))
-    export(hostile.url, wish, utc_now(), write)
+    options = ExportOptions(lake, tables=("sessions", "session_states"))
+    export(hostile.url, options, utc_now(), write)
 
     same(parquet(lake, "sessions"), before)
     assert parquet(lake, "session_states") == []
@@ -206,7 +206,7 @@ def test_a_long_export_outlives_the_guards_of_short_transactions(
     def pause(_: Progress) -> None:
         time.sleep(0.5)
 
-    told = export(guarded, Wish(lake, tables=["agents", "creators"]), utc_now(), pause)
+    told = export(guarded, ExportOptions(lake, tables=["agents", "creators"]), utc_now(), pause)
 
     assert len(told["tables"]) == 2
     with snapshot(url) as connection:
@@ -215,14 +215,14 @@ def test_a_long_export_outlives_the_guards_of_short_transactions(
 
 
 @pytest.mark.parametrize(
-    ("wish", "said"),
+    ("options", "said"),
     [({"tables": ["nope"]}, "no table or view 'nope'"), ({"since_run": 7}, "no run 7")],
 )
 def test_what_is_not_there_is_refused(
-    hostile: Store, exported: Export, lake: Path, wish: dict[str, object], said: str
+    hostile: Store, exported: Export, lake: Path, options: dict[str, object], said: str
 ) -> None:
     with pytest.raises(ConfigError, match=said):
-        exported(**wish)
+        exported(**options)
 
     assert not lake.exists()
 

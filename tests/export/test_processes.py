@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from etl.analytics.export.exporter import Wish, export
+from etl.analytics.export.exporter import ExportOptions, export
 from etl.api.client import utc_now
 from etl.store.schema import migrate
 from etl.store.store import Store
@@ -129,7 +129,7 @@ def test_one_export_at_a_time(project: Project, lake: Path) -> None:
 DYING = """
 import os, pathlib, signal, sys
 from etl.api.client import utc_now
-from etl.export.exporter import Wish, export
+from etl.analytics.export.exporter import ExportOptions, export
 
 url, lake, what, left = *sys.argv[1:4], int(sys.argv[4])
 place, name = (os, "fsync") if what == "fsync" else (pathlib.Path, "rename")
@@ -143,7 +143,7 @@ def dying(*words):
     return real(*words)
 
 setattr(place, name, dying)
-export(url, Wish(pathlib.Path(lake), tables=("agents",)), utc_now())
+export(url, ExportOptions(pathlib.Path(lake), tables=("agents",)), utc_now())
 """
 
 
@@ -153,7 +153,7 @@ def test_no_instant_of_an_export_is_a_bad_one_to_die(tmp_path: Path, lake: Path,
     store = Store(f"sqlite:///{tmp_path / 'it.db'}", utc_now)
     migrate.upgrade(store.engine)
     for left in range(20):
-        export(store.url, Wish(lake, tables=["agents"]), utc_now())
+        export(store.url, ExportOptions(lake, tables=["agents"]), utc_now())
         with store.engine.begin() as connection:
             connection.execute(text(AGENT.format(f"{what} {left}")))
         words = [sys.executable, "-c", DYING, store.url, str(lake), what, str(left)]

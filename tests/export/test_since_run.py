@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, insert, update
 
 from etl.analytics.export import rules
-from etl.analytics.export.exporter import Wish, export
+from etl.analytics.export.exporter import ExportOptions, export
 from etl.api.client import utc_now
 from etl.errors import ConfigError
 from etl.models import Counts
@@ -21,7 +21,7 @@ from etl.simulator.http.server import RequestRecord
 from etl.store.schema import tables as t
 from etl.store.store import Run, Store
 from etl.store.write.lease import Lease
-from etl.sync.agent_run import Wish as SyncWish
+from etl.sync.agent_run import RunOptions as SyncWish
 from tests.conftest import Runner
 from tests.export.conftest import NOON, Export, add_session, parquet, same, stored
 
@@ -48,10 +48,12 @@ class Chain:
     def go_on(self) -> dict[str, Any]:
         """Export what changed, and merge it."""
         with self._turn:
-            wish = Wish(next(self._folders), tables=[*KEYS, "coverage"], since_run=self.next)
-            told = export(self.store.url, wish, utc_now())
+            options = ExportOptions(
+                next(self._folders), tables=[*KEYS, "coverage"], since_run=self.next
+            )
+            told = export(self.store.url, options, utc_now())
             for name, keys in KEYS.items():
-                rows = parquet(wish.output, name)
+                rows = parquet(options.output, name)
                 self._merged[name] |= {tuple(row[key] for key in keys): row for row in rows}
             self.sizes.append(sum(table["rows"] for table in told["tables"]))
             self.next = told["next_since_run"]

@@ -46,11 +46,11 @@ def test_folding_loses_nothing(hourly: list[Cell], step: str) -> None:
 def test_bins_and_series_hold_every_session_once(hourly: list[Cell]) -> None:
     folded, _ = shape.fold(hourly, "day")
     days = sorted({cell.slot for cell in folded})
-    series = shape.grouping(shape.ranked(shape.by_agent(folded)))
+    series = shape.assign_series(shape.rank_agents(shape.by_agent(folded)))
 
     table = shape.by_bin(folded, series, days)
 
-    assert shape.together(tally for row in table for tally in row) == shape.tally(hourly)
+    assert shape.sum_tallies(tally for row in table for tally in row) == shape.tally(hourly)
     assert max(series.values(), default=0) <= MOST_SERIES
 
 
@@ -58,14 +58,14 @@ def test_bins_and_series_hold_every_session_once(hourly: list[Cell]) -> None:
 def test_agents_with_more_sessions_come_first(hourly: list[Cell]) -> None:
     agents = shape.by_agent(hourly)
 
-    counts = [agents[id].sessions for id in shape.ranked(agents)]
+    counts = [agents[id].sessions for id in shape.rank_agents(agents)]
 
     assert counts == sorted(counts, reverse=True)
 
 
 @given(st.lists(st.lists(amounts, min_size=3, max_size=3), max_size=6))
 def test_bars_stand_on_each_other(table: list[list[float]]) -> None:
-    bars = shape.stacked(table)
+    bars = shape.stack_bars(table)
 
     for index, row in enumerate(table):
         mine = [bar for bar in bars if bar.bin == index]
@@ -190,4 +190,4 @@ def test_a_range_over_new_year_names_both_years() -> None:
 
 
 def test_the_sum_of_no_tally_is_nothing() -> None:
-    assert shape.together([]) == Tally()
+    assert shape.sum_tallies([]) == Tally()

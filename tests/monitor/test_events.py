@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from etl.api.client import Client, utc_now
-from etl.api.rate_limit import Pacer
+from etl.api.rate_limit import RateLimiter
 from etl.config import Agent, Api, Credentials, Settings
 from etl.errors import LeaseLost, Malformed, StoreError, Transient
 from etl.events import (
@@ -24,7 +24,7 @@ from etl.events import (
 )
 from etl.models import AgentReport
 from etl.service.monitor.monitor import Monitor
-from etl.service.runs import Service, wish_of
+from etl.service.runs import Service, run_options
 from etl.simulator import Fault, Simulator, World
 from etl.store.schema import tables as t
 from etl.store.store import Store
@@ -42,11 +42,11 @@ def sync(store: Store, api: Simulator, world: World, events: list[Event]) -> Ite
     """Syncs the first agent; retries cost no time."""
     settings = Settings(api=Api(base_url=api.base_url, max_attempts=3, timeout=5.0, page_size=50))
     agent, stop = Agent(world.agent_ids()[0]), threading.Event()
-    pacer = Pacer(per_second=200, draw=lambda: 0.0)
+    pacer = RateLimiter(per_second=200, draw=lambda: 0.0)
     credentials = Credentials("sim-token")
     with Client(settings.api, credentials, stop, pacer, events.append) as client:
         service = Service(settings, client, store, stop, observe=events.append)
-        yield lambda: service.sync_agent(agent, wish_of(settings, "incremental"))
+        yield lambda: service.sync_agent(agent, run_options(settings, "incremental"))
 
 
 def of(kind: type, events: list[Event]) -> list[Event]:
@@ -130,7 +130,9 @@ def test_a_lease_of_the_dead_is_told_of_when_taken(
 def test_a_run_whose_end_cannot_be_written_is_told(
     sync: Sync, store: Store, api: Simulator, world: World, events: list[Event]
 ) -> None:
-    monitor = Monitor(Settings(), world.agent_ids(), wish_of(Settings(), "incremental").lookback)
+    monitor = Monitor(
+        Settings(), world.agent_ids(), run_options(Settings(), "incremental").lookback
+    )
     monitor.observe = events.append  # type: ignore[method-assign]
     monitor.start(store)
 

@@ -17,7 +17,7 @@ from etl.events import Answered, LeaseTakenOver, Paced, Retried, RunFinished, Ru
 from etl.models import AgentReport, Transcripts
 from etl.service.monitor.gauges import DatabaseGauges
 from etl.service.monitor.metrics import Metrics, label_of
-from etl.store.read.probes import OpenPulse, Pulse, open_pulses, pulses
+from etl.store.read.probes import AgentProbe, OpenSessionsProbe, read_agents, read_open_sessions
 from etl.store.schema import tables as t
 from etl.store.store import Store
 from etl.store.write.lease import Lease
@@ -99,9 +99,9 @@ def test_agents_that_left_vanish_and_new_ones_begin_at_zero() -> None:
 
 
 def gauges(
-    ids: list[str], ages: dict[str, Pulse], opened: dict[str, OpenPulse] | StoreError
+    ids: list[str], ages: dict[str, AgentProbe], opened: dict[str, OpenSessionsProbe] | StoreError
 ) -> Metrics:
-    def ask() -> dict[str, OpenPulse]:
+    def ask() -> dict[str, OpenSessionsProbe]:
         if isinstance(opened, StoreError):
             raise opened
         return opened
@@ -113,7 +113,7 @@ def gauges(
 
 def test_ages_are_counted_from_now_and_never_is_infinite() -> None:
     hour = NOW - timedelta(hours=1)
-    found = samples(gauges(["a", "new"], {"a": Pulse(hour, hour, hour, hour, "other")}, {}))
+    found = samples(gauges(["a", "new"], {"a": AgentProbe(hour, hour, hour, hour, "other")}, {}))
 
     assert found["database_up"] == {(): 1}
     assert found["watermark_age_seconds"] == {("a",): 3600}
@@ -144,8 +144,8 @@ def test_the_database_tells_of_its_agents(store: Store, run_agent: Runner, world
     assert run_agent(agent).status == "succeeded"
     began = utc_now()
 
-    found = pulses(store, [agent, other, "none"])
-    opened = open_pulses(store, [agent, other], utc_now(), timedelta(days=7))
+    found = read_agents(store, [agent, other, "none"])
+    opened = read_open_sessions(store, [agent, other], utc_now(), timedelta(days=7))
 
     assert set(found) == {agent}
     pulse = found[agent]
@@ -169,7 +169,7 @@ def test_a_span_without_a_proof_makes_the_whole_unknown(
     with store.engine.begin() as connection:
         connection.execute(update(t.coverage).values(proven_at=None))
 
-    assert pulses(store, [agent])[agent].proven_at is None
+    assert read_agents(store, [agent])[agent].proven_at is None
 
 
 def test_sessions_left_idle_are_open_but_not_watched(
@@ -181,22 +181,22 @@ def test_sessions_left_idle_are_open_but_not_watched(
         connection.execute(update(t.sessions).values(state="idle"))
 
     later = utc_now() + timedelta(days=8)
-    found = open_pulses(store, [agent], later, timedelta(days=7))[agent]
+    found = read_open_sessions(store, [agent], later, timedelta(days=7))[agent]
 
-    assert found == OpenPulse(len(world.sessions(agent)), None)
+    assert found == OpenSessionsProbe(len(world.sessions(agent)), None)
 
 
 def test_the_lease_is_ours_anothers_or_free(store: Store) -> None:
     lease = store.claim("a")
     assert isinstance(lease, Lease)
-    assert pulses(store, ["a"])["a"].lease == "us"
+    assert read_agents(store, ["a"])["a"].lease == "us"
 
     def set_to(**values: Any) -> str:
         with store.engine.begin() as connection:
             connection.execute(update(t.sync_state).values(**values))
-        return pulses(store, ["a"])["a"].lease
+        return read_agents(store, ["a"])["a"].lease
 
     assert set_to(lease_holder="tok@elsewhere/0:1:2") == "other"
     assert set_to(lease_expires_at=utc_now() - timedelta(minutes=5)) == "free"
     store.release(lease)
-    assert pulses(store, ["a"])["a"].lease == "free"
+    assert read_agents(store, ["a"])["a"].lease == "free"

@@ -15,7 +15,7 @@ from etl.config import Agent, Api, Credentials, Settings
 from etl.config import Service as Keys
 from etl.events import DatabaseFailed, Event, OutageBegan
 from etl.service.monitor import monitor as monitors
-from etl.service.monitor.monitor import Monitor, monitored
+from etl.service.monitor.monitor import Monitor, open_monitor
 from etl.service.runs import Service
 from etl.service.scheduler import run_scheduler
 from etl.simulator import Simulator, World
@@ -26,7 +26,7 @@ SETTINGS = Settings(service=Keys(listen="127.0.0.1:0"))
 
 @pytest.fixture
 def monitor(store: Store) -> Iterator[Monitor]:
-    with monitored(SETTINGS, ["a", "b"], timedelta(hours=1)) as watching:
+    with open_monitor(SETTINGS, ["a", "b"], timedelta(hours=1)) as watching:
         watching.start(store)
         yield watching
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from etl.config import Schedule, Service, Settings, parse_duration
 from etl.errors import ConfigError, SchemaMismatch, StoreError
-from etl.service.monitor.query_cache import Probe
-from etl.service.monitor.readiness import judged, unreadable
+from etl.service.monitor.query_cache import CachedQuery
+from etl.service.monitor.readiness import not_readable, readiness
 from etl.service.monitor.web import AT_ONCE, Reply, Server
 from etl.service.scheduler import ready_within
 from tests.process.project import until
@@ -31,7 +31,7 @@ def test_a_hanging_question_is_asked_once_and_answered_with_an_error() -> None:
         release.wait(60)
         return "late"
 
-    probe = Probe(ask, lasts=0.0, patience=0.05)
+    probe = CachedQuery(ask, lasts=0.0, patience=0.05)
     for _ in range(3):
         with pytest.raises(StoreError, match="in time"):
             probe.answer()
@@ -41,7 +41,7 @@ def test_a_hanging_question_is_asked_once_and_answered_with_an_error() -> None:
     until(lambda: _answer(probe) == "late", "the answer")
 
 
-def _answer(probe: Probe[str]) -> str | None:
+def _answer(probe: CachedQuery[str]) -> str | None:
     try:
         return probe.answer()
     except StoreError:
@@ -50,9 +50,9 @@ def _answer(probe: Probe[str]) -> str | None:
 
 def test_an_answer_is_kept_for_a_moment_and_an_error_too() -> None:
     answers = iter([1, 2])
-    kept = Probe(lambda: next(answers), lasts=3600.0)
+    kept = CachedQuery(lambda: next(answers), lasts=3600.0)
     fresh = iter([3, 4])
-    unkept = Probe(lambda: next(fresh), lasts=0.0)
+    unkept = CachedQuery(lambda: next(fresh), lasts=0.0)
 
     assert [kept.answer(), kept.answer()] == [1, 1]
     assert [unkept.answer(), unkept.answer()] == [3, 4]
@@ -61,7 +61,7 @@ def test_an_answer_is_kept_for_a_moment_and_an_error_too() -> None:
         raise StoreError("gone")
 
     with pytest.raises(StoreError, match="gone"):
-        Probe(fail).answer()
+        CachedQuery(fail).answer()
 
 
 @given(st.dictionaries(st.sampled_from("abc"), st.none() | st.integers(0, 7200)))
@@ -69,7 +69,7 @@ def test_ready_is_when_every_agent_succeeded_within_the_bound(ages: dict[str, in
     last = {id: None if age is None else NOW - timedelta(seconds=age) for id, age in ages.items()}
     known = {id: at for id, at in last.items() if at is not None}
 
-    document = judged(known, list(ages), NOW, HOUR)
+    document = readiness(known, list(ages), NOW, HOUR)
 
     late = [id for id, age in ages.items() if age is None or age > 3600]
     assert document["failing"] == [f"agent {id}" for id in late]
@@ -78,8 +78,8 @@ def test_ready_is_when_every_agent_succeeded_within_the_bound(ages: dict[str, in
 
 
 def test_a_database_that_is_away_or_of_another_schema_is_named_without_its_words() -> None:
-    gone = unreadable(StoreError("postgresql://me@host: refused", "is it running?"), ["a"], HOUR)
-    other = unreadable(SchemaMismatch("the database has schema 0009", "upgrade"), ["a"], HOUR)
+    gone = not_readable(StoreError("postgresql://me@host: refused", "is it running?"), ["a"], HOUR)
+    other = not_readable(SchemaMismatch("the database has schema 0009", "upgrade"), ["a"], HOUR)
 
     assert (gone["ready"], gone["failing"]) == (False, ["database"])
     assert (other["ready"], other["failing"]) == (False, ["schema"])

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import strategies as st
 
 from etl.models import BEGINNING, TICK, Entry, Listed, Order, Span
-from etl.planning.walk import Judgement, Step, Walk, end_holds
+from etl.planning.walk import AbsenceCheck, Step, Walk, end_holds
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 GRID = 10
@@ -168,7 +168,7 @@ class Stroll:
     began_at: datetime | None = None
     last_at: datetime = BEGINNING
     over: bool = False
-    accused: list[tuple[Row, Judgement]] = field(default_factory=list)
+    accused: list[tuple[Row, AbsenceCheck]] = field(default_factory=list)
 
     def step(self, size: int) -> Step:
         """Fetch a page and take it."""
@@ -178,7 +178,7 @@ class Stroll:
         walk.check(listed, next_cursor)
         self._pass(listed, requested_at)
         step = walk.advance(listed, next_cursor, requested_at)
-        self._judge(step.judgement)
+        self._judge(step.absence)
         self.over = next_cursor is None
         return step
 
@@ -187,7 +187,7 @@ class Stroll:
         if self.walk.order == "oldest" or not end_holds(self.walk, self.feed.tail()):
             return None
         step = self.walk.confirm_end()
-        self._judge(step.judgement)
+        self._judge(step.absence)
         return step
 
     def _pass(self, listed: list[Listed], time: datetime) -> None:
@@ -196,17 +196,17 @@ class Stroll:
             ends = (self.walk.last or instants[0], instants[-1])
             self.passed.append((min(ends), max(ends), time))
 
-    def _judge(self, judgement: Judgement | None) -> None:
+    def _judge(self, absence: AbsenceCheck | None) -> None:
         """Note the rows that are suspected, though they were there when pages passed them."""
-        if judgement is None:
+        if absence is None:
             return
         self.accused += [
-            (row, judgement)
+            (row, absence)
             for row in self.feed.rows
-            if judgement.oldest <= row.at < judgement.newest
-            and row.id not in judgement.held
+            if absence.oldest <= row.at < absence.newest
+            and row.id not in absence.held
             and not row.hidden
-            and self._was_there(row, max(judgement.requested_at, self.last_at))
+            and self._was_there(row, max(absence.requested_at, self.last_at))
         ]
 
     def _was_there(self, row: Row, until: datetime) -> bool:

@@ -12,12 +12,12 @@ from etl.planning.demand import (
     Demand,
     Requirement,
     backfill,
-    below,
     goes_on,
     incremental,
     missing,
     reconcile,
     share_done,
+    subtract,
     watermark_bound,
 )
 from tests.planning import at
@@ -223,6 +223,6 @@ def test_the_share_done_is_the_time_that_no_gap_holds() -> None:
 
 
 def test_the_distance_below_stops_at_the_end_of_history() -> None:
-    assert below(at(5), 2 * TICK) == at(3)
-    assert below(BEGINNING + TICK, HOUR) == BEGINNING
-    assert below(NOW, timedelta.max) == BEGINNING
+    assert subtract(at(5), 2 * TICK) == at(3)
+    assert subtract(BEGINNING + TICK, HOUR) == BEGINNING
+    assert subtract(NOW, timedelta.max) == BEGINNING

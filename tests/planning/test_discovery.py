@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from etl.config import Agent, Discovery, Names
 from etl.models import ABSENT, FoundAgent, Team
 from etl.planning.discovery import (
-    Known,
-    fates,
-    joined,
-    merged,
-    remembered,
-    toml_of,
-    wanted_teams,
+    KnownAgent,
+    decide_agents,
+    decide_offline,
+    format_toml,
+    merge_listings,
+    select_synced,
+    select_teams,
 )
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -45,12 +45,12 @@ def rule(include: str = "*", exclude: str = "") -> Discovery:
 
 
 def synced(agents: list[FoundAgent], rules: Discovery, *typed: Agent) -> list[str]:
-    return [agent.id for agent in joined(fates(typed, agents, rules))]
+    return [agent.id for agent in select_synced(decide_agents(typed, agents, rules))]
 
 
 @given(typed, st.lists(found, max_size=6), rules)
 def test_every_agent_has_one_fate_with_a_reason(typed, agents, rules) -> None:
-    decided = fates(typed, agents, rules)
+    decided = decide_agents(typed, agents, rules)
 
     assert len({fate.id for fate in decided}) == len(decided)
     assert {fate.id for fate in decided} == {a.id for a in [*typed, *agents]}
@@ -59,7 +59,7 @@ def test_every_agent_has_one_fate_with_a_reason(typed, agents, rules) -> None:
 
 @given(typed, st.lists(found, max_size=6), rules)
 def test_those_that_were_typed_come_first_and_always(typed, agents, rules) -> None:
-    chosen = joined(fates(typed, agents, rules))
+    chosen = select_synced(decide_agents(typed, agents, rules))
 
     assert [agent.id for agent in chosen[: len(typed)]] == [agent.id for agent in typed]
     for agent, wanted in zip(chosen, typed, strict=False):
@@ -68,7 +68,7 @@ def test_those_that_were_typed_come_first_and_always(typed, agents, rules) -> No
 
 @given(st.lists(found, max_size=6), rules)
 def test_found_ones_are_synced_for_a_reason_of_their_own(agents, rules) -> None:
-    by_id = {agent.id: agent for agent in merged(agents)}
+    by_id = {agent.id: agent for agent in merge_listings(agents)}
 
     for id in synced(agents, rules):
         assert rules.on
@@ -121,7 +121,7 @@ def test_a_retired_agent_is_synced_only_if_it_was_typed() -> None:
 
 
 def test_the_typed_name_goes_before_the_found_one() -> None:
-    decided = fates(
+    decided = decide_agents(
         [Agent("a", "Mine"), Agent("b")], [FoundAgent("a", "X"), FoundAgent("b", "Y")], rule()
     )
 
@@ -130,10 +130,10 @@ def test_the_typed_name_goes_before_the_found_one() -> None:
 
 @given(st.lists(found, max_size=8))
 def test_merging_keeps_each_once_and_forgets_no_fact(agents) -> None:
-    once = merged(agents)
+    once = merge_listings(agents)
 
     assert [agent.id for agent in once] == list(dict.fromkeys(agent.id for agent in agents))
-    assert merged(once) == once
+    assert merge_listings(once) == once
     for agent in once:
         same = [a for a in agents if a.id == agent.id]
         assert agent.active == all(a.active for a in same)
@@ -147,7 +147,7 @@ words = st.lists(st.text("ab é", min_size=1, max_size=2), max_size=4)
 
 @given(words, teams)
 def test_teams_are_found_by_id_or_name_and_none_in_silence(words, teams) -> None:
-    chosen, unknown = wanted_teams(words, teams)
+    chosen, unknown = select_teams(words, teams)
 
     assert len({team.id for team in chosen}) == len(chosen)
     for word in words:
@@ -158,13 +158,13 @@ def test_teams_are_found_by_id_or_name_and_none_in_silence(words, teams) -> None
 
 @given(teams)
 def test_all_means_every_team(teams) -> None:
-    chosen, unknown = wanted_teams(["all"], teams)
+    chosen, unknown = select_teams(["all"], teams)
 
     assert ({team.id for team in chosen}, unknown) == ({team.id for team in teams}, [])
 
 
 known = st.builds(
-    Known,
+    KnownAgent,
     ids,
     names,
     st.sampled_from([None, "t1", "t2"]),
@@ -174,7 +174,7 @@ known = st.builds(
 
 @given(st.lists(known, max_size=6, unique_by=lambda one: one.id), st.sets(ids), rules)
 def test_who_is_remembered_was_synced_with_the_rest_and_is_wanted(known, seen, rules) -> None:
-    kept = remembered(known, lambda team_id: team_id == "t1", seen, rules)
+    kept = decide_offline(known, lambda team_id: team_id == "t1", seen, rules)
     newest = max((one.started_at for one in known if one.started_at), default=NOW)
 
     for one in kept:
@@ -185,18 +185,18 @@ def test_who_is_remembered_was_synced_with_the_rest_and_is_wanted(known, seen, r
 
 
 def test_who_stopped_having_runs_is_not_remembered() -> None:
-    retired = Known("old", None, None, NOW - timedelta(days=2))
-    current = Known("new", None, None, NOW)
+    retired = KnownAgent("old", None, None, NOW - timedelta(days=2))
+    current = KnownAgent("new", None, None, NOW)
 
-    assert remembered([retired, current], lambda _: True, (), rule()) == [current]
-    assert remembered([retired], lambda _: True, (), rule()) == [retired], "all have stopped"
+    assert decide_offline([retired, current], lambda _: True, (), rule()) == [current]
+    assert decide_offline([retired], lambda _: True, (), rule()) == [retired], "all have stopped"
 
 
 @given(st.text(min_size=1), st.none() | st.text())
 @example('"]\nid = "evil', "\x7f\x85\u2028\ud7ff\U0010ffff\\")
 def test_the_toml_reads_back_and_has_no_control_character(id: str, name: str | None) -> None:
-    text = toml_of(id, name)
-    read = tomllib.loads(f"{text}\n{toml_of('next', None)}")
+    text = format_toml(id, name)
+    read = tomllib.loads(f"{text}\n{format_toml('next', None)}")
 
     wanted = {"id": id} | ({"name": name} if name else {})
     assert read == {"agents": [wanted, {"id": "next"}]}

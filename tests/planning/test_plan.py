@@ -17,7 +17,7 @@ from etl.planning.demand import (
     reconcile,
     watermark_bound,
 )
-from etl.planning.plan import HEAD, TAIL, Active, Planned, next_walk
+from etl.planning.plan import HEAD, TAIL, ActiveWalk, PlannedWalk, next_walk
 from etl.planning.walk import Walk
 from tests.planning import Draws, Feed, Stroll, at, chance, unproven
 from tests.planning.test_coverage import coverages, instants, is_tidy
@@ -76,9 +76,9 @@ class Expedition:
                 self.coverage = tuple(without_own_ends(span) for span in self.coverage)
                 return False
 
-    def plan(self, demand: Demand, active: list[Stroll], refused: set[Entry]) -> Planned | None:
+    def plan(self, demand: Demand, active: list[Stroll], refused: set[Entry]) -> PlannedWalk | None:
         left = missing(self.coverage, demand)
-        walks = [Active(stroll.walk.order, stroll.walk.position()) for stroll in active]
+        walks = [ActiveWalk(stroll.walk.order, stroll.walk.position()) for stroll in active]
         planned = next_walk(left, self.coverage, self.bookmarks, walks, refused)
         if planned is not None:
             assert_on_the_right_side(planned)
@@ -160,7 +160,7 @@ def joined(coverage: Coverage) -> list[Span]:
     return spans
 
 
-def assert_on_the_right_side(planned: Planned) -> None:
+def assert_on_the_right_side(planned: PlannedWalk) -> None:
     entry, gap = planned.entry, planned.gap
     if entry.order == "newest":
         assert entry.at > gap.oldest
@@ -233,7 +233,7 @@ def test_a_full_walk_moves_the_watermark_to_the_newest_row(data: bytes) -> None:
 
 
 entries = st.builds(Entry, st.sampled_from(["newest", "oldest"]), st.sampled_from("abcd"), instants)
-walks = st.builds(Active, st.sampled_from(["newest", "oldest"]), instants)
+walks = st.builds(ActiveWalk, st.sampled_from(["newest", "oldest"]), instants)
 
 
 @settings(max_examples=150, deadline=None)
@@ -244,7 +244,7 @@ def test_a_walk_enters_on_the_right_side_of_a_gap_that_is_left(
     coverage: Coverage,
     demand: Demand,
     bookmarks: list[Entry],
-    active: list[Active],
+    active: list[ActiveWalk],
     data: st.DataObject,
 ) -> None:
     left = missing(coverage, demand)
@@ -280,7 +280,7 @@ def test_two_walks_never_enter_the_same_way(
     left = missing(coverage, demand)
     started: list[Walk] = []
     while len(started) < 12:
-        active = [Active(walk.order, walk.position()) for walk in started]
+        active = [ActiveWalk(walk.order, walk.position()) for walk in started]
         in_use = [*refused, *(walk.entry for walk in started)]
         planned = next_walk(left, coverage, bookmarks, active, in_use)
         if planned is None:
@@ -296,11 +296,11 @@ def test_a_fresh_history_is_walked_from_both_ends() -> None:
     gap = Gap(BEGINNING, at(9))
 
     first = next_walk([gap], (), [])
-    second = next_walk([gap], (), [], [Active("newest", at(9))])
-    both = [Active("newest", at(9)), Active("oldest", BEGINNING)]
+    second = next_walk([gap], (), [], [ActiveWalk("newest", at(9))])
+    both = [ActiveWalk("newest", at(9)), ActiveWalk("oldest", BEGINNING)]
 
-    assert first == Planned(HEAD, gap)
-    assert second == Planned(TAIL, gap)
+    assert first == PlannedWalk(HEAD, gap)
+    assert second == PlannedWalk(TAIL, gap)
     assert next_walk([gap], (), [], both) is None
 
 
@@ -312,9 +312,9 @@ def test_a_walk_that_broke_off_is_taken_up_at_its_edge() -> None:
     )
     gap = Gap(at(3), at(6))
 
-    assert next_walk([gap], coverage, []) == Planned(below, gap)
-    second = next_walk([gap], coverage, [], [Active("newest", at(6))])
-    assert second == Planned(above, gap)
+    assert next_walk([gap], coverage, []) == PlannedWalk(below, gap)
+    second = next_walk([gap], coverage, [], [ActiveWalk("newest", at(6))])
+    assert second == PlannedWalk(above, gap)
 
 
 def test_a_tail_walk_that_met_the_end_is_not_repeated_while_the_head_is_slow() -> None:
@@ -326,7 +326,7 @@ def test_a_tail_walk_that_met_the_end_is_not_repeated_while_the_head_is_slow() -
     coverage = add((), proven, now)
     left = missing(coverage, backfill(started_at=now, now=now))
 
-    planned = next_walk(left, coverage, [], [Active("newest", now)])
+    planned = next_walk(left, coverage, [], [ActiveWalk("newest", now)])
 
     assert planned is None
 
@@ -335,15 +335,15 @@ def test_a_long_gap_under_walk_is_entered_in_its_middle() -> None:
     marks = [Entry("newest", f"m{tick}", at(tick)) for tick in (2, 4, 6)]
     gap = Gap(BEGINNING, at(9))
 
-    assert next_walk([gap], (), marks, [Active("newest", at(9))]) == Planned(marks[1], gap)
+    assert next_walk([gap], (), marks, [ActiveWalk("newest", at(9))]) == PlannedWalk(marks[1], gap)
 
 
 def test_a_refused_cursor_is_passed_over() -> None:
     mark = Entry("newest", "m", at(9))
     gap = Gap(BEGINNING, at(9))
 
-    assert next_walk([gap], (), [mark]) == Planned(mark, gap)
-    assert next_walk([gap], (), [mark], refused={mark}) == Planned(HEAD, gap)
+    assert next_walk([gap], (), [mark]) == PlannedWalk(mark, gap)
+    assert next_walk([gap], (), [mark], refused={mark}) == PlannedWalk(HEAD, gap)
 
 
 def test_an_old_gap_is_entered_at_the_nearest_bookmark_above() -> None:
@@ -351,7 +351,7 @@ def test_an_old_gap_is_entered_at_the_nearest_bookmark_above() -> None:
     gap = Gap(at(2), at(6))
     coverage = (Span(BEGINNING, at(2), at(100)), Span(at(6), at(20), at(100)))
 
-    assert next_walk([gap], coverage, marks) == Planned(marks[1], gap)
+    assert next_walk([gap], coverage, marks) == PlannedWalk(marks[1], gap)
 
 
 def test_nothing_left_needs_no_walk() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.errors import ApiError, Denied, Malformed, Transient
-from etl.planning.transcripts import MOST_TROUBLE, gives_up, retry_at, trouble
+from etl.planning.transcripts import MOST_TROUBLE, count_troubles, retry_at, should_give_up
 
 instants = st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1)).map(
     lambda at: at.replace(tzinfo=UTC)
@@ -27,21 +27,21 @@ def test_what_passes_is_tried_in_the_next_run_and_what_is_refused_is_not(now: da
 def test_it_gives_up_exactly_after_so_many_failures_in_a_row(seen: list[ApiError | None]) -> None:
     troubles, row = 0, 0
     for error in seen:
-        troubles = trouble(troubles, error)
+        troubles = count_troubles(troubles, error)
         row = row + 1 if isinstance(error, Transient | Malformed) else 0
 
-        assert gives_up(troubles, error) == (row >= MOST_TROUBLE)
+        assert should_give_up(troubles, error) == (row >= MOST_TROUBLE)
 
 
 def test_a_refused_credential_ends_it_at_once() -> None:
     refused = Denied("who are you?", status=401)
 
-    assert gives_up(trouble(0, refused), refused)
+    assert should_give_up(count_troubles(0, refused), refused)
 
 
 @given(st.integers(0, 200))
 def test_sessions_that_are_gone_are_no_outage(number: int) -> None:
     troubles = 0
     for _ in range(number):
-        troubles = trouble(troubles, DENIED[2])
-        assert not gives_up(troubles, DENIED[2])
+        troubles = count_troubles(troubles, DENIED[2])
+        assert not should_give_up(troubles, DENIED[2])

@@ -9,7 +9,7 @@ from etl.errors import CutShort
 from etl.models import BEGINNING, TICK, Entry, Listed, Order, Span
 from etl.planning.coverage import Gap
 from etl.planning.plan import HEAD, TAIL
-from etl.planning.walk import BOOKMARK_EVERY, MOST_EMPTY, Judgement, Step, Walk, end_holds
+from etl.planning.walk import BOOKMARK_EVERY, MOST_EMPTY, AbsenceCheck, Step, Walk, end_holds
 from tests.planning import Draws, Feed, Row, Stroll, at, chance, unproven
 
 WHOLE = Gap(BEGINNING, at(10**9))
@@ -42,7 +42,7 @@ def spans(strolls: list[Stroll]) -> list[Span]:
     return [span for stroll in strolls if (span := stroll.walk.proven())]
 
 
-def accused(strolls: list[Stroll]) -> list[tuple[Row, Judgement]]:
+def accused(strolls: list[Stroll]) -> list[tuple[Row, AbsenceCheck]]:
     return [charge for stroll in strolls for charge in stroll.accused]
 
 
@@ -227,25 +227,25 @@ def test_ties_over_a_page_edge_are_judged_once_they_are_passed() -> None:
     _, first = walked("newest", page(("c", 5), ("b", 3)))
     _, second = walked("newest", page(("c", 5), ("b", 3)), page(("a", 3), ("z", 1)))
 
-    assert first.judgement is not None
-    assert first.judgement.oldest == at(4)
-    assert second.judgement is not None
-    assert (second.judgement.oldest, second.judgement.newest) == (at(2), at(4))
-    assert second.judgement.held == {"b", "a", "z"}
+    assert first.absence is not None
+    assert first.absence.oldest == at(4)
+    assert second.absence is not None
+    assert (second.absence.oldest, second.absence.newest) == (at(2), at(4))
+    assert second.absence.held == {"b", "a", "z"}
 
 
 def test_a_record_without_an_id_ends_the_judgement_of_its_page() -> None:
     _, step = walked("newest", [*page(("c", 5)), Listed(None, at(4)), *page(("b", 3))])
 
-    assert step.judgement is None
+    assert step.absence is None
     assert step.proven is not None
 
 
 def test_a_record_without_an_instant_counts_as_held() -> None:
     _, step = walked("newest", [*page(("c", 5)), Listed("x", None), *page(("b", 3))])
 
-    assert step.judgement is not None
-    assert step.judgement.held == {"c", "x", "b"}
+    assert step.absence is not None
+    assert step.absence.held == {"c", "x", "b"}
 
 
 def test_ties_before_a_cursor_are_not_judged() -> None:
@@ -254,7 +254,7 @@ def test_ties_before_a_cursor_are_not_judged() -> None:
 
     _, step = walked("newest", page(("b", 3)), page(("a", 1)), entry=entry)
 
-    assert step.judgement is None or step.judgement.newest <= at(3)
+    assert step.absence is None or step.absence.newest <= at(3)
 
 
 def test_a_page_of_unreadable_instants_is_remembered_by_the_next_judgement() -> None:
@@ -262,7 +262,7 @@ def test_a_page_of_unreadable_instants_is_remembered_by_the_next_judgement() -> 
 
     _, step = walked("newest", page(("c", 5), ("b", 3)), blind, page(("a", 1), ("z", 0)))
 
-    assert step.judgement is None or {"x", "y"} <= step.judgement.held
+    assert step.absence is None or {"x", "y"} <= step.absence.held
 
 
 def test_a_page_of_records_without_anything_readable_ends_the_judgement_of_what_it_may_hold() -> (
@@ -272,22 +272,22 @@ def test_a_page_of_records_without_anything_readable_ends_the_judgement_of_what_
 
     _, step = walked("newest", page(("c", 5), ("b", 3)), blind, page(("a", 1), ("z", 0)))
 
-    assert step.judgement is None or step.judgement.newest <= at(1)
+    assert step.absence is None or step.absence.newest <= at(1)
 
 
 def test_a_last_page_of_unreadable_instants_is_remembered_by_the_judgement_of_the_end() -> None:
     walk, _ = walked("newest", page(("c", 5), ("b", 3)), [Listed("x", None)])
 
-    judgement = walk.confirm_end().judgement
+    absence = walk.confirm_end().absence
 
-    assert judgement is None or "x" in judgement.held
+    assert absence is None or "x" in absence.held
 
 
 def test_a_page_out_of_order_proves_nothing() -> None:
     walk, step = walked("newest", page(("a", 1), ("b", 5)))
 
     assert step.out_of_order
-    assert (step.proven, step.judgement, step.bookmark) == (None, None, None)
+    assert (step.proven, step.absence, step.bookmark) == (None, None, None)
     assert walk.disordered
 
 
@@ -305,7 +305,7 @@ def test_a_disordered_walk_from_the_head_to_the_end_proves_all() -> None:
     step = walk.confirm_end()
 
     assert step.proven == Span(BEGINNING, NOW, NOW)
-    assert step.judgement is None
+    assert step.absence is None
 
 
 def test_a_disordered_walk_from_a_cursor_to_the_end_proves_nothing_more() -> None:

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from etl.errors import ConfigError
-from etl.planning.search_terms import LONGEST, phrases, snippet
+from etl.planning.search_terms import LONGEST, find_snippet, parse_phrases
 
 
 @pytest.mark.parametrize(
@@ -22,18 +22,18 @@ from etl.planning.search_terms import LONGEST, phrases, snippet
     ],
 )
 def test_words_and_phrases(arguments: list[str], wanted: list[str]) -> None:
-    assert phrases(arguments) == wanted
+    assert parse_phrases(arguments) == wanted
 
 
 def test_too_long_a_search_is_refused() -> None:
-    assert phrases(["x" * LONGEST])
+    assert parse_phrases(["x" * LONGEST])
     with pytest.raises(ConfigError, match="500"):
-        phrases(["x" * LONGEST, "y"])
+        parse_phrases(["x" * LONGEST, "y"])
 
 
 @given(st.lists(st.text(max_size=20), max_size=10))
 def test_any_words_can_be_looked_for(arguments: list[str]) -> None:
-    found = phrases(arguments)
+    found = parse_phrases(arguments)
 
     assert all(any(c.isalnum() for c in phrase) for phrase in found)
     assert not any("\0" in phrase for phrase in found)
@@ -45,7 +45,7 @@ def test_any_words_can_be_looked_for(arguments: list[str]) -> None:
 def test_a_snippet_is_short_and_marks_what_is_there(
     text: str, looked_for: list[str], width: int
 ) -> None:
-    found = snippet(text, phrases(looked_for), width)
+    found = find_snippet(text, parse_phrases(looked_for), width)
 
     assert 0 <= found.begin <= found.end <= len(found.text)
     assert len(found.text) <= width + 32
@@ -56,16 +56,16 @@ def test_a_snippet_is_short_and_marks_what_is_there(
 def test_the_first_whole_word_is_marked_whatever_surrounds_it(before: str, after: str) -> None:
     text = f"{before} Needle,{after} needle"
 
-    found = snippet(text, ["needle"], 40)
+    found = find_snippet(text, ["needle"], 40)
 
     assert found.text[found.begin : found.end] == "Needle"
 
 
 def test_a_phrase_is_marked_over_the_signs_within() -> None:
-    found = snippet("Pay by credit -\n card!", ["credit card"], 40)
+    found = find_snippet("Pay by credit -\n card!", ["credit card"], 40)
 
     assert found.text[found.begin : found.end] == "credit - card"
 
 
 def test_a_part_of_a_word_is_not_marked() -> None:
-    assert snippet("needless", ["needle"], 40)[1:] == (0, 0)
+    assert find_snippet("needless", ["needle"], 40)[1:] == (0, 0)

@@ -7,10 +7,10 @@ from sqlalchemy import select
 
 from etl.models import Creator, Message, Rejected, Session
 from etl.store.schema import tables as t
-from etl.store.store import Answer, Batch, Run, Store
+from etl.store.store import Batch, Response, Run, Store
 from etl.store.write.agent_state import AgentState
 from etl.store.write.lease import Lease
-from etl.store.write.transcripts import Due, keep
+from etl.store.write.transcripts import Due, save_transcript
 
 AGENT = "agent"
 T0 = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -54,11 +54,11 @@ SAID = {
 }
 
 
-def answer(seconds: float = 0, **changes: Any) -> Answer:
+def response(seconds: float = 0, **changes: Any) -> Response:
     """What the API shows of all of them."""
     whole: dict[str, Any] = {"sessions": SESSIONS, "creators": CREATORS, "rejected": REJECTED}
     whole |= changes
-    return Answer(requested_at=T0 + timedelta(seconds=seconds), **whole)
+    return Response(requested_at=T0 + timedelta(seconds=seconds), **whole)
 
 
 def begin(store: Store) -> Run:
@@ -68,20 +68,23 @@ def begin(store: Store) -> Run:
     return store.start_run(lease, "backfill", AgentState(), T0)
 
 
-def save(store: Store, run: Run, one: Answer) -> Any:
+def save(store: Store, run: Run, one: Response) -> Any:
     """Save an answer; what became of it."""
     return store.save(run, Batch([one])).counts
 
 
 def say(store: Store, run: Run) -> list[bool]:
     """Save the transcripts; whether each was written."""
-    return [keep(store, run.lease, Due(id, T0), messages, T0) for id, messages in SAID.items()]
+    return [
+        save_transcript(store, run.lease, Due(id, T0), messages, T0)
+        for id, messages in SAID.items()
+    ]
 
 
 def plant(store: Store) -> Run:
     """Store all of it, with an error of a run that quotes an address."""
     run = begin(store)
-    save(store, run, answer())
+    save(store, run, response())
     say(store, run)
     from etl.models import Counts
 

@@ -11,7 +11,7 @@ from etl.api.client import utc_now
 from etl.errors import StoreError
 from etl.models import Rejected, Session
 from etl.privacy import Rules
-from etl.store.privacy.rules_change import adopt
+from etl.store.privacy.rules_change import apply_rules_change
 from etl.store.schema import tables as t
 from etl.store.store import Store
 from tests.privacy.people import (
@@ -24,10 +24,10 @@ from tests.privacy.people import (
     REJECTED,
     SAID,
     SECRET,
-    answer,
     begin,
     everything,
     plant,
+    response,
     rows,
     save,
     say,
@@ -42,7 +42,7 @@ c = t.creators.c
 def ruled(store: Store, rules: Rules) -> Iterator[Store]:
     """The same database as a process with these rules has it."""
     with closing(Store(store.url, utc_now, rules)) as opened:
-        adopt(opened)
+        apply_rules_change(opened)
         yield opened
 
 
@@ -64,7 +64,7 @@ def test_rules_hold_from_the_first_row_on(store: Store, rules: Rules) -> None:
         )
         assert (first, email, picture) == (rules.name(FIRST), rules.email(ADDRESS), None)
         before = everything(store).replace(f"'{run.id}'", "")
-        counts = save(opened, run, answer(10, rejected=[]))
+        counts = save(opened, run, response(10, rejected=[]))
         assert (counts.inserted, counts.updated) == (0, 0)
         assert say(opened, run) == [False, False]
         assert [one for one in everything(store).splitlines() if "creators:" in one] == [
@@ -81,9 +81,9 @@ def test_rules_that_come_later_treat_what_is_stored_just_as_well(
 
     with ruled(store, rules) as opened:
         assert shown(store) == []
-        assert not adopt(opened), "once is enough"
-        assert save(opened, run, answer(10)).updated == 0
-        assert save(opened, run, answer(20)).updated == 0
+        assert not apply_rules_change(opened), "once is enough"
+        assert save(opened, run, response(10)).updated == 0
+        assert save(opened, run, response(20)).updated == 0
         found = rows(store, select(c.email, c.first_name).order_by(c.id))
         assert found == [
             (rules.email(one.email), rules.name(one.first_name))
@@ -99,13 +99,13 @@ def test_what_can_not_be_undone_comes_again_from_the_api(store: Store) -> None:
         plant(opened)
     with ruled(store, Rules()) as opened:
         assert rows(store, emails) == [(None,), (None,)]
-        save(opened, begin_again(opened), answer(10))
+        save(opened, begin_again(opened), response(10))
     assert rows(store, emails) == [("bob@example.com",), (ADDRESS,)]
     with ruled(store, HASH):
         assert rows(store, emails) == [(HASH.email("bob@example.com"),), (HASH.email(ADDRESS),)]
     with ruled(store, Rules("hash", "drop", b"another salt of ours")) as opened:
         assert rows(store, emails) == [(None,), (None,)]
-        save(opened, begin_again(opened), answer(20))
+        save(opened, begin_again(opened), response(20))
         assert rows(store, emails)[1] == (opened.rules.email(ADDRESS),)
 
 
@@ -120,31 +120,31 @@ def test_a_process_with_other_rules_can_not_save(store: Store) -> None:
     run = plant(store)
     with ruled(store, DROP) as opened:
         before = everything(store)
-        for attempt in (lambda: save(store, run, answer(10)), lambda: say(store, run)):
+        for attempt in (lambda: save(store, run, response(10)), lambda: say(store, run)):
             with pytest.raises(StoreError, match=r"changed \[privacy\]"):
                 attempt()
         assert everything(store).count(ADDRESS) == 0
         assert [one for one in everything(store).splitlines() if "sessions:" in one] == [
             one for one in before.splitlines() if "sessions:" in one
         ]
-        save(opened, run, answer(10))
+        save(opened, run, response(10))
 
 
 def test_payloads_that_become_the_same_are_kept_once(store: Store) -> None:
     run = begin(store)
     twins = [Rejected(f'{{"id": "b", "email": "{n}@x.org"}}', "bad", "b") for n in range(3)]
-    save(store, run, answer(sessions=[], creators=[], rejected=twins))
+    save(store, run, response(sessions=[], creators=[], rejected=twins))
 
     with ruled(store, DROP) as opened:
         assert len(rows(store, select(t.rejected_records.c.id))) == 1
-        save(opened, run, answer(10, sessions=[], creators=[], rejected=twins))
+        save(opened, run, response(10, sessions=[], creators=[], rejected=twins))
         assert len(rows(store, select(t.rejected_records.c.id))) == 1
 
 
 def test_more_rows_than_are_looked_at_at_once(store: Store) -> None:
     run = begin(store)
     many = [Session(f"s{n}", AGENT, name=f"Mail of {n}@x.org") for n in range(1203)]
-    save(store, run, answer(sessions=many, creators=[], rejected=[]))
+    save(store, run, response(sessions=many, creators=[], rejected=[]))
 
     with ruled(store, DROP):
         names = rows(store, select(t.sessions.c.name).distinct())

@@ -10,14 +10,14 @@ from sqlalchemy import func, select
 
 from etl.api.client import utc_now
 from etl.models import Counts, Creator, Message, Rejected, Session
-from etl.planning.search_terms import phrases
+from etl.planning.search_terms import parse_phrases
 from etl.store.privacy import forget as forgetting
-from etl.store.privacy.forget import Erased, forget, look
+from etl.store.privacy.forget import ErasureReport, find_person, forget
 from etl.store.privacy.redaction import ERASED
 from etl.store.read.search import search
 from etl.store.schema import tables as t
 from etl.store.store import Batch, Store
-from etl.store.write.transcripts import Due, choose, keep, note_failure
+from etl.store.write.transcripts import Due, note_failure, save_transcript, select_due
 from tests.privacy.people import (
     ADA,
     ADDRESS,
@@ -26,10 +26,10 @@ from tests.privacy.people import (
     SECRET,
     SESSIONS,
     T0,
-    answer,
     begin,
     everything,
     plant,
+    response,
     rows,
     save,
     say,
@@ -45,10 +45,10 @@ def test_nothing_tells_of_a_forgotten_person(store: Store) -> None:
 
     done = forget(store, ADA)
 
-    assert done == Erased(creators=1, sessions=2, messages=4, payloads=4)
+    assert done == ErasureReport(creators=1, sessions=2, messages=4, payloads=4)
     assert traces(store) == []
     with store.reading() as connection:
-        assert search(connection, phrases([SECRET]), 10) == []
+        assert search(connection, parse_phrases([SECRET]), 10) == []
 
 
 def test_what_is_not_theirs_stays(store: Store) -> None:
@@ -78,9 +78,9 @@ def test_later_saves_do_not_bring_them_back_and_are_quiet(store: Store) -> None:
     before = everything(store)
 
     for seconds in (10, 20):
-        counts = save(store, run, answer(seconds, rejected=[]))
+        counts = save(store, run, response(seconds, rejected=[]))
         assert (counts.inserted, counts.updated, counts.unchanged) == (0, 0, 3)
-    save(store, run, answer(30))
+    save(store, run, response(30))
     say(store, run)
 
     assert traces(store) == []
@@ -91,16 +91,16 @@ def test_later_saves_do_not_bring_them_back_and_are_quiet(store: Store) -> None:
 
 def test_a_person_who_was_never_seen_never_comes(store: Store) -> None:
     run = begin(store)
-    assert forget(store, ADA) == Erased()
-    assert not look(store, ADA).is_known and look(store, ADA).was_forgotten
+    assert forget(store, ADA) == ErasureReport()
+    assert not find_person(store, ADA).is_known and find_person(store, ADA).was_forgotten
 
-    save(store, run, answer(sessions=[one for one in SESSIONS if one.id != "nobodys"]))
+    save(store, run, response(sessions=[one for one in SESSIONS if one.id != "nobodys"]))
 
     wrong = [line for line in traces(store) if ADDRESS.lower() not in line.lower()]
     assert wrong == []
     assert rows(store, select(s.id, s.creator_id).order_by(s.id)) == [("hers", None), ("his", BOB)]
     with store.reading() as connection:
-        due, left = choose(connection, AGENT, 10, utc_now())
+        due, left = select_due(connection, AGENT, 10, utc_now())
     assert ([one.session_id for one in due], left) == (["his"], 0)
 
 
@@ -111,7 +111,7 @@ def test_an_answer_without_a_creator_does_not_name_a_forgotten_session_again(
     forget(store, ADA)
     bare = Session("hers", AGENT, name="Needletitle", state="completed", extra={"n": "Needletitle"})
 
-    save(store, run, answer(10, sessions=[bare], creators=[], rejected=[]))
+    save(store, run, response(10, sessions=[bare], creators=[], rejected=[]))
 
     assert rows(store, select(s.name, s.extra, s.state).where(s.id == "hers")) == [
         (None, None, "completed")
@@ -121,12 +121,12 @@ def test_an_answer_without_a_creator_does_not_name_a_forgotten_session_again(
 def test_a_session_that_turns_out_to_be_theirs_loses_what_was_stored(store: Store) -> None:
     run = begin(store)
     early = Session("hers", AGENT, name="Needletitle", extra={"n": "Needletitle"})
-    save(store, run, answer(sessions=[early], creators=[], rejected=[]))
-    keep(store, run.lease, Due("hers", T0), [Message(0, content=SECRET)], T0)
+    save(store, run, response(sessions=[early], creators=[], rejected=[]))
+    save_transcript(store, run.lease, Due("hers", T0), [Message(0, content=SECRET)], T0)
     forget(store, ADA)
     assert len(traces(store)) == 2
 
-    save(store, run, answer(10, rejected=[]))
+    save(store, run, response(10, rejected=[]))
 
     assert [line for line in traces(store) if ADDRESS not in line] == []
 
@@ -149,7 +149,7 @@ def test_it_can_be_repeated(store: Store) -> None:
     forget(store, ADA)
     before = everything(store)
 
-    assert forget(store, ADA) == Erased()
+    assert forget(store, ADA) == ErasureReport()
 
     assert everything(store) == before
 
@@ -179,9 +179,9 @@ def test_ids_with_signs_of_json_and_of_patterns(store: Store) -> None:
     run = begin(store)
     one = Session("odd", AGENT, None, "t", extra={"who": odd})
     other = Session("like", AGENT, None, "t", extra={"who": 'a"b\\zz\u00e9@x'})
-    save(store, run, answer(sessions=[one, other], creators=[Creator(odd)], rejected=[]))
+    save(store, run, response(sessions=[one, other], creators=[Creator(odd)], rejected=[]))
 
-    assert forget(store, odd) == Erased(creators=1, sessions=1)
+    assert forget(store, odd) == ErasureReport(creators=1, sessions=1)
 
     assert rows(store, select(s.id).where(s.extra.is_not(None))) == [("like",)]
 
@@ -191,8 +191,8 @@ def test_others_who_are_told_of_with_them_keep_what_is_theirs(store: Store) -> N
     both = Session("both", AGENT, BOB, "Bob's", created_at=T0, extra={"seen_by": [ADA, BOB]})
     noted = Message(0, content="of Bob", creator_id=BOB, extra=f'{{"to": "{ADDRESS}"}}')
     due = Due("both", T0)
-    save(store, run, answer(5, sessions=[both]))
-    keep(store, run.lease, due, [noted], T0)
+    save(store, run, response(5, sessions=[both]))
+    save_transcript(store, run.lease, due, [noted], T0)
 
     forget(store, ADA)
 
@@ -200,9 +200,9 @@ def test_others_who_are_told_of_with_them_keep_what_is_theirs(store: Store) -> N
     said = select(m.content, m.creator_id, m.extra).where(m.session_id == "both")
     for again in (False, True, True):
         if again:
-            counts = save(store, run, answer(10, sessions=[both], rejected=[]))
+            counts = save(store, run, response(10, sessions=[both], rejected=[]))
             assert (counts.updated, counts.unchanged) == (0, 1)
-            keep(store, run.lease, due, [noted], T0)
+            save_transcript(store, run.lease, due, [noted], T0)
         assert traces(store) == []
         assert rows(store, whole) == [(BOB, "Bob's", None)]
         assert rows(store, said) == [("of Bob", BOB, None)]
@@ -232,7 +232,7 @@ def test_ids_with_nul(store: Store) -> None:
     bad = [Rejected('{"id": "f\\u0000"}', "bad", "f\0")]
 
     for seconds in (1, 2):
-        save(store, run, answer(seconds, sessions=odd, creators=people, rejected=bad))
+        save(store, run, response(seconds, sessions=odd, creators=people, rejected=bad))
 
     assert traces(store) == []
 
@@ -242,7 +242,7 @@ def test_a_retrieved_session_comes_without_them_too(store: Store) -> None:
     forget(store, ADA)
     [hers, *_] = SESSIONS
 
-    store.save(run, Batch([answer(sessions=[hers], rejected=[])], retrieved=[("hers", T0)]))
+    store.save(run, Batch([response(sessions=[hers], rejected=[])], retrieved=[("hers", T0)]))
 
     assert rows(store, select(s.creator_id, s.name)) == [(None, None)]
 
@@ -298,14 +298,14 @@ def test_a_save_that_begins_while_a_person_is_forgotten_waits_and_knows(
     with closing(Store(store.url, utc_now)) as rival:
         for number in range(saves):
             # The driver prepares a statement that it has seen some times.
-            save(rival, run, answer(number + 1))
+            save(rival, run, response(number + 1))
         at_the_same_time(
             store,
             monkeypatch,
-            "_silence",
+            "_erase_sentences",
             forgetting,
             lambda: forget(store, ADA),
-            lambda: save(rival, run, answer(100)),
+            lambda: save(rival, run, response(100)),
         )
 
     assert traces(store) == []
@@ -320,7 +320,7 @@ def test_a_save_under_way_is_waited_for(store: Store, monkeypatch: pytest.Monkey
             monkeypatch,
             "_judge",
             Store,
-            lambda: save(rival, run, answer(10, sessions=[*SESSIONS, new])),
+            lambda: save(rival, run, response(10, sessions=[*SESSIONS, new])),
             lambda: forget(store, ADA),
         )
 
@@ -335,7 +335,7 @@ def test_without_rules_and_forgotten_people_a_save_asks_nothing_more(store: Stor
     said: list[str] = []
     event.listen(store.engine, "before_cursor_execute", lambda *a: said.append(a[2]))
 
-    save(store, run, answer(10))
+    save(store, run, response(10))
 
     assert [one for one in said if "forgotten" in one] == []
     assert len([one for one in said if "privacy" in one]) == 1

@@ -13,8 +13,8 @@ from etl.models import Message, Pruned, Rejected, Session
 from etl.store.privacy.retention import prune
 from etl.store.schema import tables as t
 from etl.store.store import Store
-from etl.store.write.transcripts import choose, keep, tally
-from tests.privacy.people import AGENT, T0, answer, begin, everything, plant, rows, save
+from etl.store.write.transcripts import count_transcripts, save_transcript, select_due
+from tests.privacy.people import AGENT, T0, begin, everything, plant, response, rows, save
 
 DAY = Duration(days=1)
 NOW = T0 + timedelta(days=100)
@@ -47,12 +47,12 @@ def test_what_is_young_stays(store: Store) -> None:
 def test_old_transcripts_go_and_are_not_retrieved_again(store: Store) -> None:
     run = begin(store)
     many = [f"s{n}" for n in range(205)]
-    save(store, run, answer(sessions=[Session(id, AGENT, created_at=T0) for id in many]))
+    save(store, run, response(sessions=[Session(id, AGENT, created_at=T0) for id in many]))
     with store.reading() as connection:
-        due, _ = choose(connection, AGENT, 1000, utc_now())
+        due, _ = select_due(connection, AGENT, 1000, utc_now())
     for one in due:
         young = one.session_id in ("s1", "s2")
-        keep(store, run.lease, one, [Message(0, content="x")], aged(1 if young else 9))
+        save_transcript(store, run.lease, one, [Message(0, content="x")], aged(1 if young else 9))
 
     assert prune(store, Retention(transcripts=7 * DAY), NOW).transcripts == 203
     assert prune(store, Retention(transcripts=7 * DAY), NOW).transcripts == 0
@@ -60,21 +60,21 @@ def test_old_transcripts_go_and_are_not_retrieved_again(store: Store) -> None:
     found = rows(store, select(t.session_messages.c.session_id))
     assert sorted(found) == [("s1",), ("s2",)]
     with store.reading() as connection:
-        assert choose(connection, AGENT, 10, utc_now()) == ([], 0)
-        assert tally(connection, AGENT, NOW) == (2, 0, 0)
+        assert select_due(connection, AGENT, 10, utc_now()) == ([], 0)
+        assert count_transcripts(connection, AGENT, NOW) == (2, 0, 0)
     changed = Session("s3", AGENT, state="failed")
-    save(store, run, answer(10, sessions=[changed], creators=[], rejected=[]))
+    save(store, run, response(10, sessions=[changed], creators=[], rejected=[]))
     with store.reading() as connection:
-        assert [one.session_id for one in choose(connection, AGENT, 10, utc_now())[0]] == ["s3"]
+        assert [one.session_id for one in select_due(connection, AGENT, 10, utc_now())[0]] == ["s3"]
 
 
 def test_old_payloads_go_and_that_a_record_is_set_aside_stays_known(store: Store) -> None:
     run = begin(store)
     bad = [Rejected(f'{{"id": "{id}"}}', "bad", id) for id in ("right", "wrong", "young")]
-    save(store, run, answer(sessions=[], creators=[], rejected=bad[:2]))
-    save(store, run, answer(86400 * 98, sessions=[], creators=[], rejected=bad[2:]))
+    save(store, run, response(sessions=[], creators=[], rejected=bad[:2]))
+    save(store, run, response(86400 * 98, sessions=[], creators=[], rejected=bad[2:]))
     good = Session("right", AGENT)
-    save(store, run, answer(20, sessions=[good], creators=[], rejected=[]))
+    save(store, run, response(20, sessions=[good], creators=[], rejected=[]))
 
     assert prune(store, Retention(payloads=7 * DAY), NOW) == Pruned(payloads=2)
     assert prune(store, Retention(payloads=7 * DAY), NOW) == Pruned()
@@ -82,7 +82,7 @@ def test_old_payloads_go_and_that_a_record_is_set_aside_stays_known(store: Store
     c = t.rejected_records.c
     found = select(c.session_id, c.payload, c.reason).order_by(c.session_id)
     assert rows(store, found) == [("wrong", "", "bad"), ("young", bad[2].payload, "bad")]
-    save(store, run, answer(86400 * 99, sessions=[], creators=[], rejected=bad[1:2]))
+    save(store, run, response(86400 * 99, sessions=[], creators=[], rejected=bad[1:2]))
     assert rows(store, found)[0] == ("wrong", bad[1].payload, "bad"), "seen again, it is young"
 
 

@@ -14,13 +14,13 @@ from etl.models import ABSENT, Creator, Message, Rejected, Session
 from etl.privacy import (
     ALL_KEPT,
     Rules,
-    anonymous,
     change,
-    emptied,
-    mentioned,
-    mentioned_in,
+    empty_message,
+    find_mentions,
+    list_mentions,
+    make_anonymous,
     pseudonym,
-    reduced,
+    reduce_rejected,
     rules_of,
 )
 
@@ -189,21 +189,23 @@ def test_the_salt_is_asked_for_and_never_shown() -> None:
 def test_every_address_in_a_value_is_mentioned_in_small(value: Any) -> None:
     text = json.dumps({"a": value, "b": [f"<{ADDRESS}>, to whom"]})
 
-    assert ADDRESS.lower() in mentioned_in(text)
-    assert mentioned(json.loads(text)) == mentioned_in(text)
-    assert ADDRESS.lower() in mentioned_in(text[:-1]), "also where it is no JSON"
+    assert ADDRESS.lower() in find_mentions(text)
+    assert list_mentions(json.loads(text)) == find_mentions(text)
+    assert ADDRESS.lower() in find_mentions(text[:-1]), "also where it is no JSON"
 
 
 def test_nobody_is_left_in_what_is_made_anonymous() -> None:
     whole = Session("s", "a", "u1", "Title", "api", "idle", credit_cost=1.5, extra={"x": 1})
 
-    left = anonymous(whole)
+    left = make_anonymous(whole)
 
     assert (left.creator_id, left.name, left.extra) == (None, None, None)
     assert (left.id, left.type, left.state, left.credit_cost) == ("s", "api", "idle", 1.5)
     said = Message(3, "m", "user", "text", None, "u1", "[]", "{}", "text")
-    assert emptied(said) == Message(3, role="user")
-    assert json.loads(reduced(Rejected('{"id": "s", "x": 1}', "bad", "s")).payload) == {"id": "s"}
+    assert empty_message(said) == Message(3, role="user")
+    assert json.loads(reduce_rejected(Rejected('{"id": "s", "x": 1}', "bad", "s")).payload) == {
+        "id": "s"
+    }
 
 
 @given(st.text(), st.text())

@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from etl.api.client import utc_now
 from etl.errors import StoreError
-from etl.store.schema.engine import told
+from etl.store.schema.engine import translate_errors
 from etl.store.store import Store
 from etl.store.write import lease as leases
 from tests.process.project import until
@@ -23,13 +23,13 @@ GUARD = "?options=-c%20idle_in_transaction_session_timeout%3D1s"
 SET_UP = """
 import time
 from sqlalchemy import Column, Integer, MetaData, Table
-from etl.store.engine import inserting, open_engine
-from etl.store.postgres import PostgresRows
+from etl.store.schema.engine import insert_into, open_engine
+from etl.store.write.postgres_copy import PostgresRows
 table = Table("things", MetaData(), Column("id", Integer), Column("as_of", Integer))
 rows = [(1, 2), (2, 2), (3, 2)]
 dicts = [dict(zip(("id", "as_of"), row)) for row in rows]
 with open_engine({url!r}).begin() as connection:
-    statement = inserting(connection, table)
+    statement = insert_into(connection, table)
     print("ready", flush=True)
     {work}
     time.sleep(100)
@@ -82,7 +82,7 @@ def test_its_locks_are_freed_though_it_was_at_a_list_of_rows(url: str, work: str
 
 AMID_A_COPY = """
 import time
-from etl.store.engine import open_engine
+from etl.store.schema.engine import open_engine
 with open_engine({url!r}).begin() as connection:
     connection.exec_driver_sql("UPDATE things SET as_of = 2")
     driver = connection.connection.driver_connection
@@ -142,6 +142,6 @@ def test_who_waited_in_vain_is_told_what_to_do(url: str) -> None:
         store.reading() as connection,
     ):
         stranger.execute("UPDATE things SET as_of = 5")
-        with pytest.raises(StoreError, match="lock timeout") as error, told(url):
+        with pytest.raises(StoreError, match="lock timeout") as error, translate_errors(url):
             connection.exec_driver_sql("UPDATE things SET as_of = 6")
     assert "another session" in error.value.hint

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from etl.analytics.report.load_figures import Wish, gather
+from etl.analytics.report.load_figures import ReportOptions, load_figures
 from etl.analytics.report.page import render
 from etl.store.store import Store
 from tests.report import scene
@@ -86,13 +86,13 @@ def lived() -> Iterator[str]:
     """The page of a database that was synced for days."""
     with tempfile.TemporaryDirectory(prefix="etl-report-") as folder:
         file = Path(folder) / "lived.db"
-        wish = scene.wish(scene.play(file, (160, 90, 40), hours=6))
-        yield page(Store(f"sqlite:///{file}", lambda: wish.now), wish)
+        options = scene.options(scene.play(file, (160, 90, 40), hours=6))
+        yield page(Store(f"sqlite:///{file}", lambda: options.now), options)
 
 
-def page(store: Store, wish: Wish) -> str:
+def page(store: Store, options: ReportOptions) -> str:
     """The page of a database, which is closed then."""
     try:
-        return render(gather(store, wish))
+        return render(load_figures(store, options))
     finally:
         store.close()

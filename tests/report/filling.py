@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import insert
 
 from etl.analytics.figures.period import Period
-from etl.analytics.report.load_figures import Wish
+from etl.analytics.report.load_figures import ReportOptions
 from etl.store.schema import tables as t
 from etl.store.store import Store
 
@@ -66,7 +66,7 @@ def prove(store: Store, agent: str, until: datetime = NOW, proven_at: datetime =
         connection.execute(insert(t.sync_state).values({"agent_id": agent} | mark))
 
 
-def wish(*agents: str, **changes: Any) -> Wish:
+def options(*agents: str, **changes: Any) -> ReportOptions:
     """A report of thirty days up to now."""
     usual = {"period": Period(NOW - 30 * DAY, NOW), "zone": UTC, "zone_name": "UTC", "now": NOW}
-    return Wish(agents=agents, **(usual | changes))
+    return ReportOptions(agents=agents, **(usual | changes))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-from etl.analytics.report.load_figures import gather
+from etl.analytics.report.load_figures import load_figures
 from etl.analytics.report.page import render
 from etl.store.store import Store
 from tests.report import scene
@@ -24,9 +24,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="etl-pictures-") as folder:
         file = Path(folder) / "report.html"
         database = Path(folder) / "scene.db"
-        wish = scene.wish(scene.play(database, (2600, 1900, 1200, 800, 450, 260, 120), hours=72))
-        store = Store(f"sqlite:///{database}", lambda: wish.now)
-        file.write_text(render(gather(store, wish)), encoding="utf-8")
+        options = scene.options(
+            scene.play(database, (2600, 1900, 1200, 800, 450, 260, 120), hours=72)
+        )
+        store = Store(f"sqlite:///{database}", lambda: options.now)
+        file.write_text(render(load_figures(store, options)), encoding="utf-8")
         store.close()
         with sync_playwright() as playwright:
             args = FLAGS.split()

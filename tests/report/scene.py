@@ -10,15 +10,15 @@ from unittest import mock
 from zoneinfo import ZoneInfo
 
 from etl.analytics.figures.period import Period, default_since
-from etl.analytics.report.load_figures import Wish as Report
+from etl.analytics.report.load_figures import ReportOptions as Report
 from etl.api.client import Client
-from etl.api.rate_limit import Pacer
+from etl.api.rate_limit import RateLimiter
 from etl.config import Api, Credentials
 from etl.simulator import Simulator, World
 from etl.simulator.world.seed_data import agent_profile
 from etl.store.schema import migrate
 from etl.store.store import Store
-from etl.sync.agent_run import AgentSync, Wish
+from etl.sync.agent_run import AgentSync, RunOptions
 
 NOW = datetime(2026, 11, 23, 16, 40, tzinfo=UTC)
 DAYS = 70
@@ -42,18 +42,18 @@ def play(file: Path, sizes: Sequence[int], hours: int, now: datetime = NOW) -> l
     with ExitStack() as stack:
         stack.enter_context(mock.patch("etl.api.client.utc_now", clock))
         api = Api(base_url=stack.enter_context(Simulator(world)).base_url)
-        stop, pacer = threading.Event(), Pacer(draw=lambda: 0.0)
+        stop, pacer = threading.Event(), RateLimiter(draw=lambda: 0.0)
         client = stack.enter_context(Client(api, Credentials("sim-token"), stop, pacer))
-        _sync(client, store, clock, agents, Wish(mode="backfill"))
+        _sync(client, store, clock, agents, RunOptions(mode="backfill"))
         for _ in range(hours):
             world.live(EVERY.total_seconds())
             clock.begin()
-            _sync(client, store, clock, agents, Wish())
+            _sync(client, store, clock, agents, RunOptions())
     store.close()
     return agents
 
 
-def wish(agents: Sequence[str], now: datetime = NOW) -> Report:
+def options(agents: Sequence[str], now: datetime = NOW) -> Report:
     """The report of such a database, as it is asked for right after the last sync."""
     zone = ZoneInfo("Europe/Vienna")
     now += timedelta(seconds=20)
@@ -75,6 +75,8 @@ class Clock:
         return self.world.now + timedelta(seconds=time.monotonic() - self.begun)
 
 
-def _sync(client: Client, store: Store, clock: Clock, agents: list[str], wish: Wish) -> None:
+def _sync(
+    client: Client, store: Store, clock: Clock, agents: list[str], options: RunOptions
+) -> None:
     for id in agents:
-        AgentSync(client, store, clock, threading.Event()).run(id, wish)
+        AgentSync(client, store, clock, threading.Event()).run(id, options)

@@ -8,12 +8,12 @@ import pytest
 from playwright.sync_api import Page
 from sqlalchemy import insert
 
-from etl.analytics.report.load_figures import gather
+from etl.analytics.report.load_figures import load_figures
 from etl.analytics.report.page import render
 from etl.store.schema import tables as t
 from etl.store.store import Store
 from tests.report.conftest import Opener
-from tests.report.filling import HOUR, NOW, fill, session, wish
+from tests.report.filling import HOUR, NOW, fill, options, session
 
 CHARTS = {"sessions", "credits", "states", "failures", "agents", "week"}
 BOMB = "<img src=x onerror=alert(1)>"
@@ -67,7 +67,7 @@ def test_a_window_that_narrows_is_drawn_anew(show: Opener, lived: str) -> None:
 
 
 def test_an_empty_database_has_a_page(show: Opener, store: Store) -> None:
-    html = render(gather(store, wish()))
+    html = render(load_figures(store, options()))
 
     assert "No session began in this range" in html
     assert "nothing has been synced" in html
@@ -91,7 +91,7 @@ def hostile(store: Store) -> str:
     run = {"agent_id": BREAKOUT, "mode": "incremental", "status": "failed", "error": BREAKOUT}
     with store.engine.begin() as connection:
         connection.execute(insert(t.sync_runs).values(run | {"started_at": NOW}))
-    return render(gather(store, wish(*ids)))
+    return render(load_figures(store, options(*ids)))
 
 
 def test_names_are_text_whatever_they_are(show: Opener, store: Store) -> None:

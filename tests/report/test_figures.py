@@ -13,11 +13,11 @@ from etl.analytics.figures.period import Period, floor_to, offsets, wall
 from etl.analytics.figures.values import Window
 from etl.analytics.report import figure_queries
 from etl.analytics.report.health_queries import health
-from etl.analytics.report.load_figures import gather
+from etl.analytics.report.load_figures import load_figures
 from etl.analytics.report.view import view
 from etl.store.schema import tables as t
 from etl.store.store import Store
-from tests.report.filling import DAY, HOUR, NOW, fill, prove, session, wish
+from tests.report.filling import DAY, HOUR, NOW, fill, options, prove, session
 
 STATES = ("completed", "failed", "idle", "processing", None)
 OCTOBER = Period(datetime(2026, 10, 20, tzinfo=UTC), datetime(2026, 10, 30, tzinfo=UTC))
@@ -146,7 +146,7 @@ def test_only_what_was_seen_open_tells_how_long_it_took(store: Store) -> None:
     fill(store, rows, states=looks)
 
     with store.reading() as connection:
-        found = figure_queries.settling(connection, Window(("a",), ALL))
+        found = figure_queries.settle_times(connection, Window(("a",), ALL))
 
     assert found.observed == 2
     assert [(one.id, one.seconds) for one in found.slowest] == [
@@ -166,7 +166,7 @@ def test_the_slowest_are_ten(store: Store) -> None:
     fill(store, [session(id, state="failed", created_at=begun) for id in seconds], states=looks)
 
     with store.reading() as connection:
-        found = figure_queries.settling(connection, Window(("a",), ALL))
+        found = figure_queries.settle_times(connection, Window(("a",), ALL))
 
     longest = sorted(seconds, key=lambda id: -seconds[id])[:10]
     assert found.observed == 137
@@ -204,7 +204,7 @@ def test_the_range_before_is_counted_apart(store: Store) -> None:
     rows += [session("older", created_at=NOW - 200 * DAY)]
     fill(store, rows)
 
-    found = gather(store, wish("a"))
+    found = load_figures(store, options("a"))
 
     assert found.before is not None
     assert (found.now.tally.sessions, found.before.tally.sessions) == (3, 2)
@@ -219,7 +219,7 @@ def test_agents_that_lack_the_same_share_a_line(store: Store) -> None:
     prove(store, ids[8])
     prove(store, ids[7], NOW - 3 * DAY)
 
-    lines = view(gather(store, wish(*ids))).warnings
+    lines = view(load_figures(store, options(*ids))).warnings
 
     assert lines[0].startswith("agent 0, agent 1, agent 2 and 4 more: nothing")
     assert lines[1].startswith("agent 7: sessions that began after 20 Nov, 18:30")
@@ -229,17 +229,17 @@ def test_a_shorter_range_before_is_told(store: Store) -> None:
     fill(store, [session("now"), session("then", created_at=NOW - 40 * DAY)])
     prove(store, "a")
 
-    assert "14 Oct, 18:30" in " ".join(view(gather(store, wish("a"))).warnings)
+    assert "14 Oct, 18:30" in " ".join(view(load_figures(store, options("a"))).warnings)
 
     fill(store, [session("long ago", "b", created_at=NOW - 99 * DAY)])
     prove(store, "b")
-    assert view(gather(store, wish("a", "b"))).warnings == []
+    assert view(load_figures(store, options("a", "b"))).warnings == []
 
 
 def test_there_is_nothing_before_the_first_session(store: Store) -> None:
     fill(store, [session("first")])
 
-    found = gather(store, wish("a"))
+    found = load_figures(store, options("a"))
 
     assert (found.before, found.period_before) == (None, None)
 
@@ -248,7 +248,7 @@ def test_history_is_drawn_from_its_first_session(store: Store) -> None:
     fill(store, [session("first", created_at=NOW - 5 * DAY), session("last")])
     ever = Period(datetime(3, 1, 1, tzinfo=UTC), NOW)
 
-    found = gather(store, wish("a", period=ever))
+    found = load_figures(store, options("a", period=ever))
 
     assert (found.step, len(found.bins)) == ("day", 6)
     assert found.now.tally.sessions == 2

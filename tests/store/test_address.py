@@ -4,7 +4,7 @@ import pytest
 
 from etl.errors import ConfigError
 from etl.store.schema.engine import open_engine
-from etl.store.schema.url import behind_pgbouncer, parse, shown
+from etl.store.schema.url import behind_pgbouncer, mask_password, parse_url
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from etl.store.schema.url import behind_pgbouncer, parse, shown
     ],
 )
 def test_several_hosts_are_libpqs(written: str, host: str, port: str) -> None:
-    url = parse(written)
+    url = parse_url(written)
     (_, options) = open_engine(written).dialect.create_connect_args(url)
 
     assert (options["host"], options["port"], options["dbname"]) == (host, port, "db")
@@ -24,17 +24,17 @@ def test_several_hosts_are_libpqs(written: str, host: str, port: str) -> None:
 
 @pytest.mark.parametrize("written", ["postgresql://u:a,b@h/db", "sqlite:///a,b.db"])
 def test_a_comma_elsewhere_is_none_between_hosts(written: str) -> None:
-    assert "," not in (parse(written).host or "")
-    assert "host" not in parse(written).query
+    assert "," not in (parse_url(written).host or "")
+    assert "host" not in parse_url(written).query
 
 
 def test_no_password_is_shown() -> None:
-    assert "secret" not in shown("postgresql://u:secret@a,b/db")
-    assert "secret" not in shown("postgresql://u:secret@a:x,b/db")
+    assert "secret" not in mask_password("postgresql://u:secret@a,b/db")
+    assert "secret" not in mask_password("postgresql://u:secret@a:x,b/db")
 
 
 def test_pgbouncer_is_our_word_not_libpqs() -> None:
-    pooled, url = behind_pgbouncer(parse("postgresql://h/db?pgbouncer=true"))
+    pooled, url = behind_pgbouncer(parse_url("postgresql://h/db?pgbouncer=true"))
 
     assert pooled
     assert "pgbouncer" not in url.query

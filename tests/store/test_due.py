@@ -15,7 +15,13 @@ from etl.store.schema import migrate
 from etl.store.schema import tables as t
 from etl.store.store import Store
 from etl.store.write.lease import Lease
-from etl.store.write.transcripts import Due, choose, keep, note_failure, tally
+from etl.store.write.transcripts import (
+    Due,
+    count_transcripts,
+    note_failure,
+    save_transcript,
+    select_due,
+)
 from tests.support.postgres import Cluster
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -80,7 +86,7 @@ def plant(store: Store, history: list[Row]) -> tuple[Lease, dict[str, Row]]:
             connection.execute(t.sessions.insert().values(created_at=row.created_at, **values))
     for id, row in planted.items():
         if row.marked is not None:
-            keep(store, lease, Due(id, row.marked), [], NOW)
+            save_transcript(store, lease, Due(id, row.marked), [], NOW)
             if row.retry_at is not None:
                 note_failure(store, lease, Due(id, row.marked), "no", row.retry_at)
     return lease, planted
@@ -99,8 +105,8 @@ def test_due_are_those_never_asked_for_changed_or_to_be_tried_again(
     due = {id: row for id, row in planted.items() if wanted(row)}
 
     with kept.reading() as connection:
-        chosen, left = choose(connection, lease.agent_id, most, NOW)
-        counted: Any = tally(connection, lease.agent_id, NOW)
+        chosen, left = select_due(connection, lease.agent_id, most, NOW)
+        counted: Any = count_transcripts(connection, lease.agent_id, NOW)
 
     assert len({one.session_id for one in chosen}) == len(chosen) == min(most, len(due))
     assert left == len(due) - len(chosen)
@@ -119,11 +125,11 @@ def test_due_are_those_never_asked_for_changed_or_to_be_tried_again(
 def test_once_each_was_retrieved_none_is_due_ever(kept: Store, history: list[Row]) -> None:
     lease, _ = plant(kept, history)
     with kept.reading() as connection:
-        chosen, _ = choose(connection, lease.agent_id, 100, NOW)
+        chosen, _ = select_due(connection, lease.agent_id, 100, NOW)
     for due in chosen:
-        keep(kept, lease, due, [], NOW)
+        save_transcript(kept, lease, due, [], NOW)
 
     with kept.reading() as connection:
-        again = choose(connection, lease.agent_id, 100, NOW)
+        again = select_due(connection, lease.agent_id, 100, NOW)
 
     assert again == ([], 0)

@@ -23,7 +23,7 @@ from etl.store.schema import migrate
 from etl.store.schema import tables as t
 from etl.store.schema.engine import open_engine
 from etl.store.store import Store
-from etl.sync.agent_run import Wish
+from etl.sync.agent_run import RunOptions
 from tests.conftest import Runner
 from tests.support.audit import differences
 
@@ -83,10 +83,10 @@ def test_down_and_up_with_data_in_place(
     store: Store, world: World, run_agent: Runner, revision: str
 ) -> None:
     for agent in world.agent_ids():
-        run_agent(agent, Wish("backfill"))
+        run_agent(agent, RunOptions("backfill"))
     [id, *_] = (record["id"] for record in world.sessions(agent) if record["state"] == "completed")
     world.change(id, state="failed")
-    assert run_agent(agent, Wish("reconcile")).counts.updated == 1
+    assert run_agent(agent, RunOptions("reconcile")).counts.updated == 1
     gone = ("retrievals", "state_changes")
     kept = [table for table in t.metadata.sorted_tables if table.name not in gone]
     kept += [t.session_states]
@@ -105,7 +105,7 @@ def test_down_to_nothing_and_up_with_data_in_place(
     store: Store, world: World, run_agent: Runner
 ) -> None:
     agent = world.agent_ids()[0]
-    run_agent(agent, Wish("backfill"))
+    run_agent(agent, RunOptions("backfill"))
 
     migrate.downgrade(store.engine, "base")
     migrate.upgrade(store.engine)
@@ -249,7 +249,7 @@ def test_sqlite_times_are_text_that_datetime_reads(
     ):
         world.add_session(agent, id=f"form {number}", created_at=form)
     world.change(world.sessions(agent)[5]["id"], usage="oops")
-    run_agent(agent, Wish("backfill"))
+    run_agent(agent, RunOptions("backfill"))
     run_agent(agent)
     seen = set()
 

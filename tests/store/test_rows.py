@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.models import ABSENT
-from etl.store.write.diff import AS_OF, COLUMNS, FIELDS, FIRST_RUN, FIRST_SEEN, STATE, Row, diff
+from etl.store.write.diff import (
+    AS_OF,
+    COLUMNS,
+    FIELDS,
+    FIRST_RUN,
+    FIRST_SEEN,
+    STATE,
+    Row,
+    compare_rows,
+)
 
 Look = tuple[str, str | None, int]
 """An id, the state shown, and when it was asked for."""
@@ -18,7 +27,7 @@ looks = st.tuples(
 batches = st.lists(st.lists(looks, max_size=5), max_size=6)
 
 
-def answer(id: str, state: str | None) -> Row:
+def response(id: str, state: str | None) -> Row:
     """A record that holds nothing else."""
     return tuple({"id": id, "state": state}.get(name, ABSENT) for name in FIELDS)
 
@@ -36,8 +45,8 @@ class Stored:
 
     def save(self, batch: Iterable[Look], run_id: int) -> None:
         looks = list(batch)
-        answers, as_ofs = [answer(*look[:2]) for look in looks], [look[2] for look in looks]
-        changes = diff(self.sessions, answers, as_ofs, "now", run_id, no_extra)
+        responses, as_ofs = [response(*look[:2]) for look in looks], [look[2] for look in looks]
+        changes = compare_rows(self.sessions, responses, as_ofs, "now", run_id, no_extra)
         assert not changes.new.keys() & self.sessions.keys()
         assert not changes.states.keys() & self.changes.keys(), "a key can be inserted once"
         self.sessions |= changes.new | changes.changed

@@ -15,14 +15,14 @@ from etl.api.client import utc_now
 from etl.api.decoding.transcripts import LONGEST_SEARCHED
 from etl.errors import StoreError
 from etl.models import Message
-from etl.planning.search_terms import phrases
+from etl.planning.search_terms import parse_phrases
 from etl.store.privacy.delete_messages import compact_search, forget_messages, forget_transcripts
 from etl.store.read.search import search
 from etl.store.schema import migrate
 from etl.store.schema import tables as t
 from etl.store.store import Store
 from etl.store.write.lease import Lease
-from etl.store.write.transcripts import Due, keep, tally
+from etl.store.write.transcripts import Due, count_transcripts, save_transcript
 from tests.support.postgres import Cluster
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -48,13 +48,13 @@ def say(store: Store, lease: Lease, session: str, *said: Message | str) -> bool:
         one if isinstance(one, Message) else Message(place, content=one)
         for place, one in enumerate(said)
     ]
-    return keep(store, lease, Due(session, AT), messages, AT)
+    return save_transcript(store, lease, Due(session, AT), messages, AT)
 
 
 def found(store: Store, *words: str, **options: object) -> list[tuple[str, int]]:
     """The messages that a search finds, by session and place."""
     with store.reading() as connection:
-        hits = search(connection, phrases(words), 1000, **options)  # type: ignore[arg-type]
+        hits = search(connection, parse_phrases(words), 1000, **options)  # type: ignore[arg-type]
     return [(hit.session_id, hit.position) for hit in hits]
 
 
@@ -170,7 +170,7 @@ def test_no_words_are_an_error(both: tuple[Store, Store], leases: list[Lease], w
     for store, lease in zip(both, leases, strict=True):
         say(store, lease, "s", "a b", "ab")
 
-    ours, theirs = (found(store, words) if phrases([words]) else [] for store in both)
+    ours, theirs = (found(store, words) if parse_phrases([words]) else [] for store in both)
     assert ours == theirs
 
 
@@ -193,12 +193,12 @@ def test_both_databases_find_the_same(
 ) -> None:
     for store, lease in zip(both, leases, strict=True):
         say(store, lease, "s", *texts)
-    if phrases(words):
+    if parse_phrases(words):
         ours, theirs = (found(store, *words) for store in both)
 
         assert ours == theirs
     for place, said in enumerate(texts):
-        if phrases([said]):
+        if parse_phrases([said]):
             for store in both:
                 assert ("s", place) in found(store, said)
 
@@ -214,7 +214,7 @@ def test_any_unicode_can_be_stored_and_looked_for(
 ) -> None:
     for store, lease in zip(both, leases, strict=True):
         say(store, lease, "s", *(text.replace("\0", " ") for text in texts))
-        if phrases(texts):
+        if parse_phrases(texts):
             assert isinstance(found(store, *texts), list)
 
 
@@ -285,7 +285,7 @@ def test_what_is_forgotten_is_gone_and_does_not_come_back(store: Store) -> None:
     with store.engine.begin() as connection:
         assert forget_messages(connection, ["s"]) == 2
         compact_search(connection)
-        assert tally(connection, "agent", AT) == (1, 0, 0)
+        assert count_transcripts(connection, "agent", AT) == (1, 0, 0)
 
     assert (found(store, "secret"), index_holds(store, "secret")) == ([], False)
     assert found(store, "public") == [("z", 0)]

@@ -16,17 +16,17 @@ from etl.models import BEGINNING, Counts, Creator, Entry, Rejected, Session, Spa
 from etl.simulator import Simulator, World
 from etl.simulator.world.edits import ABSENT
 from etl.store.schema import tables as t
-from etl.store.store import Answer, Batch, Run, Store
+from etl.store.store import Batch, Response, Run, Store
 from etl.store.write import lease as leases
 from etl.store.write.agent_state import AgentState
-from etl.store.write.lease import Held, Lease
-from etl.sync.agent_run import Wish
+from etl.store.write.lease import Lease, LeaseHolder
+from etl.sync.agent_run import RunOptions
 from tests.conftest import Runner
 from tests.support.audit import differences, stored_creators, stored_sessions
 
 AGENT = "agent"
 T0 = datetime(2026, 5, 1, 12, tzinfo=UTC)
-RECONCILE = Wish("reconcile", walkers=1)
+RECONCILE = RunOptions("reconcile", walkers=1)
 
 
 def at(seconds: float) -> datetime:
@@ -39,9 +39,11 @@ def session(id: str = "s", **fields: Any) -> Session:
     return Session(id, AGENT, **fields)
 
 
-def answer(*sessions: Session, sent: float = 0, **fields: Any) -> Answer:
+def response(*sessions: Session, sent: float = 0, **fields: Any) -> Response:
     """What a request brought that was sent at that time."""
-    return Answer(list(sessions), fields.get("creators", []), fields.get("rejected", []), at(sent))
+    return Response(
+        list(sessions), fields.get("creators", []), fields.get("rejected", []), at(sent)
+    )
 
 
 @pytest.fixture
@@ -110,7 +112,7 @@ def test_bad_records_of_every_kind_are_set_aside(
         unique = {**record, "id": f"{record['id']}{number}"} if _named(record) else record
         world.add_raw(agent, unique, when)
 
-    report = run_agent(agent, Wish("backfill", walkers=1))
+    report = run_agent(agent, RunOptions("backfill", walkers=1))
 
     assert report.status == "succeeded", report.error
     assert differences(store, good, agent) == []
@@ -265,12 +267,12 @@ def test_what_a_bulk_load_gives_a_meaning_is_text_like_any_other(store: Store, r
     names = {f"s{number}": name for number, name in enumerate([None, *texts])}
 
     shown = [session(id, name=name, type=name, extra={"x": name}) for id, name in names.items()]
-    store.save(run, Batch([answer(*shown)]))
+    store.save(run, Batch([response(*shown)]))
 
     stored = stored_sessions(store, AGENT)
     assert {id: one["name"] for id, one in stored.items()} == names
     assert {id: one["type"] for id, one in stored.items()} == names
-    again = store.save(run, Batch([answer(*shown, sent=1)])).counts
+    again = store.save(run, Batch([response(*shown, sent=1)])).counts
     assert (again.updated, again.unchanged) == (0, len(names))
 
 
@@ -389,8 +391,8 @@ def test_dates_at_the_edges_of_the_calendar(
         api.world.add_session(agent)
     api.world.add_session(agent, created_at=created_at)
 
-    for wish in (Wish("backfill"), Wish(), RECONCILE):
-        report = run_agent(agent, wish)
+    for options in (RunOptions("backfill"), RunOptions(), RECONCILE):
+        report = run_agent(agent, options)
         assert report.status == "succeeded", report.error
         assert differences(store, api.world.sessions(agent), agent) == []
 
@@ -403,8 +405,8 @@ def test_more_sessions_at_one_instant_than_many_pages_hold(
     for number in range(260):
         api.world.add_session(agent, created_at=T0 + timedelta(seconds=number // 250))
 
-    first = run_agent(agent, Wish("backfill", walkers=walkers), page_size=10)
-    again = run_agent(agent, Wish(walkers=walkers), page_size=10)
+    first = run_agent(agent, RunOptions("backfill", walkers=walkers), page_size=10)
+    again = run_agent(agent, RunOptions(walkers=walkers), page_size=10)
 
     assert (first.status, again.status) == ("succeeded", "succeeded"), (first.error, again.error)
     assert differences(store, api.world.sessions(agent), agent) == []
@@ -472,9 +474,9 @@ def test_an_absent_key_keeps_and_a_null_blanks(
 
 
 def test_an_older_answer_never_overwrites_a_newer(store: Store, run: Run) -> None:
-    store.save(run, Batch([answer(session(state="new", name="new"), sent=5)]))
+    store.save(run, Batch([response(session(state="new", name="new"), sent=5)]))
 
-    late = store.save(run, Batch([answer(session(state="old", name="old"), sent=3)]))
+    late = store.save(run, Batch([response(session(state="old", name="old"), sent=3)]))
 
     assert (row(store)["state"], row(store)["name"]) == ("new", "new")
     assert (late.counts.updated, late.counts.unchanged) == (0, 1)
@@ -483,25 +485,25 @@ def test_an_older_answer_never_overwrites_a_newer(store: Store, run: Run) -> Non
 def test_nor_within_one_batch(store: Store, run: Run) -> None:
     old, new = session(state="old"), session(state="new")
 
-    store.save(run, Batch([answer(new, sent=5), answer(old, sent=3)]))
+    store.save(run, Batch([response(new, sent=5), response(old, sent=3)]))
 
     assert row(store)["state"] == "new"
 
 
 def test_nor_one_that_confirmed_what_was_stored(store: Store, run: Run) -> None:
-    store.save(run, Batch([answer(session(state="processing"), sent=1)]))
-    store.save(run, Batch([answer(session(state="processing"), sent=5)]))
+    store.save(run, Batch([response(session(state="processing"), sent=1)]))
+    store.save(run, Batch([response(session(state="processing"), sent=5)]))
 
-    store.save(run, Batch([answer(session(state="queued"), sent=3)]))
+    store.save(run, Batch([response(session(state="queued"), sent=3)]))
 
     assert row(store)["state"] == "processing"
 
 
 def test_an_older_answer_fills_what_a_newer_one_left_open(store: Store, run: Run) -> None:
     """Two walks may be saved in either order, and a null says nothing."""
-    store.save(run, Batch([answer(sent=2, creators=[Creator("p", None, "Newer")])]))
+    store.save(run, Batch([response(sent=2, creators=[Creator("p", None, "Newer")])]))
 
-    store.save(run, Batch([answer(sent=1, creators=[Creator("p", "Older", "Older")])]))
+    store.save(run, Batch([response(sent=1, creators=[Creator("p", "Older", "Older")])]))
 
     with store.reading() as connection:
         c = t.creators.c
@@ -511,21 +513,21 @@ def test_an_older_answer_fills_what_a_newer_one_left_open(store: Store, run: Run
 
 def test_nor_a_newer_creator(store: Store, run: Run) -> None:
     for sent, name in ((1, "A"), (5, "B"), (3, "C")):
-        store.save(run, Batch([answer(sent=sent, creators=[Creator("p", name)])]))
+        store.save(run, Batch([response(sent=sent, creators=[Creator("p", name)])]))
 
     assert stored_creators(store)["p"]["first_name"] == "B"
 
 
 def test_nor_a_creator_that_was_confirmed(store: Store, run: Run) -> None:
     for sent, name in ((1, "A"), (5, "A"), (3, "C")):
-        store.save(run, Batch([answer(sent=sent, creators=[Creator("p", name)])]))
+        store.save(run, Batch([response(sent=sent, creators=[Creator("p", name)])]))
 
     assert stored_creators(store)["p"]["first_name"] == "A"
 
 
 def test_states_are_noted_at_first_sight_and_at_each_change(store: Store, run: Run) -> None:
     for sent, state in ((0, "queued"), (1, "queued"), (2, "processing"), (3, None), (4, "failed")):
-        store.save(run, Batch([answer(session(state=state, name=str(sent)), sent=sent)]))
+        store.save(run, Batch([response(session(state=state, name=str(sent)), sent=sent)]))
 
     query = select(t.session_states).order_by(t.session_states.c.observed_at)
     with store.reading() as connection:
@@ -539,12 +541,12 @@ def test_what_another_agents_run_wrote_meanwhile_is_taken_into_account(
     store: Store, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A session that moves from agent to agent is in both lists for a moment."""
-    store.save(run, Batch([answer(session(state="queued"))]))
+    store.save(run, Batch([response(session(state="queued"))]))
     elsewhere = Store(store.url, store.now)
     lease = elsewhere.claim("another")
     assert isinstance(lease, Lease)
     other = elsewhere.start_run(lease, "backfill", AgentState(), T0)
-    load, to_come = store._rows.load, [answer(Session("s", "another", state="queued"), sent=2)]
+    load, to_come = store._rows.load, [response(Session("s", "another", state="queued"), sent=2)]
 
     def load_late(connection: Any, table: str, *args: Any) -> Any:
         found = load(connection, table, *args)
@@ -553,7 +555,7 @@ def test_what_another_agents_run_wrote_meanwhile_is_taken_into_account(
         return found
 
     monkeypatch.setattr(store._rows, "load", load_late)
-    saved = store.save(run, Batch([answer(session(state="processing"), sent=1)]))
+    saved = store.save(run, Batch([response(session(state="processing"), sent=1)]))
 
     assert (saved.counts.updated, saved.counts.unchanged) == (0, 1)
     query = select(t.session_states).order_by(t.session_states.c.observed_at)
@@ -571,9 +573,9 @@ def test_counts_are_truthful(store: Store, run: Run, count: int) -> None:
     whole = [session(f"s{n}", name="one", credit_cost=0.1 + n) for n in range(count)]
     half = [session(s.id, name="two") if n % 2 else s for n, s in enumerate(whole)]
 
-    first = store.save(run, Batch([answer(*whole)])).counts
-    same = store.save(run, Batch([answer(*whole, sent=1)])).counts
-    changed = store.save(run, Batch([answer(*half, sent=2)])).counts
+    first = store.save(run, Batch([response(*whole)])).counts
+    same = store.save(run, Batch([response(*whole, sent=1)])).counts
+    changed = store.save(run, Batch([response(*half, sent=2)])).counts
 
     assert (first.inserted, first.updated, first.unchanged, first.seen) == (count, 0, 0, count)
     assert (same.inserted, same.updated, same.unchanged) == (0, 0, count)
@@ -584,10 +586,10 @@ def test_counts_are_truthful(store: Store, run: Run, count: int) -> None:
 
 
 def test_an_unchanged_row_is_not_touched(store: Store, run: Run) -> None:
-    store.save(run, Batch([answer(session(name="x", extra={"b": 1, "a": [2]}))]))
+    store.save(run, Batch([response(session(name="x", extra={"b": 1, "a": [2]}))]))
     before = row(store)["updated_at"]
 
-    store.save(run, Batch([answer(session(name="x", extra={"a": [2], "b": 1}), sent=1)]))
+    store.save(run, Batch([response(session(name="x", extra={"a": [2], "b": 1}), sent=1)]))
 
     assert row(store)["updated_at"] == before
 
@@ -597,9 +599,9 @@ def test_an_unchanged_row_is_not_touched(store: Store, run: Run) -> None:
 def test_costs_come_back_as_they_went_in(store: Store, run: Run, cost: float, count: int) -> None:
     costs = {"credit_cost": cost, "tool_credit_cost": cost}
     many = [session(f"s{number}", **costs) for number in range(count)]
-    store.save(run, Batch([answer(*many)]))
+    store.save(run, Batch([response(*many)]))
 
-    again = store.save(run, Batch([answer(*many, sent=1)])).counts
+    again = store.save(run, Batch([response(*many, sent=1)])).counts
 
     assert row(store, "s0")["credit_cost"] == cost
     assert (again.updated, again.unchanged) == (0, count)
@@ -609,7 +611,9 @@ def test_a_nul_in_one_record_changes_nothing_of_another(store: Store, run: Run) 
     deep: Any = "bottom"
     for _ in range(600):
         deep = [deep]
-    store.save(run, Batch([answer(session("a", name="x\0y"), session("b", extra={"deep": deep}))]))
+    store.save(
+        run, Batch([response(session("a", name="x\0y"), session("b", extra={"deep": deep}))])
+    )
 
     assert row(store, "a")["name"] in ("x\0y", "x\ufffdy")
     assert row(store, "b")["extra"] == {"deep": deep}
@@ -617,7 +621,7 @@ def test_a_nul_in_one_record_changes_nothing_of_another(store: Store, run: Run) 
 
 @pytest.mark.parametrize("tokens", [0, 2**53 + 1, 2**63 - 1, -(2**63)])
 def test_tokens_come_back_as_they_went_in(store: Store, run: Run, tokens: int) -> None:
-    store.save(run, Batch([answer(session(input_tokens=tokens))]))
+    store.save(run, Batch([response(session(input_tokens=tokens))]))
 
     assert row(store)["input_tokens"] == tokens
 
@@ -634,9 +638,9 @@ def set_server(store: Store, setting: str) -> None:
 def test_costs_come_back_as_they_went_in_whatever_the_server_shows(store: Store, run: Run) -> None:
     set_server(store, "extra_float_digits TO 0")
     shown = session(credit_cost=0.1 + 0.2)
-    store.save(run, Batch([answer(shown)]))
+    store.save(run, Batch([response(shown)]))
 
-    again = store.save(run, Batch([answer(shown, sent=1)])).counts
+    again = store.save(run, Batch([response(shown, sent=1)])).counts
 
     assert (again.updated, again.unchanged) == (0, 1)
 
@@ -646,10 +650,10 @@ def test_the_hour_that_comes_twice_is_two_hours(store: Store, run: Run) -> None:
     set_server(store, "timezone TO 'Europe/Berlin'")
     times = [datetime(2025, 10, 25, 22, 30, tzinfo=UTC) + n * timedelta(hours=1) for n in range(12)]
     shown = [session(f"s{n:02}", created_at=one) for n, one in enumerate(times)]
-    store.save(run, Batch([answer(*shown)]))
+    store.save(run, Batch([response(*shown)]))
 
-    again = store.save(run, Batch([answer(*shown, sent=1)])).counts
-    store.save(run, Batch([answer(*(session(one.id, name="new") for one in shown), sent=2)]))
+    again = store.save(run, Batch([response(*shown, sent=1)])).counts
+    store.save(run, Batch([response(*(session(one.id, name="new") for one in shown), sent=2)]))
 
     assert (again.updated, again.unchanged) == (0, 12)
     stored = stored_sessions(store, AGENT)
@@ -661,10 +665,10 @@ def test_instants_come_back_as_they_went_in_wherever_the_server_is(store: Store,
     # Until 1893 Berlin was 53 minutes and 28 seconds ahead.
     shown = {f"s{n}": datetime(1 + 100 * n, 7, 1, 12, 30, 0, n, tzinfo=UTC) for n in range(21)}
     first = [session(id, created_at=at) for id, at in shown.items()]
-    store.save(run, Batch([answer(*first)]))
+    store.save(run, Batch([response(*first)]))
 
     renamed = [session(id, name="new") for id in shown]
-    store.save(run, Batch([answer(*renamed, sent=1)]))
+    store.save(run, Batch([response(*renamed, sent=1)]))
 
     stored = stored_sessions(store, AGENT)
     assert {id: one["created_at"] for id, one in stored.items()} == shown
@@ -680,7 +684,7 @@ def test_a_save_extends_the_lease(store: Store, run: Run) -> None:
     with store.engine.begin() as connection:
         connection.execute(update(t.sync_state).values(lease_expires_at=T0))
 
-    store.save(run, Batch([answer(session())]))
+    store.save(run, Batch([response(session())]))
 
     with store.reading() as connection:
         left = connection.execute(select(expires)).scalar_one() - utc_now()
@@ -691,16 +695,16 @@ def test_a_lease_belongs_to_one(store: Store, run: Run) -> None:
     with store.engine.begin() as connection:
         other = leases.claim(connection, AGENT, "elsewhere:1:1")
 
-    assert isinstance(other, Held)
+    assert isinstance(other, LeaseHolder)
 
 
 def test_a_run_whose_lease_was_taken_over_saves_nothing(store: Store, run: Run) -> None:
-    store.save(run, Batch([answer(session(state="ours"))]))
+    store.save(run, Batch([response(session(state="ours"))]))
     theirs = _take_over(store)
     before = contents(store)
 
     for attempt in (
-        lambda: store.save(run, Batch([answer(session(state="late"), sent=9)])),
+        lambda: store.save(run, Batch([response(session(state="late"), sent=9)])),
         lambda: store.renew(run.lease),
         lambda: store.keep_demand(run, None, T0),
     ):
@@ -773,7 +777,7 @@ def _batch(name: str, sent: float) -> Batch:
     changed = session("s", state=name)
     rejected = [Rejected(json.dumps(name), "bad", "x")]
     creators = [Creator("p", name)]
-    got = answer(*sessions, changed, sent=sent, creators=creators, rejected=rejected)
+    got = response(*sessions, changed, sent=sent, creators=creators, rejected=rejected)
     edge = Entry("newest", f"cursor {name}", at(sent))
     return Batch(
         [got],
@@ -830,7 +834,7 @@ def test_a_commit_that_fails_leaves_nothing(store: Store, run: Run) -> None:
 
 def test_an_answer_that_was_rolled_back_was_never_there(store: Store, run: Run) -> None:
     new, old = (
-        Batch([answer(session(creator_id="p"), sent=sent, creators=[Creator("p", name)])])
+        Batch([response(session(creator_id="p"), sent=sent, creators=[Creator("p", name)])])
         for sent, name in ((5, "new"), (3, "old"))
     )
     with _failing(store, 6), pytest.raises(PulledPlug):
@@ -856,7 +860,7 @@ def test_two_agents_with_the_same_creator_at_the_same_time(
     def save_theirs() -> None:
         people = [Creator("p", "old")]
         try:
-            store.save(other, Batch([Answer(theirs, people, [], at(3))]))
+            store.save(other, Batch([Response(theirs, people, [], at(3))]))
         except Exception as error:
             failures.append(error)
 
@@ -870,7 +874,7 @@ def test_two_agents_with_the_same_creator_at_the_same_time(
 
     event.listen(store.engine, "before_cursor_execute", in_the_middle)
     store.save(
-        run, Batch([answer(session(creator_id="p"), sent=5, creators=[Creator("p", "new")])])
+        run, Batch([response(session(creator_id="p"), sent=5, creators=[Creator("p", "new")])])
     )
     thread.join(60)
 

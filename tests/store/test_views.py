@@ -247,7 +247,7 @@ def plain(value: Any) -> Any:
     return Fraction(value) if isinstance(value, bool | int | float | Decimal) else value
 
 
-def answer(connection: Connection, view: str) -> list[Row]:
+def response(connection: Connection, view: str) -> list[Row]:
     rows = connection.execute(text(f"SELECT * FROM {view}")).mappings()
     return [{name: plain(value) for name, value in row.items()} for row in rows]
 
@@ -293,7 +293,7 @@ def test_the_views_say_what_python_works_out(engine: Engine, history: list[Row],
         rows = save(connection, history)
 
         for view, right in wanted(rows, zone).items():
-            found = answer(connection, view)
+            found = response(connection, view)
             for row in found:
                 age, began = row.pop("age_seconds", None), row.get("created_at")
                 assert view != "open_sessions" or (age is None) == (began is None)
@@ -307,8 +307,8 @@ def test_all_sessions_are_on_a_day_or_counted_as_undated(engine: Engine, zone: s
         choose(connection, zone)
         save(connection, [session(created_at=at and at.replace(tzinfo=UTC)) for at in times])
 
-        days = sum(row["sessions"] for row in answer(connection, "agent_days"))
-        undated = sum(row["undated"] for row in answer(connection, "type_states"))
+        days = sum(row["sessions"] for row in response(connection, "agent_days"))
+        undated = sum(row["undated"] for row in response(connection, "type_states"))
 
     assert days + undated == len(times)
     assert undated >= 4
@@ -318,7 +318,7 @@ def test_an_open_session_is_as_old_as_the_clock_says(engine: Engine) -> None:
     began = utc_now() - timedelta(days=400, microseconds=7)
     with engine.connect() as connection:
         save(connection, [session(created_at=began, seen=[(timedelta(0), "idle")])])
-        [row] = answer(connection, "open_sessions")
+        [row] = response(connection, "open_sessions")
 
     assert began - timedelta(seconds=1) < utc_now() - timedelta(seconds=float(row["age_seconds"]))
     assert timedelta(seconds=float(row["age_seconds"])) > timedelta(days=400, seconds=-1)
@@ -329,7 +329,7 @@ def test_one_absurd_number_does_not_end_the_others(engine: Engine) -> None:
     at = datetime(2026, 5, 5, tzinfo=UTC)
     with engine.connect() as connection:
         save(connection, [session(created_at=at, **absurd)] * 3)
-        [day] = answer(connection, "agent_days")
+        [day] = response(connection, "agent_days")
 
     assert float(day["input_tokens"]) == pytest.approx(3 * (2**63 - 1))
     assert float(day["credit_cost"]) == pytest.approx(3e300)

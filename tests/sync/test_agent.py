@@ -10,12 +10,12 @@ from sqlalchemy import select
 from etl.simulator import Fault, Simulator, World
 from etl.store.schema import tables as t
 from etl.store.store import Store
-from etl.sync.agent_run import Wish
-from etl.sync.parallel_walks import Crew
+from etl.sync.agent_run import RunOptions
+from etl.sync.parallel_walks import ParallelWalks
 from tests.conftest import Runner
 from tests.support.audit import differences
 
-BACKFILL = Wish("backfill")
+BACKFILL = RunOptions("backfill")
 
 
 @pytest.mark.parametrize("walkers", [1, 2, 5])
@@ -24,7 +24,7 @@ def test_backfill_stores_every_session_as_the_api_has_it(
 ) -> None:
     agent = world.agent_ids()[0]
 
-    report = run_agent(agent, Wish("backfill", walkers=walkers))
+    report = run_agent(agent, RunOptions("backfill", walkers=walkers))
 
     assert (report.status, report.error) == ("succeeded", None)
     assert differences(store, world.sessions(agent), agent) == []
@@ -85,7 +85,7 @@ def test_passing_trouble_leaves_no_trace(
     agent = world.agent_ids()[0]
     api.add_fault(fault)
 
-    report = run_agent(agent, Wish("backfill", walkers=walkers))
+    report = run_agent(agent, RunOptions("backfill", walkers=walkers))
 
     assert report.status == "succeeded", report.error
     assert differences(store, world.sessions(agent), agent) == []
@@ -112,7 +112,7 @@ def test_a_list_cut_short_is_never_a_success(
     agent = world.agent_ids()[0]
     api.add_fault(Fault(kind, after=4, times=None))
 
-    cut = run_agent(agent, Wish("backfill", walkers=walkers), max_attempts=2)
+    cut = run_agent(agent, RunOptions("backfill", walkers=walkers), max_attempts=2)
 
     missing = differences(store, world.sessions(agent), agent)
     assert cut.status == "incomplete"
@@ -120,7 +120,7 @@ def test_a_list_cut_short_is_never_a_success(
     assert cut.watermark is None
     api.clear_faults()
 
-    mended = run_agent(agent, Wish("backfill", walkers=walkers))
+    mended = run_agent(agent, RunOptions("backfill", walkers=walkers))
 
     assert mended.status == "succeeded", mended.error
     assert differences(store, world.sessions(agent), agent) == []
@@ -149,7 +149,7 @@ def test_ties_across_page_edges(store: Store, api: Simulator, run_agent: Runner)
     for number in range(240):
         api.world.add_session(agent, created_at=at + timedelta(seconds=number // 80))
 
-    report = run_agent(agent, Wish("backfill", walkers=2))
+    report = run_agent(agent, RunOptions("backfill", walkers=2))
 
     assert report.status == "succeeded"
     assert differences(store, api.world.sessions(agent), agent) == []
@@ -166,7 +166,7 @@ def test_since_begins_history_there(store: Store, world: World, run_agent: Runne
     agent = world.agent_ids()[0]
     since = datetime.now(UTC) - timedelta(days=20)
 
-    report = run_agent(agent, Wish("backfill", since=since))
+    report = run_agent(agent, RunOptions("backfill", since=since))
     again = run_agent(agent)
 
     stored = differences(store, world.sessions(agent), agent)
@@ -195,15 +195,15 @@ def test_the_first_sessions_of_an_empty_agent_are_dated_by_the_second(
 def test_the_agents_name_comes_from_the_head_however_far_the_walk_has_run(
     store: Store, world: World, run_agent: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    agent, batch = world.agent_ids()[0], Crew._batch
+    agent, batch = world.agent_ids()[0], ParallelWalks._batch
 
-    def late(self: Crew, arrivals: Any) -> Any:
+    def late(self: ParallelWalks, arrivals: Any) -> Any:
         time.sleep(0.1)
         return batch(self, arrivals)
 
-    monkeypatch.setattr(Crew, "_batch", late)
+    monkeypatch.setattr(ParallelWalks, "_batch", late)
 
-    run_agent(agent, Wish("backfill", walkers=1), page_size=20)
+    run_agent(agent, RunOptions("backfill", walkers=1), page_size=20)
 
     with store.reading() as connection:
         names = connection.execute(select(t.agents.c.name)).scalars().all()

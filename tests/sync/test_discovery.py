@@ -11,21 +11,21 @@ import pytest
 from sqlalchemy import select
 
 from etl.api.client import Client, utc_now
-from etl.api.rate_limit import Pacer
+from etl.api.rate_limit import RateLimiter
 from etl.config import Agent, Api, Credentials, Discovery, Names
 from etl.errors import ConfigError
 from etl.models import Counts
 from etl.simulator import Fault, Simulator, World
 from etl.store.schema import tables as t
 from etl.store.store import Store
-from etl.sync.discovery import Roster, look, roster, roster_offline
+from etl.sync.discovery import AgentSelection, list_agents, select_found, select_offline
 from tests.conftest import Runner
 
 GROWTH, SUPPORT = "team_growth", "team_support"
 OWN = Discovery(own=True)
 ALL = Discovery(own=True, teams=Names(("all",)))
 
-Find = Callable[..., Roster]
+Find = Callable[..., AgentSelection]
 
 
 @pytest.fixture
@@ -38,15 +38,17 @@ def world() -> World:
 def find(store: Store, api: Simulator) -> Find:
     """Looks once, two agents a page."""
 
-    def look_once(rules: Discovery = ALL, *typed: Agent) -> Roster:
+    def look_once(rules: Discovery = ALL, *typed: Agent) -> AgentSelection:
         settings = Api(base_url=api.base_url, page_size=2, max_attempts=1)
-        with Client(settings, Credentials("sim-token"), pacer=Pacer(draw=lambda: 0.0)) as client:
-            return roster(store, typed, rules, look(client, rules), utc_now())
+        with Client(
+            settings, Credentials("sim-token"), pacer=RateLimiter(draw=lambda: 0.0)
+        ) as client:
+            return select_found(store, typed, rules, list_agents(client, rules), utc_now())
 
     return look_once
 
 
-def ids(found: Roster) -> list[str]:
+def ids(found: AgentSelection) -> list[str]:
     return [agent.id for agent in found.agents]
 
 
@@ -181,7 +183,7 @@ def test_aliases_are_ignored_if_listed_and_never_asked_for(
 # -- outages -----------------------------------------------------------------------------------
 
 
-def synced_once(found: Roster, run_agent: Runner) -> set[str]:
+def synced_once(found: AgentSelection, run_agent: Runner) -> set[str]:
     for agent in found.agents:
         assert run_agent(agent.id).status == "succeeded"
     return set(ids(found))
@@ -276,10 +278,10 @@ def test_offline_those_are_known_that_were_synced(
 ) -> None:
     before = synced_once(find(), run_agent)
 
-    offline = roster_offline(store, [Agent("typed")], ALL)
+    offline = select_offline(store, [Agent("typed")], ALL)
 
     assert [offline[0].id, {agent.id for agent in offline[1:]}] == ["typed", before]
-    assert roster_offline(store, [], Discovery()) == []
+    assert select_offline(store, [], Discovery()) == []
 
 
 # -- lists that no honest API sends ------------------------------------------------------------
@@ -290,9 +292,9 @@ class Odd(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, answers: dict[str, object]) -> None:
+    def __init__(self, responses: dict[str, object]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.answers = answers
+        self.responses = responses
         self.asked: list[str] = []
 
 
@@ -302,7 +304,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         cursor = parse_qs(urlsplit(self.path).query).get("cursor", [""])[0]
         self.server.asked.append(cursor)
-        body = json.dumps(self.server.answers[cursor]).encode()
+        body = json.dumps(self.server.responses[cursor]).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -315,13 +317,13 @@ class _Handler(BaseHTTPRequestHandler):
 def odd() -> Iterator[Callable[[dict[str, object]], tuple[Odd, Any]]]:
     started: list[Odd] = []
 
-    def see(answers: dict[str, object]) -> tuple[Odd, Any]:
-        server = Odd(answers)
+    def see(responses: dict[str, object]) -> tuple[Odd, Any]:
+        server = Odd(responses)
         started.append(server)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/api"
         with Client(Api(base_url=url, max_attempts=1), Credentials("t")) as client:
-            return server, look(client, OWN)
+            return server, list_agents(client, OWN)
 
     yield see
     for server in started:

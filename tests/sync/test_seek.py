@@ -4,11 +4,11 @@ import pytest
 
 from etl.simulator import Fault, Simulator, World
 from etl.store.store import Store
-from etl.sync.agent_run import Wish
+from etl.sync.agent_run import RunOptions
 from tests.conftest import Runner
 from tests.support.audit import differences
 
-SEEK = Wish("backfill", walkers=4, seek=True)
+SEEK = RunOptions("backfill", walkers=4, seek=True)
 
 
 def test_built_cursors_divide_the_list(

@@ -17,14 +17,14 @@ from etl.simulator import Fault, Simulator, World
 from etl.store.schema import tables as t
 from etl.store.store import Store
 from etl.store.write.lease import Lease
-from etl.store.write.transcripts import tally
-from etl.sync.agent_run import Wish
+from etl.store.write.transcripts import count_transcripts
+from etl.sync.agent_run import RunOptions
 from etl.sync.transcripts import TranscriptSync
 from tests.conftest import Runner
 
 SESSIONS = 30
-ALL = Wish("backfill", transcripts=1000)
-SYNC = Wish(transcripts=1000)
+ALL = RunOptions("backfill", transcripts=1000)
+SYNC = RunOptions(transcripts=1000)
 RETRIEVE = r"^/api/v1/sessions/"
 
 
@@ -146,7 +146,7 @@ def test_a_changed_session_is_retrieved_again_and_replaced_whole(
     world.change(ids[3], name="renamed")
     api.clear_requests()
 
-    report = run_agent(agent, Wish("reconcile", transcripts=1000))
+    report = run_agent(agent, RunOptions("reconcile", transcripts=1000))
 
     assert retrieved(api) == [ids[3]]
     assert report.transcripts == Transcripts(fetched=1, changed=1, requests=1)
@@ -160,7 +160,7 @@ def test_the_same_answer_writes_no_message(
     before = everything(store)[0]
     world.change(ids[3], name="renamed")
 
-    report = run_agent(agent, Wish("reconcile", transcripts=1000))
+    report = run_agent(agent, RunOptions("reconcile", transcripts=1000))
 
     assert report.transcripts == Transcripts(fetched=1, changed=0, requests=1)
     assert everything(store)[0] == before
@@ -194,7 +194,7 @@ def test_messages_null_empties_a_transcript_and_none_at_all_leaves_it(
     for id in ids[:2]:
         world.change(id, name="renamed")
 
-    report = run_agent(agent, Wish("reconcile", transcripts=1000), max_attempts=1)
+    report = run_agent(agent, RunOptions("reconcile", transcripts=1000), max_attempts=1)
 
     assert report.status == "succeeded"
     assert report.transcripts == Transcripts(1, 1, 1, 0, 2)
@@ -208,7 +208,7 @@ def test_so_many_a_run_the_newest_first(
     got: list[str] = []
     for left in (20, 10, 0, 0):
         api.clear_requests()
-        report = run_agent(agent, Wish(transcripts=10))
+        report = run_agent(agent, RunOptions(transcripts=10))
         got += sorted(retrieved(api), key=ids.index)
         assert report.transcripts is not None and report.transcripts.left == left
 
@@ -236,11 +236,15 @@ def test_one_that_is_refused_is_noted_and_not_tried_every_run(
     assert again.transcripts == Transcripts()
     assert f"HTTP {status}" in markers(store)[ids[4]].error
     with store.reading() as connection:
-        assert tally(connection, agent, utc_now()) == (SESSIONS - 1, 1, 0)
-        assert tally(connection, agent, utc_now() + timedelta(days=8)) == (SESSIONS - 1, 1, 1)
+        assert count_transcripts(connection, agent, utc_now()) == (SESSIONS - 1, 1, 0)
+        assert count_transcripts(connection, agent, utc_now() + timedelta(days=8)) == (
+            SESSIONS - 1,
+            1,
+            1,
+        )
     api.clear_faults()
     world.change(ids[4], name="renamed")
-    run_agent(agent, Wish("reconcile", transcripts=1000))
+    run_agent(agent, RunOptions("reconcile", transcripts=1000))
     assert markers(store)[ids[4]].error is None
     assert len(contents(store, ids[4])) > 0
 
@@ -295,7 +299,7 @@ def test_one_that_always_fails_keeps_no_other_waiting(
     for id in ids[:3]:
         api.add_fault(Fault("status", status=500, path=f"sessions/{id}", times=None))
 
-    reports = [run_agent(agent, Wish(transcripts=8), max_attempts=1) for _ in range(5)]
+    reports = [run_agent(agent, RunOptions(transcripts=8), max_attempts=1) for _ in range(5)]
 
     assert sum(r.transcripts.fetched for r in reports if r.transcripts) == SESSIONS - 3
     assert {r.status for r in reports} == {"succeeded"}
@@ -345,11 +349,11 @@ def test_the_run_is_closed_before(
 def test_a_session_that_is_missing_is_left_alone_until_it_returns(
     store: Store, world: World, agent: str, ids: list[str], run_agent: Runner
 ) -> None:
-    run_agent(agent, Wish("backfill"))
+    run_agent(agent, RunOptions("backfill"))
     world.remove(ids[7])
-    gone = run_agent(agent, Wish("reconcile", transcripts=1000))
+    gone = run_agent(agent, RunOptions("reconcile", transcripts=1000))
     world.restore(ids[7])
-    back = run_agent(agent, Wish("reconcile", transcripts=1000))
+    back = run_agent(agent, RunOptions("reconcile", transcripts=1000))
 
     assert gone.transcripts is not None and gone.transcripts.fetched == SESSIONS - 1
     assert back.transcripts is not None and back.transcripts.fetched == 1
@@ -392,14 +396,14 @@ def test_whatever_a_transcript_holds_it_is_stored_once(
 ) -> None:
     world.say(ids[0], HOSTILE[case])
 
-    report = run_agent(agent, Wish(transcripts=1))
+    report = run_agent(agent, RunOptions(transcripts=1))
 
     assert report.transcripts == Transcripts(1, 1, 0, SESSIONS - 1, 1), markers(store)
     marker = markers(store)[ids[0]]
     assert (marker.messages, marker.error) == (len(HOSTILE[case]), None)
     assert len(contents(store, ids[0])) == len(HOSTILE[case])
     world.change(ids[0], name="renamed")
-    again = run_agent(agent, Wish("reconcile", transcripts=1))
+    again = run_agent(agent, RunOptions("reconcile", transcripts=1))
     assert again.transcripts is not None
     assert (again.transcripts.fetched, again.transcripts.changed) == (1, 0)
 
@@ -410,10 +414,10 @@ def test_what_a_database_refuses_is_one_bad_transcript(
     # A number that JSON allows and PostgreSQL's numeric does not.
     body = json.dumps({"session": {"id": ids[0], "messages": [{"content": "s3cret", "parts": 1}]}})
     huge = body.replace('"parts": 1', '"parts": ["s3cret", 1e999999]').encode()
-    answer = api._api._session
+    response = api._api._session
 
     def say(session_id: str, request: Any) -> Any:
-        right = answer(session_id, request)
+        right = response(session_id, request)
         return type(right)(200, huge) if session_id == ids[0] else right
 
     api._api._session = say  # type: ignore[method-assign]
@@ -435,7 +439,7 @@ def test_ten_megabytes_of_messages(
     said = [{"id": str(n), "content": f"{n} " + "word " * 100} for n in range(20_000)]
     world.say(ids[0], said)
 
-    report = run_agent(agent, Wish(transcripts=1))
+    report = run_agent(agent, RunOptions(transcripts=1))
 
     assert report.transcripts is not None and report.transcripts.fetched == 1
     assert contents(store, ids[0]) == [message["content"] for message in said]

@@ -7,11 +7,11 @@ from sqlalchemy import select, text
 from etl.simulator import Fault, Simulator, World
 from etl.store.schema import tables as t
 from etl.store.store import Store
-from etl.sync.agent_run import Wish
+from etl.sync.agent_run import RunOptions
 from tests.conftest import Runner
 from tests.support.audit import differences, stored_sessions
 
-BACKFILL, RECONCILE = Wish("backfill"), Wish("reconcile")
+BACKFILL, RECONCILE = RunOptions("backfill"), RunOptions("reconcile")
 
 
 def test_a_sync_sees_old_sessions_that_were_reopened(
@@ -110,7 +110,7 @@ def test_reconcile_goes_on_after_a_crash_without_forgetting_suspects(
     run_agent(agent, BACKFILL)
     world.remove(world.sessions(agent)[5]["id"])
     api.add_fault(Fault("status", status=500, after=4, times=None))
-    one = Wish("reconcile", walkers=1)
+    one = RunOptions("reconcile", walkers=1)
     assert run_agent(agent, one, max_attempts=1).status == "failed"
     api.clear_faults()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from etl.models import AgentReport
-from etl.sync.agent_run import Wish
+from etl.sync.agent_run import RunOptions
 from tests.support.audit import USAGE, instant
 from tests.torture.truth import Truth
 
@@ -48,7 +48,7 @@ class Run:
     """A run that is over, and the file before and after. `report` None: it died."""
 
     agent: str
-    wish: Wish
+    options: RunOptions
     report: AgentReport | None
     before: dict[str, Rows]
     after: dict[str, Rows]
@@ -71,12 +71,12 @@ class Run:
     @property
     def since(self) -> datetime:
         """When the demand began that this run went on with."""
-        state, wish = self.state("before"), self.wish
+        state, options = self.state("before"), self.options
         old = at(state.get("demand_started_at"))
-        same = state.get("demand_mode") == wish.mode and not wish.restart
-        same = same and (at(state["demand_since"]) or BEGINNING) == (wish.since or BEGINNING)
-        same = same and at(state["demand_until"]) == wish.until
-        return old if old and same and self.started - old <= wish.patience else self.started
+        same = state.get("demand_mode") == options.mode and not options.restart
+        same = same and (at(state["demand_since"]) or BEGINNING) == (options.since or BEGINNING)
+        same = same and at(state["demand_until"]) == options.until
+        return old if old and same and self.started - old <= options.patience else self.started
 
     @property
     def floor(self) -> datetime:
@@ -129,7 +129,7 @@ class Auditor:
                 wrong += self._fresh(run)
                 wrong += self._reconciled(run)
         what = run.report and (run.report.status, run.report.error)
-        assert not wrong, "\n".join([f"{run.wish.mode} of {run.agent}: {what}", *wrong])
+        assert not wrong, "\n".join([f"{run.options.mode} of {run.agent}: {what}", *wrong])
 
     # -- what must hold whatever happened ----------------------------------------------------
 
@@ -231,7 +231,7 @@ class Auditor:
         wrong = []
         if after not in {at(row["created_at"]) for row in stored.values()}:
             wrong.append(f"the watermark {after} is no stored session's")
-        lowest = max(run.floor, before - run.wish.lookback if before else BEGINNING)
+        lowest = max(run.floor, before - run.options.lookback if before else BEGINNING)
         for id in self._listed_since(run.agent, run.since):
             created = self.truth.created_at(id)
             if created and lowest <= created <= after and id not in stored:
@@ -287,7 +287,7 @@ class Auditor:
         if run.report is None:
             return []
         suspects, most = self._suspects(run)
-        certain = run.wish.mode == "reconcile" and self._calm(run) and run.since == run.started
+        certain = run.options.mode == "reconcile" and self._calm(run) and run.since == run.started
         if certain and suspects > most and run.report.status != "incomplete":
             return [f"{suspects} are gone, more than {most}, and it is {run.report.status}"]
         if run.struck or run.succeeded:
@@ -315,22 +315,22 @@ class Auditor:
 
     def _complete(self, run: Run) -> list[str]:
         """Promise 1, and what the mode demands of coverage."""
-        wish, wrong = run.wish, []
+        options, wrong = run.options, []
         found = spans(run.rows("coverage"))
         watermark = at(run.state("before").get("watermark"))
-        newest, since = run.started, wish.since or BEGINNING
+        newest, since = run.started, options.since or BEGINNING
         demands: list[tuple[datetime, datetime, datetime | None]] = []
         # Where nothing has moved the watermark yet, what was looked at last stands for it.
         looked = [span.newest for span in spans(run.rows("coverage", "before"))]
         top = watermark or max(looked, default=None)
-        again = max(run.floor, top - wish.lookback) if top else run.floor
-        if wish.mode == "reconcile":
+        again = max(run.floor, top - options.lookback) if top else run.floor
+        if options.mode == "reconcile":
             demands.append((run.floor, newest, run.since))
-        elif wish.mode == "incremental":
+        elif options.mode == "incremental":
             demands += [(run.floor, newest, None), (again, newest, run.since)]
         else:
-            until = min(newest, wish.until or newest)
-            demands.append((since, until, run.since if wish.restart else None))
+            until = min(newest, options.until or newest)
+            demands.append((since, until, run.since if options.restart else None))
         for low, high, proven in demands:
             if (low, high) and low < high and (gap := first_gap(found, low, high, proven)):
                 wrong.append(f"succeeded without a proof of {gap} (since {proven})")
@@ -345,19 +345,19 @@ class Auditor:
         self, run: Run, created: datetime | None, again: datetime, watermark: datetime | None
     ) -> bool:
         if created is None:
-            whole = run.wish.mode == "reconcile" or watermark is None
-            alone = not run.rows("coverage", "before") or run.wish.mode == "reconcile"
-            bounded = run.floor != BEGINNING or run.wish.until or run.wish.since
+            whole = run.options.mode == "reconcile" or watermark is None
+            alone = not run.rows("coverage", "before") or run.options.mode == "reconcile"
+            bounded = run.floor != BEGINNING or run.options.until or run.options.since
             return whole and alone and not bounded and run.since == run.started
-        if run.wish.mode == "reconcile":
+        if run.options.mode == "reconcile":
             return created >= run.floor
-        if run.wish.mode == "incremental":
+        if run.options.mode == "incremental":
             return created >= again
         return False
 
     def _fresh(self, run: Run) -> list[str]:
         """The freshness rules of a sync."""
-        if run.wish.mode != "incremental":
+        if run.options.mode != "incremental":
             return []
         before = {row["id"]: row for row in run.rows("sessions", "before")}
         after = {row["id"]: row for row in run.rows("sessions")}
@@ -378,7 +378,7 @@ class Auditor:
 
     def _reconciled(self, run: Run) -> list[str]:
         """After a reconcile every row is as the API has it."""
-        if run.wish.mode != "reconcile":
+        if run.options.mode != "reconcile":
             return []
         rows = {row["id"]: row for row in run.rows("sessions")}
         wrong = []

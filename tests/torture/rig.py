@@ -13,14 +13,14 @@ from typing import Any
 from sqlalchemy import event
 
 from etl.api.client import Client, utc_now
-from etl.api.rate_limit import Pacer
+from etl.api.rate_limit import RateLimiter
 from etl.config import Api, Credentials
 from etl.models import AgentReport, Counts
 from etl.simulator import Simulator, World
 from etl.store.schema import migrate
 from etl.store.store import Store
-from etl.store.write.lease import Held, Lease, holder
-from etl.sync.agent_run import AgentSync, Wish
+from etl.store.write.lease import Lease, LeaseHolder, holder
+from etl.sync.agent_run import AgentSync, RunOptions
 from tests.torture.auditor import Auditor, Run, snapshot
 from tests.torture.truth import Truth, now
 
@@ -123,9 +123,9 @@ class Rig:
         """Another process takes the lease: this one was frozen for so long."""
         past = "2020-01-01 00:00:00.000000"
         other = self._open()
-        lease: Lease | Held = Held("", 0)
+        lease: Lease | LeaseHolder = LeaseHolder("", 0)
         # The holder may renew its lease between the two statements.
-        while isinstance(lease, Held):
+        while isinstance(lease, LeaseHolder):
             self.sql("UPDATE sync_state SET lease_expires_at = ? WHERE agent_id = ?", past, agent)
             lease = other.claim(agent)
         other.release(lease)
@@ -144,7 +144,7 @@ class Rig:
     def run(
         self,
         agent: str,
-        wish: Wish | None = None,
+        options: RunOptions | None = None,
         *,
         killer: Killer | None = None,
         hooks: dict[int, Hook] | None = None,
@@ -154,11 +154,11 @@ class Rig:
         **api: Any,
     ) -> AgentReport | None:
         """One run, audited. None: it died."""
-        wish, killer = wish or Wish(), killer or Killer()
+        options, killer = options or RunOptions(), killer or Killer()
         self.seen_requests, self.hooks, self.hook_error = 0, dict(hooks or {}), None
         before, fired = snapshot(self.file), sum(n for _, n in self.api.faults.fired())
         started = now()
-        report = self._run(agent, wish, killer, page_size, api)
+        report = self._run(agent, options, killer, page_size, api)
         self.hooks = {}
         ended = now()
         if self.hook_error is not None:
@@ -169,12 +169,12 @@ class Rig:
         struck = disturbed or sum(n for _, n in self.api.faults.fired()) > fired
         if audit:
             self.auditor.check(
-                Run(agent, wish, report, before, snapshot(self.file), started, ended, struck)
+                Run(agent, options, report, before, snapshot(self.file), started, ended, struck)
             )
         return report
 
     def _run(
-        self, agent: str, wish: Wish, killer: Killer, page_size: int, api: dict[str, Any]
+        self, agent: str, options: RunOptions, killer: Killer, page_size: int, api: dict[str, Any]
     ) -> AgentReport | None:
         stop = threading.Event()
         settings = {"timeout": 5.0, "max_attempts": 3, "page_size": page_size, **api}
@@ -182,13 +182,13 @@ class Rig:
             Api(base_url=self.api.base_url, **settings),
             Credentials("sim-token"),
             stop,
-            Pacer(draw=lambda: 0.0),
+            RateLimiter(draw=lambda: 0.0),
         )
         client.killer = killer
         event.listen(self.store.engine, "before_cursor_execute", killer.statement)
         event.listen(self.store.engine, "commit", killer.statement)
         try:
-            return AgentSync(client, self.store, utc_now, stop).run(agent, wish)
+            return AgentSync(client, self.store, utc_now, stop).run(agent, options)
         except Crash:
             return None
         finally:

@@ -10,16 +10,16 @@ from sqlalchemy import Connection, event, func, select, update
 from sqlalchemy.exc import OperationalError
 
 from etl.api.client import Client, utc_now
-from etl.api.rate_limit import Pacer
+from etl.api.rate_limit import RateLimiter
 from etl.config import Api, Credentials
 from etl.errors import LeaseLost
 from etl.models import AgentReport, Session
 from etl.simulator import Simulator, World
 from etl.store.schema import migrate
 from etl.store.schema import tables as t
-from etl.store.store import Answer, Batch, Store
+from etl.store.store import Batch, Response, Store
 from etl.store.write.lease import Lease
-from etl.sync.agent_run import AgentSync, Wish
+from etl.sync.agent_run import AgentSync, RunOptions
 from tests.support.audit import differences
 from tests.support.postgres import Cluster, Server, own_server
 from tests.torture.proxy import Proxy
@@ -44,11 +44,11 @@ def own() -> Iterator[Server]:
         yield server
 
 
-def run(api: Simulator, store: Store, wish: Wish) -> AgentReport:
+def run(api: Simulator, store: Store, options: RunOptions) -> AgentReport:
     stop = threading.Event()
     settings = Api(base_url=api.base_url, timeout=5.0, page_size=20)
-    with Client(settings, Credentials("sim-token"), stop, Pacer(draw=lambda: 0.0)) as client:
-        return AgentSync(client, store, utc_now, stop).run(api.world.agent_ids()[0], wish)
+    with Client(settings, Credentials("sim-token"), stop, RateLimiter(draw=lambda: 0.0)) as client:
+        return AgentSync(client, store, utc_now, stop).run(api.world.agent_ids()[0], options)
 
 
 def audit(store: Store, world: World, report: AgentReport) -> None:
@@ -85,7 +85,7 @@ def test_a_commit_whose_answer_is_lost_counts_once(
     with Proxy(port, at) as proxy:
         store = Store(url.replace(f":{port}/", f":{proxy.port}/"), utc_now)
         try:
-            report = run(api, store, Wish("backfill", walkers=walkers))
+            report = run(api, store, RunOptions("backfill", walkers=walkers))
             if proxy.commits >= at:
                 assert proxy.lost == 1
             audit(store, world, report)
@@ -121,7 +121,7 @@ def test_a_server_restart_costs_a_page_not_a_run(
 
     api.on_request = count
     try:
-        report = run(api, store, Wish("backfill", walkers=1))
+        report = run(api, store, RunOptions("backfill", walkers=1))
         restarted[0].join()
         audit(store, world, report)
     finally:
@@ -145,7 +145,7 @@ def test_a_commit_that_was_lost_is_no_success_after_a_takeover(
         lease = other.claim("a")
         assert isinstance(lease, Lease)
         successor = other.start_run(lease, "backfill", other.state("a"), utc_now())
-        other.save(successor, Batch([Answer([Session("theirs", "a")], [], [], utc_now())]))
+        other.save(successor, Batch([Response([Session("theirs", "a")], [], [], utc_now())]))
 
     def lose(connection: Connection) -> None:
         event.remove(store.engine, "commit", lose)
@@ -155,11 +155,11 @@ def test_a_commit_that_was_lost_is_no_success_after_a_takeover(
     lease = store.claim("a")
     assert isinstance(lease, Lease)
     mine = store.start_run(lease, "backfill", store.state("a"), began)
-    store.save(mine, Batch([Answer([Session("first", "a")], [], [], utc_now())]))
+    store.save(mine, Batch([Response([Session("first", "a")], [], [], utc_now())]))
     monkeypatch.setattr("etl.store.store.time.sleep", take_over)
     event.listen(store.engine, "commit", lose)
     with pytest.raises(LeaseLost):
-        store.save(mine, Batch([Answer([Session("second", "a")], [], [], utc_now())]))
+        store.save(mine, Batch([Response([Session("second", "a")], [], [], utc_now())]))
 
     with store.reading() as connection:
         ids = set(connection.execute(select(t.sessions.c.id)).scalars())

@@ -14,13 +14,13 @@ from etl.planning.coverage import Gap
 from etl.planning.walk import Walk
 from etl.simulator import Fault
 from etl.store.store import Store
-from etl.sync.agent_run import Wish
+from etl.sync.agent_run import RunOptions
 from tests.torture.auditor import snapshot
 from tests.torture.rig import Rig
 from tests.torture.truth import now
 
-BACKFILL, RECONCILE, SYNC = Wish("backfill"), Wish("reconcile"), Wish()
-ONE = Wish("reconcile", walkers=1)
+BACKFILL, RECONCILE, SYNC = RunOptions("backfill"), RunOptions("reconcile"), RunOptions()
+ONE = RunOptions("reconcile", walkers=1)
 HOUR = timedelta(hours=1)
 
 
@@ -54,7 +54,7 @@ def test_a_walk_that_enters_amid_ties_suspects_none_of_them() -> None:
     step = walk.advance([Listed("t5", top), Listed("u1", below)], "c2", now())
 
     # t1 and t2 share the instant and lie before the cursor: nothing may be said of it.
-    assert step.judgement is None or step.judgement.newest <= top
+    assert step.absence is None or step.absence.newest <= top
 
 
 @pytest.mark.parametrize("walkers", [2, 3, 4])
@@ -65,7 +65,7 @@ def test_ties_longer_than_pages_are_not_suspected(empty: Rig, walkers: int) -> N
     empty.run(agent, BACKFILL, page_size=3)
 
     for _ in range(3):
-        report = empty.run(agent, Wish("reconcile", walkers=walkers), page_size=3)
+        report = empty.run(agent, RunOptions("reconcile", walkers=walkers), page_size=3)
 
         assert report is not None
         assert (report.status, report.counts.missing) == ("succeeded", 0), report.error
@@ -77,7 +77,7 @@ def test_a_partial_mention_does_not_hide_a_full_one(empty: Rig) -> None:
     empty.truth.add(agent, now() - 2 * HOUR, creator=whole)
     empty.truth.add(agent, now() - HOUR, creator={"id": "user_1"})
 
-    empty.run(agent, Wish("backfill", walkers=1))
+    empty.run(agent, RunOptions("backfill", walkers=1))
 
     assert snapshot(empty.file)["creators"][0]["email"] == "ada@example.com"
 
@@ -86,8 +86,8 @@ def test_a_partial_mention_does_not_hide_a_full_one(empty: Rig) -> None:
 def test_an_oldest_record_without_id_and_date_is_an_end(rig: Rig, record: object) -> None:
     agent = rig.agents[0]
     rig.world.add_raw(agent, record, now() - timedelta(days=400))
-    for wish in (BACKFILL, ONE):
-        report = rig.run(agent, wish, audit=False)
+    for options in (BACKFILL, ONE):
+        report = rig.run(agent, options, audit=False)
 
         assert report is not None
         assert report.status == "succeeded", report.error
@@ -107,7 +107,7 @@ def test_suspects_of_an_interrupted_run_are_not_marked_by_a_later_one(rig: Rig) 
     rig.api.clear_faults()
     rig.truth.restore(id)
 
-    rig.run(agent, Wish(lookback=timedelta(0)), audit=False)
+    rig.run(agent, RunOptions(lookback=timedelta(0)), audit=False)
 
     assert row(rig, id)["missing_since"] is None
 
@@ -143,7 +143,7 @@ def test_an_empty_page_with_a_cursor_is_asked_for_again(rig: Rig) -> None:
     agent = rig.agents[0]
     rig.api.add_fault(Fault("empty_page", keep_cursor=True, after=2))
 
-    report = rig.run(agent, Wish("backfill", walkers=1), audit=False)
+    report = rig.run(agent, RunOptions("backfill", walkers=1), audit=False)
 
     assert report is not None
     assert len(snapshot(rig.file)["sessions"]) == 30
@@ -164,7 +164,7 @@ def test_a_save_that_failed_is_not_claimed_by_the_next(rig: Rig) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Store, "save", save)
-        rig.run(agent, Wish("backfill", walkers=1), page_size=3, disturbed=True)
+        rig.run(agent, RunOptions("backfill", walkers=1), page_size=3, disturbed=True)
     rig.run(agent, SYNC)
 
     assert len(snapshot(rig.file)["sessions"]) == 30
@@ -177,7 +177,7 @@ def test_a_bookmark_replaces_one_of_the_same_instant(empty: Rig) -> None:
     for _ in range(75):
         empty.truth.add(agent, at)
 
-    report = empty.run(agent, Wish("backfill", walkers=2), page_size=3, audit=False)
+    report = empty.run(agent, RunOptions("backfill", walkers=2), page_size=3, audit=False)
 
     assert report is not None
     assert report.status == "succeeded", report.error
@@ -206,7 +206,7 @@ def test_a_save_that_fails_with_the_end_of_a_walk_does_not_hang(rig: Rig, lastin
     done: list[object] = []
 
     def run() -> None:
-        done.append(rig.run(agent, Wish("backfill", walkers=1), page_size=50, audit=False))
+        done.append(rig.run(agent, RunOptions("backfill", walkers=1), page_size=50, audit=False))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Store, "save", save)

@@ -15,7 +15,7 @@ from etl.api.client import utc_now
 from etl.simulator import Fault
 from etl.store.schema import migrate
 from etl.store.store import Store
-from etl.sync.agent_run import Wish
+from etl.sync.agent_run import RunOptions
 from tests.torture.auditor import snapshot
 from tests.torture.rig import Killer, Rig
 from tests.torture.truth import KINDS, now
@@ -51,7 +51,7 @@ numbers = st.integers(0, 60)
 which = st.integers(0, 1)
 changes = st.tuples(st.sampled_from(KINDS), numbers)
 wishes = st.builds(
-    Wish,
+    RunOptions,
     mode=st.sampled_from(("incremental", "backfill", "reconcile")),
     walkers=st.integers(1, 4),
     lookback=st.sampled_from(LOOKBACKS),
@@ -85,9 +85,9 @@ class Torture(RuleBasedStateMachine):
             self.rig.close()
             self.folder.cleanup()
 
-    def _run(self, number: int, wish: Wish, **more: Any) -> None:
+    def _run(self, number: int, options: RunOptions, **more: Any) -> None:
         agent = self.rig.agents[number]
-        report = self.rig.run(agent, wish, page_size=self.page_size, **more)
+        report = self.rig.run(agent, options, page_size=self.page_size, **more)
         note(f"-> {report and (report.status, report.error)}")
 
     # -- the world changes -----------------------------------------------------------------
@@ -131,20 +131,20 @@ class Torture(RuleBasedStateMachine):
 
     # -- runs ------------------------------------------------------------------------------
 
-    @rule(agent=which, wish=wishes)
-    def run(self, agent: int, wish: Wish) -> None:
-        self._run(agent, wish)
+    @rule(agent=which, options=wishes)
+    def run(self, agent: int, options: RunOptions) -> None:
+        self._run(agent, options)
 
-    @rule(agent=which, wish=wishes, during=moments)
+    @rule(agent=which, options=wishes, during=moments)
     def run_while_it_changes(
-        self, agent: int, wish: Wish, during: dict[int, list[tuple[str, int]]]
+        self, agent: int, options: RunOptions, during: dict[int, list[tuple[str, int]]]
     ) -> None:
         id, truth = self.rig.agents[agent], self.rig.truth
 
         def hook(some: list[tuple[str, int]]) -> Any:
             return lambda: [truth.mutate(id, kind, n) for kind, n in some]
 
-        self._run(agent, wish, hooks={at: hook(some) for at, some in during.items()})
+        self._run(agent, options, hooks={at: hook(some) for at, some in during.items()})
 
     @rule(
         agent=which,
@@ -160,35 +160,35 @@ class Torture(RuleBasedStateMachine):
         high = until and now() - timedelta(hours=until)
         if low and high and low >= high:
             low, high = high - timedelta(hours=5), high
-        self._run(agent, Wish("backfill", low, high, restart=restart, walkers=walkers))
+        self._run(agent, RunOptions("backfill", low, high, restart=restart, walkers=walkers))
 
-    @rule(agent=which, wish=wishes, at=st.integers(1, 60))
-    def crash_at_statement(self, agent: int, wish: Wish, at: int) -> None:
-        self._run(agent, wish, killer=Killer(at_statement=at))
+    @rule(agent=which, options=wishes, at=st.integers(1, 60))
+    def crash_at_statement(self, agent: int, options: RunOptions, at: int) -> None:
+        self._run(agent, options, killer=Killer(at_statement=at))
 
-    @rule(agent=which, wish=wishes, at=st.integers(1, 14))
-    def crash_at_request(self, agent: int, wish: Wish, at: int) -> None:
-        self._run(agent, wish, killer=Killer(at_request=at))
+    @rule(agent=which, options=wishes, at=st.integers(1, 14))
+    def crash_at_request(self, agent: int, options: RunOptions, at: int) -> None:
+        self._run(agent, options, killer=Killer(at_request=at))
 
-    @rule(agent=which, wish=wishes, at=st.integers(1, 10))
-    def another_process_takes_over(self, agent: int, wish: Wish, at: int) -> None:
+    @rule(agent=which, options=wishes, at=st.integers(1, 10))
+    def another_process_takes_over(self, agent: int, options: RunOptions, at: int) -> None:
         id = self.rig.agents[agent]
-        self._run(agent, wish, hooks={at: lambda: self.rig.take_over(id)}, disturbed=True)
+        self._run(agent, options, hooks={at: lambda: self.rig.take_over(id)}, disturbed=True)
 
-    @rule(agent=which, wish=wishes)
-    def another_process_holds_it(self, agent: int, wish: Wish) -> None:
+    @rule(agent=which, options=wishes)
+    def another_process_holds_it(self, agent: int, options: RunOptions) -> None:
         self.rig.hold(self.rig.agents[agent], 0.1)
-        self._run(agent, wish)
+        self._run(agent, options)
 
-    @rule(agent=which, wish=wishes)
-    def twice(self, agent: int, wish: Wish) -> None:
+    @rule(agent=which, options=wishes)
+    def twice(self, agent: int, options: RunOptions) -> None:
         """A run over unchanged data changes no row."""
         self.rig.api.clear_faults()
         # A first look at an open session by its id may add to it; the second one may not.
         for _ in range(2):
-            self._run(agent, wish)
+            self._run(agent, options)
         before = snapshot(self.rig.file)
-        self._run(agent, wish)
+        self._run(agent, options)
         after = snapshot(self.rig.file)
         for table in ("sessions", "creators", "session_states"):
             assert after[table] == before[table], f"a run over unchanged data changed {table}"

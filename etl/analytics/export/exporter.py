@@ -20,7 +20,7 @@ from etl.errors import ConfigError
 from etl.models import Progress
 from etl.store.schema import migrate
 
-__all__ = ["Wish", "export"]
+__all__ = ["ExportOptions", "export"]
 
 PARTITIONED: Final = "sessions"
 PARTITIONED_BY: Final = ("agent_id", "created_at")
@@ -28,7 +28,7 @@ EMPTY: Final = (f"agent={NO_PARTITION}", f"month={NO_PARTITION}")
 CHUNK: Final = 256
 
 
-class Wish(NamedTuple):
+class ExportOptions(NamedTuple):
     """What to export, and how."""
 
     output: Path
@@ -38,7 +38,7 @@ class Wish(NamedTuple):
     raw: bool = False
 
 
-class Written(NamedTuple):
+class FileWritten(NamedTuple):
     """What became of a table."""
 
     rows: int
@@ -46,7 +46,10 @@ class Written(NamedTuple):
 
 
 def export(
-    url: str, wish: Wish, now: datetime, tell: Callable[[Progress], None] = lambda _: None
+    url: str,
+    options: ExportOptions,
+    now: datetime,
+    on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Export, and return the manifest. What `tell` gets as the whole are the tables.
 
@@ -54,27 +57,29 @@ def export(
     if the files can't be written.
     """
     page = schema_docs.read()
-    chosen = _chosen(page, wish.tables)
+    chosen = _select_tables(page, options.tables)
     with reading.snapshot(url) as connection:
-        since = None if wish.since_run is None else reading.since_run(connection, wish.since_run)
-        _check_replaceable(wish)
-        with folders.filled(wish.output, page.relations) as partial:
-            meter = _Meter(tell, len(chosen))
+        since = (
+            None if options.since_run is None else reading.since_run(connection, options.since_run)
+        )
+        _check_replaceable(options)
+        with folders.replace_folder(options.output, page.relations) as partial:
+            meter = _Meter(on_progress, len(chosen))
             tables = []
             for relation in chosen:
-                table = _Table(relation, wish, partial, since, meter)
-                tables.append(_told(relation, table.write(connection), since))
+                table = _Table(relation, options, partial, since, meter)
+                tables.append(_describe_table(relation, table.write(connection), since))
                 meter.done += 1
-            tell(Progress("export", "rows", meter.rows, 1.0))
+            on_progress(Progress("export", "rows", meter.rows, 1.0))
             seen = reading.runs_seen(connection)
-            head = _head(wish, now) | {
+            head = _head(options, now) | {
                 "highest_run_id": max(seen.newest, default=None),
                 "next_since_run": next_since(*seen),
             }
             return folders.put_manifest(partial, head | {"tables": tables})
 
 
-def _chosen(page: Page, names: Sequence[str]) -> list[Relation]:
+def _select_tables(page: Page, names: Sequence[str]) -> list[Relation]:
     public = [relation for relation in page.relations.values() if relation.public]
     if not names:
         return public
@@ -85,28 +90,30 @@ def _chosen(page: Page, names: Sequence[str]) -> list[Relation]:
     return [page.relations[name] for name in dict.fromkeys(names)]
 
 
-def _check_replaceable(wish: Wish) -> None:
+def _check_replaceable(options: ExportOptions) -> None:
     """A few new rows must not take the place of an export that holds more."""
-    before = folders.previous(wish.output)
-    if before is None or wish.since_run is None:
+    before = folders.read_manifest(options.output)
+    if before is None or options.since_run is None:
         return
     begun = before.get("since_run")
-    if begun is None or begun < wish.since_run:
+    if begun is None or begun < options.since_run:
         hint = "an incremental export needs a folder of its own: name a new one by --output"
-        raise ConfigError(f"{wish.output} holds an export that this one does not contain", hint)
+        raise ConfigError(f"{options.output} holds an export that this one does not contain", hint)
 
 
-def _head(wish: Wish, now: datetime) -> dict[str, Any]:
+def _head(options: ExportOptions, now: datetime) -> dict[str, Any]:
     return {
         "schema": migrate.HEAD,
         "exported_at": now.isoformat().replace("+00:00", "Z"),
-        "format": wish.format,
-        "raw": wish.raw,
-        "since_run": wish.since_run,
+        "format": options.format,
+        "raw": options.raw,
+        "since_run": options.since_run,
     }
 
 
-def _told(relation: Relation, written: Written, since: Since | None) -> dict[str, Any]:
+def _describe_table(
+    relation: Relation, written: FileWritten, since: Since | None
+) -> dict[str, Any]:
     whole = since is None or relation.name not in CHANGES
     return {"name": relation.name, "whole": whole, **written._asdict()}
 
@@ -115,7 +122,7 @@ def _told(relation: Relation, written: Written, since: Since | None) -> dict[str
 class _Meter:
     """Tells how many rows have been read; the share is that of the tables."""
 
-    tell: Callable[[Progress], None]
+    on_progress: Callable[[Progress], None]
     tables: int
     done: int = 0
     rows: int = 0
@@ -123,7 +130,7 @@ class _Meter:
     def counted(self, chunks: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
         for chunk in chunks:
             self.rows += len(chunk)
-            self.tell(Progress("export", "rows", self.rows, self.done / self.tables))
+            self.on_progress(Progress("export", "rows", self.rows, self.done / self.tables))
             yield chunk
 
 
@@ -132,23 +139,23 @@ class _Table:
     """One table or view on its way to its files."""
 
     relation: Relation
-    wish: Wish
+    options: ExportOptions
     folder: Path
     since: Since | None
     meter: _Meter
 
-    def write(self, connection: Connection) -> Written:
+    def write(self, connection: Connection) -> FileWritten:
         """Write every row that is wanted."""
-        partitioned = self.wish.format == "parquet" and self.relation.name == PARTITIONED
+        partitioned = self.options.format == "parquet" and self.relation.name == PARTITIONED
         order = PARTITIONED_BY if partitioned else ()
         changed = CHANGES.get(self.relation.name, ())
         rows = reading.rows(connection, self.relation, order, changed, self.since)
         chunks = self.meter.counted(rows)
         if partitioned:
             return self._partitions(chunks)
-        return Written(self._file(self.folder / self._name(), chunks), 1)
+        return FileWritten(self._file(self.folder / self._name(), chunks), 1)
 
-    def _partitions(self, chunks: Iterator[Sequence[Any]]) -> Written:
+    def _partitions(self, chunks: Iterator[Sequence[Any]]) -> FileWritten:
         """A file for each agent and month; the rows come in that order."""
         names = [column.name for column in self.relation.columns]
         agent, created = (names.index(name) for name in PARTITIONED_BY)
@@ -159,25 +166,25 @@ class _Table:
             # a folder, but not a file.
             files += 1
             total += self._part(partition(*key), files, group)
-        return Written(total, files) if files else Written(self._part(EMPTY, 1, ()), 1)
+        return FileWritten(total, files) if files else FileWritten(self._part(EMPTY, 1, ()), 1)
 
     def _part(self, parts: tuple[str, str], number: int, rows: Iterable[Any]) -> int:
         place = self.folder.joinpath(self.relation.name, *parts)
         place.mkdir(parents=True, exist_ok=True)
-        return self._file(place / f"part-{number:05}.parquet", _chunked(rows))
+        return self._file(place / f"part-{number:05}.parquet", _split_rows(rows))
 
     def _name(self) -> str:
-        return f"{self.relation.name}.{self.wish.format}"
+        return f"{self.relation.name}.{self.options.format}"
 
     def _file(self, path: Path, chunks: Iterable[Sequence[Any]]) -> int:
         schema = schema_of(self.relation.columns)
-        with TableFile(path, schema, self.wish.format, raw=self.wish.raw) as file:
+        with TableFile(path, schema, self.options.format, raw=self.options.raw) as file:
             for chunk in chunks:
                 file.write(chunk)
         return file.rows
 
 
-def _chunked(rows: Iterable[Any]) -> Iterator[list[Any]]:
+def _split_rows(rows: Iterable[Any]) -> Iterator[list[Any]]:
     rows = iter(rows)
     while chunk := list(itertools.islice(rows, CHUNK)):
         yield chunk

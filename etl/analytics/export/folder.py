@@ -18,7 +18,7 @@ from typing import Any, Final
 from etl import __version__
 from etl.errors import ConfigError, EtlError
 
-__all__ = ["MANIFEST", "filled", "previous", "put_manifest"]
+__all__ = ["MANIFEST", "put_manifest", "read_manifest", "replace_folder"]
 
 MANIFEST: Final = "manifest.json"
 PARTIAL: Final = ".export-partial"
@@ -28,21 +28,21 @@ NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
-def filled(folder: Path, names: Iterable[str]) -> Iterator[Path]:
+def replace_folder(folder: Path, names: Iterable[str]) -> Iterator[Path]:
     """A hidden folder to write into, whose content takes the place of the folder's at the end.
 
     `names` are the tables that an earlier export may have left there. Raises ConfigError for a
     folder that can't be one of exports, EtlError if there is no room.
     """
-    with _usable(folder):
+    with _translate_folder_errors(folder):
         if made := not folder.exists():
             folder.mkdir(parents=True)
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        _take(lock, folder)
-        with _usable(folder):
-            partial = _emptied(folder)
-        with _cleared(folder, made), _explained(folder):
+        _lock_folder(lock, folder)
+        with _translate_folder_errors(folder):
+            partial = _make_partial(folder)
+        with _remove_leftovers(folder, made), _translate_write_errors(folder):
             yield partial
             _swap(folder, partial, names)
     finally:
@@ -59,7 +59,7 @@ def put_manifest(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
-def previous(folder: Path) -> dict[str, Any] | None:
+def read_manifest(folder: Path) -> dict[str, Any] | None:
     """The manifest of the export that is in a folder; None if there is none."""
     try:
         found = json.loads((folder / MANIFEST).read_bytes())
@@ -70,7 +70,7 @@ def previous(folder: Path) -> dict[str, Any] | None:
 
 
 @contextmanager
-def _cleared(folder: Path, made: bool) -> Iterator[None]:
+def _remove_leftovers(folder: Path, made: bool) -> Iterator[None]:
     try:
         yield
     finally:
@@ -79,7 +79,7 @@ def _cleared(folder: Path, made: bool) -> Iterator[None]:
             folder.rmdir()
 
 
-def _take(lock: int, folder: Path) -> None:
+def _lock_folder(lock: int, folder: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -87,10 +87,10 @@ def _take(lock: int, folder: Path) -> None:
         raise EtlError(f"another export is writing to {folder}", hint) from None
 
 
-def _emptied(folder: Path) -> Path:
+def _make_partial(folder: Path) -> Path:
     """The hidden folder, without what a killed export left in it."""
     partial = folder / PARTIAL
-    ours = previous(folder) is not None or partial.is_dir()
+    ours = read_manifest(folder) is not None or partial.is_dir()
     if not ours and any(folder.iterdir()):
         hint = "an export needs a folder of its own: name a new one, or an empty one"
         raise ConfigError(f"{folder} holds files that are no export", hint)
@@ -103,7 +103,7 @@ def _swap(folder: Path, partial: Path, names: Iterable[str]) -> None:
     """Put the new files into the place of the old ones. Renames alone: it takes no time."""
     for place, _, _ in os.walk(partial):
         _sync(Path(place))
-    before = (table["name"] for table in (previous(folder) or {}).get("tables", ()))
+    before = (table["name"] for table in (read_manifest(folder) or {}).get("tables", ()))
     known = {name + end for name in {*names, *before} for end in ENDINGS}
     new = [path for path in partial.iterdir() if path.name != MANIFEST]
     old = partial / "old"
@@ -128,7 +128,7 @@ def _sync(folder: Path) -> None:
 
 
 @contextmanager
-def _usable(folder: Path) -> Iterator[None]:
+def _translate_folder_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -137,7 +137,7 @@ def _usable(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _explained(folder: Path) -> Iterator[None]:
+def _translate_write_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

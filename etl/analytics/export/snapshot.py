@@ -26,7 +26,7 @@ from etl.analytics.schema_docs import Column, Relation
 from etl.errors import ConfigError
 from etl.store.read.status import require_schema_of
 from etl.store.schema import tables as t
-from etl.store.schema.engine import open_engine, told
+from etl.store.schema.engine import open_engine, translate_errors
 
 __all__ = ["RunsSeen", "Since", "rows", "runs_seen", "since_run", "snapshot"]
 
@@ -81,7 +81,7 @@ def snapshot(url: str) -> Iterator[Connection]:
     engine = open_engine(url, only_reads=True)
     try:
         require_schema_of(engine, url)
-        with told(url), engine.connect() as connection:
+        with translate_errors(url), engine.connect() as connection:
             _begin(connection)
             yield connection
     finally:

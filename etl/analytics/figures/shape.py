@@ -18,18 +18,18 @@ __all__ = [
     "Mix",
     "Square",
     "Tally",
+    "assign_series",
     "by_agent",
     "by_bin",
     "fold",
-    "grouping",
     "heat",
     "level",
     "mix",
-    "ranked",
-    "stacked",
+    "rank_agents",
+    "stack_bars",
     "state_group",
+    "sum_tallies",
     "tally",
-    "together",
 ]
 
 MOST_SERIES: Final = 5
@@ -119,7 +119,7 @@ def tally(cells: Iterable[Cell]) -> Tally:
     return total
 
 
-def together(tallies: Iterable[Tally]) -> Tally:
+def sum_tallies(tallies: Iterable[Tally]) -> Tally:
     """The sum of tallies."""
     return Tally(*map(sum, zip(Tally(), *tallies, strict=True)))
 
@@ -132,12 +132,12 @@ def by_agent(cells: Iterable[Cell]) -> dict[str, Tally]:
     return found
 
 
-def ranked(agents: Mapping[str, Tally]) -> list[str]:
+def rank_agents(agents: Mapping[str, Tally]) -> list[str]:
     """The agents with the most sessions first."""
     return sorted(agents, key=lambda id: (-agents[id].sessions, -agents[id].credits, id))
 
 
-def grouping(agents: Sequence[str]) -> dict[str, int]:
+def assign_series(agents: Sequence[str]) -> dict[str, int]:
     """The series of each agent, given in their rank; the last series holds those left over."""
     return {id: min(rank, MOST_SERIES) for rank, id in enumerate(agents)}
 
@@ -153,11 +153,11 @@ def fold(hourly: Iterable[Cell], step: Step) -> tuple[list[Cell], dict[tuple[int
         at = (cell.slot.isoweekday(), cell.slot.hour)
         week[at] = week.get(at, 0) + cell.sessions
         key = (cell.agent_id, floor_to(cell.slot, step), cell.state)
-        merged[key] = _joined(merged.get(key), cell._replace(slot=key[1]))
+        merged[key] = _add_cells(merged.get(key), cell._replace(slot=key[1]))
     return list(merged.values()), week
 
 
-def _joined(one: Cell | None, other: Cell) -> Cell:
+def _add_cells(one: Cell | None, other: Cell) -> Cell:
     if one is None:
         return other
     sums = (one.sessions + other.sessions, one.credits + other.credits, one.tokens + other.tokens)
@@ -179,7 +179,7 @@ def by_bin(
     return table
 
 
-def stacked(table: Sequence[Sequence[float]]) -> list[Bar]:
+def stack_bars(table: Sequence[Sequence[float]]) -> list[Bar]:
     """The pieces of the bars, the first series at the bottom; empty pieces have none."""
     bars: list[Bar] = []
     for index, row in enumerate(table):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from etl.analytics.figures.period import Period
 
-__all__ = ["Cell", "Creator", "Settling", "Shown", "Window"]
+__all__ = ["Cell", "Creator", "SettleTimes", "TopSession", "Window"]
 
 
 class Window(NamedTuple):
@@ -38,7 +38,7 @@ class Creator(NamedTuple):
     credits: float
 
 
-class Shown(NamedTuple):
+class TopSession(NamedTuple):
     """A session in a list; `seconds` from its beginning to the look that saw it settled."""
 
     id: str
@@ -51,8 +51,8 @@ class Shown(NamedTuple):
     seconds: float | None = None
 
 
-class Settling(NamedTuple):
+class SettleTimes(NamedTuple):
     """The slowest of the sessions, `observed` in all, seen open first and settled later."""
 
     observed: int
-    slowest: list[Shown]
+    slowest: list[TopSession]

@@ -54,20 +54,20 @@ class _Data:
     def __init__(self, figures: Figures) -> None:
         self.figures = figures
         self.labels = agent_labels(figures.names)
-        self.ranked = shape.ranked(figures.now.agents)
-        self.series = shape.grouping(self.ranked)
+        self.ranked = shape.rank_agents(figures.now.agents)
+        self.series = shape.assign_series(self.ranked)
         self.names = [self.labels[id] for id in self.ranked[: shape.MOST_SERIES]]
         if len(self.ranked) > shape.MOST_SERIES:
             self.names.append(shape.OTHERS)
         self.table = shape.by_bin(figures.cells, self.series, figures.bins)
         self.edges = [*figures.bins, following(figures.bins[-1], figures.step)]
-        is_over = self.edges[-1] <= figures.wish.wall(figures.wish.period.until)
+        is_over = self.edges[-1] <= figures.options.wall(figures.options.period.until)
         self.unfinished = "" if is_over else f" The last {figures.step} is not over."
         self.when = [words.bin_label(clock, figures.step) for clock in figures.bins]
 
     def totals(self) -> list[Tally]:
         """Each bin's sessions of all series."""
-        return [shape.together(row) for row in self.table]
+        return [shape.sum_tallies(row) for row in self.table]
 
 
 def drawings(figures: Figures) -> dict[str, Drawing]:
@@ -93,7 +93,7 @@ def _quantity(data: _Data, unit: str) -> Drawing:
         unit,
         f"{unit.capitalize()} by {step}",
         _over_time_words(data, [sum(row) for row in table], unit),
-        charts.over_time(shape.stacked(table), data.edges, data.names, step, unit),
+        charts.over_time(shape.stack_bars(table), data.edges, data.names, step, unit),
         [step.capitalize(), *data.names, "All"],
         rows,
         [(f"series-{index}", name) for index, name in enumerate(data.names)],

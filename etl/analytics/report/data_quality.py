@@ -6,7 +6,7 @@ from typing import Final
 
 from etl.analytics.figures import words
 from etl.analytics.figures.period import period_before
-from etl.analytics.report.formatting import Viewer
+from etl.analytics.report.formatting import Formatter
 from etl.analytics.report.health_queries import Health
 
 __all__ = ["freshness", "warnings"]
@@ -18,18 +18,18 @@ MOST_WARNINGS: Final = 5
 MOST_NAMES: Final = 3
 
 
-def freshness(viewer: Viewer) -> str:
+def freshness(viewer: Formatter) -> str:
     """Up to when the range is whole; the agent that lags most decides, of those ever synced."""
-    wish = viewer.figures.wish
+    options = viewer.figures.options
     as_of = min((one.as_of for one in viewer.figures.health if one.as_of), default=None)
     if as_of is None:
         return "never: nothing of this range was synced"
-    if as_of == wish.period.until < wish.now:
+    if as_of == options.period.until < options.now:
         return "its end: the range is over and whole"
     return f"{viewer.minute(as_of)} ({viewer.ago(as_of)})"
 
 
-def warnings(viewer: Viewer) -> list[str]:
+def warnings(viewer: Formatter) -> list[str]:
     """What makes the figures less than they seem."""
     lacking: dict[str, list[str]] = {}
     for one in viewer.figures.health:
@@ -49,22 +49,22 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
-def _less_before(viewer: Viewer) -> list[str]:
+def _less_before(viewer: Formatter) -> list[str]:
     """What is compared with, if it is shorter than what is shown."""
-    wish, before = viewer.figures.wish, viewer.figures.period_before
-    wanted = period_before(wish.period, wish.zone)
+    options, before = viewer.figures.options, viewer.figures.period_before
+    wanted = period_before(options.period, options.zone)
     if before is None or wanted is None or before.since == wanted.since:
         return []
     first = viewer.minute(before.since)
     return [f"The range before has sessions from {first} on only: changes look greater for it."]
 
 
-def _lack(viewer: Viewer, one: Health) -> str:
-    wish = viewer.figures.wish
+def _lack(viewer: Formatter, one: Health) -> str:
+    options = viewer.figures.options
     if one.as_of is None:
         return "nothing of this range was synced"
     if one.holes:
         return "parts of this range were never synced; its figures are too low"
-    if one.as_of < min(wish.now - STALE, wish.period.until):
+    if one.as_of < min(options.now - STALE, options.period.until):
         return f"sessions that began after {viewer.minute(one.as_of)} are not here yet"
     return ""

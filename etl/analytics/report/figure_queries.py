@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 from etl.analytics.figures.period import Offset
-from etl.analytics.figures.values import Cell, Creator, Settling, Shown, Window
+from etl.analytics.figures.values import Cell, Creator, SettleTimes, TopSession, Window
 from etl.models import SETTLED_STATES
 from etl.store.schema import tables as t
 
@@ -36,7 +36,7 @@ __all__ = [
     "cells",
     "costliest",
     "oldest_session",
-    "settling",
+    "settle_times",
     "top_creators",
     "undated",
 ]
@@ -115,14 +115,14 @@ def top_creators(connection: Connection, window: Window) -> list[Creator]:
     ]
 
 
-def costliest(connection: Connection, window: Window) -> list[Shown]:
+def costliest(connection: Connection, window: Window) -> list[TopSession]:
     """The sessions with the highest credit cost."""
     first = c.credit_cost.desc().nulls_last()
     query = _shown().where(_within(window), c.credit_cost > 0).order_by(first, c.id).limit(TOP)
     return [_session(row) for row in connection.execute(query)]
 
 
-def settling(connection: Connection, window: Window) -> Settling:
+def settle_times(connection: Connection, window: Window) -> SettleTimes:
     """The sessions that took longest from their beginning to the look that saw them settled.
 
     Only those count that an earlier look saw open: of the others it isn't known when they
@@ -133,7 +133,7 @@ def settling(connection: Connection, window: Window) -> Settling:
     query = _shown().add_columns(took.seconds).join(took.id.table, took.id == c.id)
     rows = connection.execute(query.order_by(took.seconds.desc(), c.id).limit(TOP))
     slowest = [_session(row)._replace(seconds=float(row.seconds)) for row in rows]
-    return Settling(count, slowest)
+    return SettleTimes(count, slowest)
 
 
 def _lengths(connection: Connection, window: Window) -> Subquery:
@@ -178,9 +178,9 @@ def _shown() -> Any:
     return query.join_from(t.sessions, people, people.c.id == c.creator_id, isouter=True)
 
 
-def _session(row: Any) -> Shown:
+def _session(row: Any) -> TopSession:
     spent = None if row.credit_cost is None else float(row.credit_cost)
-    return Shown(row.id, row.name, row.agent_id, row.state, row.created_at, spent, row.creator)
+    return TopSession(row.id, row.name, row.agent_id, row.state, row.created_at, spent, row.creator)
 
 
 def _name() -> ColumnElement[str | None]:

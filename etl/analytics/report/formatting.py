@@ -7,12 +7,12 @@ from etl.analytics.figures import words
 from etl.analytics.report.load_figures import Figures
 from etl.analytics.report.names import agent_labels
 
-__all__ = ["Viewer"]
+__all__ = ["Formatter"]
 
 JUST: Final = timedelta(minutes=1)
 
 
-class Viewer:
+class Formatter:
     """The figures, and the words for their agents and times."""
 
     def __init__(self, figures: Figures) -> None:
@@ -21,21 +21,21 @@ class Viewer:
 
     def clock(self, instant: datetime | None) -> datetime | None:
         """An instant as wall time."""
-        return None if instant is None else self.figures.wish.wall(instant)
+        return None if instant is None else self.figures.options.wall(instant)
 
     def minute(self, instant: datetime | None) -> str:
         """An instant as wall time, in words; without the year if it is this one."""
-        now = self.figures.wish.wall(self.figures.wish.now)
+        now = self.figures.options.wall(self.figures.options.now)
         return words.minute(self.clock(instant), now.year)
 
     def span(self, since: datetime, until: datetime) -> str:
         """A period as wall time, in words."""
-        wall = self.figures.wish.wall
+        wall = self.figures.options.wall
         return words.span(wall(since), wall(until))
 
     def ago(self, instant: datetime | None) -> str:
         """How long before the page was made."""
         if instant is None:
             return "never"
-        span = self.figures.wish.now - instant
+        span = self.figures.options.now - instant
         return "just now" if span < JUST else f"{words.age(span)} ago"

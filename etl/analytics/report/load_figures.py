@@ -10,20 +10,20 @@ from etl.analytics.figures import period as periods
 from etl.analytics.figures import shape
 from etl.analytics.figures.period import Period, Step
 from etl.analytics.figures.shape import Tally
-from etl.analytics.figures.values import Cell, Creator, Settling, Shown, Window
+from etl.analytics.figures.values import Cell, Creator, SettleTimes, TopSession, Window
 from etl.analytics.report import figure_queries
 from etl.analytics.report.health_queries import Health, health
 from etl.store.read import status
 from etl.store.store import Store
 
-__all__ = ["Figures", "Wish", "gather"]
+__all__ = ["Figures", "ReportOptions", "load_figures"]
 
 RECENT_RUNS: Final = 10
 EMPTY: Final = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ReportOptions:
     """What the report shall cover: which agents, which sessions, and by whose clock."""
 
     agents: tuple[str, ...]
@@ -50,7 +50,7 @@ class Totals:
 class Figures:
     """Everything that a report shows. `before` is None where nothing is stored from then."""
 
-    wish: Wish
+    options: ReportOptions
     names: dict[str, str | None]
     drawn: Period
     step: Step
@@ -61,53 +61,53 @@ class Figures:
     before: Totals | None
     period_before: Period | None
     creators: list[Creator]
-    costliest: list[Shown]
-    settling: Settling
+    costliest: list[TopSession]
+    settling: SettleTimes
     undated: int
     health: list[Health]
     runs: list[dict[str, Any]]
 
 
-def gather(store: Store, wish: Wish) -> Figures:
+def load_figures(store: Store, options: ReportOptions) -> Figures:
     """Read the figures. Raises StoreError."""
-    runs = status.recent_runs(store, wish.agents, RECENT_RUNS) if wish.agents else []
+    runs = status.recent_runs(store, options.agents, RECENT_RUNS) if options.agents else []
     with store.reading() as connection:
-        oldest = figure_queries.oldest_session(connection, wish.agents)
-        drawn = _drawn(wish.period, oldest)
+        oldest = figure_queries.oldest_session(connection, options.agents)
+        drawn = _trim_period(options.period, oldest)
         step = periods.step_for(drawn)
-        window = Window(wish.agents, drawn)
-        cells, week = _cells(connection, window, wish.zone, step)
-        before = _before(wish, oldest)
+        window = Window(options.agents, drawn)
+        cells, week = _cells(connection, window, options.zone, step)
+        before = _before(options, oldest)
         return Figures(
-            wish,
+            options,
             figure_queries.agent_names(connection),
             drawn,
             step,
-            periods.bins(drawn, step, wish.zone),
+            periods.bins(drawn, step, options.zone),
             cells,
             week,
             _totals(connection, window, cells),
-            _totals_before(connection, wish, before),
+            _totals_before(connection, options, before),
             before,
             figure_queries.top_creators(connection, window),
             figure_queries.costliest(connection, window),
-            figure_queries.settling(connection, window),
-            figure_queries.undated(connection, wish.agents),
-            [health(connection, id, wish.period, wish.now) for id in wish.agents],
+            figure_queries.settle_times(connection, window),
+            figure_queries.undated(connection, options.agents),
+            [health(connection, id, options.period, options.now) for id in options.agents],
             runs,
         )
 
 
-def _drawn(period: Period, oldest: datetime | None) -> Period:
+def _trim_period(period: Period, oldest: datetime | None) -> Period:
     """The range without the time before the first session; of an empty one, its end."""
     if oldest is None or oldest >= period.until:
         oldest = period.until - min(EMPTY, period.length)
     return Period(max(period.since, oldest), period.until)
 
 
-def _before(wish: Wish, oldest: datetime | None) -> Period | None:
+def _before(options: ReportOptions, oldest: datetime | None) -> Period | None:
     """The range before, as far as sessions go back; None where none does."""
-    before = periods.period_before(wish.period, wish.zone)
+    before = periods.period_before(options.period, options.zone)
     if before is None or oldest is None or before.until <= oldest:
         return None
     return Period(max(before.since, oldest), before.until)
@@ -120,11 +120,13 @@ def _cells(
     return shape.fold(figure_queries.cells(connection, window, clock), step)
 
 
-def _totals_before(connection: Connection, wish: Wish, before: Period | None) -> Totals | None:
+def _totals_before(
+    connection: Connection, options: ReportOptions, before: Period | None
+) -> Totals | None:
     if before is None:
         return None
-    window = Window(wish.agents, before)
-    cells, _ = _cells(connection, window, wish.zone, "month")
+    window = Window(options.agents, before)
+    cells, _ = _cells(connection, window, options.zone, "month")
     return _totals(connection, window, cells)
 
 

@@ -43,7 +43,7 @@ def render(figures: Figures) -> str:
         style=style,
         scripts=scripts,
         policy=_policy(style, scripts),
-        made=figures.wish.wall(figures.wish.now),
+        made=figures.options.wall(figures.options.now),
         version=__version__,
     )
     return page

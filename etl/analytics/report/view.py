@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from etl.analytics.figures import shape, words
 from etl.analytics.figures.shape import Tally
-from etl.analytics.figures.values import Shown
+from etl.analytics.figures.values import TopSession
 from etl.analytics.report.data_quality import freshness, warnings
-from etl.analytics.report.formatting import Viewer
+from etl.analytics.report.formatting import Formatter
 from etl.analytics.report.health_queries import Health
 from etl.analytics.report.load_figures import Figures, Totals
 from etl.analytics.report.names import creator_label, short
@@ -54,12 +54,12 @@ class View:
 
 def view(figures: Figures) -> View:
     """Put the figures into words."""
-    viewer, wish = Viewer(figures), figures.wish
-    ranked = shape.ranked(figures.now.agents)
+    viewer, options = Formatter(figures), figures.options
+    ranked = shape.rank_agents(figures.now.agents)
     return View(
-        title=viewer.span(*wish.period),
+        title=viewer.span(*options.period),
         scope=_scope(viewer),
-        clock=wish.zone_name,
+        clock=options.zone_name,
         compared=viewer.span(*figures.period_before) if figures.period_before else "",
         freshness=freshness(viewer),
         warnings=warnings(viewer),
@@ -76,8 +76,8 @@ def view(figures: Figures) -> View:
     )
 
 
-def _scope(viewer: Viewer) -> str:
-    ids = viewer.figures.wish.agents
+def _scope(viewer: Formatter) -> str:
+    ids = viewer.figures.options.agents
     if len(ids) == 1:
         return viewer.labels[ids[0]]
     return f"{len(ids)} agents" if ids else "no agents"
@@ -108,7 +108,7 @@ def _moved(name: str, now: float | None, before: float | None, number: Any) -> T
     return Tile(name, number(now), change, f"before: {number(before)}")
 
 
-def _agent(viewer: Viewer, id: str, rank: int) -> dict[str, Any]:
+def _agent(viewer: Formatter, id: str, rank: int) -> dict[str, Any]:
     now, figures = viewer.figures.now.agents[id], viewer.figures
     then = figures.before.agents.get(id, Tally()) if figures.before else None
     most = max(tally.sessions for tally in figures.now.agents.values())
@@ -139,7 +139,7 @@ def _creators(figures: Figures) -> list[dict[str, Any]]:
     ]
 
 
-def _session(viewer: Viewer, one: Shown) -> dict[str, str]:
+def _session(viewer: Formatter, one: TopSession) -> dict[str, str]:
     return {
         "name": short(one.name or "") or "Untitled",
         "id": short(one.id),
@@ -156,7 +156,7 @@ def _worst_first(found: Sequence[Health]) -> list[Health]:
     return sorted(found, key=lambda one: (one.as_of or BEGINNING, one.agent_id))
 
 
-def _health(viewer: Viewer, one: Health) -> dict[str, Any]:
+def _health(viewer: Formatter, one: Health) -> dict[str, Any]:
     last = one.last_run
     return {
         "name": viewer.labels[one.agent_id],
@@ -174,7 +174,7 @@ def _health(viewer: Viewer, one: Health) -> dict[str, Any]:
     }
 
 
-def _run(viewer: Viewer, run: dict[str, Any]) -> dict[str, str]:
+def _run(viewer: Formatter, run: dict[str, Any]) -> dict[str, str]:
     took = run["finished_at"] and (run["finished_at"] - run["started_at"]).total_seconds()
     return {
         "began": viewer.minute(run["started_at"]),

@@ -10,7 +10,7 @@ from typing import IO, Final
 
 from etl.errors import EtlError, Transient
 
-__all__ = ["NewFile", "locked", "replacing"]
+__all__ = ["NewFile", "hold_lock", "replace_file"]
 
 MODE: Final = 0o600
 RESERVED: Final = 16_384
@@ -20,7 +20,7 @@ PAUSE: Final = 0.05
 
 
 @contextmanager
-def locked(file: Path, pause: Callable[[float], None], patience: float) -> Iterator[None]:
+def hold_lock(file: Path, pause: Callable[[float], None], patience: float) -> Iterator[None]:
     """Hold the lock beside a file; a holder that dies lets it go.
 
     `pause` waits some seconds, and may raise. Raises Transient after `patience` seconds, EtlError
@@ -28,10 +28,10 @@ def locked(file: Path, pause: Callable[[float], None], patience: float) -> Itera
     """
     import fcntl
 
-    descriptor = _opened(file.with_name(f"{file.name}.lock"))
+    descriptor = _open_lock(file.with_name(f"{file.name}.lock"))
     give_up = time.monotonic() + patience
     try:
-        while not _taken(fcntl, descriptor):
+        while not _try_lock(fcntl, descriptor):
             if time.monotonic() > give_up:
                 raise Transient(f"another process has held the lock of {file} for {patience:.0f} s")
             pause(PAUSE)
@@ -40,14 +40,14 @@ def locked(file: Path, pause: Callable[[float], None], patience: float) -> Itera
         os.close(descriptor)
 
 
-def _opened(lock: Path) -> int:
+def _open_lock(lock: Path) -> int:
     try:
         return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
     except OSError as error:
         raise _unwritable(lock, error) from None
 
 
-def _taken(fcntl: object, descriptor: int) -> bool:
+def _try_lock(fcntl: object, descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # type: ignore[attr-defined]
     except BlockingIOError:
@@ -112,7 +112,7 @@ class NewFile:
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[NewFile]:
+def replace_file(target: Path) -> Iterator[NewFile]:
     """A new file in the folder of `target`, gone afterwards unless `put`. Raises EtlError."""
     new = NewFile(target)
     try:

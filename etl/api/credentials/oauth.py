@@ -19,15 +19,15 @@ from typing import Final, NamedTuple
 import httpx
 
 from etl import __version__
-from etl.api.credentials.locked_file import NewFile, locked, replacing
+from etl.api.credentials.locked_file import NewFile, hold_lock, replace_file
 from etl.api.credentials.oauth_tokens import (
     AccessToken,
-    Granted,
+    TokenReply,
     is_due,
     is_over,
-    kept_form,
-    read_kept,
+    parse_token,
     read_reply,
+    serialize_token,
 )
 from etl.api.errors import read_body, retry_after
 from etl.config import Api
@@ -51,7 +51,7 @@ PATIENCE: Final = 4
 MOST_SECRETS: Final = 16
 
 
-class _Held(NamedTuple):
+class _CurrentToken(NamedTuple):
     """The token in use, and the credential made of it."""
 
     token: AccessToken
@@ -80,7 +80,7 @@ class Grant:
         self._stop = stop or threading.Event()
         self._clock = clock
         self._lock = threading.Lock()
-        self._held: _Held | None = None
+        self._held: _CurrentToken | None = None
         self._refused: str | None = None
         self._useless: str | None = None
         self._failure: tuple[float, EtlError] | None = None
@@ -145,7 +145,7 @@ class Grant:
         finally:
             self._lock.release()
 
-    def _renewed_by_one(self, stale: "_Held | None") -> Credentials:
+    def _renewed_by_one(self, stale: "_CurrentToken | None") -> Credentials:
         """The token that one thread gets for all who wait; its failure is theirs as well."""
         asked_at = time.monotonic()
         with self._lock:
@@ -159,19 +159,19 @@ class Grant:
                 self._failure = (time.monotonic(), error)
                 raise
 
-    def _renew(self) -> "_Held":
+    def _renew(self) -> "_CurrentToken":
         """Take over what another process has renewed, else renew."""
-        with locked(self._file, self._pause, PATIENCE * self._timeout):
+        with hold_lock(self._file, self._pause, PATIENCE * self._timeout):
             refresh = self._refresh_token()
             token = self._kept(refresh) or self._exchanged(refresh)
         self._learn(token.value)
-        self._held = _Held(token, Credentials(token.value, None, self.team_id))
+        self._held = _CurrentToken(token, Credentials(token.value, None, self.team_id))
         return self._held
 
     def _kept(self, refresh: str) -> AccessToken | None:
         """The token that another process got for this grant, if it is better than ours."""
         try:
-            token = read_kept(self._beside.read_bytes(), self._name_of(refresh))
+            token = parse_token(self._beside.read_bytes(), self._name_of(refresh))
         except OSError:
             return None
         if token is None or is_due(token, self._clock()):
@@ -192,13 +192,13 @@ class Grant:
         """Renew, and store what replaces the old before anything else can go wrong."""
         if self._dead is not None and self._dead[0] == refresh and time.monotonic() < self._dead[1]:
             raise copy.copy(self._dead[2])
-        with replacing(self._file) as new, replacing(self._beside) as beside:
+        with replace_file(self._file) as new, replace_file(self._beside) as beside:
             granted = self._asked(refresh)
             if granted.refresh_token not in (None, refresh) or self._unsaved:
                 refresh = self._rotated(new, refresh, granted.refresh_token or refresh)
             with suppress(OSError):
                 # Without it other processes renew for themselves.
-                beside.put(kept_form(granted.access, self._name_of(refresh)))
+                beside.put(serialize_token(granted.access, self._name_of(refresh)))
         return granted.access
 
     def _rotated(self, new: NewFile, old: str, refresh: str) -> str:
@@ -214,7 +214,7 @@ class Grant:
             _heard.error("the new refresh token is in memory alone: %s: %s", self._file, reason)
         return refresh
 
-    def _asked(self, refresh: str) -> Granted:
+    def _asked(self, refresh: str) -> TokenReply:
         sent_at = self._clock()
         status, headers, body = self._post(refresh)
         said = read_body(body)

@@ -7,7 +7,15 @@ import msgspec
 
 from etl.errors import Denied, Malformed, Transient
 
-__all__ = ["AccessToken", "Granted", "is_due", "is_over", "kept_form", "read_kept", "read_reply"]
+__all__ = [
+    "AccessToken",
+    "TokenReply",
+    "is_due",
+    "is_over",
+    "parse_token",
+    "read_reply",
+    "serialize_token",
+]
 
 AHEAD: Final = timedelta(minutes=5)
 SHARE: Final = 0.1
@@ -29,7 +37,7 @@ class AccessToken(NamedTuple):
         return f"AccessToken(expires_at={self.expires_at})"
 
 
-class Granted(NamedTuple):
+class TokenReply(NamedTuple):
     """What a reply grants; `refresh_token` only if a new one replaces the old."""
 
     access: AccessToken
@@ -55,14 +63,14 @@ def is_over(token: AccessToken, now: datetime) -> bool:
 
 def read_reply(
     status: int, body: bytes, code: str | None, said: str | None, sent_at: datetime
-) -> Granted:
+) -> TokenReply:
     """The token in the reply to a renewal that was sent at `sent_at`.
 
     `code` and `said` are what an error body says. Raises Denied if the grant is dead, Transient
     or Malformed if another try may help.
     """
     if status == 200:
-        return _granted(body, sent_at)
+        return _token_reply(body, sent_at)
     words = ", ".join(filter(None, (f"HTTP {status}", code, said)))
     if status in PASSING or status >= 500:
         raise Transient(f"renewing the access token: {words}", "the next try may help")
@@ -77,7 +85,7 @@ def _hint(status: int, code: str | None) -> str:
     return "authorize anew, and put the new refresh token into api.oauth.refresh_token_file"
 
 
-def _granted(body: bytes, sent_at: datetime) -> Granted:
+def _token_reply(body: bytes, sent_at: datetime) -> TokenReply:
     whole = _object(body)
     access, refresh = (_secret(whole.get(key)) for key in ("access_token", "refresh_token"))
     kind = whole.get("token_type", "bearer")
@@ -86,7 +94,7 @@ def _granted(body: bytes, sent_at: datetime) -> Granted:
         raise Malformed(f"renewing the access token: {reason}")
     seconds = _seconds(whole.get("expires_in"))
     expires_at = None if seconds is None else sent_at + timedelta(seconds=seconds)
-    return Granted(AccessToken(access, sent_at, expires_at), refresh)
+    return TokenReply(AccessToken(access, sent_at, expires_at), refresh)
 
 
 def _seconds(value: object) -> float | None:
@@ -112,14 +120,14 @@ def _object(body: bytes) -> dict[str, Any]:
     return whole if isinstance(whole, dict) else {}
 
 
-def kept_form(token: AccessToken, grant: str) -> bytes:
+def serialize_token(token: AccessToken, grant: str) -> bytes:
     """A token as it is kept for other processes; `grant` tells the grant that it belongs to."""
     ends = token.expires_at and token.expires_at.timestamp()
     kept = {"access_token": token.value, "issued_at": token.issued_at.timestamp()}
     return msgspec.json.encode(kept | {"expires_at": ends, "grant": grant})
 
 
-def read_kept(kept: bytes, grant: str) -> AccessToken | None:
+def parse_token(kept: bytes, grant: str) -> AccessToken | None:
     """The token that was kept for this grant; None if there is none that can be read."""
     whole = _object(kept)
     value, began, ends = (

@@ -18,7 +18,7 @@ from etl.models import ABSENT, Absent, Creator, Listed, Page, Rejected, Session
 
 __all__ = [
     "LONGEST_ID",
-    "Retrieved",
+    "RetrievedSession",
     "decode_page",
     "decode_records",
     "decode_retrieved",
@@ -101,13 +101,13 @@ class LoosePage(msgspec.Struct, gc=False):
     next_cursor: str | None = None
 
 
-class WireAnswer(msgspec.Struct, gc=False):
+class WireResponse(msgspec.Struct, gc=False):
     """The answer of a retrieve."""
 
     session: Raw
 
 
-class Retrieved(NamedTuple):
+class RetrievedSession(NamedTuple):
     """One session by its id, and its creator if the answer told of one; or the bad record."""
 
     session: Session | None
@@ -119,7 +119,7 @@ _strict_page: Final = msgspec.json.Decoder(StrictPage)
 _loose_page: Final = msgspec.json.Decoder(LoosePage)
 _strict: Final = msgspec.json.Decoder(StrictSession)
 _loose: Final = msgspec.json.Decoder(WireSession)
-_answer: Final = msgspec.json.Decoder(WireAnswer)
+_answer: Final = msgspec.json.Decoder(WireResponse)
 
 TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
 UNDECODABLE = (msgspec.DecodeError, ValueError, OverflowError, RecursionError)
@@ -181,7 +181,7 @@ def _cursor_of(envelope: bytes, why: str) -> str | None:
         raise Malformed(f"the answer is not a page of sessions: {why}") from None
 
 
-def decode_retrieved(body: bytes, session_id: str, agent_id: str) -> Retrieved:
+def decode_retrieved(body: bytes, session_id: str, agent_id: str) -> RetrievedSession:
     """Decode a retrieve's answer; raises `Malformed` where it doesn't tell of that session.
 
     A record that can't be stored is set aside, as in a list.
@@ -195,10 +195,10 @@ def decode_retrieved(body: bytes, session_id: str, agent_id: str) -> Retrieved:
         session, creator = _session(_loose.decode(raw), agent_id, {})
     except UNDECODABLE as error:
         rejected = Rejected(raw.decode(errors="replace"), str(error), session_id)
-        return Retrieved(None, None, rejected)
+        return RetrievedSession(None, None, rejected)
     if session.id != session_id:
         raise Malformed(f"asked for session {session_id!r}, the answer is of {session.id!r}")
-    return Retrieved(session, creator, None)
+    return RetrievedSession(session, creator, None)
 
 
 def _decode_apart(body: bytes, agent_id: str) -> Page:
@@ -232,7 +232,7 @@ class PageBuilder:
         """Take one decoded record. Raises ValueError if it can't be stored."""
         session, creator = _session(wire, self.agent_id, extra)
         if creator is not None and self.creators.setdefault(creator.id, creator) != creator:
-            self.creators[creator.id] = _joined(self.creators[creator.id], creator)
+            self.creators[creator.id] = _merge_creators(self.creators[creator.id], creator)
         if self.agent_name is None and wire.agent_name:
             self.agent_name = wire.agent_name
         self.sessions.append(session)
@@ -330,7 +330,7 @@ def _known_creator(id: str, *fields: Text) -> Creator:
     return Creator(id, *(value if isinstance(value, str) else None for value in fields))
 
 
-def _joined(first: Creator, other: Creator) -> Creator:
+def _merge_creators(first: Creator, other: Creator) -> Creator:
     """Two mentions of one creator: what the first leaves open, the other may tell."""
     names = Creator.__struct_fields__
     return Creator(*(getattr(first, n) or getattr(other, n) for n in names))

@@ -36,7 +36,7 @@ class _Session(msgspec.Struct, gc=False):
     messages: list[Raw] | None
 
 
-class _Answer(msgspec.Struct, gc=False):
+class _Response(msgspec.Struct, gc=False):
     session: _Session
 
 
@@ -45,7 +45,7 @@ class _Part(msgspec.Struct, gc=False):
     text: Any = None
 
 
-_answer: Final = msgspec.json.Decoder(_Answer)
+_answer: Final = msgspec.json.Decoder(_Response)
 _object: Final = msgspec.json.Decoder(dict[str, Raw])
 _text: Final = msgspec.json.Decoder(str | None)
 _parts: Final = msgspec.json.Decoder(list[Raw])
@@ -72,10 +72,10 @@ def _session(body: bytes) -> _Session:
         body.decode()
         return _answer.decode(body).session
     except UNDECODABLE:
-        return _answer.decode(_mended(body)).session
+        return _answer.decode(_replace_invalid(body)).session
 
 
-def _mended(body: bytes) -> bytes:
+def _replace_invalid(body: bytes) -> bytes:
     """The same with U+FFFD for bytes that are no UTF-8, and for halves of surrogate pairs."""
     whole = body.decode(errors="replace").encode()
     return ESCAPE.sub(lambda found: rb"\ufffd" if found["half"] else found[0], whole)
@@ -86,22 +86,22 @@ def _message(position: int, raw: Raw) -> Message:
         fields = _object.decode(raw)
     except UNDECODABLE:
         return Message(position, extra=_json(raw))
-    content = _taken(fields, "content", _text.decode)
-    parts = _taken(fields, "parts", bytes)
+    content = _pop_field(fields, "content", _text.decode)
+    parts = _pop_field(fields, "parts", bytes)
     return Message(
         position,
-        id=_taken(fields, "id", _text.decode),
-        role=_taken(fields, "role", _text.decode),
+        id=_pop_field(fields, "id", _text.decode),
+        role=_pop_field(fields, "role", _text.decode),
         content=content,
-        created_at=_taken(fields, "created_at", _instant),
-        creator_id=_taken(fields, "creator_id", _text.decode),
+        created_at=_pop_field(fields, "created_at", _instant),
+        creator_id=_pop_field(fields, "creator_id", _text.decode),
         parts=_json(parts) if parts else None,
         extra=msgspec.json.encode(fields).decode() if fields else None,
-        search_text=_searched(content, parts),
+        search_text=_search_text(content, parts),
     )
 
 
-def _taken(fields: dict[str, Raw], name: str, read: Callable[[Raw], Any]) -> Any:
+def _pop_field(fields: dict[str, Raw], name: str, read: Callable[[Raw], Any]) -> Any:
     """A field's value, taken out of `fields`; left there if it is not of its type."""
     if name not in fields:
         return None
@@ -124,7 +124,7 @@ def _json(raw: Raw | bytes) -> str | None:
     return None if text == "null" else text
 
 
-def _searched(content: str | None, parts: bytes | None) -> str | None:
+def _search_text(content: str | None, parts: bytes | None) -> str | None:
     """What a search looks at, if that isn't `content` as it stands."""
     text = content if content and not content.isspace() else _text_of(parts)
     if not text or (text is content and len(text) <= LONGEST_SEARCHED and "\0" not in text):
@@ -136,7 +136,7 @@ def _searched(content: str | None, parts: bytes | None) -> str | None:
 def _text_of(parts: bytes | None) -> str:
     """The text of the parts that are text, a line each."""
     found: list[str] = []
-    for raw in _listed(parts):
+    for raw in _split_parts(parts):
         try:
             part = _part.decode(raw)
         except UNDECODABLE:
@@ -146,7 +146,7 @@ def _text_of(parts: bytes | None) -> str:
     return "\n".join(found)
 
 
-def _listed(parts: bytes | None) -> list[Raw]:
+def _split_parts(parts: bytes | None) -> list[Raw]:
     try:
         return _parts.decode(parts or b"[]")
     except UNDECODABLE:

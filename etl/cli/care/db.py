@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from etl.cli.common import settings_of
+from etl.cli.common import load_settings
 
 if TYPE_CHECKING:
     from etl.config import Settings
@@ -29,10 +29,10 @@ def run(args: argparse.Namespace) -> int:
     """Run it."""
     from etl.store.read.status import require_file
     from etl.store.schema import migrate
-    from etl.store.schema.engine import open_engine, told
-    from etl.store.schema.url import shown
+    from etl.store.schema.engine import open_engine, translate_errors
+    from etl.store.schema.url import mask_password
 
-    settings = settings_of(args)
+    settings = load_settings(args)
     url = settings.database.url
     if args.action == "timezone":
         return _timezone(url, args.name)
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "current":
         require_file(url)
     engine = open_engine(url)
-    with told(url):
+    with translate_errors(url):
         if args.action == "upgrade":
             migrate.upgrade(engine)
         elif args.action == "downgrade":
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         found = migrate.current(engine)
     engine.dispose()
     newest = " (the newest)" if found == migrate.HEAD else ""
-    print(f"{shown(url)}: schema {found or 'none'}{newest}")
+    print(f"{mask_password(url)}: schema {found or 'none'}{newest}")
     return 0
 
 
@@ -87,18 +87,18 @@ def _compact(url: str) -> int:
 def _timezone(url: str, name: str | None) -> int:
     from etl.store.read.status import require_file
     from etl.store.schema import calendar, migrate
-    from etl.store.schema.engine import open_engine, shown, told
+    from etl.store.schema.engine import mask_password, open_engine, translate_errors
 
     zone = calendar.find_zone(name) if name is not None else None
     if zone is None:
         require_file(url)
     engine = open_engine(url)
-    with told(url):
+    with translate_errors(url):
         migrate.ensure(engine)
         with engine.begin() as connection:
             if zone is not None:
                 calendar.set_time_zone(connection, zone)
             found = calendar.time_zone(connection)
     engine.dispose()
-    print(f"{shown(url)}: the views show the days of {found}")
+    print(f"{mask_password(url)}: the views show the days of {found}")
     return 0

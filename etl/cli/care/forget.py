@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from etl.cli.common import settings_of
+from etl.cli.common import load_settings
 from etl.cli.table import printable
 from etl.errors import ConfigError, StoreError
 
@@ -31,15 +31,15 @@ def run(args: argparse.Namespace) -> int:
     """Ask, erase, and take the traces out of the files."""
     from etl.api.client import utc_now
     from etl.store.privacy.compact import compact
-    from etl.store.privacy.forget import forget, look
+    from etl.store.privacy.forget import find_person, forget
     from etl.store.read import status
     from etl.store.store import Store
 
     if any("\ud800" <= char <= "\udfff" for id in args.creator for char in id):
         raise ConfigError("an id of --creator is not UTF-8", "copy it from the table creators")
-    store = Store(settings_of(args).database.url, utc_now)
+    store = Store(load_settings(args).database.url, utc_now)
     status.require_schema(store)
-    people = [look(store, id) for id in dict.fromkeys(args.creator)]
+    people = [find_person(store, id) for id in dict.fromkeys(args.creator)]
     for person in people:
         _check(person)
         print(_told(person), flush=True)

@@ -5,12 +5,12 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from etl.cli.common import settings_of, stopped_by_signals
+from etl.cli.common import load_settings, stop_on_signals
 from etl.cli.table import print_table
 
 if TYPE_CHECKING:
-    from etl.planning.discovery import Fate
-    from etl.sync.discovery import Sight
+    from etl.planning.discovery import Decision
+    from etl.sync.discovery import AgentListing
 
 NAME = "agents"
 HELP = "the agents that the credential sees, and which of them are synced; stores nothing"
@@ -30,51 +30,53 @@ def run(args: argparse.Namespace) -> int:
     from etl.api.client import Client
     from etl.api.credentials import source_of
     from etl.config import Discovery, Names
-    from etl.planning.discovery import fates
-    from etl.sync.discovery import look
+    from etl.planning.discovery import decide_agents
+    from etl.sync.discovery import list_agents
 
-    settings = settings_of(args)
+    settings = load_settings(args)
     rules = settings.discovery
     everything = Discovery(own=True, teams=Names(("all",)))
-    with stopped_by_signals(lambda: print("stopping", file=sys.stderr)) as stop:
+    with stop_on_signals(lambda: print("stopping", file=sys.stderr)) as stop:
         with Client(settings.api, source_of(settings.api, stop), stop) as client:
-            sight = look(client, rules if rules.on else everything)
+            listing = list_agents(client, rules if rules.on else everything)
     if args.toml:
-        _print_toml(fates(settings.agents, sight.found, rules if rules.on else everything))
-        return _tell(sight)
-    decided = fates(settings.agents, sight.found, rules)
+        _print_toml(
+            decide_agents(settings.agents, listing.found, rules if rules.on else everything)
+        )
+        return _tell(listing)
+    decided = decide_agents(settings.agents, listing.found, rules)
     if args.json:
-        print(json.dumps(_document(decided, sight), indent=1))
+        print(json.dumps(_document(decided, listing), indent=1))
     else:
         head = ("id", "name", "team", "active", "synced")
-        rows = [_line(fate, sight.teams) for fate in decided]
+        rows = [_line(fate, listing.teams) for fate in decided]
         print_table(head, rows, elastic=("name", "team", "synced"), spare=("team", "active"))
-    return _tell(sight)
+    return _tell(listing)
 
 
-def _tell(sight: "Sight") -> int:
+def _tell(listing: "AgentListing") -> int:
     """What went wrong, on stderr."""
-    for warning in sight.warnings:
+    for warning in listing.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    for failure in sight.failures:
+    for failure in listing.failures:
         print(f"error: {failure}", file=sys.stderr)
-    return 1 if sight.failures else 0
+    return 1 if listing.failures else 0
 
 
-def _team_of(fate: "Fate") -> str | None:
+def _team_of(fate: "Decision") -> str | None:
     from etl.models import ABSENT
 
     return None if fate.found is None or fate.found.team_id is ABSENT else fate.found.team_id
 
 
-def _line(fate: "Fate", teams: dict[str, str | None]) -> tuple[object, ...]:
+def _line(fate: "Decision", teams: dict[str, str | None]) -> tuple[object, ...]:
     team = _team_of(fate)
     active = "not listed" if fate.found is None else "yes" if fate.found.active else "no"
     synced = f"yes, {fate.why}" if fate.synced else f"no, {fate.why}"
     return fate.id, fate.name or "-", teams.get(team or "") or team or "-", active, synced
 
 
-def _document(decided: "list[Fate]", sight: "Sight") -> dict[str, Any]:
+def _document(decided: "list[Decision]", listing: "AgentListing") -> dict[str, Any]:
     agents = [
         {
             "agent_id": fate.id,
@@ -86,15 +88,15 @@ def _document(decided: "list[Fate]", sight: "Sight") -> dict[str, Any]:
         }
         for fate in decided
     ]
-    return {"agents": agents, "errors": sight.failures, "warnings": sight.warnings}
+    return {"agents": agents, "errors": listing.failures, "warnings": listing.warnings}
 
 
-def _print_toml(decided: "list[Fate]") -> None:
+def _print_toml(decided: "list[Decision]") -> None:
     """The agents that would be synced and aren't configured yet."""
-    from etl.planning.discovery import toml_of
+    from etl.planning.discovery import format_toml
 
     new = [fate for fate in decided if fate.synced and fate.why != "configured"]
     if new:
-        print("\n\n".join(toml_of(fate.id, fate.name) for fate in new))
+        print("\n\n".join(format_toml(fate.id, fate.name) for fate in new))
     else:
         print("every agent that was found is configured already", file=sys.stderr)

@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import Any
 
-from etl.cli.common import number, settings_of, stopped_by_signals
+from etl.cli.common import load_settings, parse_number, stop_on_signals
 from etl.cli.table import print_table
 
 NAME = "list"
@@ -25,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     for name, wants in FILTERS.items():
         parser.add_argument(f"--{name}", help=wants)
     parser.add_argument("--order", default="newest", help="newest (the default) or oldest")
-    parser.add_argument("--limit", type=number, metavar="N", help="at most so many sessions")
+    parser.add_argument("--limit", type=parse_number, metavar="N", help="at most so many sessions")
     parser.add_argument(
         "--json", "--jsonl", action="store_true", help="JSON lines, as the API sent them"
     )
@@ -36,10 +36,10 @@ def run(args: argparse.Namespace) -> int:
     from etl.api.client import Client
     from etl.api.credentials import source_of
 
-    settings = settings_of(args)
+    settings = load_settings(args)
     given = {PARAMETERS.get(name, name): getattr(args, name) for name in FILTERS}
     filters = {name: value for name, value in given.items() if value}
-    with stopped_by_signals(lambda: print("stopping", file=sys.stderr)) as stop:
+    with stop_on_signals(lambda: print("stopping", file=sys.stderr)) as stop:
         with Client(settings.api, source_of(settings.api, stop), stop) as client:
             records = client.each_record(args.agent, args.order, filters, args.limit)
             if args.json:
@@ -58,13 +58,13 @@ def _print_lines(records: Any) -> None:
 def _print_rows(records: Any) -> None:
     import msgspec
 
-    def decoded(record: bytes) -> Any:
+    def decode_record(record: bytes) -> Any:
         try:
             return msgspec.json.decode(record)
         except msgspec.DecodeError:
             return record.decode(errors="replace")
 
-    rows = [_row(decoded(record)) for record in records]
+    rows = [_row(decode_record(record)) for record in records]
     head = ("created", "id", "type", "state", "credits", "creator", "name")
     print_table(head, rows, elastic=("creator", "name"), spare=("type", "creator", "credits"))
     print(f"{len(rows)} sessions", file=sys.stderr)

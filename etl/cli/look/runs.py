@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from etl.cli.common import iso, number, settings_of, stored_agents, when
+from etl.cli.common import iso, load_settings, parse_number, stored_agents, when
 from etl.cli.table import print_table
 
 NAME = "runs"
@@ -15,7 +15,7 @@ COLUMNS = ("requests", "pages", "seen", "inserted", "updated", "unchanged", "rej
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
     parser.add_argument("--agent", action="append", metavar="ID", help="only this agent's")
-    parser.add_argument("--limit", type=number, default=20, metavar="N", help="how many (20)")
+    parser.add_argument("--limit", type=parse_number, default=20, metavar="N", help="how many (20)")
     parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
 
 
@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     from etl.store.read import status
     from etl.store.store import Store
 
-    store = Store(settings_of(args).database.url, utc_now)
+    store = Store(load_settings(args).database.url, utc_now)
     status.require_schema(store)
     rows = status.recent_runs(store, args.agent and stored_agents(store, args.agent), args.limit)
     store.close()

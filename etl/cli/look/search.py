@@ -5,7 +5,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from etl.cli.common import iso, minute, number, settings_of, stored_agents
+from etl.cli.common import iso, load_settings, minute, parse_number, stored_agents
 from etl.cli.table import print_table, printable
 
 if TYPE_CHECKING:
@@ -24,20 +24,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", metavar="WORDS", nargs="+", help="words; in quotes: a phrase")
     parser.add_argument("--agent", action="append", metavar="ID", help="only this agent's")
     parser.add_argument("--since", metavar="WHEN", help="no older ones: a date, ISO time, or age")
-    parser.add_argument("--limit", type=number, default=20, metavar="N", help="how many (20)")
+    parser.add_argument("--limit", type=parse_number, default=20, metavar="N", help="how many (20)")
     parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
 
 
 def run(args: argparse.Namespace) -> int:
     """Search what is stored; asks the API nothing."""
     from etl.api.client import utc_now
-    from etl.planning.search_terms import phrases, snippet
+    from etl.planning.search_terms import find_snippet, parse_phrases
     from etl.service.runs import parse_instant_option
     from etl.store.read import status
     from etl.store.read.search import search
     from etl.store.store import Store
 
-    settings, looked_for = settings_of(args), phrases(args.words)
+    settings, looked_for = load_settings(args), parse_phrases(args.words)
     since = parse_instant_option(args.since) if args.since else None
     store = Store(settings.database.url, utc_now)
     status.require_schema(store)
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         with store.reading() as connection:
             hits = search(connection, looked_for, args.limit, agents, since)
     store.close()
-    found = [(hit, snippet(hit.text, looked_for, WIDTH)) for hit in hits]
+    found = [(hit, find_snippet(hit.text, looked_for, WIDTH)) for hit in hits]
     if args.json:
         print(json.dumps({"hits": [_json(*one) for one in found]}, indent=1))
     elif found:

@@ -5,7 +5,7 @@ import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from etl.cli.common import ago, iso, minute, settings_of
+from etl.cli.common import ago, iso, load_settings, minute
 from etl.cli.table import print_table, printable
 from etl.models import BEGINNING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from etl.planning.coverage import Coverage
     from etl.store.read.status import AgentStatus
     from etl.store.store import Store
-    from etl.store.write.transcripts import Tally
+    from etl.store.write.transcripts import TranscriptCounts
 
 NAME = "status"
 HELP = "a line per agent: how far it is stored, how fresh, what went wrong"
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     from etl.store.read import status
     from etl.store.store import Store
 
-    settings = settings_of(args)
+    settings = load_settings(args)
     store = Store(settings.database.url, utc_now)
     status.require_schema(store)
     ids = [agent.id for agent in settings.agents]
@@ -63,7 +63,7 @@ def show(
     found: "list[AgentStatus]",
     now: datetime,
     every: timedelta,
-    tallies: "dict[str, Tally] | None" = None,
+    tallies: "dict[str, TranscriptCounts] | None" = None,
     *,
     as_json: bool,
 ) -> None:
@@ -82,12 +82,12 @@ def show(
             print(f"! {printable(_label(one))}: {printable(problem)}")
 
 
-def _tallies(store: "Store", ids: list[str]) -> "dict[str, Tally]":
+def _tallies(store: "Store", ids: list[str]) -> "dict[str, TranscriptCounts]":
     from etl.api.client import utc_now
-    from etl.store.write.transcripts import tally
+    from etl.store.write.transcripts import count_transcripts
 
     with store.reading() as connection:
-        return {id: tally(connection, id, utc_now()) for id in ids}
+        return {id: count_transcripts(connection, id, utc_now()) for id in ids}
 
 
 def _line(one: "AgentStatus", now: datetime, every: timedelta) -> tuple[object, ...]:
@@ -110,7 +110,7 @@ def _percent(part: int, whole: int) -> str:
     return str(100 * part // whole) if whole else "-"
 
 
-def _problem(one: "AgentStatus", tally: "Tally | None") -> str:
+def _problem(one: "AgentStatus", tally: "TranscriptCounts | None") -> str:
     parts = [f"{one.rejected} records set aside"] if one.rejected else []
     parts += [f"{one.missing} sessions missing"] if one.missing else []
     if tally is not None:
@@ -149,7 +149,7 @@ def _mark(coverage: "Coverage", at: datetime, fresh_from: datetime) -> str:
     return "."
 
 
-def _json(one: "AgentStatus", every: timedelta, tally: "Tally | None") -> dict[str, Any]:
+def _json(one: "AgentStatus", every: timedelta, tally: "TranscriptCounts | None") -> dict[str, Any]:
     state, last = one.state, one.last_run
     return {
         "agent_id": one.agent_id,

@@ -6,7 +6,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from etl.cli.common import settings_of, sigterm_interrupts
+from etl.cli.common import load_settings, sigterm_interrupts
 from etl.errors import ConfigError, EtlError
 
 NAME = "explore"
@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve it."""
-    file = _database(settings_of(args).database.url)
+    file = _database(load_settings(args).database.url)
     _require_datasette()
     from etl.analytics.explore import explorer, serve
     from etl.analytics.schema_docs import read
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
         with suppress(KeyboardInterrupt):
             app = explorer(file, read())
             port = listening.getsockname()[1]
-            url = f"http://{_shown(args.host)}:{port}{app.urls.database(file.stem)}"
+            url = f"http://{_base_url(args.host)}:{port}{app.urls.database(file.stem)}"
             _tell(file, url, args)
             serve(app, listening)
     return 0
@@ -53,7 +53,7 @@ def _database(url: str) -> Path:
     """The SQLite file. Raises ConfigError, StoreError or SchemaMismatch."""
     from etl.store.read.status import require_schema_of
     from etl.store.schema.engine import open_engine
-    from etl.store.schema.url import parse
+    from etl.store.schema.url import parse_url
 
     engine = open_engine(url, only_reads=True)
     if engine.dialect.name != "sqlite":
@@ -63,7 +63,7 @@ def _database(url: str) -> Path:
         raise ConfigError("explore shows SQLite files, and database.url names PostgreSQL", hint)
     require_schema_of(engine, url)
     engine.dispose()
-    file = Path(parse(url).database or "")
+    file = Path(parse_url(url).database or "")
     if set("?#%") & set(str(file)):
         raise ConfigError(f"Datasette can't open {file}: ?, # or % in its path", "rename it")
     return file
@@ -87,5 +87,5 @@ def _listening(host: str, port: int) -> socket.socket:
         raise EtlError(f"can't listen on {host} port {port}: {reason}", hint) from None
 
 
-def _shown(host: str) -> str:
+def _base_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host

@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from etl.cli.common import number, settings_of, sigterm_interrupts
-from etl.cli.progress import Bars
+from etl.cli.common import load_settings, parse_number, sigterm_interrupts
+from etl.cli.progress import ProgressBars
 from etl.cli.table import print_table
 
 NAME = "export"
@@ -27,7 +27,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--format", choices=("parquet", "csv"), default="parquet", help="(parquet)")
     parser.add_argument(
-        "--since-run", type=number, metavar="ID", help="only rows changed in or after this run"
+        "--since-run",
+        type=parse_number,
+        metavar="ID",
+        help="only rows changed in or after this run",
     )
     parser.add_argument(
         "--raw", action="store_true", help="CSV: leave cells that a spreadsheet would run"
@@ -39,14 +42,14 @@ def run(args: argparse.Namespace) -> int:
     """Write them, and say what was written."""
     from etl.api.client import utc_now
 
-    settings = settings_of(args)
+    settings = load_settings(args)
     _require_arrow()
-    from etl.analytics.export.exporter import Wish, export
+    from etl.analytics.export.exporter import ExportOptions, export
 
     output = Path(args.output)
-    wish = Wish(output, args.format, args.table, args.since_run, args.raw)
-    with sigterm_interrupts(), Bars({}, quiet=args.json) as bars:
-        manifest = export(settings.database.url, wish, utc_now(), bars.tell)
+    options = ExportOptions(output, args.format, args.table, args.since_run, args.raw)
+    with sigterm_interrupts(), ProgressBars({}, quiet=args.json) as bars:
+        manifest = export(settings.database.url, options, utc_now(), bars.update)
     if args.json:
         print(json.dumps({"output": str(output.absolute())} | manifest, indent=1))
     else:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from etl.cli.common import settings_of, stored_agents
+from etl.cli.common import load_settings, stored_agents
 
 if TYPE_CHECKING:
     from etl.analytics.figures.period import Period
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     _require_libraries()
     now, zone = utc_now(), _zone(args.timezone)
     period = _period(args, zone, now)
-    settings = settings_of(args)
+    settings = load_settings(args)
     _require_file(args.output)
     store = Store(settings.database.url, utc_now)
     try:
@@ -55,11 +55,11 @@ def run(args: argparse.Namespace) -> int:
 def _page(
     store: "Store", args: argparse.Namespace, period: "Period", zone: tzinfo, now: datetime
 ) -> str:
-    from etl.analytics.report.load_figures import Wish, gather
+    from etl.analytics.report.load_figures import ReportOptions, load_figures
     from etl.analytics.report.page import render
 
-    wish = Wish(stored_agents(store, args.agent), period, zone, args.timezone, now)
-    return render(gather(store, wish))
+    options = ReportOptions(stored_agents(store, args.agent), period, zone, args.timezone, now)
+    return render(load_figures(store, options))
 
 
 def _require_libraries() -> None:

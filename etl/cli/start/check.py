@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from etl.cli.common import settings_of
+from etl.cli.common import load_settings
 from etl.errors import EtlError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Look at everything, even where something is wrong."""
-    settings = settings_of(args)
+    settings = load_settings(args)
     findings = [Finding("configuration", True, f"{len(settings.agents)} agents")]
     findings.append(_look("schedule", lambda: _schedule(settings)))
     findings.append(_look("credential", lambda: _credential(settings)))
@@ -104,15 +104,15 @@ def _database(settings: "Settings") -> str:
     from pathlib import Path
 
     from etl.store.schema import migrate
-    from etl.store.schema.engine import open_engine, told
-    from etl.store.schema.url import parse, shown
+    from etl.store.schema.engine import open_engine, translate_errors
+    from etl.store.schema.url import mask_password, parse_url
 
     url = settings.database.url
     engine = open_engine(url, only_reads=True)
-    file = parse(url).database
+    file = parse_url(url).database
     if engine.dialect.name == "sqlite" and file and not Path(file).exists():
-        return _not_there_yet(Path(file), shown(url))
-    with told(url):
+        return _not_there_yet(Path(file), mask_password(url))
+    with translate_errors(url):
         found = migrate.current(engine)
         if found is None:
             with engine.connect().execution_options(reads=True) as connection:
@@ -120,9 +120,8 @@ def _database(settings: "Settings") -> str:
     engine.dispose()
     if found is not None and found != migrate.HEAD:
         raise migrate.mismatch(found)
-    return (
-        f"{shown(url)}, {f'schema {found}' if found else 'empty; the first run makes its tables'}"
-    )
+    schema = f"schema {found}" if found else "empty; the first run makes its tables"
+    return f"{mask_password(url)}, {schema}"
 
 
 def _not_there_yet(file: Any, url: str) -> str:
@@ -143,7 +142,7 @@ def _agents(settings: "Settings") -> list[Finding]:
     from etl.service import runs
 
     try:
-        agents = runs.chosen(settings, None)
+        agents = runs.select_agents(settings, None)
     except EtlError as error:
         return [Finding("agents", False, error.message, error.hint, error.exit_code)]
     with Client(settings.api, source_of(settings.api)) as client:
@@ -162,14 +161,14 @@ def _discovery(
     settings: "Settings", client: "Client", typed: "list[Agent]"
 ) -> "tuple[list[Finding], list[Agent]]":
     """What discovery comes to, and the agents that are synced then."""
-    from etl.planning.discovery import fates, joined
-    from etl.sync.discovery import look
+    from etl.planning.discovery import decide_agents, select_synced
+    from etl.sync.discovery import list_agents
 
     if not settings.discovery.on:
         return [], typed
-    sight = look(client, settings.discovery)
-    agents = joined(fates(typed, sight.found, settings.discovery))
+    listing = list_agents(client, settings.discovery)
+    agents = select_synced(decide_agents(typed, listing.found, settings.discovery))
     hint = "its agents are not checked"
-    lacking = [Finding("discovery", False, said, hint, 1) for said in sight.failures]
-    said = f"{len(sight.found)} agents listed, {len(agents)} to sync"
+    lacking = [Finding("discovery", False, said, hint, 1) for said in listing.failures]
+    said = f"{len(listing.found)} agents listed, {len(agents)} to sync"
     return lacking or [Finding("discovery", True, said)], agents

@@ -7,8 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from etl.cli.common import exit_code, stopped_by_signals
-from etl.cli.progress import Bars
+from etl.cli.common import exit_code, stop_on_signals
+from etl.cli.progress import ProgressBars
 from etl.cli.table import print_table
 
 if TYPE_CHECKING:
@@ -58,12 +58,14 @@ def run(args: argparse.Namespace) -> int:
     _clear(file)
     begin = datetime.now(UTC) - timedelta(hours=HOURS)
     world = World.generate(agents=3, sessions=SESSIONS, seed=7, now=begin)
-    with stopped_by_signals() as stop, Simulator(world, latency=0.02) as simulator:
+    with stop_on_signals() as stop, Simulator(world, latency=0.02) as simulator:
         settings = _settings(simulator, file)
         labels = {agent.id: agent.name or agent.id for agent in settings.agents}
         credentials = Credentials(simulator.credentials.token)
-        with Bars(labels) as bars:
-            opened = runs.opened(settings, stop, credentials=credentials, tell=bars.tell)
+        with ProgressBars(labels) as bars:
+            opened = runs.open_service(
+                settings, stop, credentials=credentials, on_progress=bars.update
+            )
             with opened as running:
                 code = _run(running, simulator, bars)
         if code == 0:
@@ -71,14 +73,14 @@ def run(args: argparse.Namespace) -> int:
     return code
 
 
-def _run(running: "Service", simulator: "Simulator", bars: Bars) -> int:
+def _run(running: "Service", simulator: "Simulator", bars: ProgressBars) -> int:
     from etl.cli.sync.common import print_report
     from etl.service import runs
 
     agents = list(running.settings.agents)
     print(f"A simulated Gumloop API: {len(agents)} agents, {SESSIONS} sessions each.")
     print("\n$ python -m etl backfill", flush=True)
-    first = running.sync(agents, runs.wish_of(running.settings, "backfill"))
+    first = running.sync(agents, runs.run_options(running.settings, "backfill"))
     bars.stop()
     for report in first:
         print_report(report)
@@ -86,10 +88,10 @@ def _run(running: "Service", simulator: "Simulator", bars: Bars) -> int:
     print(f"\nTime passes: {HOURS} hours. {happened.added} sessions begin, ", end="")
     print(f"{happened.moved_on} move on, {happened.reopened} are reopened.")
     print("\n$ python -m etl sync", flush=True)
-    second = running.sync(agents, runs.wish_of(running.settings, "incremental"))
+    second = running.sync(agents, runs.run_options(running.settings, "incremental"))
     for report in second:
         print_report(report)
-    return exit_code(runs.worst([*first, *second]))
+    return exit_code(runs.worst_status([*first, *second]))
 
 
 def _show(file: Path) -> None:

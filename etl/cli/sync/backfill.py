@@ -25,9 +25,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run it."""
     from etl.errors import ConfigError
-    from etl.service.runs import parse_instant_option, past
+    from etl.service.runs import parse_instant_option, require_past
 
-    since = past(parse_instant_option(args.since)) if args.since else None
+    since = require_past(parse_instant_option(args.since)) if args.since else None
     until = parse_instant_option(args.until) if args.until else None
     if since and until and since >= until:
         raise ConfigError("--since must lie before --until")

@@ -4,14 +4,21 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from etl.cli.common import exit_code, number, report_json, settings_of, stopped_by_signals, when
-from etl.cli.progress import Bars
+from etl.cli.common import (
+    exit_code,
+    load_settings,
+    parse_number,
+    report_json,
+    stop_on_signals,
+    when,
+)
+from etl.cli.progress import ProgressBars
 from etl.errors import EtlError
 from etl.models import AgentReport, Mode, Transcripts
 
 if TYPE_CHECKING:
     from etl.service.runs import Service
-    from etl.sync.discovery import Roster
+    from etl.sync.discovery import AgentSelection
 
 __all__ = ["configure", "print_discovery", "run_mode"]
 
@@ -23,7 +30,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
     parser.add_argument(
-        "--walkers", type=number, metavar="N", help="walks side by side, per agent (sync.walkers)"
+        "--walkers",
+        type=parse_number,
+        metavar="N",
+        help="walks side by side, per agent (sync.walkers)",
     )
     parser.add_argument(
         "--migrate", action="store_true", help="upgrade an older database schema first"
@@ -34,22 +44,28 @@ def run_mode(args: argparse.Namespace, mode: Mode, **changes: object) -> int:
     """Run one mode over the chosen agents, and print how it went."""
     from etl.service import runs
 
-    settings = settings_of(args)
+    settings = load_settings(args)
     if not settings.discovery.on:
-        runs.chosen(settings, args.agent)
+        runs.select_agents(settings, args.agent)
     if args.walkers is not None:
         changes["walkers"] = args.walkers
-    wish = runs.wish_of(settings, mode, **changes)
+    options = runs.run_options(settings, mode, **changes)
     labels: dict[str, str] = {}
-    with stopped_by_signals() as stop, Bars(labels, quiet=args.json) as bars:
-        opened = runs.opened(settings, stop, migrate_too=args.migrate, tell=bars.tell, say=_say)
+    with stop_on_signals() as stop, ProgressBars(labels, quiet=args.json) as bars:
+        opened = runs.open_service(
+            settings,
+            stop,
+            migrate_too=args.migrate,
+            on_progress=bars.update,
+            on_message=_print_message,
+        )
         with opened as running:
             found = running.roster(args.agent)
             labels |= {agent.id: agent.name or agent.id for agent in found.agents}
             print_discovery(found)
-            reports = running.sync(found.agents, wish)
+            reports = running.sync(found.agents, options)
             pruned = stop.is_set() or _pruned(running)
-    status = runs.worst(reports, incomplete=bool(found.failures))
+    status = runs.worst_status(reports, incomplete=bool(found.failures))
     if args.json:
         print(report_json(reports, status, found.failures, found.warnings))
     else:
@@ -68,7 +84,7 @@ def _pruned(running: "Service") -> bool:
     return True
 
 
-def print_discovery(found: "Roster") -> None:
+def print_discovery(found: "AgentSelection") -> None:
     """What went wrong in looking for agents, on stderr."""
     for warning in found.warnings:
         print(f"warning: discovery: {warning}", file=sys.stderr)
@@ -106,5 +122,5 @@ def _print_transcripts(agent_id: str, done: Transcripts) -> None:
         print(f"warning: {agent_id}: transcripts: {done.error}; {hint}", file=sys.stderr)
 
 
-def _say(sentence: str) -> None:
+def _print_message(sentence: str) -> None:
     print(sentence, file=sys.stderr)

@@ -3,7 +3,7 @@
 import argparse
 from datetime import datetime
 
-from etl.cli.common import settings_of, when
+from etl.cli.common import load_settings, when
 from etl.planning.coverage import Gap
 
 __all__ = ["explain"]
@@ -14,20 +14,20 @@ def explain(args: argparse.Namespace) -> int:
     from etl.api.client import utc_now
     from etl.models import BEGINNING
     from etl.planning.demand import missing
-    from etl.planning.freshness import due
+    from etl.planning.freshness import is_due
     from etl.service import runs
     from etl.store.read import status
     from etl.store.store import Store
     from etl.store.write.freshness import open_sessions
     from etl.sync.agent_run import demand_of
 
-    settings = settings_of(args)
+    settings = load_settings(args)
     store = Store(settings.database.url, utc_now)
     status.require_schema(store)
     for agent in runs.known_agents(settings, store, args.agent):
         now = utc_now()
         state = store.state(agent.id)
-        demand = demand_of(state, runs.wish_of(settings, "incremental"), now)
+        demand = demand_of(state, runs.run_options(settings, "incremental"), now)
         gaps = missing(state.coverage, demand)
         print(f"{agent.id}: sync at {when(now)}")
         for gap in gaps:
@@ -38,7 +38,7 @@ def explain(args: argparse.Namespace) -> int:
         waiting = [
             one
             for one in opened
-            if due(one.state, one.changed_at, one.checked_at, now, idle)
+            if is_due(one.state, one.changed_at, one.checked_at, now, idle)
             and not any(g.oldest <= (one.created_at or BEGINNING) < g.newest for g in gaps)
         ]
         rows = sum(status.rows_within(store, agent.id, gap) for gap in gaps)

@@ -2,7 +2,7 @@
 
 import argparse
 
-from etl.cli.common import settings_of, stopped_by_signals
+from etl.cli.common import load_settings, stop_on_signals
 
 NAME = "run"
 HELP = "sync on schedule, in the foreground, until SIGTERM or SIGINT"
@@ -20,20 +20,20 @@ def run(args: argparse.Namespace) -> int:
     from etl.api.credentials import source_of
     from etl.service import runs, scheduler
     from etl.service.monitor import logs
-    from etl.service.monitor.monitor import monitored
+    from etl.service.monitor.monitor import open_monitor
 
-    settings = settings_of(args)
-    agents = runs.chosen(settings, None)
+    settings = load_settings(args)
+    agents = runs.select_agents(settings, None)
     scheduler.check_schedule(settings.schedule)
     bound = scheduler.ready_within(settings)
-    with stopped_by_signals(lambda: None) as stop:
+    with stop_on_signals(lambda: None) as stop:
         credentials = source_of(settings.api, stop)
         # A grant's tokens come and go; no line of the log carries words that could hold one.
         secrets = [] if settings.api.oauth.refresh_token_file else [credentials.current().token]
         logs.configure(settings.service, [*secrets, settings.service.ping_url])
         with (
-            monitored(settings, [agent.id for agent in agents], bound) as monitor,
-            runs.opened(
+            open_monitor(settings, [agent.id for agent in agents], bound) as monitor,
+            runs.open_service(
                 settings,
                 stop,
                 credentials=credentials,
@@ -42,6 +42,6 @@ def run(args: argparse.Namespace) -> int:
             ) as running,
         ):
             monitor.start(running.store)
-            scheduler.run_scheduler(running, agents, stop, monitor.beat)
+            scheduler.run_scheduler(running, agents, stop, monitor.heartbeat)
     logs.log.info("service_stopped")
     return 0

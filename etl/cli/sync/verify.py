@@ -5,7 +5,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from etl.cli.common import exit_code, number, settings_of, stopped_by_signals
+from etl.cli.common import exit_code, load_settings, parse_number, stop_on_signals
 from etl.cli.sync import common
 
 if TYPE_CHECKING:
@@ -21,7 +21,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
     common.configure(parser)
     parser.add_argument(
-        "--sample", type=number, default=SIZE, metavar="N", help=f"sessions per agent ({SIZE})"
+        "--sample",
+        type=parse_number,
+        default=SIZE,
+        metavar="N",
+        help=f"sessions per agent ({SIZE})",
     )
 
 
@@ -29,15 +33,15 @@ def run(args: argparse.Namespace) -> int:
     """Check every chosen agent."""
     from etl.service import runs
 
-    settings = settings_of(args)
+    settings = load_settings(args)
     if not settings.discovery.on:
-        runs.chosen(settings, args.agent)
-    with stopped_by_signals() as stop:
-        with runs.opened(settings, stop, migrate_too=args.migrate) as running:
+        runs.select_agents(settings, args.agent)
+    with stop_on_signals() as stop:
+        with runs.open_service(settings, stop, migrate_too=args.migrate) as running:
             found = running.roster(args.agent)
             common.print_discovery(found)
             results = [running.verify_agent(agent, max(1, args.sample)) for agent in found.agents]
-    status = runs.worst([report for report, _ in results], incomplete=bool(found.failures))
+    status = runs.worst_status([report for report, _ in results], incomplete=bool(found.failures))
     if args.json:
         shown = [_json(report, sample) for report, sample in results]
         print(json.dumps({"status": status, "agents": shown}, indent=1))

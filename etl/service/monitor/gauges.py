@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from etl.errors import StoreError
 from etl.service.monitor.metrics import PREFIX
-from etl.store.read.probes import OpenPulse, Pulse
+from etl.store.read.probes import AgentProbe, OpenSessionsProbe
 
 __all__ = ["DatabaseGauges"]
 
@@ -24,8 +24,8 @@ class DatabaseGauges(Collector):
     def __init__(
         self,
         agents: Callable[[], Sequence[str]],
-        pulses: Callable[[], dict[str, Pulse]],
-        opened: Callable[[], dict[str, OpenPulse]],
+        pulses: Callable[[], dict[str, AgentProbe]],
+        opened: Callable[[], dict[str, OpenSessionsProbe]],
         clock: Callable[[], datetime],
     ) -> None:
         self._agents = agents
@@ -49,14 +49,14 @@ class DatabaseGauges(Collector):
         up.add_metric([], 1)
         yield up
         ids = self._agents()
-        yield from self._ages({id: found.get(id, Pulse()) for id in ids})
+        yield from self._ages({id: found.get(id, AgentProbe()) for id in ids})
         try:
             opened = self._opened()
         except StoreError:
             return
-        yield from self._open({id: opened.get(id, OpenPulse()) for id in ids})
+        yield from self._open({id: opened.get(id, OpenSessionsProbe()) for id in ids})
 
-    def _ages(self, pulses: dict[str, Pulse]) -> Iterator[Metric]:
+    def _ages(self, pulses: dict[str, AgentProbe]) -> Iterator[Metric]:
         newest = self._gauge("watermark_age_seconds", "Age of the watermark")
         success = self._gauge("last_success_age_seconds", "Since the last success; +Inf: none yet")
         reconciled = self._gauge(
@@ -78,7 +78,7 @@ class DatabaseGauges(Collector):
                 lease.add_metric([id, holder], holder == pulse.lease)
         yield from (newest, success, reconciled, proven, lease)
 
-    def _open(self, pulses: dict[str, OpenPulse]) -> Iterator[Metric]:
+    def _open(self, pulses: dict[str, OpenSessionsProbe]) -> Iterator[Metric]:
         count = self._gauge("open_sessions", "Sessions not completed or failed, nor missing")
         age = self._gauge(
             "freshness_age_seconds", "Since the stalest watched open session was confirmed"

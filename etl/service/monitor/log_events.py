@@ -25,7 +25,7 @@ from etl.events import (
     Stopping,
 )
 from etl.models import AgentReport, Transcripts
-from etl.service.monitor.logs import COUNTS, TRANSCRIPTS, kind, log, told, where
+from etl.service.monitor.logs import COUNTS, TRANSCRIPTS, describe_error, kind, log, where
 
 __all__ = ["write"]
 
@@ -38,22 +38,22 @@ def write(event: Event) -> None:
         case RunFinished(report, seconds):
             _finished(report, seconds)
         case RunUnrecorded(agent_id, mode, error):
-            log.error("run_unrecorded", agent=agent_id, mode=mode, **told(error))
+            log.error("run_unrecorded", agent=agent_id, mode=mode, **describe_error(error))
         case RunCrashed(agent_id, mode, error):
             lines = {"reason": kind(error), "where": where(error)}
             log.error("run_crashed", agent=agent_id, mode=mode, **lines)
         case Retried():
             _retried(event)
         case GaveUp(what, error):
-            log.warning("request_given_up", what=_asked(what), **told(error))
+            log.warning("request_given_up", what=_asked(what), **describe_error(error))
         case LeaseTakenOver(agent_id):
             log.warning("lease_taken_over", agent=agent_id)
         case OutageBegan(of, error):
-            log.error("outage_began", of=of, **told(error))
+            log.error("outage_began", of=of, **describe_error(error))
         case OutageEnded(of, seconds):
             log.warning("outage_ended", of=of, seconds=seconds)
         case Pinged(error, status) if error is not None or (status and status >= 300):
-            log.warning("ping_failed", **(told(error) or {"http_status": status}))
+            log.warning("ping_failed", **(describe_error(error) or {"http_status": status}))
         case AgentFound() | AgentGone() | DiscoveryIncomplete() | DiscoveryFailed():
             _discovered(event)
         case _:
@@ -69,7 +69,7 @@ def _discovered(event: AgentFound | AgentGone | DiscoveryIncomplete | DiscoveryF
         case DiscoveryIncomplete(failures, warnings):
             log.warning("discovery_incomplete", failures=failures, warnings=warnings)
         case DiscoveryFailed(error):
-            log.error("discovery_failed", **told(error))
+            log.error("discovery_failed", **describe_error(error))
 
 
 def _served(event: Event) -> None:
@@ -78,7 +78,7 @@ def _served(event: Event) -> None:
         case RetentionApplied(done):
             log.info("retention_applied", **asdict(done))
         case RetentionFailed(error):
-            log.error("retention_failed", **told(error))
+            log.error("retention_failed", **describe_error(error))
         case Stopping():
             log.info("service_stopping")
 
@@ -96,7 +96,7 @@ def _finished(report: AgentReport, seconds: float) -> None:
         fields["warnings"] = "; ".join(report.warnings)
     is_well = report.status in ("succeeded", "skipped", "interrupted")
     write_line = log.info if is_well else log.warning
-    write_line("run_finished", **fields, **told(report.cause))
+    write_line("run_finished", **fields, **describe_error(report.cause))
     if report.transcripts is not None:
         _after(report.agent_id, report.transcripts)
 
@@ -106,12 +106,12 @@ def _after(agent_id: str, done: Transcripts) -> None:
     fields = {name: getattr(done, name) for name in TRANSCRIPTS}
     if any(fields.values()):
         write_line = log.warning if done.error else log.info
-        write_line("transcripts_finished", agent=agent_id, **fields, **told(done.cause))
+        write_line("transcripts_finished", agent=agent_id, **fields, **describe_error(done.cause))
 
 
 def _retried(event: Retried) -> None:
     fields = {"what": _asked(event.what), "attempt": event.attempt, "wait_seconds": event.seconds}
-    fields |= told(event.error)
+    fields |= describe_error(event.error)
     if fields.get("http_status") == 429:
         log.warning("rate_limited", **fields)
     else:

@@ -18,7 +18,7 @@ from structlog.typing import EventDict
 from etl.config import Service
 from etl.errors import EtlError
 
-__all__ = ["EVENTS", "configure", "kind", "log", "told", "where"]
+__all__ = ["EVENTS", "configure", "describe_error", "kind", "log", "where"]
 
 ERROR: Final = ("reason", "http_status", "hint")
 COUNTS: Final = ("requests", "pages", "inserted", "updated", "unchanged", "rejected", "missing")
@@ -101,7 +101,7 @@ def configure(service: Service, secrets: Iterable[str | None] = ()) -> None:
     )
 
 
-def told(error: Exception | None) -> dict[str, Any]:
+def describe_error(error: Exception | None) -> dict[str, Any]:
     """An error in fields that hold no word from outside."""
     if error is None:
         return {}

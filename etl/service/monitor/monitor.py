@@ -27,16 +27,16 @@ from etl.service.monitor import log_events
 from etl.service.monitor.logs import log
 from etl.service.monitor.outages import Outages
 from etl.service.monitor.ping import Pinger, ping_url
-from etl.service.monitor.query_cache import Probe
-from etl.service.monitor.readiness import judged, unreadable
+from etl.service.monitor.query_cache import CachedQuery
+from etl.service.monitor.readiness import not_readable, readiness
 from etl.service.monitor.web import Reply, Server
-from etl.store.read.probes import Pulse, open_pulses, pulses, require_current
+from etl.store.read.probes import AgentProbe, read_agents, read_open_sessions, require_current
 from etl.store.store import Store
 
 if TYPE_CHECKING:
     from etl.service.monitor.metrics import Metrics
 
-__all__ = ["Monitor", "monitored"]
+__all__ = ["Monitor", "open_monitor"]
 
 T = TypeVar("T")
 
@@ -78,13 +78,13 @@ class Monitor:
             self.keep([*self._agent_ids, event.agent_id])
         elif isinstance(event, AgentGone):
             self.keep([id for id in self._agent_ids if id != event.agent_id])
-        for tell in self._tellers:
+        for on_progress in self._tellers:
             try:
-                tell(event)
+                on_progress(event)
             except Exception:
                 logging.getLogger("etl.monitor").exception("an observer failed")
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         """The scheduler's thread works."""
         self._beat_at = time.monotonic()
 
@@ -100,7 +100,7 @@ class Monitor:
         engine_events.listen(store.engine, "commit", lambda _: self.observe(DatabaseAnswered()))
         log.info("service_started", version=__version__, agents=len(self._agent_ids))
         if self._server is not None and self._metrics is not None:
-            pulses = Probe(self._asking(lambda: self._pulses(store)))
+            pulses = CachedQuery(self._asking(lambda: self._pulses(store)))
             self._register_gauges(self._metrics, store, pulses)
             self._server.start(
                 {
@@ -133,21 +133,21 @@ class Monitor:
 
         return asked
 
-    def _pulses(self, store: Store) -> dict[str, Pulse]:
+    def _pulses(self, store: Store) -> dict[str, AgentProbe]:
         require_current(store)
-        return pulses(store, self._agent_ids)
+        return read_agents(store, self._agent_ids)
 
     def _register_gauges(
-        self, metrics: "Metrics", store: Store, pulses: Probe[dict[str, Pulse]]
+        self, metrics: "Metrics", store: Store, pulses: CachedQuery[dict[str, AgentProbe]]
     ) -> None:
         from etl.service.monitor.gauges import DatabaseGauges
 
         idle = self._settings.sync.idle_recheck
-        opened = Probe(
-            self._asking(lambda: open_pulses(store, self._agent_ids, utc_now(), idle)),
+        opened = CachedQuery(
+            self._asking(lambda: read_open_sessions(store, self._agent_ids, utc_now(), idle)),
             lasts=OPEN_LASTS,
         )
-        gauges = DatabaseGauges(lambda: self._agent_ids, pulses.answer, opened.answer, utc_now)
+        gauges = DatabaseGauges(lambda: self._agent_ids, pulses.response, opened.response, utc_now)
         metrics.registry.register(gauges)
 
     def _healthz(self, _: str) -> Reply:
@@ -155,18 +155,20 @@ class Monitor:
         alive = silence < LONGEST_SILENCE
         return _json({"alive": alive, "scheduler_silent_seconds": round(silence, 3)}, ok=alive)
 
-    def _readyz(self, pulses: Probe[dict[str, Pulse]]) -> Reply:
+    def _readyz(self, pulses: CachedQuery[dict[str, AgentProbe]]) -> Reply:
         ids = self._agent_ids
         try:
-            last = {id: pulse.last_success_at for id, pulse in pulses.answer().items()}
-            document = judged(last, ids, utc_now(), self._bound)
+            last = {id: pulse.last_success_at for id, pulse in pulses.response().items()}
+            document = readiness(last, ids, utc_now(), self._bound)
         except StoreError as error:
-            document = unreadable(error, ids, self._bound)
+            document = not_readable(error, ids, self._bound)
         return _json(document, ok=document["ready"])
 
 
 @contextmanager
-def monitored(settings: Settings, agent_ids: Sequence[str], bound: timedelta) -> Iterator[Monitor]:
+def open_monitor(
+    settings: Settings, agent_ids: Sequence[str], bound: timedelta
+) -> Iterator[Monitor]:
     """A monitor that ends with the block; `bound` is the oldest last success that is ready."""
     monitor = Monitor(settings, agent_ids, bound)
     try:

@@ -29,8 +29,8 @@ class Outages:
     the first 200. The database is away with its first failure, and back when it does its work.
     """
 
-    def __init__(self, tell: Observe, clock: Callable[[], float] = time.monotonic) -> None:
-        self._tell = tell
+    def __init__(self, on_progress: Observe, clock: Callable[[], float] = time.monotonic) -> None:
+        self._tell = on_progress
         self._clock = clock
         self._since: dict[Of, float] = {}
         self._lock = threading.Lock()

@@ -63,9 +63,9 @@ def is_due(said: bool | None, at: float, says: bool, now: float) -> bool:
 class Pinger:
     """Pings from a thread of its own. One that fails is a warning, and is not repeated."""
 
-    def __init__(self, url: str, tell: Observe) -> None:
+    def __init__(self, url: str, on_progress: Observe) -> None:
         self._url = url
-        self._tell = tell
+        self._tell = on_progress
         self._last: dict[str, bool] = {}
         self._next: bool | None = None
         self._said: bool | None = None
@@ -101,7 +101,7 @@ class Pinger:
 
         https = url.startswith("https:")
         try:
-            answer = httpx.get(url, timeout=TIMEOUT, follow_redirects=False, trust_env=https)
+            response = httpx.get(url, timeout=TIMEOUT, follow_redirects=False, trust_env=https)
         except Exception as error:  # httpx raises more than its own for odd URLs
             return Pinged(error)
-        return Pinged(None, answer.status_code)
+        return Pinged(None, response.status_code)

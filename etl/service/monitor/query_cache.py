@@ -8,7 +8,7 @@ from typing import Final, Generic, TypeVar
 
 from etl.errors import StoreError
 
-__all__ = ["PATIENCE", "Probe"]
+__all__ = ["PATIENCE", "CachedQuery"]
 
 T = TypeVar("T")
 
@@ -16,7 +16,7 @@ PATIENCE: Final = 3.0
 """Seconds that whoever asks waits for an answer."""
 
 
-class Probe(Generic[T]):
+class CachedQuery(Generic[T]):
     """The answer to a question, at most `lasts` seconds old where the one asked is quick."""
 
     def __init__(
@@ -29,27 +29,27 @@ class Probe(Generic[T]):
         self._answer: Future[T] | None = None
         self._asked_at = 0.0
 
-    def answer(self) -> T:
+    def response(self) -> T:
         """The answer. Raises what asking raises, and StoreError if it takes too long.
 
         A question still unanswered is not asked again: a hanging database gathers no threads.
         """
         with self._lock:
-            answer = self._answer
-            if answer is None or (answer.done() and self._is_old()):
-                answer = self._answer = Future()
+            response = self._answer
+            if response is None or (response.done() and self._is_old()):
+                response = self._answer = Future()
                 self._asked_at = time.monotonic()
-                threading.Thread(target=self._work, args=(answer,), daemon=True).start()
+                threading.Thread(target=self._work, args=(response,), daemon=True).start()
         try:
-            return answer.result(self._patience)
+            return response.result(self._patience)
         except TimeoutError:
             raise StoreError("no answer in time", "is the database overloaded?") from None
 
     def _is_old(self) -> bool:
         return time.monotonic() - self._asked_at >= self._lasts
 
-    def _work(self, answer: "Future[T]") -> None:
+    def _work(self, response: "Future[T]") -> None:
         try:
-            answer.set_result(self._ask())
+            response.set_result(self._ask())
         except Exception as error:
-            answer.set_exception(error)
+            response.set_exception(error)

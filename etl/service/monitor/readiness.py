@@ -6,10 +6,10 @@ from typing import Any
 
 from etl.errors import SchemaMismatch, StoreError
 
-__all__ = ["judged", "unreadable"]
+__all__ = ["not_readable", "readiness"]
 
 
-def judged(
+def readiness(
     last_success: Mapping[str, datetime | None],
     agent_ids: Sequence[str],
     now: datetime,
@@ -21,7 +21,7 @@ def judged(
     return _document({"ok": True}, {"ok": True}, bound, agents, failing)
 
 
-def unreadable(error: StoreError, agent_ids: Sequence[str], bound: timedelta) -> dict[str, Any]:
+def not_readable(error: StoreError, agent_ids: Sequence[str], bound: timedelta) -> dict[str, Any]:
     """The document of /readyz, for a database that can't be used or has another schema.
 
     It tells no more than our own hint: a driver's words may hold what isn't everybody's.

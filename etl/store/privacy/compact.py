@@ -7,8 +7,8 @@ from sqlalchemy.exc import DBAPIError
 
 from etl.errors import StoreError
 from etl.store.privacy.delete_messages import compact_search
-from etl.store.schema.engine import told
-from etl.store.schema.url import behind_pgbouncer, parse
+from etl.store.schema.engine import translate_errors
+from etl.store.schema.url import behind_pgbouncer, parse_url
 from etl.store.store import Store
 
 __all__ = ["compact"]
@@ -45,7 +45,7 @@ def compact(store: Store) -> None:
 
 
 def _sqlite(store: Store) -> None:
-    with told(store.url), store.engine.connect() as connection:
+    with translate_errors(store.url), store.engine.connect() as connection:
         driver: Any = connection.connection.driver_connection
         driver.execute("VACUUM").close()
         # Waits for others as long as any statement does.
@@ -57,7 +57,7 @@ def _sqlite(store: Store) -> None:
 
 def _postgres(store: Store) -> None:
     options = {"isolation_level": "AUTOCOMMIT"}
-    with told(store.url), store.engine.connect() as opened:
+    with translate_errors(store.url), store.engine.connect() as opened:
         connection = opened.execution_options(**options)
         notices: list[str] = []
         driver: Any = connection.connection.driver_connection
@@ -81,7 +81,7 @@ def _postgres(store: Store) -> None:
 
 def _be_patient(connection: Connection, url: str) -> None:
     """For this connection alone; behind a pooler it is nobody's own, and has no such limits."""
-    pooled, _ = behind_pgbouncer(parse(url))
+    pooled, _ = behind_pgbouncer(parse_url(url))
     if not pooled:
         connection.exec_driver_sql("SET statement_timeout = 0")
         connection.exec_driver_sql(f"SET lock_timeout = '{PATIENCE}'")

@@ -26,14 +26,14 @@ from sqlalchemy import (
 )
 
 from etl.models import Rejected
-from etl.privacy import is_theirs, mentioned_in, pseudonym, reduced, words_of
+from etl.privacy import find_mentions, is_theirs, pseudonym, reduce_rejected, words_of
 from etl.store.privacy.delete_messages import forget_transcripts, slices
-from etl.store.privacy.redaction import ERASED, exclusively, keep_rows, known_ids, mark_sessions
+from etl.store.privacy.redaction import ERASED, keep_rows, known_ids, lock_out_saves, mark_sessions
 from etl.store.privacy.rules_change import pages, replace_payload
 from etl.store.schema import tables as t
 from etl.store.store import Store
 
-__all__ = ["Erased", "Person", "forget", "look"]
+__all__ = ["ErasureReport", "Person", "find_person", "forget"]
 
 AT_ONCE: Final = 100
 """Sessions whose messages are deleted in one transaction."""
@@ -50,7 +50,7 @@ class Person(NamedTuple):
 
 
 @dataclass(slots=True)
-class Erased:
+class ErasureReport:
     """What was erased: rows of creators, sessions made anonymous, messages, payloads."""
 
     creators: int = 0
@@ -59,7 +59,7 @@ class Erased:
     payloads: int = 0
 
 
-def look(store: Store, id: str) -> Person:
+def find_person(store: Store, id: str) -> Person:
     """What is stored of a creator. Raises StoreError."""
     s, m = t.sessions.c, t.session_messages.c
     theirs = select(s.id).where(s.creator_id == id)
@@ -75,30 +75,30 @@ def look(store: Store, id: str) -> Person:
     return Person(id, known, bool(before), *counts)
 
 
-def forget(store: Store, id: str) -> Erased:
+def forget(store: Store, id: str) -> ErasureReport:
     """Erase a creator, and keep later saves from bringing them back. Raises StoreError.
 
     `compact` then takes the traces out of the database's files.
     """
-    erased = Erased()
+    erased = ErasureReport()
 
     def work(connection: Connection) -> None:
-        exclusively(connection)
+        lock_out_saves(connection)
         _overwrite(connection)
         names = {id} | _address(connection, id)
         _remember(connection, names, store)
-        mark_sessions(connection, _sessions(connection, id, names))
+        mark_sessions(connection, _find_sessions(connection, id, names))
         erased.sessions = _make_anonymous(connection, store)
         is_them = t.creators.c.id == id
         erased.creators = connection.execute(delete(t.creators).where(is_them)).rowcount
-        erased.payloads = _reduce(connection, names)
+        erased.payloads = _reduce_rejected(connection, names)
         erased.messages = _empty(connection, names)
         for table, name in (
             (t.sync_runs, "error"),
             (t.transcripts, "error"),
             (t.rejected_records, "reason"),
         ):
-            _silence(connection, table, name, names)
+            _erase_sentences(connection, table, name, names)
 
     store.transact(work)
     while batch := store.transact(_delete_some):
@@ -129,13 +129,13 @@ def _remember(connection: Connection, names: Iterable[str], store: Store) -> Non
     keep_rows(connection, t.forgotten, rows)
 
 
-def _sessions(connection: Connection, id: str, names: set[str]) -> set[str]:
+def _find_sessions(connection: Connection, id: str, names: set[str]) -> set[str]:
     """The sessions that are theirs. Those of others lose an `extra` that tells of them."""
     c = t.sessions.c
     found = set(connection.execute(select(c.id).where(c.creator_id == id)).scalars())
     told = _may_name(connection, c.extra, names)
     for some in pages(connection, c.id, [c.creator_id, cast(c.extra, Text)], told):
-        named = [row for row in some if mentioned_in(row[2]) & names]
+        named = [row for row in some if find_mentions(row[2]) & names]
         found |= {row[0] for row in named if is_theirs(row[1], names)}
         others = [row[0] for row in named if not is_theirs(row[1], names)]
         connection.execute(update(t.sessions).where(c.id.in_(others)).values(extra=null()))
@@ -150,21 +150,21 @@ def _make_anonymous(connection: Connection, store: Store) -> int:
     return connection.execute(update(t.sessions).where(is_marked, tells).values(nobody)).rowcount
 
 
-def _reduce(connection: Connection, names: set[str]) -> int:
+def _reduce_rejected(connection: Connection, names: set[str]) -> int:
     """Of rejected records that tell of them, or are of their sessions, leave the id alone."""
     c, number = t.rejected_records.c, 0
     for some in pages(connection, c.id, [c.agent_id, c.payload, c.reason, c.session_id]):
         ids = {row.session_id for row in some if row.session_id is not None}
         marked = known_ids(connection, t.forgotten_sessions, ids)
         for id, agent_id, payload, reason, session_id in some:
-            left = reduced(Rejected(payload, reason, session_id)).payload
-            if left != payload and (session_id in marked or mentioned_in(payload) & names):
+            left = reduce_rejected(Rejected(payload, reason, session_id)).payload
+            if left != payload and (session_id in marked or find_mentions(payload) & names):
                 replace_payload(connection, id, agent_id, left)
                 number += 1
     return number
 
 
-def _silence(connection: Connection, table: Any, name: str, names: set[str]) -> None:
+def _erase_sentences(connection: Connection, table: Any, name: str, names: set[str]) -> None:
     """Sentences that name them."""
     [key, *_] = table.primary_key.columns
     for some in pages(connection, key, [table.c[name]], table.c[name].is_not(None)):
@@ -194,7 +194,7 @@ def _empty(connection: Connection, names: set[str]) -> int:
         named = [
             row
             for row in some
-            if row[2] in names or (row[3] is not None and mentioned_in(row[3]) & names)
+            if row[2] in names or (row[3] is not None and find_mentions(row[3]) & names)
         ]
         rows = [row for row in named if is_theirs(row[2], names)]
         bare = c.number.in_([row[0] for row in named])

@@ -13,35 +13,35 @@ from etl.errors import StoreError
 from etl.models import Creator, Message, Rejected, Session
 from etl.privacy import (
     Rules,
-    anonymous,
-    bare,
-    bare_message,
-    emptied,
+    empty_message,
+    find_mentions,
     is_theirs,
-    mentioned,
-    mentioned_in,
+    list_mentions,
+    make_anonymous,
     pseudonym,
-    reduced,
+    reduce_rejected,
+    strip_message,
+    strip_session,
     words_of,
 )
 from etl.store.privacy.delete_messages import forget_transcripts, slices
 from etl.store.schema import tables as t
-from etl.store.schema.engine import inserting
-from etl.store.write.responses import Answer
+from etl.store.schema.engine import insert_into
+from etl.store.write.responses import Response
 
 __all__ = [
     "ERASED",
     "GUARD",
     "Guard",
-    "admit",
-    "admit_messages",
-    "admit_sentence",
-    "await_exclusive",
-    "exclusively",
     "guard_of",
     "keep_rows",
     "known_ids",
+    "lock_out_saves",
     "mark_sessions",
+    "redact_messages",
+    "redact_responses",
+    "redact_sentence",
+    "wait_for_lock",
 ]
 
 
@@ -67,7 +67,7 @@ def guard_of(connection: Connection) -> Guard:
     return Guard(*connection.execute(select(t.privacy.c.rules, t.privacy.c.salt)).one())
 
 
-def exclusively(connection: Connection) -> None:
+def lock_out_saves(connection: Connection) -> None:
     """Let saves under way end, and others wait for the end of this transaction.
 
     Each begins with an update of `sync_state`. SQLite has one writer at a time anyway.
@@ -77,25 +77,25 @@ def exclusively(connection: Connection) -> None:
         connection.exec_driver_sql("LOCK TABLE sync_state IN EXCLUSIVE MODE")
 
 
-def await_exclusive(connection: Connection) -> None:
+def wait_for_lock(connection: Connection) -> None:
     """Let a transaction of `exclusively` end, and the next one wait for this."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("LOCK TABLE sync_state IN ROW EXCLUSIVE MODE")
 
 
-def admit(
-    connection: Connection, guard: Guard, rules: Rules, answers: list[Answer]
-) -> list[Answer]:
+def redact_responses(
+    connection: Connection, guard: Guard, rules: Rules, responses: list[Response]
+) -> list[Response]:
     """The answers as they may be stored. Raises StoreError if other rules are in force."""
     check_rules(guard, rules)
     if rules.on:
-        answers = [_treated(answer, rules) for answer in answers]
+        responses = [_treated(response, rules) for response in responses]
     if guard.salt is not None:
-        answers = _without_forgotten(connection, guard.salt, answers)
-    return answers
+        responses = _without_forgotten(connection, guard.salt, responses)
+    return responses
 
 
-def admit_messages(
+def redact_messages(
     connection: Connection, rules: Rules, session_id: str, messages: Sequence[Message]
 ) -> Sequence[Message] | None:
     """Messages, treated already, as they may be stored; None for a forgotten person's session.
@@ -108,18 +108,22 @@ def admit_messages(
         return messages
     if known_ids(connection, t.forgotten_sessions, [session_id]):
         return None
-    told = [_told_by(message) for message in messages]
+    told = [_names_in(message) for message in messages]
     gone = _forgotten(connection, guard.salt, told)
 
     def kept(message: Message, names: set[str]) -> Message:
         if gone.isdisjoint(names):
             return message
-        return emptied(message) if is_theirs(message.creator_id, gone) else bare_message(message)
+        return (
+            empty_message(message)
+            if is_theirs(message.creator_id, gone)
+            else strip_message(message)
+        )
 
     return [kept(*one) for one in zip(messages, told, strict=True)]
 
 
-def admit_sentence(connection: Connection, rules: Rules, text: str) -> str:
+def redact_sentence(connection: Connection, rules: Rules, text: str) -> str:
     """An error in words as it may be stored. `exclusively` has to wait for the caller."""
     salt = guard_of(connection).salt
     names = _forgotten(connection, salt, [words_of(text)]) if salt is not None else ()
@@ -164,47 +168,50 @@ def _storable(connection: Connection, ids: Iterable[str]) -> list[str]:
 def keep_rows(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
     """Insert rows, but for those that are there."""
     if rows:
-        connection.execute(inserting(connection, table).on_conflict_do_nothing(), list(rows))
+        connection.execute(insert_into(connection, table).on_conflict_do_nothing(), list(rows))
 
 
-def _treated(answer: Answer, rules: Rules) -> Answer:
-    return answer._replace(
-        sessions=[rules.session(one) for one in answer.sessions],
-        creators=[rules.creator(one) for one in answer.creators],
-        rejected=[rules.rejected(one) for one in answer.rejected],
+def _treated(response: Response, rules: Rules) -> Response:
+    return response._replace(
+        sessions=[rules.session(one) for one in response.sessions],
+        creators=[rules.creator(one) for one in response.creators],
+        rejected=[rules.rejected(one) for one in response.rejected],
     )
 
 
-def _without_forgotten(connection: Connection, salt: str, answers: list[Answer]) -> list[Answer]:
+def _without_forgotten(
+    connection: Connection, salt: str, responses: list[Response]
+) -> list[Response]:
     """Without forgotten people: whatever tells of them, by their id or their address."""
-    told = {id(one): _told_by(one) for one in _records(answers)}
+    told = {id(one): _names_in(one) for one in _records(responses)}
     gone = _forgotten(connection, salt, told.values())
-    ids = {s.id for answer in answers for s in answer.sessions}
-    ids |= {bad.id for answer in answers for bad in answer.rejected if bad.id is not None}
+    ids = {s.id for response in responses for s in response.sessions}
+    ids |= {bad.id for response in responses for bad in response.rejected if bad.id is not None}
     marked = known_ids(connection, t.forgotten_sessions, ids)
 
     def names(one: Session | Rejected) -> bool:
         return not gone.isdisjoint(told[id(one)])
 
-    sessions = [one for answer in answers for one in answer.sessions]
+    sessions = [one for response in responses for one in response.sessions]
     theirs = {one.id for one in sessions if names(one) and is_theirs(one.creator_id, gone)}
     _mark_new(connection, theirs - marked)
     hidden = marked | theirs
 
     def kept(one: Session) -> Session:
         if one.id in hidden:
-            return anonymous(one)
-        return bare(one) if names(one) else one
+            return make_anonymous(one)
+        return strip_session(one) if names(one) else one
 
     return [
-        answer._replace(
-            sessions=[kept(one) for one in answer.sessions],
-            creators=[one for one in answer.creators if one.id not in gone],
+        response._replace(
+            sessions=[kept(one) for one in response.sessions],
+            creators=[one for one in response.creators if one.id not in gone],
             rejected=[
-                reduced(bad) if bad.id in hidden or names(bad) else bad for bad in answer.rejected
+                reduce_rejected(bad) if bad.id in hidden or names(bad) else bad
+                for bad in response.rejected
             ],
         )
-        for answer in answers
+        for response in responses
     ]
 
 
@@ -215,23 +222,23 @@ def _mark_new(connection: Connection, ids: Iterable[str]) -> None:
     forget_transcripts(connection, stored)
 
 
-def _records(answers: list[Answer]) -> Iterable[Session | Creator | Rejected]:
-    for answer in answers:
-        yield from answer.sessions
-        yield from answer.creators
-        yield from answer.rejected
+def _records(responses: list[Response]) -> Iterable[Session | Creator | Rejected]:
+    for response in responses:
+        yield from response.sessions
+        yield from response.creators
+        yield from response.rejected
 
 
-def _told_by(one: Session | Creator | Rejected | Message) -> set[str]:
+def _names_in(one: Session | Creator | Rejected | Message) -> set[str]:
     """What may be a person's id or address in a record."""
     if isinstance(one, Creator):
         return {one.id}
     if isinstance(one, Rejected):
-        return mentioned_in(one.payload)
+        return find_mentions(one.payload)
     found = {one.creator_id} if isinstance(one.creator_id, str) else set()
     if isinstance(one, Message):
-        return found | (mentioned_in(one.extra) if one.extra else set())
-    return found | (mentioned(one.extra) if one.extra else set())
+        return found | (find_mentions(one.extra) if one.extra else set())
+    return found | (list_mentions(one.extra) if one.extra else set())
 
 
 def _forgotten(connection: Connection, salt: str, told: Iterable[set[str]]) -> set[str]:

@@ -10,17 +10,17 @@ from sqlalchemy import delete as delete_from
 
 from etl.models import Creator
 from etl.privacy import Rules, change
-from etl.store.privacy.redaction import exclusively, guard_of
+from etl.store.privacy.redaction import guard_of, lock_out_saves
 from etl.store.schema import tables as t
 from etl.store.store import Store
 
-__all__ = ["adopt", "pages", "replace_payload"]
+__all__ = ["apply_rules_change", "pages", "replace_payload"]
 
 AT_ONCE: Final = 500
 _json = msgspec.json.Encoder(order="sorted")
 
 
-def adopt(store: Store) -> bool:
+def apply_rules_change(store: Store) -> bool:
     """Bring what is stored under the store's rules. False if it follows them already.
 
     All in one transaction, for which saves wait. What the API has to bring again, since a hash
@@ -31,7 +31,7 @@ def adopt(store: Store) -> bool:
             return False
 
     def work(connection: Connection) -> None:
-        exclusively(connection)
+        lock_out_saves(connection)
         rules = change(guard_of(connection).rules, store.rules)
         if rules.on:
             _creators(connection, rules, store)

@@ -15,11 +15,17 @@ from etl.errors import SchemaMismatch
 from etl.models import OPEN_STATES, SETTLED_STATES
 from etl.store.schema import migrate
 from etl.store.schema import tables as t
-from etl.store.schema.engine import told
+from etl.store.schema.engine import translate_errors
 from etl.store.store import Store
 from etl.store.write import lease as leases
 
-__all__ = ["OpenPulse", "Pulse", "open_pulses", "pulses", "require_current"]
+__all__ = [
+    "AgentProbe",
+    "OpenSessionsProbe",
+    "read_agents",
+    "read_open_sessions",
+    "require_current",
+]
 
 LONGEST: Final = timedelta(seconds=2)
 Holder = Literal["us", "other", "free"]
@@ -29,7 +35,7 @@ freshness: Final = table(
 )
 
 
-class Pulse(NamedTuple):
+class AgentProbe(NamedTuple):
     """An agent's state in short. `proven_at`: as of when all its stored rows are known; None where
     some are not. `lease`: who works on it now.
     """
@@ -41,7 +47,7 @@ class Pulse(NamedTuple):
     lease: Holder = "free"
 
 
-class OpenPulse(NamedTuple):
+class OpenSessionsProbe(NamedTuple):
     """An agent's open sessions: how many, and the oldest last confirmation of those watched."""
 
     sessions: int = 0
@@ -50,14 +56,14 @@ class OpenPulse(NamedTuple):
 
 def require_current(store: Store) -> None:
     """Raise SchemaMismatch unless the schema is this program's, StoreError if it can't be read."""
-    with told(store.url):
+    with translate_errors(store.url):
         found = migrate.current(store.engine)
     if found != migrate.HEAD:
         hint = "`python -m etl db upgrade`"
         raise SchemaMismatch(f"the database has schema {found}, not {migrate.HEAD}", hint)
 
 
-def pulses(store: Store, agent_ids: Sequence[str]) -> dict[str, Pulse]:
+def read_agents(store: Store, agent_ids: Sequence[str]) -> dict[str, AgentProbe]:
     """The state of these agents; one without a row was never run. Raises StoreError."""
     state, spans = t.sync_state.c, t.coverage.c
     oldest = func.min(spans.proven_at, type_=t.Instant)
@@ -83,7 +89,7 @@ def pulses(store: Store, agent_ids: Sequence[str]) -> dict[str, Pulse]:
     with _briefly(store) as connection:
         now = leases.database_now(connection)
         return {
-            row.agent_id: Pulse(
+            row.agent_id: AgentProbe(
                 row.watermark,
                 row.last_success_at,
                 row.last_reconciled_at,
@@ -94,9 +100,9 @@ def pulses(store: Store, agent_ids: Sequence[str]) -> dict[str, Pulse]:
         }
 
 
-def open_pulses(
+def read_open_sessions(
     store: Store, agent_ids: Sequence[str], now: datetime, idle_recheck: timedelta
-) -> dict[str, OpenPulse]:
+) -> dict[str, OpenSessionsProbe]:
     """The open sessions of these agents that are not missing. Raises StoreError.
 
     Watched is one that is not settled, unless it was left idle for longer than `idle_recheck`.
@@ -114,7 +120,7 @@ def open_pulses(
     )
     with _briefly(store) as connection:
         found = connection.execute(query)
-        return {row.agent_id: OpenPulse(row.sessions, row.confirmed_at) for row in found}
+        return {row.agent_id: OpenSessionsProbe(row.sessions, row.confirmed_at) for row in found}
 
 
 @contextmanager

@@ -12,8 +12,8 @@ from etl.models import SETTLED_STATES
 from etl.planning.coverage import Gap
 from etl.store.schema import migrate
 from etl.store.schema import tables as t
-from etl.store.schema.engine import shown, told
-from etl.store.schema.url import parse
+from etl.store.schema.engine import mask_password, translate_errors
+from etl.store.schema.url import parse_url
 from etl.store.store import Store
 from etl.store.write.agent_state import AgentState
 
@@ -57,18 +57,18 @@ def require_schema(store: Store) -> None:
 def require_schema_of(engine: Engine, url: str) -> None:
     """The same of an engine."""
     require_file(url)
-    with told(url):
+    with translate_errors(url):
         found = migrate.current(engine)
     if found is None:
         hint = "a first `python -m etl sync` or `python -m etl db upgrade` makes it ready"
-        raise SchemaMismatch(f"the database {shown(url)} has no tables yet", hint)
+        raise SchemaMismatch(f"the database {mask_password(url)} has no tables yet", hint)
     if found != migrate.HEAD:
         raise migrate.mismatch(found)
 
 
 def require_file(url: str) -> None:
     """Raise StoreError if a SQLite file isn't there: reading must not make one."""
-    parsed = parse(url)
+    parsed = parse_url(url)
     file = Path(parsed.database or "")
     if parsed.get_backend_name() == "sqlite" and not file.exists():
         hint = "a first `python -m etl sync` makes it; or is database.url wrong?"

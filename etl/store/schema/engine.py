@@ -13,9 +13,9 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from etl.errors import ConfigError, StoreError
-from etl.store.schema.url import behind_pgbouncer, parse, shown
+from etl.store.schema.url import behind_pgbouncer, mask_password, parse_url
 
-__all__ = ["open_engine", "shown", "told"]
+__all__ = ["mask_password", "open_engine", "translate_errors"]
 
 BUSY_TIMEOUT: Final = 30_000
 """Milliseconds that a SQLite writer waits for another one."""
@@ -42,21 +42,21 @@ def open_engine(url: str, *, only_reads: bool = False) -> Engine:
 
     With `only_reads`, opening a SQLite file doesn't turn it into one with a write-ahead log.
     """
-    parsed = parse(url)
+    parsed = parse_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(parsed, () if only_reads else WRITING)
     return _postgres(parsed)
 
 
 @contextmanager
-def told(url: str) -> Iterator[None]:
+def translate_errors(url: str) -> Iterator[None]:
     """Turn the driver's errors into one StoreError with a hint."""
     try:
         yield
     except SQLAlchemyError as error:
         raise StoreError(*_explain(error, url)) from error
     except (OSError, sqlite3.Error) as error:
-        raise StoreError(f"the database {shown(url)} can't be used: {error}") from error
+        raise StoreError(f"the database {mask_password(url)} can't be used: {error}") from error
 
 
 def _sqlite(url: URL, more: tuple[str, ...]) -> Engine:
@@ -127,7 +127,7 @@ def _postgres(url: URL) -> Engine:
     return engine
 
 
-def inserting(connection: Connection, table: Table) -> Any:
+def insert_into(connection: Connection, table: Table) -> Any:
     """An INSERT of the database's own dialect, which knows `ON CONFLICT`."""
     if connection.dialect.name == "postgresql":
         from sqlalchemy.dialects.postgresql import insert
@@ -139,12 +139,12 @@ def inserting(connection: Connection, table: Table) -> Any:
 def _explain(error: SQLAlchemyError, url: str) -> tuple[str, str]:
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
     text = " ".join(str(cause).split())[:300]
-    message = f"the database {shown(url)} can't be used: {text}"
+    message = f"the database {mask_password(url)} can't be used: {text}"
     return message, _hint(text, url)
 
 
 def _hint(text: str, url: str) -> str:
-    folder = Path(parse(url).database or ".").absolute().parent
+    folder = Path(parse_url(url).database or ".").absolute().parent
     for words, hint in {
         "unable to open": f"can the folder {folder} be written?",
         "readonly": "the file or its folder can't be written by this user",

@@ -8,7 +8,7 @@ from sqlalchemy.exc import ArgumentError
 
 from etl.errors import ConfigError
 
-__all__ = ["behind_pgbouncer", "parse", "shown"]
+__all__ = ["behind_pgbouncer", "mask_password", "parse_url"]
 
 FORMS: Final = "use sqlite:///FILE or postgresql://USER@HOST/DATABASE"
 SEVERAL: Final = re.compile(
@@ -19,9 +19,9 @@ SEVERAL: Final = re.compile(
 HOST: Final = re.compile(r"(?:\[(?P<six>[^\]]+)\]|(?P<name>[^\[\]:]+))(?::(?P<port>\d+))?")
 
 
-def parse(url: str) -> URL:
+def parse_url(url: str) -> URL:
     """The URL of a database that we can use, with its driver. Raises ConfigError for any other."""
-    parsed = _driven(_made(url))
+    parsed = _with_driver(_make_url(url))
     if parsed.drivername not in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg"):
         raise ConfigError(
             f"database.url names {parsed.drivername!r}, which is not supported", FORMS
@@ -41,15 +41,15 @@ def behind_pgbouncer(url: URL) -> tuple[bool, URL]:
     return said == "true", url.difference_update_query(["pgbouncer"])
 
 
-def shown(url: str) -> str:
+def mask_password(url: str) -> str:
     """The URL as it may be shown: without its password."""
     try:
-        return _made(url).render_as_string(hide_password=True)
+        return _make_url(url).render_as_string(hide_password=True)
     except ConfigError:
         return "(unreadable database.url)"
 
 
-def _made(url: str) -> URL:
+def _make_url(url: str) -> URL:
     several = SEVERAL.fullmatch(url)
     try:
         if several is None:
@@ -60,7 +60,7 @@ def _made(url: str) -> URL:
         raise ConfigError("database.url is not a database URL", FORMS) from None
 
 
-def _driven(url: URL) -> URL:
+def _with_driver(url: URL) -> URL:
     if url.drivername in ("postgres", "postgresql"):
         return url.set(drivername="postgresql+psycopg")
     return url

@@ -7,14 +7,14 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select, update
 
 from etl.models import ABSENT
-from etl.planning.discovery import Fate, Known
+from etl.planning.discovery import Decision, KnownAgent
 from etl.store.schema import tables as t
 from etl.store.store import Store
 
-__all__ = ["known", "save_found"]
+__all__ = ["read_known", "save_found"]
 
 
-def known(store: Store) -> list[Known]:
+def read_known(store: Store) -> list[KnownAgent]:
     """The agents that have rows, each with the start of its last run."""
     started = select(t.sync_runs.c.agent_id, func.max(t.sync_runs.c.started_at).label("at"))
     last = started.group_by(t.sync_runs.c.agent_id).subquery()
@@ -23,10 +23,10 @@ def known(store: Store) -> list[Known]:
         last, last.c.agent_id == c.id, isouter=True
     )
     with store.reading() as connection:
-        return [Known(*row) for row in connection.execute(query.order_by(c.id))]
+        return [KnownAgent(*row) for row in connection.execute(query.order_by(c.id))]
 
 
-def save_found(store: Store, decided: Sequence[Fate], now: datetime) -> None:
+def save_found(store: Store, decided: Sequence[Decision], now: datetime) -> None:
     """Note names and teams. Agents that aren't synced get no row; nothing new writes nothing."""
     with store.reading() as connection:
         changes = _changes(store, connection, decided)
@@ -34,7 +34,7 @@ def save_found(store: Store, decided: Sequence[Fate], now: datetime) -> None:
         store.transact(lambda connection: _save(store, connection, decided, now))
 
 
-def _save(store: Store, connection: Connection, decided: Sequence[Fate], now: datetime) -> None:
+def _save(store: Store, connection: Connection, decided: Sequence[Decision], now: datetime) -> None:
     for id, is_new, values in _changes(store, connection, decided):
         if is_new:
             row = {"id": id, "first_seen_at": now, "updated_at": now, **values}
@@ -45,7 +45,7 @@ def _save(store: Store, connection: Connection, decided: Sequence[Fate], now: da
 
 
 def _changes(
-    store: Store, connection: Connection, decided: Sequence[Fate]
+    store: Store, connection: Connection, decided: Sequence[Decision]
 ) -> list[tuple[str, bool, dict[str, Any]]]:
     """By agent: whether it has no row yet, and what differs."""
     c = t.agents.c

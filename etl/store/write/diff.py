@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from etl.models import ABSENT, Creator, Session
 
-__all__ = ["COLUMNS", "FIELDS", "Changes", "Row", "creator_row", "diff"]
+__all__ = ["COLUMNS", "FIELDS", "Changes", "Row", "compare_rows", "creator_row"]
 
 FIELDS: Final = Session.__struct_fields__
 """The columns that an answer fills."""
@@ -41,9 +41,9 @@ class Changes:
     unchanged: int = 0
 
 
-def diff(
+def compare_rows(
     stored: Mapping[str, Row],
-    answers: Sequence[Row],
+    responses: Sequence[Row],
     as_ofs: Sequence[Any],
     now: Any,
     run_id: int,
@@ -54,20 +54,20 @@ def diff(
     An absent key keeps what is stored. An answer older than the one that the row holds is ignored.
     A record that shows up twice counts each time.
     """
-    if answers and not stored:
-        fresh = {row[0]: row for row in _first_rows(answers, as_ofs, now, run_id)}
-        if len(fresh) == len(answers):
+    if responses and not stored:
+        fresh = {row[0]: row for row in _first_rows(responses, as_ofs, now, run_id)}
+        if len(fresh) == len(responses):
             return Changes(fresh, inserted=len(fresh))
     changes = Changes()
-    for answer, as_of in zip(answers, as_ofs, strict=True):
-        id = answer[0]
+    for response, as_of in zip(responses, as_ofs, strict=True):
+        id = response[0]
         old = changes.new.get(id) or changes.changed.get(id) or stored.get(id)
         if old is None:
-            first = [None if value is ABSENT else value for value in answer]
+            first = [None if value is ABSENT else value for value in response]
             changes.new[id] = (*first, as_of, now, None, as_of, run_id)
             changes.inserted += 1
             continue
-        new = _merged(old, answer, join_extra)
+        new = _merge(old, response, join_extra)
         if old[AS_OF] > as_of or (new == old[:WIDTH] and old[MISSING] is None):
             changes.unchanged += 1
             continue
@@ -84,21 +84,23 @@ def diff(
 
 
 def _first_rows(
-    answers: Sequence[Row], as_ofs: Sequence[Any], now: Any, run_id: int
+    responses: Sequence[Row], as_ofs: Sequence[Any], now: Any, run_id: int
 ) -> Iterable[Row]:
     """The rows of sessions seen for the first time. By column: a quarter less than by row."""
-    facts = [[None if v is ABSENT else v for v in column] for column in zip(*answers, strict=True)]
+    facts = [
+        [None if v is ABSENT else v for v in column] for column in zip(*responses, strict=True)
+    ]
     return zip(*facts, as_ofs, repeat(now), repeat(None), as_ofs, repeat(run_id), strict=False)
 
 
-def _merged(old: Row, answer: Row, join_extra: Callable[[Any, Any], Any]) -> Row:
+def _merge(old: Row, response: Row, join_extra: Callable[[Any, Any], Any]) -> Row:
     """The row after this answer: what it sent, and what is stored where it sent nothing."""
     # Most are as they were. Comparing them whole takes a fifth of going through them.
-    if answer[:EXTRA] == old[:EXTRA] and answer[EXTRA] in (ABSENT, old[EXTRA]):
+    if response[:EXTRA] == old[:EXTRA] and response[EXTRA] in (ABSENT, old[EXTRA]):
         return old[:WIDTH]
-    new = [was if is_now is ABSENT else is_now for was, is_now in zip(old, answer, strict=False)]
-    if answer[EXTRA] and old[EXTRA] is not None and answer[EXTRA] != old[EXTRA]:
-        new[EXTRA] = join_extra(old[EXTRA], answer[EXTRA])
+    new = [was if is_now is ABSENT else is_now for was, is_now in zip(old, response, strict=False)]
+    if response[EXTRA] and old[EXTRA] is not None and response[EXTRA] != old[EXTRA]:
+        new[EXTRA] = join_extra(old[EXTRA], response[EXTRA])
     return tuple(new)
 
 

@@ -8,14 +8,14 @@ from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select, u
 
 from etl.models import OPEN_STATES, SETTLED_STATES
 from etl.planning.coverage import Coverage
-from etl.planning.freshness import believable
-from etl.planning.walk import Judgement
+from etl.planning.freshness import are_believable
+from etl.planning.walk import AbsenceCheck
 from etl.store.schema import tables as t
-from etl.store.schema.engine import inserting
+from etl.store.schema.engine import insert_into
 
 __all__ = [
     "OpenSession",
-    "Settled",
+    "SettleResult",
     "clear_suspects",
     "forget_suspects",
     "keep_retrievals",
@@ -51,7 +51,7 @@ class OpenSession(NamedTuple):
     created_at: datetime | None
 
 
-class Settled(NamedTuple):
+class SettleResult(NamedTuple):
     """What became of the suspects at the end of a run."""
 
     marked: int
@@ -83,7 +83,7 @@ def keep_retrievals(connection: Connection, retrieved: Iterable[tuple[str, datet
     rows = [{"session_id": id, "retrieved_at": at} for id, at in retrieved]
     if not rows:
         return
-    statement = inserting(connection, t.retrievals)
+    statement = insert_into(connection, t.retrievals)
     again = {"retrieved_at": statement.excluded.retrieved_at}
     connection.execute(
         statement.on_conflict_do_update(index_elements=["session_id"], set_=again), rows
@@ -93,7 +93,7 @@ def keep_retrievals(connection: Connection, retrieved: Iterable[tuple[str, datet
 def suspect_absent(
     connection: Connection,
     agent_id: str,
-    verdict: Judgement,
+    verdict: AbsenceCheck,
     seen_since: Callable[[str, datetime], bool],
 ) -> None:
     """Note stored sessions that a page should have held and didn't, and no later answer showed."""
@@ -119,7 +119,7 @@ def suspect_gone(
     """Note sessions that a retrieve didn't find."""
     rows = [{"agent_id": agent_id, "session_id": id, "suspected_at": at} for id, at in gone]
     if rows:
-        statement = inserting(connection, t.suspects)
+        statement = insert_into(connection, t.suspects)
         again = {"suspected_at": statement.excluded.suspected_at}
         keys = ["agent_id", "session_id"]
         connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=again), rows)
@@ -147,7 +147,7 @@ def old_suspects(
     return list(connection.execute(query).scalars())
 
 
-def settle(connection: Connection, agent_id: str, now: datetime, since: datetime) -> Settled:
+def settle(connection: Connection, agent_id: str, now: datetime, since: datetime) -> SettleResult:
     """Mark the suspects since then missing if they are few enough to be believed; else none.
 
     Older ones stay: they belong to a demand that has not been met yet.
@@ -158,12 +158,12 @@ def settle(connection: Connection, agent_id: str, now: datetime, since: datetime
     absent = and_(c.id.in_(mine), c.missing_since.is_(None))
     suspects = connection.execute(select(func.count()).select_from(t.sessions).where(absent))
     count = int(suspects.scalar_one())
-    settled = Settled(0, count)
-    if count and believable(count, _stored(connection, agent_id)):
+    settled = SettleResult(0, count)
+    if count and are_believable(count, _stored(connection, agent_id)):
         gone_at = select(s.suspected_at).where(s.agent_id == agent_id, s.session_id == c.id)
         values = {"missing_since": gone_at.scalar_subquery(), "updated_at": now}
         connection.execute(update(t.sessions).where(absent).values(values))
-        settled = Settled(count, 0)
+        settled = SettleResult(count, 0)
     connection.execute(delete(t.suspects).where(*ours))
     return settled
 

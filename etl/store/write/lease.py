@@ -19,8 +19,8 @@ from etl.store.schema import tables as t
 
 __all__ = [
     "LEASE",
-    "Held",
     "Lease",
+    "LeaseHolder",
     "claim",
     "database_now",
     "end_frozen",
@@ -50,7 +50,7 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class LeaseHolder:
     """Somebody else's lease, and the seconds until it ends unless renewed."""
 
     holder: str
@@ -71,7 +71,7 @@ def _host() -> str:
     return f"{socket.gethostname()}/{space}"
 
 
-def claim(connection: Connection, agent_id: str, me: str) -> Lease | Held:
+def claim(connection: Connection, agent_id: str, me: str) -> Lease | LeaseHolder:
     """Take the lease if it is free, run out, or its holder on this host is dead."""
     state = t.sync_state
     row = connection.execute(
@@ -85,8 +85,8 @@ def claim(connection: Connection, agent_id: str, me: str) -> Lease | Held:
     elif row.lease_holder == me:
         # The answer to this very claim was lost; it was granted.
         return Lease(agent_id, row.fence)
-    elif row.lease_holder and row.lease_expires_at > now and _alive(row.lease_holder, me):
-        return Held(row.lease_holder, (row.lease_expires_at - now).total_seconds())
+    elif row.lease_holder and row.lease_expires_at > now and _may_be_alive(row.lease_holder, me):
+        return LeaseHolder(row.lease_holder, (row.lease_expires_at - now).total_seconds())
     fence = 1 if row is None else row.fence + 1
     connection.execute(
         update(state)
@@ -131,7 +131,7 @@ def _mine(lease: Lease) -> Update:
     return update(state).where(state.c.agent_id == lease.agent_id, state.c.fence == lease.fence)
 
 
-def _alive(other: str, me: str) -> bool:
+def _may_be_alive(other: str, me: str) -> bool:
     """Whether a holder may still be at work; one of another host always may."""
     host, pid, start = other.rpartition("@")[2].rsplit(":", 2)
     if host != me.rpartition("@")[2].rsplit(":", 2)[0]:
@@ -147,12 +147,12 @@ def _process_start(pid: int) -> str:
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return "" if _gone(pid) else UNKNOWN
+        return "" if _is_gone(pid) else UNKNOWN
     fields = stat.rpartition(")")[2].split()
     return "" if fields[0] == "Z" else fields[19]
 
 
-def _gone(pid: int) -> bool:
+def _is_gone(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -70,7 +70,7 @@ class PostgresRows:
         """The stored rows of these ids."""
         sql = f"SELECT {','.join(columns)} FROM {table} WHERE id = ANY(%s)"
         rows = connection.exec_driver_sql(sql, (list(ids),)).all()
-        return {row[0]: tuple(map(_loaded, row)) for row in rows}
+        return {row[0]: tuple(map(_load_value, row)) for row in rows}
 
     @staticmethod
     def insert(
@@ -79,7 +79,7 @@ class PostgresRows:
         """Insert rows that are known to be new, with COPY straight into the table."""
         if not rows:
             return
-        names, dumped = ",".join(columns), _dumped(rows, columns)
+        names, dumped = ",".join(columns), _dump_value(rows, columns)
         if len(dumped) <= FEW:
             insert_values(connection, f"{table} ({names})", dumped)
             return
@@ -96,7 +96,7 @@ class PostgresRows:
         if not rows:
             return 0
         # A fixed order of ids: two processes that write the same creators can't deadlock.
-        ordered = sorted(_dumped(rows, columns), key=itemgetter(0))
+        ordered = sorted(_dump_value(rows, columns), key=itemgetter(0))
         names = ",".join(columns)
         sets = ",".join(f"{name}=excluded.{name}" for name in columns[1:])
         merge = f"ON CONFLICT (id) DO UPDATE SET {sets} WHERE excluded.as_of >= {table}.as_of"
@@ -139,7 +139,7 @@ def _copy(connection: Connection, table: str, names: str, rows: Sequence[Row]) -
         raise DBAPIError.instance(sql, None, error, errors) from error
 
 
-def _loaded(value: Any) -> Any:
+def _load_value(value: Any) -> Any:
     """A value as answers hold it: a float as it was sent, an instant in UTC.
 
     Python compares two instants of one zone by its clock, which in autumn shows an hour twice.
@@ -151,11 +151,11 @@ def _loaded(value: Any) -> Any:
 
 def _as_text(rows: Sequence[Row]) -> str:
     """Rows as COPY reads them, by column: a quarter less CPU than psycopg's `write_row`."""
-    columns = map(_told, zip(*rows, strict=True))
+    columns = map(_notice, zip(*rows, strict=True))
     return "\n".join(map("\t".join, zip(*columns, strict=True))) + "\n"
 
 
-def _told(column: Sequence[Any]) -> Sequence[str]:
+def _notice(column: Sequence[Any]) -> Sequence[str]:
     """A column's values as COPY reads them. Floats keep all their digits."""
     kinds = set(map(type, column)) - {NoneType}
     if datetime in kinds:
@@ -170,7 +170,7 @@ def _told(column: Sequence[Any]) -> Sequence[str]:
     return [NULL if text is None else text for text in column]
 
 
-def _dumped(rows: Collection[Row], columns: Sequence[str]) -> list[Row]:
+def _dump_value(rows: Collection[Row], columns: Sequence[str]) -> list[Row]:
     """Rows with `extra` as JSON text."""
     if "extra" not in columns:
         return list(rows)
@@ -187,19 +187,19 @@ def _storable(session: Session) -> Session | Rejected:
         payload = msgspec.json.encode(session).decode()
         return Rejected(payload, "an id with a NUL character, which PostgreSQL refuses", None)
     names = ("name", "type", "state", "extra")
-    return msgspec.structs.replace(session, **{n: _cleaned(getattr(session, n)) for n in names})
+    return msgspec.structs.replace(session, **{n: _replace_nul(getattr(session, n)) for n in names})
 
 
 def _holds_nul(value: Any) -> bool:
     return b"\\u0000" in msgspec.json.encode(value)
 
 
-def _cleaned(value: Any) -> Any:
+def _replace_nul(value: Any) -> Any:
     """The same with NUL replaced by the replacement character, keys of objects included."""
     if isinstance(value, str):
         return value.replace(NUL, "\ufffd")
     if isinstance(value, dict):
-        return {_cleaned(key): _cleaned(inner) for key, inner in value.items()}
+        return {_replace_nul(key): _replace_nul(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_cleaned(inner) for inner in value]
+        return [_replace_nul(inner) for inner in value]
     return value

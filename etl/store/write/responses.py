@@ -12,11 +12,11 @@ from sqlalchemy import Connection, bindparam, select, update
 from etl.errors import StoreError
 from etl.models import Counts, Creator, Mode, Rejected, Session
 from etl.store.schema import tables as t
-from etl.store.schema.engine import inserting
-from etl.store.write.diff import COLUMNS, Row, creator_row, diff
+from etl.store.schema.engine import insert_into
+from etl.store.write.diff import COLUMNS, Row, compare_rows, creator_row
 from etl.store.write.lease import Lease
 
-__all__ = ["Answer", "AnswerSaver", "Overtaken", "Run"]
+__all__ = ["ConcurrentWrite", "Response", "ResponseWriter", "Run"]
 
 CREATOR_COLUMNS: Final = tuple(column.name for column in t.creators.c)
 MOST_SIGHTINGS: Final = 20_000
@@ -40,7 +40,7 @@ class Run(NamedTuple):
     started_at: datetime
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """Records that one request brought, and when it was sent: they count as of then."""
 
     sessions: list[Session]
@@ -50,11 +50,11 @@ class Answer(NamedTuple):
     agent_name: str | None = None
 
 
-class Overtaken(StoreError):
+class ConcurrentWrite(StoreError):
     """Another agent's run wrote a session since it was loaded: the work must be done anew."""
 
 
-class AnswerSaver:
+class ResponseWriter:
     """Saves answers within a transaction; `rows` speaks the database's own SQL."""
 
     def __init__(self, rows: Any, clock: Callable[[], datetime]) -> None:
@@ -62,26 +62,29 @@ class AnswerSaver:
         self._clock = clock
         self._sightings: dict[type, dict[str, datetime]] = {Session: {}, Creator: {}}
 
-    def save(self, connection: Connection, run: Run, answers: list[Answer]) -> Counts:
+    def save(self, connection: Connection, run: Run, responses: list[Response]) -> Counts:
         """Save what the answers hold, and count what became of it."""
         now = self._clock()
-        ordered = sorted(answers, key=lambda answer: answer.requested_at)
-        rejected = [(bad, answer.requested_at) for answer in ordered for bad in answer.rejected]
+        ordered = sorted(responses, key=lambda response: response.requested_at)
+        rejected = [
+            (bad, response.requested_at) for response in ordered for bad in response.rejected
+        ]
         sessions: list[tuple[Session, datetime]] = []
-        for answer in ordered:
-            for storable in self._rows.storable(answer.sessions):
+        for response in ordered:
+            for storable in self._rows.storable(response.sessions):
                 kind = rejected if isinstance(storable, Rejected) else sessions
-                kind.append((storable, answer.requested_at))
-        self._save_agent_name(connection, run, answers, now)
+                kind.append((storable, response.requested_at))
+        self._save_agent_name(connection, run, responses, now)
         self._save_creators(connection, ordered, now)
         ids = {session.id for session, _ in sessions}
         stored = self._rows.load(connection, "sessions", COLUMNS, ids)
         fresh = self._not_outdated(sessions, stored)
         # Once per answer, not per record: writing an instant as text is slow.
         instants = {
-            answer.requested_at: self._rows.instant(answer.requested_at) for answer in answers
+            response.requested_at: self._rows.instant(response.requested_at)
+            for response in responses
         }
-        changes = diff(
+        changes = compare_rows(
             stored,
             self._rows.rows([session for session, _ in fresh]),
             [instants[at] for _, at in fresh],
@@ -92,7 +95,9 @@ class AnswerSaver:
         self._rows.insert(connection, "sessions", COLUMNS, changes.new.values())
         written = self._rows.upsert(connection, "sessions", COLUMNS, changes.changed.values())
         if written < len(changes.changed):
-            raise Overtaken("other processes keep writing the same sessions", "try again later")
+            raise ConcurrentWrite(
+                "other processes keep writing the same sessions", "try again later"
+            )
         self._rows.insert(connection, "state_changes", STATE_COLUMNS, changes.states.values())
         self._save_rejected(connection, run, rejected, ids)
         return Counts(
@@ -103,15 +108,15 @@ class AnswerSaver:
             rejected=len(rejected),
         )
 
-    def note(self, answers: list[Answer]) -> None:
+    def note(self, responses: list[Response]) -> None:
         """Remember who was shown when, once that is committed.
 
         A row's own `as_of` tells of the answer that changed it last, not of those that confirmed
         it: they leave no trace in the row, so that a quiet run changes none.
         """
-        for answer in answers:
-            at = answer.requested_at
-            for kind, shown in ((Session, answer.sessions), (Creator, answer.creators)):
+        for response in responses:
+            at = response.requested_at
+            for kind, shown in ((Session, response.sessions), (Creator, response.creators)):
                 seen = self._sightings[kind]
                 seen |= {record.id: at for record in shown if seen.get(record.id, at) <= at}
         for seen in self._sightings.values():
@@ -133,13 +138,15 @@ class AnswerSaver:
             if record.id not in stored or not self.seen_since(type(record), record.id, at)
         ]
 
-    def _save_creators(self, connection: Connection, answers: list[Answer], now: datetime) -> None:
+    def _save_creators(
+        self, connection: Connection, responses: list[Response], now: datetime
+    ) -> None:
         """Add and correct creators; several agents may name the same people."""
         # Pages name the same few people again and again: only the last mention counts.
         named = {
-            creator: answer.requested_at
-            for answer in answers
-            for creator in answer.creators
+            creator: response.requested_at
+            for response in responses
+            for creator in response.creators
             if self._rows.text(creator.id) == creator.id
         }
         if not named:
@@ -174,7 +181,7 @@ class AnswerSaver:
             values |= {"payload": payload, "reason": self._rows.text(record.reason)}
             values |= {"session_id": record.id and self._rows.text(record.id)}
             digest = hashlib.sha256(payload.encode()).hexdigest()
-            statement = inserting(connection, table).values(values | {"payload_sha256": digest})
+            statement = insert_into(connection, table).values(values | {"payload_sha256": digest})
             renewed = ("run_id", "received_at", "payload", "reason")
             again = {name: statement.excluded[name] for name in renewed}
             connection.execute(
@@ -199,10 +206,10 @@ class AnswerSaver:
             )
 
     def _save_agent_name(
-        self, connection: Connection, run: Run, answers: list[Answer], now: datetime
+        self, connection: Connection, run: Run, responses: list[Response], now: datetime
     ) -> None:
         """The agent's name as the newest head page has it."""
-        names = [answer.agent_name for answer in answers if answer.agent_name]
+        names = [response.agent_name for response in responses if response.agent_name]
         if names:
             self._rename(connection, run.agent_id, names[-1], now)
 

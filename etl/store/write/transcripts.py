@@ -13,9 +13,9 @@ from sqlalchemy.exc import DBAPIError
 from etl.errors import Malformed
 from etl.models import Message
 from etl.store.privacy.delete_messages import delete_of, slices
-from etl.store.privacy.redaction import admit_messages, admit_sentence, known_ids
+from etl.store.privacy.redaction import known_ids, redact_messages, redact_sentence
 from etl.store.schema import tables as t
-from etl.store.schema.engine import inserting
+from etl.store.schema.engine import insert_into
 from etl.store.schema.tables import instant_text
 from etl.store.store import Store
 from etl.store.write import lease as leases
@@ -24,11 +24,11 @@ from etl.store.write.postgres_copy import insert_values
 
 __all__ = [
     "Due",
-    "Tally",
-    "choose",
-    "keep",
+    "TranscriptCounts",
+    "count_transcripts",
     "note_failure",
-    "tally",
+    "save_transcript",
+    "select_due",
 ]
 
 FIELDS: Final = Message.__struct_fields__
@@ -45,7 +45,7 @@ class Due(NamedTuple):
     as_of: datetime
 
 
-class Tally(NamedTuple):
+class TranscriptCounts(NamedTuple):
     """One agent's transcripts: stored, failed at their last retrieval, and due now."""
 
     stored: int
@@ -53,7 +53,7 @@ class Tally(NamedTuple):
     left: int
 
 
-def choose(
+def select_due(
     connection: Connection, agent_id: str, most: int, now: datetime
 ) -> tuple[list[Due], int]:
     """The transcripts to retrieve, newest sessions first, and how many more are due.
@@ -69,17 +69,17 @@ def choose(
     return chosen, _count_due(connection, agent_id, now) - len(chosen)
 
 
-def tally(connection: Connection, agent_id: str, now: datetime) -> Tally:
+def count_transcripts(connection: Connection, agent_id: str, now: datetime) -> TranscriptCounts:
     """Count one agent's transcripts."""
     m = t.transcripts.c
     counted = select(func.count(m.retrieved_at), func.count(m.error)).select_from(
         t.transcripts.join(t.sessions)
     )
     row = connection.execute(counted.where(t.sessions.c.agent_id == agent_id)).one()
-    return Tally(row[0], row[1], _count_due(connection, agent_id, now))
+    return TranscriptCounts(row[0], row[1], _count_due(connection, agent_id, now))
 
 
-def keep(
+def save_transcript(
     store: Store, lease: Lease, due: Due, messages: Sequence[Message], requested_at: datetime
 ) -> bool:
     """Replace a session's messages, in one transaction. False if they were these already.
@@ -94,7 +94,7 @@ def keep(
 
     def work(connection: Connection) -> bool:
         leases.renew(connection, lease)
-        admitted = admit_messages(connection, store.rules, due.session_id, treated)
+        admitted = redact_messages(connection, store.rules, due.session_id, treated)
         if admitted is None:
             return False
         if admitted is not treated:
@@ -115,7 +115,7 @@ def note_failure(store: Store, lease: Lease, due: Due, error: str, retry_at: dat
 
     def work(connection: Connection) -> None:
         leases.renew(connection, lease)
-        said = admit_sentence(connection, store.rules, error)
+        said = redact_sentence(connection, store.rules, error)
         marks["error"] = said.replace("\0", "\ufffd")
         if not known_ids(connection, t.forgotten_sessions, [due.session_id]):
             _mark(connection, due.session_id, marks)
@@ -153,7 +153,7 @@ def _stored_digest(connection: Connection, session_id: str) -> Any:
 
 
 def _mark(connection: Connection, session_id: str, marks: dict[str, Any]) -> None:
-    statement = inserting(connection, t.transcripts).values(session_id=session_id, **marks)
+    statement = insert_into(connection, t.transcripts).values(session_id=session_id, **marks)
     connection.execute(statement.on_conflict_do_update(index_elements=["session_id"], set_=marks))
 
 
