@@ -17,6 +17,7 @@ from msgspec import Meta
 
 from etl.credentials import Credentials
 from etl.errors import ConfigError
+from etl.invocation import program_name
 from etl.models import is_alias
 from etl.urls import check_ping_url, check_url
 
@@ -237,7 +238,7 @@ def _read(path: Path) -> dict[str, Any]:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
         return {table: _dates_as_text(keys) for table, keys in tables.items()}
     except FileNotFoundError:
-        hint = "`python -m etl init` writes one; --config or ETL_CONFIG names another"
+        hint = f"`{program_name()} init` writes one; --config or ETL_CONFIG names another"
         raise ConfigError(f"there is no configuration file {path}", hint) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} can't be read: {error}") from None

@@ -17,6 +17,7 @@ FLOORS = {
     "etl.config": 0,
     "etl.events": 0,
     "etl.credentials": 0,
+    "etl.invocation": 0,
     "etl.urls": 0,
     "etl.api.decoding": 1,
     "etl.api.errors": 1,

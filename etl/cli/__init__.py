@@ -21,6 +21,7 @@ from etl.cli.share import explore, export, report
 from etl.cli.start import check, demo, init
 from etl.cli.sync import backfill, reconcile, run, sync, verify
 from etl.errors import ConfigError, EtlError
+from etl.invocation import program_name
 
 __all__ = ["COMMANDS", "build_parser", "entry", "main"]
 
@@ -49,7 +50,7 @@ COMMANDS = (
 def build_parser() -> argparse.ArgumentParser:
     """The parser with every command."""
     parser = argparse.ArgumentParser(
-        prog="python -m etl",
+        prog=program_name(),
         description="Sync the sessions of Gumloop agents into a SQL database.",
     )
     parser.add_argument("--version", action="version", version=f"gumloop-etl {__version__}")

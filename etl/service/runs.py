@@ -15,6 +15,7 @@ from etl.config import Agent, Settings, parse_duration
 from etl.credentials import privacy_salt
 from etl.errors import ConfigError, EtlError
 from etl.events import Observe, RunFinished, RunStarted, ignore
+from etl.invocation import program_name
 from etl.models import AgentReport, Mode, Progress, Pruned, Status
 from etl.privacy import rules_of
 from etl.store.privacy.retention import prune
@@ -155,7 +156,7 @@ def _find_agents(ids: Sequence[str], found: AgentSelection) -> list[Agent]:
             hint = "it is not configured, and was not found before"
             raise EtlError(f"agent {id!r:.80} can't be looked for: {found.failures[0]}", hint)
         reason = why.get(id, "neither configured nor found")
-        raise ConfigError(f"agent {id!r:.80} is not synced: {reason}", "`python -m etl agents`")
+        raise ConfigError(f"agent {id!r:.80} is not synced: {reason}", f"`{program_name()} agents`")
     return [agents[id] for id in dict.fromkeys(ids)]
 
 

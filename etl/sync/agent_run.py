@@ -10,6 +10,7 @@ from typing import Final
 from etl.api.client import Client
 from etl.errors import CutShort, EtlError, LeaseHeld, Malformed, Stopped, StoreError
 from etl.events import LeaseTakenOver, Observe, RunUnrecorded, ignore
+from etl.invocation import program_name
 from etl.models import BEGINNING, AgentReport, Mode, Progress, Status
 from etl.planning import demand as demands
 from etl.planning.coverage import up_to
@@ -216,7 +217,7 @@ class AgentSync:
 def _lease_held(agent_id: str, held: LeaseHolder) -> LeaseHeld:
     return LeaseHeld(
         f"another process works on agent {agent_id!r:.80}: {_who(held)}",
-        "one at a time; `python -m etl runs` shows its run",
+        f"one at a time; `{program_name()} runs` shows its run",
     )
 
 

@@ -24,6 +24,7 @@ from sqlalchemy.types import TypeEngine
 
 from etl.analytics.schema_docs import Column, Relation
 from etl.errors import ConfigError
+from etl.invocation import program_name
 from etl.store.read.status import require_schema_of
 from etl.store.schema import tables as t
 from etl.store.schema.engine import open_engine, translate_errors
@@ -112,7 +113,7 @@ def runs_seen(connection: Connection) -> RunsSeen:
 def since_run(connection: Connection, run_id: int) -> Since:
     """Find a run. Raises ConfigError if there is none of that number."""
     c = t.sync_runs.c
-    hint = "`python -m etl runs` shows them; without --since-run everything is exported"
+    hint = f"`{program_name()} runs` shows them; without --since-run everything is exported"
     if connection.execute(select(c.id).where(c.id == run_id)).first() is None:
         raise ConfigError(f"there is no run {run_id}", hint)
     # Hosts' clocks differ: a later run may have begun earlier.

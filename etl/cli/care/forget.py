@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from etl.cli.common import load_settings
 from etl.cli.table import printable
 from etl.errors import ConfigError, StoreError
+from etl.invocation import program_name
 
 if TYPE_CHECKING:
     from etl.store.privacy.forget import Person
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         compact(store)
     except StoreError as error:
         what = f"the rows are erased, but not their traces in the files: {error.message}"
-        raise StoreError(what, f"{error.hint}; then `python -m etl db compact`") from None
+        raise StoreError(what, f"{error.hint}; then `{program_name()} db compact`") from None
     store.close()
     print("nothing of it is left in the database's files, nor will a sync bring it back")
     print("backups, replicas and exported files are not reached: delete those yourself")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from etl.cli.common import load_settings, sigterm_interrupts
 from etl.errors import ConfigError, EtlError
+from etl.invocation import install_hint
 
 NAME = "explore"
 HELP = "look at the SQLite database in a browser, read-only, until SIGTERM or SIGINT"
@@ -73,7 +74,7 @@ def _require_datasette() -> None:
     try:
         import datasette  # noqa: F401
     except ImportError:
-        hint = "pip install '.[explore]' in the project's folder"
+        hint = install_hint("explore")
         raise ConfigError("explore needs Datasette, which isn't installed", hint) from None
 
 

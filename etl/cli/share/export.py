@@ -8,6 +8,7 @@ from typing import Any
 from etl.cli.common import load_settings, parse_number, sigterm_interrupts
 from etl.cli.progress import ProgressBars
 from etl.cli.table import print_table
+from etl.invocation import install_hint
 
 NAME = "export"
 HELP = "tables and views as Parquet or CSV files, of one snapshot"
@@ -75,5 +76,5 @@ def _require_arrow() -> None:
     except ImportError:
         from etl.errors import ConfigError
 
-        hint = "pip install '.[export]' in the project's folder"
+        hint = install_hint("export")
         raise ConfigError("export needs pyarrow, which isn't installed", hint) from None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from etl.cli.common import load_settings, stored_agents
+from etl.invocation import install_hint
 
 if TYPE_CHECKING:
     from etl.analytics.figures.period import Period
@@ -69,7 +70,7 @@ def _require_libraries() -> None:
 
     for module in ("altair", "vl_convert", "jinja2"):
         if find_spec(module) is None:
-            hint = "pip install '.[report]' in the project's folder"
+            hint = install_hint("report")
             raise ConfigError(f"the report needs {module}, which isn't installed", hint)
 
 

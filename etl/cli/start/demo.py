@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from etl.cli.common import exit_code, stop_on_signals
 from etl.cli.progress import ProgressBars
 from etl.cli.table import print_table
+from etl.invocation import program_name
 
 if TYPE_CHECKING:
     from etl.config import Settings
@@ -79,7 +80,7 @@ def _run(running: "Service", simulator: "Simulator", bars: ProgressBars) -> int:
 
     agents = list(running.settings.agents)
     print(f"A simulated Gumloop API: {len(agents)} agents, {SESSIONS} sessions each.")
-    print("\n$ python -m etl backfill", flush=True)
+    print(f"\n$ {program_name()} backfill", flush=True)
     first = running.sync(agents, runs.run_options(running.settings, "backfill"))
     bars.stop()
     for report in first:
@@ -87,7 +88,7 @@ def _run(running: "Service", simulator: "Simulator", bars: ProgressBars) -> int:
     happened = simulator.world.live(HOURS * 3600)
     print(f"\nTime passes: {HOURS} hours. {happened.added} sessions begin, ", end="")
     print(f"{happened.moved_on} move on, {happened.reopened} are reopened.")
-    print("\n$ python -m etl sync", flush=True)
+    print(f"\n$ {program_name()} sync", flush=True)
     second = running.sync(agents, runs.run_options(running.settings, "incremental"))
     for report in second:
         print_report(report)
@@ -103,7 +104,7 @@ def _show(file: Path) -> None:
     from etl.store.store import Store
 
     store = Store(f"sqlite:///{file}", utc_now)
-    print("\n$ python -m etl status")
+    print(f"\n$ {program_name()} status")
     found = [status.agent_status(store, id, utc_now()) for id in status.known_agents(store)]
     show(found, utc_now(), timedelta(minutes=15), as_json=False)
     store.close()
@@ -114,7 +115,7 @@ def _show(file: Path) -> None:
         print_table([column[0] for column in cursor.description], cursor.fetchall())
     connection.close()
     print(f"\nThe database is ./{file}: open it with any SQLite tool.")
-    print("Next, with your own account: `python -m etl init`, then `python -m etl check`.")
+    print(f"Next, with your own account: `{program_name()} init`, then `{program_name()} check`.")
 
 
 def _settings(simulator: "Simulator", file: Path) -> "Settings":

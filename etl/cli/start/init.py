@@ -7,6 +7,7 @@ from pathlib import Path
 from etl.cli.common import open_new
 from etl.config import config_path
 from etl.errors import ConfigError
+from etl.invocation import program_name
 
 NAME = "init"
 HELP = "write a commented config.toml; never overwrites"
@@ -30,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
         "next: set GUMLOOP_ACCESS_TOKEN, add your agents there (see [discovery]), then",
         file=sys.stderr,
     )
-    print("  python -m etl check", file=sys.stderr)
+    print(f"  {program_name()} check", file=sys.stderr)
     return 0
 
 

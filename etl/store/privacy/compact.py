@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from etl.errors import StoreError
+from etl.invocation import program_name
 from etl.store.privacy.delete_messages import compact_search
 from etl.store.schema.engine import translate_errors
 from etl.store.schema.url import behind_pgbouncer, parse_url
@@ -76,7 +77,7 @@ def _postgres(store: Store) -> None:
             connection.invalidate()
     if any("skipping" in notice for notice in notices):
         what = f"what was erased is still in the server's files: {notices[0]}"
-        raise StoreError(what, "let the database's owner run `python -m etl db compact`")
+        raise StoreError(what, f"let the database's owner run `{program_name()} db compact`")
 
 
 def _be_patient(connection: Connection, url: str) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, and_, case, func, or_, select, table
 from sqlalchemy.sql import column
 
 from etl.errors import SchemaMismatch
+from etl.invocation import program_name
 from etl.models import OPEN_STATES, SETTLED_STATES
 from etl.store.schema import migrate
 from etl.store.schema import tables as t
@@ -59,7 +60,7 @@ def require_current(store: Store) -> None:
     with translate_errors(store.url):
         found = migrate.current(store.engine)
     if found != migrate.HEAD:
-        hint = "`python -m etl db upgrade`"
+        hint = f"`{program_name()} db upgrade`"
         raise SchemaMismatch(f"the database has schema {found}, not {migrate.HEAD}", hint)
 
 

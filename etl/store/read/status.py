@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Engine, Row, and_, func, or_, select
 
 from etl.errors import SchemaMismatch, StoreError
+from etl.invocation import program_name
 from etl.models import SETTLED_STATES
 from etl.planning.coverage import Gap
 from etl.store.schema import migrate
@@ -60,7 +61,7 @@ def require_schema_of(engine: Engine, url: str) -> None:
     with translate_errors(url):
         found = migrate.current(engine)
     if found is None:
-        hint = "a first `python -m etl sync` or `python -m etl db upgrade` makes it ready"
+        hint = f"a first `{program_name()} sync` or `{program_name()} db upgrade` makes it ready"
         raise SchemaMismatch(f"the database {mask_password(url)} has no tables yet", hint)
     if found != migrate.HEAD:
         raise migrate.mismatch(found)
@@ -71,7 +72,7 @@ def require_file(url: str) -> None:
     parsed = parse_url(url)
     file = Path(parsed.database or "")
     if parsed.get_backend_name() == "sqlite" and not file.exists():
-        hint = "a first `python -m etl sync` makes it; or is database.url wrong?"
+        hint = f"a first `{program_name()} sync` makes it; or is database.url wrong?"
         raise StoreError(f"there is no database {file.absolute()} yet", hint)
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from etl.errors import ConfigError, StoreError
+from etl.invocation import install_hint, program_name
 from etl.store.schema.url import behind_pgbouncer, mask_password, parse_url
 
 __all__ = ["mask_password", "open_engine", "translate_errors"]
@@ -118,7 +119,7 @@ def _postgres(url: URL) -> Engine:
             url, pool_pre_ping=True, pool_size=5, max_overflow=60, connect_args=options
         )
     except (ModuleNotFoundError, NoSuchModuleError):
-        hint = "pip install '.[postgres]' in the project's folder"
+        hint = install_hint("postgres")
         raise ConfigError(
             "PostgreSQL needs the driver psycopg, which isn't installed", hint
         ) from None
@@ -154,8 +155,8 @@ def _hint(text: str, url: str) -> str:
         "lock timeout": "another session holds what this one needs: wait for it, or end it",
         "locked": "another program holds the file; wait or close it",
         "not a database": "database.url points at a file of another kind",
-        "no such table": "`python -m etl db upgrade` makes the tables",
-        "does not exist": "create the database or role, then `python -m etl db upgrade`",
+        "no such table": f"`{program_name()} db upgrade` makes the tables",
+        "does not exist": f"create the database or role, then `{program_name()} db upgrade`",
         "no password supplied": "set PGPASSWORD or PGPASSFILE, or put it into database.url",
         "password authentication": "check the user and password in database.url",
         "startup parameter": "behind pgbouncer? write ?pgbouncer=true at the end of database.url",

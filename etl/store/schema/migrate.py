@@ -8,6 +8,7 @@ from sqlalchemy import table as lightweight
 from sqlalchemy.sql import column
 
 from etl.errors import SchemaMismatch
+from etl.invocation import program_name
 from etl.store.schema.tables import metadata
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def ensure(engine: Engine, *, migrate: bool = False) -> None:
 def mismatch(found: str) -> SchemaMismatch:
     """The error for a database of another schema."""
     if _known(found):
-        hint = "`python -m etl db upgrade` (or --migrate) brings it up to date; back it up first"
+        hint = f"`{program_name()} db upgrade` (or --migrate) upgrades it; back it up first"
         return SchemaMismatch(f"the database has schema {found}, this program needs {HEAD}", hint)
     hint = "install the newer gumloop-etl that made it"
     return SchemaMismatch(f"the database has schema {found}, which this program doesn't know", hint)
