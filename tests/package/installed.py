@@ -19,6 +19,15 @@ from packaging.utils import canonicalize_name
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROGRAM = "gumloop-etl"
+IMPORT_ALL = """
+import importlib, pkgutil, etl
+for module in pkgutil.walk_packages(etl.__path__, "etl."):
+    if not module.name.endswith("__main__") and "migrations" not in module.name:
+        try:
+            importlib.import_module(module.name)
+        except ModuleNotFoundError as error:
+            print(error.name.partition(".")[0])
+"""
 
 
 def build(source: Path, target: str, into: Path) -> Path:
@@ -60,6 +69,19 @@ class Environment:
             stdout=subprocess.PIPE,
             text=True,
         )
+
+    def absent(self) -> set[str]:
+        """The packages that some module asks for as it is imported, and that aren't there."""
+        command = [self.python, "-c", IMPORT_ALL]
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.variables(),
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return set(done.stdout.split())
 
     def variables(self, **env: str) -> dict[str, str]:
         """An environment that knows nothing of the repository."""

@@ -15,6 +15,8 @@ import pytest
 from tests.package.installed import REPOSITORY, Environment, build, install, unpack
 
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+OPTIONAL = {"altair", "datasette", "jinja2", "psycopg", "pyarrow", "uvicorn"}
+"""What only an extra brings."""
 DEMO = "sqlite:///gumloop-demo.db"
 
 
@@ -68,6 +70,11 @@ def test_the_extra_all_names_every_extra() -> None:
 
     (one,) = PROJECT["optional-dependencies"]["all"]
     assert set(re.findall(r"\w+", one.partition("[")[2])) == extras
+
+
+def test_every_module_finds_its_libraries(bare: Environment, whole: Environment) -> None:
+    assert bare.absent() <= OPTIONAL
+    assert whole.absent() == set()
 
 
 def test_tables_are_made_outside_the_repository(bare: Environment) -> None:
