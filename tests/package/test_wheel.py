@@ -3,6 +3,7 @@
 import re
 import signal
 import sqlite3
+import tarfile
 import tomllib
 import urllib.request
 from contextlib import closing
@@ -150,3 +151,24 @@ def test_the_metadata_names_license_and_addresses(whole: Environment) -> None:
     assert metadata["License-Expression"] == "Apache-2.0"
     assert len(metadata.get_all("Project-URL") or []) == len(PROJECT["urls"])
     assert "Typing :: Typed" in (metadata.get_all("Classifier") or [])
+
+
+def test_no_secret_of_a_developer_gets_into_the_sdist(tmp_path: Path) -> None:
+    secrets = ("config.toml", ".env", "gumloop_api_key", "deploy/kubernetes/base/secrets/api-key")
+    tree = tmp_path / "tree"
+    for name in ("pyproject.toml", ".gitignore", "README.md", "LICENSE", "etl/__init__.py"):
+        copy(REPOSITORY / name, tree / name)
+    for name in secrets:
+        copy(REPOSITORY / "LICENSE", tree / name)
+    (tmp_path / "sdist").mkdir()
+
+    with tarfile.open(build(tree, "sdist", tmp_path / "sdist")) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+
+    assert "etl/__init__.py" in held
+    assert held & set(secrets) == set()
+
+
+def copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(source.read_bytes())
