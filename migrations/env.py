@@ -22,10 +22,10 @@ def migrate(connection: Connection) -> None:
 def migrate_configured() -> None:
     """A plain `alembic upgrade head`: the database of config.toml, `$ETL_CONFIG` and `ETL_...`."""
     from etl import config
-    from etl.store.schema.engine import open_engine
+    from etl.store.schema.engine import using_engine
 
     settings = config.load(config.config_path(None))
-    with open_engine(settings.database.url).begin() as connection:
+    with using_engine(settings.database.url) as engine, engine.begin() as connection:
         migrate(connection)
 
 

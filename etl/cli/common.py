@@ -25,6 +25,7 @@ __all__ = [
     "exit_code",
     "load_settings",
     "minute",
+    "open_store",
     "parse_number",
     "report_json",
     "sigterm_interrupts",
@@ -41,6 +42,21 @@ EXIT_CODES: dict[Status, int] = {"succeeded": 0, "interrupted": 130}
 def load_settings(args: argparse.Namespace) -> Settings:
     """The configuration that the command line names."""
     return load(config_path(args.config))
+
+
+@contextmanager
+def open_store(url: str) -> "Iterator[Store]":
+    """The database of a command that needs its tables, closed at the end, whatever happens.
+
+    Raises ConfigError, StoreError, and SchemaMismatch for one that this program can't read.
+    """
+    from etl.api.client import utc_now
+    from etl.store.read import status
+    from etl.store.store import Store
+
+    with Store(url, utc_now) as store:
+        status.require_schema(store)
+        yield store
 
 
 def stored_agents(store: "Store", wanted: Sequence[str] | None) -> tuple[str, ...]:

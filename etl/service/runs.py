@@ -115,16 +115,13 @@ def open_service(
     """A service whose database is ready. Raises ConfigError, StoreError or SchemaMismatch."""
     credentials = credentials or source_of(settings.api, stop)
     rules = rules_of(settings.privacy, privacy_salt())
-    store = Store(settings.database.url, utc_now, rules)
-    try:
+    with Store(settings.database.url, utc_now, rules) as store:
         with translate_errors(store.url):
             migrate.ensure(store.engine, migrate=migrate_too)
         if apply_rules_change(store):
             on_message("[privacy] has changed: what is stored follows it now")
         with Client(settings.api, credentials, stop, observe=observe) as client:
             yield Service(settings, client, store, stop, on_progress, on_message, observe)
-    finally:
-        store.close()
 
 
 def select_agents(settings: Settings, ids: Sequence[str] | None) -> list[Agent]:

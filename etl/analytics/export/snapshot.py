@@ -27,7 +27,7 @@ from etl.errors import ConfigError
 from etl.invocation import program_name
 from etl.store.read.status import require_schema_of
 from etl.store.schema import tables as t
-from etl.store.schema.engine import open_engine, translate_errors
+from etl.store.schema.engine import translate_errors, using_engine
 
 __all__ = ["RunsSeen", "Since", "rows", "runs_seen", "since_run", "snapshot"]
 
@@ -79,14 +79,11 @@ def snapshot(url: str) -> Iterator[Connection]:
 
     Raises StoreError, and SchemaMismatch if the database is not this program's.
     """
-    engine = open_engine(url, only_reads=True)
-    try:
+    with using_engine(url, only_reads=True) as engine:
         require_schema_of(engine, url)
         with translate_errors(url), engine.connect() as connection:
             _begin(connection)
             yield connection
-    finally:
-        engine.dispose()
 
 
 def _begin(connection: Connection) -> None:

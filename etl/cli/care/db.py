@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from etl.cli.common import load_settings
+from etl.cli.common import load_settings, open_store
 
 if TYPE_CHECKING:
     from etl.config import Settings
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     """Run it."""
     from etl.store.read.status import require_file
     from etl.store.schema import migrate
-    from etl.store.schema.engine import open_engine, translate_errors
+    from etl.store.schema.engine import translate_errors, using_engine
     from etl.store.schema.url import mask_password
 
     settings = load_settings(args)
@@ -42,14 +42,12 @@ def run(args: argparse.Namespace) -> int:
         return _compact(url)
     if args.action == "current":
         require_file(url)
-    engine = open_engine(url)
-    with translate_errors(url):
+    with using_engine(url) as engine, translate_errors(url):
         if args.action == "upgrade":
             migrate.upgrade(engine)
         elif args.action == "downgrade":
             migrate.downgrade(engine, args.revision)
         found = migrate.current(engine)
-    engine.dispose()
     newest = " (the newest)" if found == migrate.HEAD else ""
     print(f"{mask_password(url)}: schema {found or 'none'}{newest}")
     return 0
@@ -58,28 +56,19 @@ def run(args: argparse.Namespace) -> int:
 def _prune(settings: "Settings") -> int:
     from etl.api.client import utc_now
     from etl.store.privacy.retention import prune
-    from etl.store.read import status
-    from etl.store.store import Store
 
-    store = Store(settings.database.url, utc_now)
-    status.require_schema(store)
-    done = prune(store, settings.retention, utc_now())
-    store.close()
+    with open_store(settings.database.url) as store:
+        done = prune(store, settings.retention, utc_now())
     found = f"{done.transcripts} transcripts, {done.payloads} payloads, {done.runs} runs"
     print(f"{store.shown_url}: deleted {found}")
     return 0
 
 
 def _compact(url: str) -> int:
-    from etl.api.client import utc_now
     from etl.store.privacy.compact import compact
-    from etl.store.read import status
-    from etl.store.store import Store
 
-    store = Store(url, utc_now)
-    status.require_schema(store)
-    compact(store)
-    store.close()
+    with open_store(url) as store:
+        compact(store)
     print(f"{store.shown_url}: what was deleted is out of its files")
     return 0
 
@@ -87,18 +76,16 @@ def _compact(url: str) -> int:
 def _timezone(url: str, name: str | None) -> int:
     from etl.store.read.status import require_file
     from etl.store.schema import calendar, migrate
-    from etl.store.schema.engine import mask_password, open_engine, translate_errors
+    from etl.store.schema.engine import mask_password, translate_errors, using_engine
 
     zone = calendar.find_zone(name) if name is not None else None
     if zone is None:
         require_file(url)
-    engine = open_engine(url)
-    with translate_errors(url):
+    with using_engine(url) as engine, translate_errors(url):
         migrate.ensure(engine)
         with engine.begin() as connection:
             if zone is not None:
                 calendar.set_time_zone(connection, zone)
             found = calendar.time_zone(connection)
-    engine.dispose()
     print(f"{mask_password(url)}: the views show the days of {found}")
     return 0

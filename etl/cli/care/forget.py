@@ -4,13 +4,14 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from etl.cli.common import load_settings
+from etl.cli.common import load_settings, open_store
 from etl.cli.table import printable
 from etl.errors import ConfigError, StoreError
 from etl.invocation import program_name
 
 if TYPE_CHECKING:
     from etl.store.privacy.forget import Person
+    from etl.store.store import Store
 
 NAME = "forget"
 HELP = "erase a person's data everywhere, and keep it from coming back"
@@ -30,23 +31,35 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask, erase, and take the traces out of the files."""
-    from etl.api.client import utc_now
-    from etl.store.privacy.compact import compact
-    from etl.store.privacy.forget import find_person, forget
-    from etl.store.read import status
-    from etl.store.store import Store
-
     if any("\ud800" <= char <= "\udfff" for id in args.creator for char in id):
         raise ConfigError("an id of --creator is not UTF-8", "copy it from the table creators")
-    store = Store(load_settings(args).database.url, utc_now)
-    status.require_schema(store)
-    people = [find_person(store, id) for id in dict.fromkeys(args.creator)]
+    with open_store(load_settings(args).database.url) as store:
+        people = _find(store, args.creator)
+        if not args.yes and not _confirmed():
+            print("nothing was erased", file=sys.stderr)
+            return 1
+        _erase(store, people)
+    print("nothing of it is left in the database's files, nor will a sync bring it back")
+    print("backups, replicas and exported files are not reached: delete those yourself")
+    return 0
+
+
+def _find(store: "Store", ids: list[str]) -> "list[Person]":
+    """Print what is stored of them. Raises ConfigError for what can't be an id."""
+    from etl.store.privacy.forget import find_person
+
+    people = [find_person(store, id) for id in dict.fromkeys(ids)]
     for person in people:
         _check(person)
         print(_told(person), flush=True)
-    if not args.yes and not _confirmed():
-        print("nothing was erased", file=sys.stderr)
-        return 1
+    return people
+
+
+def _erase(store: "Store", people: "list[Person]") -> None:
+    """Erase the rows, then their traces in the files. Raises StoreError."""
+    from etl.store.privacy.compact import compact
+    from etl.store.privacy.forget import forget
+
     for person in people:
         done = forget(store, person.id)
         counts = f"{done.sessions} sessions made anonymous, {done.messages} messages erased"
@@ -57,10 +70,6 @@ def run(args: argparse.Namespace) -> int:
     except StoreError as error:
         what = f"the rows are erased, but not their traces in the files: {error.message}"
         raise StoreError(what, f"{error.hint}; then `{program_name()} db compact`") from None
-    store.close()
-    print("nothing of it is left in the database's files, nor will a sync bring it back")
-    print("backups, replicas and exported files are not reached: delete those yourself")
-    return 0
 
 
 def _check(person: "Person") -> None:

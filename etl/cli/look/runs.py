@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from etl.cli.common import iso, load_settings, parse_number, stored_agents, when
+from etl.cli.common import iso, load_settings, open_store, parse_number, stored_agents, when
 from etl.cli.table import print_table
 
 NAME = "runs"
@@ -23,14 +23,11 @@ def run(args: argparse.Namespace) -> int:
     """Show them, the newest first."""
     from datetime import datetime
 
-    from etl.api.client import utc_now
     from etl.store.read import status
-    from etl.store.store import Store
 
-    store = Store(load_settings(args).database.url, utc_now)
-    status.require_schema(store)
-    rows = status.recent_runs(store, args.agent and stored_agents(store, args.agent), args.limit)
-    store.close()
+    with open_store(load_settings(args).database.url) as store:
+        agents = args.agent and stored_agents(store, args.agent)
+        rows = status.recent_runs(store, agents, args.limit)
     if args.json:
         shown = [
             {k: iso(v) if isinstance(v, datetime) else v for k, v in row.items()} for row in rows

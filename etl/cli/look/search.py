@@ -5,7 +5,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from etl.cli.common import iso, load_settings, minute, parse_number, stored_agents
+from etl.cli.common import iso, load_settings, minute, open_store, parse_number, stored_agents
 from etl.cli.table import print_table, printable
 
 if TYPE_CHECKING:
@@ -30,23 +30,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Search what is stored; asks the API nothing."""
-    from etl.api.client import utc_now
     from etl.planning.search_terms import find_snippet, parse_phrases
     from etl.service.runs import parse_instant_option
-    from etl.store.read import status
     from etl.store.read.search import search
-    from etl.store.store import Store
 
     settings, looked_for = load_settings(args), parse_phrases(args.words)
     since = parse_instant_option(args.since) if args.since else None
-    store = Store(settings.database.url, utc_now)
-    status.require_schema(store)
-    agents = args.agent and stored_agents(store, args.agent)
     hits: list[Hit] = []
-    if looked_for:
-        with store.reading() as connection:
-            hits = search(connection, looked_for, args.limit, agents, since)
-    store.close()
+    with open_store(settings.database.url) as store:
+        agents = args.agent and stored_agents(store, args.agent)
+        if looked_for:
+            with store.reading() as connection:
+                hits = search(connection, looked_for, args.limit, agents, since)
     found = [(hit, find_snippet(hit.text, looked_for, WIDTH)) for hit in hits]
     if args.json:
         print(json.dumps({"hits": [_json(*one) for one in found]}, indent=1))

@@ -5,7 +5,7 @@ import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from etl.cli.common import ago, iso, load_settings, minute
+from etl.cli.common import ago, iso, load_settings, minute, open_store
 from etl.cli.table import print_table, printable
 from etl.models import BEGINNING
 
@@ -45,16 +45,13 @@ def run(args: argparse.Namespace) -> int:
     """Show it."""
     from etl.api.client import utc_now
     from etl.store.read import status
-    from etl.store.store import Store
 
     settings = load_settings(args)
-    store = Store(settings.database.url, utc_now)
-    status.require_schema(store)
     ids = [agent.id for agent in settings.agents]
-    ids += [id for id in status.known_agents(store) if id not in ids]
-    found = [status.agent_status(store, id, utc_now()) for id in ids]
-    tallies = _tallies(store, ids) if settings.sync.transcripts else {}
-    store.close()
+    with open_store(settings.database.url) as store:
+        ids += [id for id in status.known_agents(store) if id not in ids]
+        found = [status.agent_status(store, id, utc_now()) for id in ids]
+        tallies = _tallies(store, ids) if settings.sync.transcripts else {}
     show(found, utc_now(), settings.schedule.every, tallies, as_json=args.json)
     return 0
 

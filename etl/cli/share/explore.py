@@ -53,17 +53,14 @@ def _tell(file: Path, url: str, args: argparse.Namespace) -> None:
 def _database(url: str) -> Path:
     """The SQLite file. Raises ConfigError, StoreError or SchemaMismatch."""
     from etl.store.read.status import require_schema_of
-    from etl.store.schema.engine import open_engine
+    from etl.store.schema.engine import using_engine
     from etl.store.schema.url import parse_url
 
-    engine = open_engine(url, only_reads=True)
-    if engine.dialect.name != "sqlite":
-        hint = (
-            'README.md, "Dashboards and files": Metabase and Grafana read the same tables and views'
-        )
-        raise ConfigError("explore shows SQLite files, and database.url names PostgreSQL", hint)
-    require_schema_of(engine, url)
-    engine.dispose()
+    with using_engine(url, only_reads=True) as engine:
+        if engine.dialect.name != "sqlite":
+            hint = 'README.md, "Dashboards and files": Metabase and Grafana read the same tables'
+            raise ConfigError("explore shows SQLite files, and database.url names PostgreSQL", hint)
+        require_schema_of(engine, url)
     file = Path(parse_url(url).database or "")
     if set("?#%") & set(str(file)):
         raise ConfigError(f"Datasette can't open {file}: ?, # or % in its path", "rename it")

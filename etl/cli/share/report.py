@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from etl.cli.common import load_settings, stored_agents
+from etl.cli.common import load_settings, open_store, stored_agents
 from etl.invocation import install_hint
 
 if TYPE_CHECKING:
@@ -35,20 +35,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read the figures and write the page."""
     from etl.api.client import utc_now
-    from etl.store.read import status
-    from etl.store.store import Store
 
     _require_libraries()
     now, zone = utc_now(), _zone(args.timezone)
     period = _period(args, zone, now)
     settings = load_settings(args)
     _require_file(args.output)
-    store = Store(settings.database.url, utc_now)
-    try:
-        status.require_schema(store)
+    with open_store(settings.database.url) as store:
         page = _page(store, args, period, zone, now)
-    finally:
-        store.close()
     _write(args.output, page)
     return 0
 

@@ -104,20 +104,18 @@ def _database(settings: "Settings") -> str:
     from pathlib import Path
 
     from etl.store.schema import migrate
-    from etl.store.schema.engine import open_engine, translate_errors
+    from etl.store.schema.engine import translate_errors, using_engine
     from etl.store.schema.url import mask_password, parse_url
 
     url = settings.database.url
-    engine = open_engine(url, only_reads=True)
     file = parse_url(url).database
-    if engine.dialect.name == "sqlite" and file and not Path(file).exists():
+    if parse_url(url).get_backend_name() == "sqlite" and file and not Path(file).exists():
         return _not_there_yet(Path(file), mask_password(url))
-    with translate_errors(url):
+    with using_engine(url, only_reads=True) as engine, translate_errors(url):
         found = migrate.current(engine)
         if found is None:
             with engine.connect().execution_options(reads=True) as connection:
                 migrate.check_free(connection)
-    engine.dispose()
     if found is not None and found != migrate.HEAD:
         raise migrate.mismatch(found)
     schema = f"schema {found}" if found else "empty; the first run makes its tables"

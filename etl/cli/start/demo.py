@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -103,17 +103,15 @@ def _show(file: Path) -> None:
     from etl.store.read import status
     from etl.store.store import Store
 
-    store = Store(f"sqlite:///{file}", utc_now)
-    print(f"\n$ {program_name()} status")
-    found = [status.agent_status(store, id, utc_now()) for id in status.known_agents(store)]
-    show(found, utc_now(), timedelta(minutes=15), as_json=False)
-    store.close()
-    connection = sqlite3.connect(file)
-    for title, sql in QUESTIONS.items():
-        cursor = connection.execute(sql)
-        print(f"\n{title}:")
-        print_table([column[0] for column in cursor.description], cursor.fetchall())
-    connection.close()
+    with Store(f"sqlite:///{file}", utc_now) as store:
+        print(f"\n$ {program_name()} status")
+        found = [status.agent_status(store, id, utc_now()) for id in status.known_agents(store)]
+        show(found, utc_now(), timedelta(minutes=15), as_json=False)
+    with closing(sqlite3.connect(file)) as connection:
+        for title, sql in QUESTIONS.items():
+            cursor = connection.execute(sql)
+            print(f"\n{title}:")
+            print_table([column[0] for column in cursor.description], cursor.fetchall())
     print(f"\nThe database is ./{file}: open it with any SQLite tool.")
     print(f"Next, with your own account: `{program_name()} init`, then `{program_name()} check`.")
 

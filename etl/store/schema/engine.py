@@ -16,7 +16,7 @@ from etl.errors import ConfigError, StoreError
 from etl.invocation import install_hint, program_name
 from etl.store.schema.url import behind_pgbouncer, mask_password, parse_url
 
-__all__ = ["mask_password", "open_engine", "translate_errors"]
+__all__ = ["mask_password", "open_engine", "translate_errors", "using_engine"]
 
 BUSY_TIMEOUT: Final = 30_000
 """Milliseconds that a SQLite writer waits for another one."""
@@ -50,6 +50,16 @@ def open_engine(url: str, *, only_reads: bool = False) -> Engine:
 
 
 @contextmanager
+def using_engine(url: str, *, only_reads: bool = False) -> Iterator[Engine]:
+    """The engine of `open_engine`, whose connections are closed at the end, whatever happens."""
+    engine = open_engine(url, only_reads=only_reads)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
 def translate_errors(url: str) -> Iterator[None]:
     """Turn the driver's errors into one StoreError with a hint."""
     try:
@@ -75,8 +85,13 @@ def _sqlite(url: URL, more: tuple[str, ...]) -> Engine:
 def _configure_sqlite(connection: Any, more: tuple[str, ...]) -> None:
     # The driver must not open transactions by itself: `_begin_immediate` does.
     connection.isolation_level = None
-    for pragma in (f"busy_timeout={BUSY_TIMEOUT}", *more):
-        _set(connection, pragma)
+    try:
+        for pragma in (f"busy_timeout={BUSY_TIMEOUT}", *more):
+            _set(connection, pragma)
+    except BaseException:
+        # The pool doesn't know it yet, so nobody else would close it.
+        connection.close()
+        raise
 
 
 def _set(connection: Any, pragma: str) -> None:
