@@ -8,6 +8,7 @@ from etl.config import Agent
 from etl.models import Pruned
 from etl.service.scheduler import run_scheduler
 from etl.sync.discovery import AgentSelection
+from tests.support.waiting import PATIENCE
 
 
 class Looking:
@@ -22,7 +23,7 @@ class Looking:
 
     def roster(self) -> AgentSelection:
         self.looks.set()
-        self.stop.wait(30)
+        self.stop.wait(PATIENCE)
         # So that the scheduler is at its end when the agent is found.
         threading.Event().wait(0.3)
         return AgentSelection([Agent("late")])
@@ -40,10 +41,10 @@ def test_a_look_for_agents_under_way_does_not_keep_it_from_ending() -> None:
         target=run_scheduler, args=(service, [], service.stop), daemon=True
     )
     scheduler.start()
-    assert service.looks.wait(10)
+    assert service.looks.wait(PATIENCE)
 
     service.stop.set()
-    scheduler.join(10)
+    scheduler.join(PATIENCE)
 
     assert not scheduler.is_alive()
     assert service.found == ["late"]

@@ -47,7 +47,7 @@ def ask(sim: Simulator) -> Iterator[Ask]:
 
         def send(source: CredentialSource) -> None:
             if id(source) not in clients:
-                api = Api(base_url=sim.base_url, max_attempts=2, timeout=10, concurrency=16)
+                api = Api(base_url=sim.base_url, max_attempts=2, timeout=60, concurrency=16)
                 client = Client(api, source, pacer=RateLimiter(draw=lambda: 0.0))
                 clients[id(source)] = stack.enter_context(client)
             clients[id(source)].fetch_page(sim.world.agent_ids()[0], Counts())
@@ -224,7 +224,7 @@ def grant(sim: Simulator, file: Path, clock: Clock) -> Make:
 
     def make(**changes: str) -> Grant:
         keys = {"client_id": "c", "refresh_token_file": str(file), **changes}
-        return Grant(Api(base_url=sim.base_url, timeout=10, oauth=OAuth(**keys)), clock=clock)
+        return Grant(Api(base_url=sim.base_url, timeout=60, oauth=OAuth(**keys)), clock=clock)
 
     return make
 

@@ -10,6 +10,7 @@ import pytest
 from etl.store.schema import migrate
 from tests.cli.conftest import Command
 from tests.process.project import REPOSITORY, Project
+from tests.support.waiting import PATIENCE
 
 
 def test_upgrade_current_downgrade(project: Project) -> None:
@@ -94,7 +95,7 @@ def demo(
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
     return folder, done

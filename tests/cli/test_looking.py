@@ -9,6 +9,7 @@ from etl.simulator import Fault, Simulator, World
 from tests.cli.conftest import Command
 from tests.process.project import Project
 from tests.support.audit import instant
+from tests.support.waiting import PATIENCE
 
 
 def test_status_has_a_line_per_agent(project: Project, world: World) -> None:
@@ -264,7 +265,7 @@ def test_a_reader_who_leaves_is_no_error(project: Project, agent: str) -> None:
     assert process.stdout is not None
     process.stdout.close()
 
-    assert process.wait(60) == 0
+    assert process.wait(PATIENCE) == 0
     assert process.stderr is not None
     assert process.stderr.read() == ""
     process.stderr.close()

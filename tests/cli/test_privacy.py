@@ -14,6 +14,7 @@ from etl.store.schema import tables as t
 from etl.store.store import Store
 from tests.cli.conftest import Command
 from tests.process.project import Project
+from tests.support.waiting import PATIENCE
 
 SALT = "a-salt-that-nobody-is-shown"
 HASHED = {"ETL_PRIVACY__EMAILS": "hash", "ETL_PRIVACY__NAMES": "drop"}
@@ -47,7 +48,7 @@ def at_a_terminal(project: Project, typed: bytes, *words: str) -> tuple[int, str
         stdin=theirs,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     for end in (ours, theirs):

@@ -11,6 +11,7 @@ import pytest
 from etl.simulator import Fault, Simulator, World
 from tests.cli.conftest import Command
 from tests.process.project import Project
+from tests.support.waiting import PATIENCE
 
 NEEDLE = "Please refund the\n credit card of \x1b[31mAda\x07 \u202e now"
 
@@ -149,7 +150,7 @@ def test_on_a_terminal_the_hit_is_marked(on: Project, needle: str) -> None:
         env=env,
         stdin=subprocess.DEVNULL,
         stdout=theirs,
-        timeout=60,
+        timeout=PATIENCE,
         check=True,
     )
     os.close(theirs)

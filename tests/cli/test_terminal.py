@@ -19,6 +19,7 @@ from etl.cli.common import ago
 from etl.cli.table import GAP, NARROWEST, fit_columns
 from etl.simulator import Fault, Simulator, World
 from tests.process.project import SECRET, Project
+from tests.support.waiting import PATIENCE
 
 NAMES = "abcdefgh"
 columns = st.dictionaries(st.sampled_from(NAMES), st.integers(1, 60), min_size=1)
@@ -87,7 +88,7 @@ def on_terminal(project: Project, width: int, *words: str) -> list[str]:
         except OSError:
             break
     os.close(ours)
-    assert process.wait(60) == 0, out
+    assert process.wait(PATIENCE) == 0, out
     return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", out.decode()).replace("\r\n", "\n").splitlines()
 
 

@@ -18,8 +18,9 @@ from etl.store.schema import tables as t
 from etl.store.store import Store
 from tests.export.conftest import NOON, add_session
 from tests.process.conftest import kept_private
-from tests.process.project import Project, until
+from tests.process.project import Project
 from tests.support.postgres import Cluster
+from tests.support.waiting import PATIENCE, until
 
 PAGE = schema_docs.read()
 HOSTILE = "<script>alert(1)</script> '; DROP TABLE sessions; --"
@@ -74,7 +75,10 @@ def explorer(project: Project) -> Iterator[Explorer]:
         line = process.stdout.readline()
         url = next(word for word in line.split() if word.startswith("http"))
         assert url.startswith("http://127.0.0.1:") and url.endswith("/gumloop")
-        with closing(project.store()) as store, httpx.Client(base_url=url[:-8], timeout=60) as http:
+        with (
+            closing(project.store()) as store,
+            httpx.Client(base_url=url[:-8], timeout=PATIENCE) as http,
+        ):
             until(lambda: http.get("/-/versions.json").status_code == 200, "an answer")
             yield Explorer(http, process, store)
     finally:

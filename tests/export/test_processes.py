@@ -20,7 +20,8 @@ from etl.store.schema import migrate
 from etl.store.store import Store
 from tests.export.conftest import parquet
 from tests.process.conftest import kept_private
-from tests.process.project import REPOSITORY, Project, until
+from tests.process.project import REPOSITORY, Project
+from tests.support.waiting import PATIENCE, until
 
 ROWS = 20_000
 ENOUGH = f"""
@@ -158,7 +159,7 @@ def test_no_instant_of_an_export_is_a_bad_one_to_die(tmp_path: Path, lake: Path,
             connection.execute(text(AGENT.format(f"{what} {left}")))
         words = [sys.executable, "-c", DYING, store.url, str(lake), what, str(left)]
         env = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-        code = subprocess.run(words, env=env, check=False, timeout=60).returncode
+        code = subprocess.run(words, env=env, check=False, timeout=PATIENCE).returncode
         rows = len(parquet(lake, "agents")) if whole(lake) else None
         if code == 0:
             break

@@ -40,7 +40,7 @@ def events() -> list[Event]:
 @pytest.fixture
 def sync(store: Store, api: Simulator, world: World, events: list[Event]) -> Iterator[Sync]:
     """Syncs the first agent; retries cost no time."""
-    settings = Settings(api=Api(base_url=api.base_url, max_attempts=3, timeout=5.0, page_size=50))
+    settings = Settings(api=Api(base_url=api.base_url, max_attempts=3, timeout=60.0, page_size=50))
     agent, stop = Agent(world.agent_ids()[0]), threading.Event()
     pacer = RateLimiter(per_second=200, draw=lambda: 0.0)
     credentials = Credentials("sim-token")

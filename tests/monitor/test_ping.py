@@ -14,7 +14,7 @@ from etl.errors import ConfigError
 from etl.events import Event, Pinged, RunCrashed, RunFinished
 from etl.models import AgentReport, Status
 from etl.service.monitor.ping import AT_LEAST, Pinger, fail_url, is_due, ping_url, verdict
-from tests.process.project import until
+from tests.support.waiting import until
 
 
 @pytest.mark.parametrize(

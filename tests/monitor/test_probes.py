@@ -16,7 +16,7 @@ from etl.service.monitor.query_cache import CachedQuery
 from etl.service.monitor.readiness import not_readable, readiness
 from etl.service.monitor.web import AT_ONCE, Reply, Server
 from etl.service.scheduler import ready_within
-from tests.process.project import until
+from tests.support.waiting import PATIENCE, until
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -28,7 +28,7 @@ def test_a_hanging_question_is_asked_once_and_answered_with_an_error() -> None:
 
     def ask() -> str:
         asked.append(1)
-        release.wait(60)
+        release.wait(PATIENCE)
         return "late"
 
     probe = CachedQuery(ask, lasts=0.0, patience=0.05)
@@ -128,7 +128,7 @@ def server() -> Iterator[Server]:
 
 
 def ask(server: Server, path: str, method: str = "GET") -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection(*server.socket.getsockname(), timeout=30)
+    connection = http.client.HTTPConnection(*server.socket.getsockname(), timeout=PATIENCE)
     connection.request(method, path, headers={"Accept": "text/html"})
     answer = connection.getresponse()
     body = answer.read()
@@ -152,12 +152,12 @@ def test_a_bug_is_a_500_that_says_nothing(server: Server) -> None:
 
 def test_connections_at_once_are_bounded_and_come_free_again(server: Server) -> None:
     address = server.socket.getsockname()
-    idle = [socket.create_connection(address, timeout=30) for _ in range(AT_ONCE)]
+    idle = [socket.create_connection(address, timeout=PATIENCE) for _ in range(AT_ONCE)]
     for one in idle:
         one.sendall(b"GET /fine HTTP/1.0\r\n")
     until(lambda: not server._free._value, "all places taken")
 
-    with socket.create_connection(address, timeout=30) as late:
+    with socket.create_connection(address, timeout=PATIENCE) as late:
         assert late.recv(100) == b""
 
     for one in idle:

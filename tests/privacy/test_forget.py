@@ -35,6 +35,7 @@ from tests.privacy.people import (
     say,
     traces,
 )
+from tests.support.waiting import PATIENCE
 
 s, m = t.sessions.c, t.session_messages.c
 
@@ -263,7 +264,7 @@ def at_the_same_time(
         done = real(*args)
         if threading.current_thread().name == "first":
             inside.set()
-            assert go_on.wait(60)
+            assert go_on.wait(PATIENCE)
         return done
 
     monkeypatch.setattr(of, held, hold)
@@ -280,7 +281,7 @@ def at_the_same_time(
         for work, name in ((first, "first"), (second, "second"))
     ]
     threads[0].start()
-    assert inside.wait(60)
+    assert inside.wait(PATIENCE)
     threads[1].start()
     threads[1].join(0.5)
     assert threads[1].is_alive(), "the second did not wait for the first"

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,10 @@ import pytest
 
 from etl.api.client import utc_now
 from etl.store.store import Store
+from tests.support.waiting import PATIENCE
 
 SECRET = "tok-3f9d1c77-never-shown"
 REPOSITORY = Path(__file__).resolve().parents[2]
-PATIENCE = 60.0
-"""Seconds that a test waits for what should take one or two, before it calls that a failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +125,3 @@ def checked(done: Done) -> Done:
         assert SECRET not in text, text
     assert "this is a bug" not in done.err, done.err
     return done
-
-
-def until(what: Callable[[], Any], saying: str, seconds: float = PATIENCE) -> Any:
-    """Ask again and again until the answer is true, and return it."""
-    import time
-
-    deadline = time.monotonic() + seconds
-    while not (answer := what()):
-        assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain: {saying}"
-        time.sleep(0.02)
-    return answer

@@ -13,16 +13,17 @@ import pytest
 
 from etl.simulator import Simulator, World
 from etl.store.read import status
-from tests.process.project import SECRET, Project, until
+from tests.process.project import SECRET, Project
 from tests.process.watched import Watched
 from tests.support.audit import differences
 from tests.support.postgres import Cluster
+from tests.support.waiting import PATIENCE, until
 
 WORKERS = 4
 LONG = 4_500
 """Sessions of the agent whose first run lasts some seconds; settled, or each run retrieves all."""
 
-LEASE_OVER = 180.0
+LEASE_OVER = 2 * PATIENCE
 """Seconds within which a lease of 30 s must have run out and been taken over."""
 
 
@@ -86,7 +87,7 @@ def wrong(project: Project, world: World) -> list[str]:
         return [what for some in found for what in some]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(3600)
 def test_workers_share_the_agents_and_survive_each_other(
     project: Project, world: World, hire: Callable[[], Watched]
 ) -> None:
@@ -121,7 +122,7 @@ def test_workers_share_the_agents_and_survive_each_other(
     until(lambda: not wrong(project, world), f"{len(new)} new sessions", LEASE_OVER)
     for worker in (*others, frozen):
         worker.process.send_signal(signal.SIGTERM)
-    assert [worker.process.wait(30) for worker in (*others, frozen)] == [0] * WORKERS
+    assert [worker.process.wait(PATIENCE) for worker in (*others, frozen)] == [0] * WORKERS
 
     assert next(run for run in runs(project, slow) if run["id"] == held["id"]) == buried
     assert all(len(succeeded(worker)) > len(world.agent_ids()) // 20 for worker in others)

@@ -15,9 +15,10 @@ from sqlalchemy import func, select
 
 from etl.simulator import Simulator, World
 from etl.store.schema import tables as t
-from tests.process.project import PATIENCE, Project, until
+from tests.process.project import Project
 from tests.process.test_kill import SEED, rows
 from tests.support.postgres import own_server
+from tests.support.waiting import PATIENCE, until
 
 ADDRESS, FIRST, SECRET = "Ada.Needle@example.com", "Adaneedle", "zebraneedle"
 PERSON = {"email": ADDRESS, "first_name": FIRST, "last_name": "Needlelast"}

@@ -22,9 +22,10 @@ from etl.simulator import Simulator, World
 from etl.simulator.http.server import RequestRecord
 from etl.store.schema import tables as t
 from etl.store.store import Store
-from tests.process.project import PATIENCE, Project, until
+from tests.process.project import Project
 from tests.process.traffic import fetched_twice, pages, walks
 from tests.support.audit import differences, instant
+from tests.support.waiting import PATIENCE, until
 
 SEED = int(os.environ.get("ETL_TEST_SEED") or random.SystemRandom().randrange(2**32))
 KILLS = int(os.environ.get("ETL_TEST_KILLS") or 0)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from etl.simulator import Fault, Simulator, World
-from tests.process.project import Project, until
+from tests.process.project import Project
+from tests.support.waiting import until
 
 
 @pytest.fixture

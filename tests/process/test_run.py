@@ -15,8 +15,9 @@ from etl.simulator import Fault, Simulator, World
 from etl.store.read import status
 from etl.store.schema import migrate
 from etl.store.schema import tables as t
-from tests.process.project import Done, Project, until
+from tests.process.project import Done, Project
 from tests.support.audit import differences
+from tests.support.waiting import until
 
 AT_ONCE = 30.0
 """Seconds within which a process that was asked to stop must be over, on the slowest machine."""

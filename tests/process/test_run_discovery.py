@@ -11,7 +11,8 @@ import pytest
 from etl.simulator import Fault, Simulator, World
 from etl.store.read import status
 from etl.store.schema import migrate
-from tests.process.project import Project, until
+from tests.process.project import Project
+from tests.support.waiting import until
 
 LISTS = r"/agents\?|/teams"
 Start = Callable[..., "subprocess.Popen[str]"]

@@ -15,9 +15,10 @@ from sqlalchemy import update
 from etl.simulator import Simulator, World
 from etl.store.read import status
 from etl.store.schema import tables as t
-from tests.process.project import PATIENCE, Project, until
+from tests.process.project import Project
 from tests.support.audit import differences
 from tests.support.postgres import Cluster, Standby, _as_nobody, free_port, own_server
+from tests.support.waiting import PATIENCE, until
 
 
 @pytest.fixture
@@ -96,7 +97,7 @@ def pooler(postgres: Cluster) -> Iterator[int]:
     """The port of a pgbouncer that pools transactions: two connections for all."""
     program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
     if program is None:
-        pytest.skip("pgbouncer is not installed; `make .venv/.pgbouncer` does that with apt")
+        pytest.skip("there is no pgbouncer: `make extras` as root on Debian installs it")
     with psycopg.connect(postgres.admin_url) as connection:
         server = f"host={connection.info.host} port={connection.info.port}"
         server += f" user={connection.info.user}"

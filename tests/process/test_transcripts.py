@@ -10,8 +10,9 @@ from sqlalchemy import select
 
 from etl.simulator import Simulator, World
 from etl.store.schema import tables as t
-from tests.process.project import PATIENCE, Project
+from tests.process.project import Project
 from tests.process.test_kill import SEED, Trigger, answered, dying, rows
+from tests.support.waiting import PATIENCE
 
 SESSIONS = 60
 AT_ONCE = 4

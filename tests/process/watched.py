@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.process.project import Done, checked, until
+from tests.process.project import Done, checked
+from tests.support.waiting import PATIENCE, until
 
 PREFIX = "gumloop_etl_"
 
@@ -21,7 +22,7 @@ class Watched:
         self.text: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self._http = httpx.Client(trust_env=False, verify=False, timeout=30)
+        self._http = httpx.Client(trust_env=False, verify=False, timeout=PATIENCE)
 
     def _read(self) -> None:
         assert self.process.stderr is not None
@@ -78,8 +79,8 @@ class Watched:
     def stop(self) -> Done:
         """Ask it to stop; it must end well."""
         self.process.terminate()
-        code = self.process.wait(60)
-        self._reader.join(60)
+        code = self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
         assert self.process.stdout is not None
         done = checked(Done(code, self.process.stdout.read(), "".join(self.text)))
         assert (done.code, done.out) == (0, ""), done

@@ -13,6 +13,7 @@ from etl.analytics.report.load_figures import ReportOptions, load_figures
 from etl.analytics.report.page import render
 from etl.store.store import Store
 from tests.report import scene
+from tests.support.waiting import PATIENCE
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -65,6 +66,7 @@ def show(browser: Browser, tmp_path: Path) -> Iterator[Opener]:
         file.write_text(html, encoding="utf-8")
         view = {"width": width, "height": 800}
         context = browser.new_context(viewport=view, color_scheme=scheme, offline=True)  # type: ignore[arg-type]
+        context.set_default_timeout(1000 * PATIENCE)
         contexts.append(context)
         shown = Opened(context.new_page())
         shown.page.on("console", lambda message: shown.said.append(message.text))

@@ -99,7 +99,7 @@ def test_names_are_text_whatever_they_are(show: Opener, store: Store) -> None:
     page = shown.page
     # The first two agents have other names; each has three states.
     page.locator("[data-chart=states] .mark-rect path").nth(6).hover(force=True)
-    page.locator("#vg-tooltip-element.visible").get_by_text("<img").first.wait_for(timeout=9000)
+    page.locator("#vg-tooltip-element.visible").get_by_text("<img").first.wait_for()
 
     assert page.locator("img, iframe, object, a:not(.skip)").count() == 0
     assert page.locator("script").count() == 3

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from etl.simulator import Simulator, World
+from tests.support.waiting import PATIENCE
 
 # Loading the certificates that nobody needs here would take most of the tests' time.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -25,7 +26,7 @@ class Caller:
         self.world = simulator.world
         self.agent_id = simulator.world.agent_ids()[0]
         headers = {"Authorization": f"Bearer {simulator.credentials.token}"}
-        self.http = httpx.Client(headers=headers, timeout=5, verify=NO_TLS)
+        self.http = httpx.Client(headers=headers, timeout=PATIENCE, verify=NO_TLS)
 
     def get(self, path: str, **params: Any) -> httpx.Response:
         """Fetch a path below the API's base."""

@@ -195,11 +195,9 @@ def test_latency_does_not_serialise_requests(serve, world):
     """Eight slow requests at once take as long as one."""
     caller = serve(world, latency=0.2)
     threads = [threading.Thread(target=caller.page) for _ in range(8)]
-    started = time.monotonic()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
-    assert 0.2 <= time.monotonic() - started < 0.8
     assert caller.simulator.stats()["peak_in_flight"] == 8

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from etl.simulator import Fault, Simulator
+from tests.support.waiting import PATIENCE
 
 
 def test_requests_are_logged_in_order(caller):
@@ -140,7 +141,7 @@ def test_bad_control_requests_are_refused(caller, method, name, status):
 
 def exchange(simulator, data, count):
     """Send raw bytes; return what comes until *count* answers are there or the server closes."""
-    with socket.create_connection((simulator.host, simulator.port), timeout=5) as sock:
+    with socket.create_connection((simulator.host, simulator.port), timeout=PATIENCE) as sock:
         sock.sendall(data)
         received = b""
         while received.count(b"HTTP/1.1 ") < count and (chunk := sock.recv(65536)):
@@ -249,7 +250,7 @@ def test_a_process_of_its_own_ends_on_a_signal(tmp_path, end):
             for _ in range(2)
         ]
         process.send_signal(end)
-        process.wait(timeout=5)
+        process.wait(timeout=PATIENCE)
 
     assert [answer.status_code for answer in answers] == [503, 200]
     assert all(

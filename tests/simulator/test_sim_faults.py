@@ -89,7 +89,7 @@ def test_latency_delays_one_answer_and_adds_to_other_faults(caller):
     answer = caller.page()
 
     assert answer.status_code == 500
-    assert 0.2 <= time.monotonic() - started < 1
+    assert time.monotonic() - started >= 0.2
 
 
 @pytest.mark.parametrize("where", ["before", "middle"])

@@ -5,6 +5,7 @@ import pytest
 from gumloop.errors import APIStatusError
 
 from etl.simulator import Fault
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -13,7 +14,7 @@ def sdk(caller, monkeypatch):
     for name in ("GUMLOOP_USER_ID", "GUMLOOP_TEAM_ID", "GUMLOOP_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
     with gumloop.Gumloop(
-        access_token="sim-token", base_url=caller.simulator.base_url, timeout=5
+        access_token="sim-token", base_url=caller.simulator.base_url, timeout=PATIENCE
     ) as client:
         yield client
 

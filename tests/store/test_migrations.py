@@ -26,6 +26,7 @@ from etl.store.store import Store
 from etl.sync.agent_run import RunOptions
 from tests.conftest import Runner
 from tests.support.audit import differences
+from tests.support.waiting import PATIENCE
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REVISIONS = [r.revision for r in ScriptDirectory(str(migrate.scripts())).walk_revisions()][::-1]
@@ -219,7 +220,7 @@ def test_plain_alembic_works(database_url: str, tmp_path: Path, by: str) -> None
             env=env,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
         assert (done.returncode, done.stdout) == (0, ""), done.stderr

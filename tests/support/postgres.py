@@ -12,13 +12,14 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
 import psycopg
+
+from tests.support.waiting import PATIENCE, until
 
 OPTIONS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
 
@@ -75,19 +76,22 @@ class Server(Cluster):
         command += [word for option in (*OPTIONS, *options) for word in ("-c", option)]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, **_as_nobody())
-        for _ in range(300):
-            try:
-                psycopg.connect(self.admin_url).close()
-                return
-            except psycopg.OperationalError:
-                time.sleep(0.05)
-        raise RuntimeError((self.folder / "log").read_text(errors="replace")[-2000:])
+        until(self._answers, (self.folder / "log").as_posix())
+
+    def _answers(self) -> bool:
+        log = (self.folder / "log").read_text(errors="replace")[-2000:]
+        assert self.process is not None and self.process.poll() is None, log
+        try:
+            psycopg.connect(self.admin_url).close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def stop(self, signal_number: int = 2) -> None:
         """Stop it: fast with SIGINT (2), at once with SIGQUIT (3)."""
         if self.process is not None:
             self.process.send_signal(signal_number)
-            self.process.wait(30)
+            self.process.wait(PATIENCE)
             self.process = None
 
 

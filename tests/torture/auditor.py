@@ -15,6 +15,7 @@ from typing import Any
 from etl.models import AgentReport
 from etl.sync.agent_run import RunOptions
 from tests.support.audit import USAGE, instant
+from tests.support.waiting import PATIENCE
 from tests.torture.truth import Truth
 
 Rows = list[dict[str, Any]]
@@ -29,7 +30,7 @@ KNOWN = frozenset(
 
 def snapshot(file: Path) -> dict[str, Rows]:
     """Every table, and the view."""
-    with closing(sqlite3.connect(file, timeout=30)) as connection:
+    with closing(sqlite3.connect(file, timeout=PATIENCE)) as connection:
         connection.row_factory = sqlite3.Row
         names = ("sessions", "creators", "session_states", "sync_state", "coverage", "sync_runs")
         names += ("session_freshness", "rejected_records", "suspects")
@@ -134,7 +135,7 @@ class Auditor:
     # -- what must hold whatever happened ----------------------------------------------------
 
     def _integrity(self, run: Run) -> list[str]:
-        with closing(sqlite3.connect(self.file, timeout=30)) as connection:
+        with closing(sqlite3.connect(self.file, timeout=PATIENCE)) as connection:
             found = connection.execute("PRAGMA integrity_check").fetchall()
             foreign = connection.execute("PRAGMA foreign_key_check").fetchall()
         return [f"broken: {found} {foreign}"] if found != [("ok",)] or foreign else []

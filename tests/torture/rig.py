@@ -21,6 +21,7 @@ from etl.store.schema import migrate
 from etl.store.store import Store
 from etl.store.write.lease import Lease, LeaseHolder, holder
 from etl.sync.agent_run import AgentSync, RunOptions
+from tests.support.waiting import PATIENCE
 from tests.torture.auditor import Auditor, Run, snapshot
 from tests.torture.truth import Truth, now
 
@@ -116,7 +117,7 @@ class Rig:
 
     def sql(self, statement: str, *values: object) -> None:
         """Change the file behind the program's back."""
-        with closing(sqlite3.connect(self.file, timeout=30)) as connection, connection:
+        with closing(sqlite3.connect(self.file, timeout=PATIENCE)) as connection, connection:
             connection.execute(statement, values)
 
     def take_over(self, agent: str) -> None:
@@ -177,7 +178,7 @@ class Rig:
         self, agent: str, options: RunOptions, killer: Killer, page_size: int, api: dict[str, Any]
     ) -> AgentReport | None:
         stop = threading.Event()
-        settings = {"timeout": 5.0, "max_attempts": 3, "page_size": page_size, **api}
+        settings = {"timeout": 60.0, "max_attempts": 3, "page_size": page_size, **api}
         client = MortalClient(
             Api(base_url=self.api.base_url, **settings),
             Credentials("sim-token"),

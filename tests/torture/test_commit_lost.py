@@ -46,7 +46,7 @@ def own() -> Iterator[Server]:
 
 def run(api: Simulator, store: Store, options: RunOptions) -> AgentReport:
     stop = threading.Event()
-    settings = Api(base_url=api.base_url, timeout=5.0, page_size=20)
+    settings = Api(base_url=api.base_url, timeout=60.0, page_size=20)
     with Client(settings, Credentials("sim-token"), stop, RateLimiter(draw=lambda: 0.0)) as client:
         return AgentSync(client, store, utc_now, stop).run(api.world.agent_ids()[0], options)
 

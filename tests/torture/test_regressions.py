@@ -15,6 +15,7 @@ from etl.planning.walk import Walk
 from etl.simulator import Fault
 from etl.store.store import Store
 from etl.sync.agent_run import RunOptions
+from tests.support.waiting import PATIENCE
 from tests.torture.auditor import snapshot
 from tests.torture.rig import Rig
 from tests.torture.truth import now
@@ -183,7 +184,6 @@ def test_a_bookmark_replaces_one_of_the_same_instant(empty: Rig) -> None:
     assert report.status == "succeeded", report.error
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("lasting", [True, False])
 def test_a_save_that_fails_with_the_end_of_a_walk_does_not_hang(rig: Rig, lasting: bool) -> None:
     """The batch that is lost held a page and the end of its walk."""
@@ -213,7 +213,7 @@ def test_a_save_that_fails_with_the_end_of_a_walk_does_not_hang(rig: Rig, lastin
         event.listen(rig.store.engine, "before_cursor_execute", fail)
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
-        thread.join(20)
+        thread.join(PATIENCE)
         event.remove(rig.store.engine, "before_cursor_execute", fail)
     assert failed.is_set()
     assert done, "the run hangs"
