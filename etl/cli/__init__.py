@@ -5,7 +5,6 @@ heavy inside `run`, so that `--help` is quick.
 """
 
 import argparse
-import contextlib
 import errno
 import gc
 import io
@@ -13,9 +12,11 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from typing import TextIO
 
 from etl import __version__
 from etl.cli.care import db, forget
+from etl.cli.common import complain
 from etl.cli.look import agents, list_sessions, runs, search, status
 from etl.cli.share import explore, export, report
 from etl.cli.start import check, demo, init
@@ -77,17 +78,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EtlError as error:
         return _fail(error)
     except KeyboardInterrupt:
-        print("interrupted; what was saved is kept", file=sys.stderr)
+        complain("interrupted; what was saved is kept")
         return 130
     except BrokenPipeError:
         # The reader of our output has gone, as `head` does: nothing to complain about.
-        _no_more_output()
+        _lead_nowhere(sys.stdout)
         return 0
     except Exception as error:
         if os.environ.get("ETL_DEBUG"):
             raise
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            _no_more_output()
+            _lead_nowhere(sys.stdout)
             return _fail(EtlError("the output can't be written: the disk is full", "make room"))
         hint = "this is a bug: set ETL_DEBUG=1 to see where, and please report it"
         return _fail(EtlError(f"{type(error).__name__}: {error}", hint))
@@ -101,9 +102,10 @@ def entry() -> None:
     # Rows are tuples without cycles: looking for some every 700 cost a tenth of a backfill's CPU.
     gc.set_threshold(20_000, 20, 20)
     _prepare_streams()
-    code = main()
-    with contextlib.suppress(OSError):  # a log on a full disk
-        sys.stderr.flush()
+    try:
+        code = main()
+    finally:
+        _settle_streams()
     if threading.active_count() > 1:
         os._exit(code)
     sys.exit(code)
@@ -119,12 +121,27 @@ def _prepare_streams() -> None:
             stream.reconfigure(errors="replace")
 
 
-def _no_more_output() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _settle_streams() -> None:
+    """Write what is buffered; what a full disk doesn't take is dropped.
+
+    Python would try once more as it ends, and turn our exit code into 120.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            _lead_nowhere(stream)
+
+
+def _lead_nowhere(stream: TextIO) -> None:
+    """Send what a stream still holds, and all that follows, to the null device."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _fail(error: EtlError) -> int:
-    print(f"error: {error.message}", file=sys.stderr)
+    complain(f"error: {error.message}")
     if error.hint:
-        print(f"hint: {error.hint}", file=sys.stderr)
+        complain(f"hint: {error.hint}")
     return error.exit_code if not isinstance(error, ConfigError) else 2

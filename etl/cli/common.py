@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ago",
+    "complain",
     "exit_code",
     "load_settings",
     "minute",
@@ -71,6 +72,12 @@ def stored_agents(store: "Store", wanted: Sequence[str] | None) -> tuple[str, ..
     return tuple(dict.fromkeys(wanted)) if wanted else tuple(known)
 
 
+def complain(text: str) -> None:
+    """Print a line on stderr; one that a full disk doesn't take is dropped."""
+    with suppress(OSError):
+        print(text, file=sys.stderr)
+
+
 def parse_number(text: str) -> int:
     """A whole number from 1 on, of an option; a billion stands for all beyond it.
 
@@ -84,7 +91,7 @@ def parse_number(text: str) -> int:
 
 @contextmanager
 def stop_on_signals(
-    say: Callable[[], None] = lambda: print("stopping: saving the page at hand", file=sys.stderr),
+    say: Callable[[], None] = lambda: complain("stopping: saving the page at hand"),
 ) -> Iterator[threading.Event]:
     """An event that SIGINT and SIGTERM set; a second signal ends the process at once.
 

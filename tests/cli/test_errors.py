@@ -441,6 +441,27 @@ def test_output_to_a_full_disk(project: Project, words: list[str]) -> None:
     assert process.stderr == said
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(("words", "code"), [("sync", 1), ("status", 2), ("nonsense", 2)])
+def test_complaints_to_a_full_disk(
+    project: Project, words: str, code: int, unbuffered: str
+) -> None:
+    project.env["GUMLOOP_BASE_URL"] = f"http://127.0.0.1:{free_port()}"
+    if words == "status":
+        (project.folder / "config.toml").unlink()
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        process = subprocess.run(
+            [sys.executable, "-m", "etl", words],
+            cwd=project.folder,
+            env=project.environment(PYTHONUNBUFFERED=unbuffered),
+            stdout=full,
+            stderr=full,
+            check=False,
+        )
+
+    assert process.returncode == code
+
+
 def test_output_that_is_closed(project: Project) -> None:
     project.run("backfill")
     command = f"exec {sys.executable} -m etl status >&-"

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from etl.simulator import Fault, Simulator, World
-from tests.process.project import SECRET, Project, until
+from tests.process.project import SECRET, Project
 from tests.process.watched import Watched
 from tests.support.postgres import own_server
+from tests.support.waiting import PATIENCE, until
 
 Start = Callable[..., Watched]
 both = pytest.mark.parametrize("anywhere", ["sqlite", "postgres"], indirect=True)
@@ -232,22 +233,23 @@ def test_nothing_that_a_server_says_reaches_the_log(
         assert not [word for word in (NAME, "jane@", SECRET) if word in text]
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_full_disk_behind_the_log_stops_nothing(
-    anywhere: Project, world: World, api: Simulator
+    anywhere: Project, world: World, api: Simulator, unbuffered: str
 ) -> None:
     anywhere.configure(api.base_url, world.agent_ids(), schedule={"every": "0.2s"})
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         process = subprocess.Popen(
             [sys.executable, "-m", "etl", "run"],
             cwd=anywhere.folder,
-            env=anywhere.environment(),
+            env=anywhere.environment(PYTHONUNBUFFERED=unbuffered),
             stdout=subprocess.DEVNULL,
             stderr=full,
         )
         until(lambda: len(list(api.requests)) > 20, "several runs")
         process.terminate()
 
-        assert process.wait(60) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 class Switch(BaseHTTPRequestHandler):

@@ -14,6 +14,7 @@ from etl.api.client import utc_now
 from etl.simulator import Simulator, World
 from etl.store.store import Store
 from tests.support.audit import differences
+from tests.support.waiting import PATIENCE
 
 SESSIONS = 3000
 SIZE = 1500
@@ -29,7 +30,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     options = ["-o", f"size={SIZE}k", "tmpfs", str(folder)]
     done = subprocess.run(["mount", "-t", "tmpfs", *options], check=False, capture_output=True)
     if done.returncode:
-        pytest.skip("needs the right to mount a tmpfs")
+        pytest.skip("needs the right to mount a tmpfs: root, and CAP_SYS_ADMIN")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
@@ -54,7 +55,7 @@ def backfill(
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
         preexec_fn=shrink if limit else None,
     )
 

@@ -5,7 +5,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from etl.cli.common import load_settings, stop_on_signals
+from etl.cli.common import complain, load_settings, stop_on_signals
 from etl.cli.table import print_table
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     settings = load_settings(args)
     rules = settings.discovery
     everything = Discovery(own=True, teams=Names(("all",)))
-    with stop_on_signals(lambda: print("stopping", file=sys.stderr)) as stop:
+    with stop_on_signals(lambda: complain("stopping")) as stop:
         with Client(settings.api, source_of(settings.api, stop), stop) as client:
             listing = list_agents(client, rules if rules.on else everything)
     if args.toml:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import Any
 
-from etl.cli.common import load_settings, parse_number, stop_on_signals
+from etl.cli.common import complain, load_settings, parse_number, stop_on_signals
 from etl.cli.table import print_table
 
 NAME = "list"
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     settings = load_settings(args)
     given = {PARAMETERS.get(name, name): getattr(args, name) for name in FILTERS}
     filters = {name: value for name, value in given.items() if value}
-    with stop_on_signals(lambda: print("stopping", file=sys.stderr)) as stop:
+    with stop_on_signals(lambda: complain("stopping")) as stop:
         with Client(settings.api, source_of(settings.api, stop), stop) as client:
             records = client.each_record(args.agent, args.order, filters, args.limit)
             if args.json:
