@@ -16,6 +16,25 @@ from etl.store.schema import migrate
 from etl.store.store import Store
 from etl.sync.agent_run import AgentSync, RunOptions
 from tests.support.postgres import Cluster, cluster
+from tests.support.selection import (
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_runtest_logreport,
+    pytest_runtest_setup,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+)
+
+__all__ = [
+    "pytest_addoption",
+    "pytest_collection_modifyitems",
+    "pytest_configure",
+    "pytest_runtest_logreport",
+    "pytest_runtest_setup",
+    "pytest_sessionfinish",
+    "pytest_terminal_summary",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +113,7 @@ def run_agent(store: Store, api: Simulator) -> Runner:
     """Runs one agent against the simulator, with retries that cost no time."""
 
     def run(agent_id: str, options: RunOptions | None = None, **settings: object) -> AgentReport:
-        fields = {"base_url": api.base_url, "timeout": 5.0, "page_size": 50, **settings}
+        fields = {"base_url": api.base_url, "timeout": 60.0, "page_size": 50, **settings}
         stop = threading.Event()
         pacer = RateLimiter(draw=lambda: 0.0)
         with Client(Api(**fields), Credentials("sim-token"), stop, pacer) as client:  # type: ignore[arg-type]

@@ -162,11 +162,11 @@ def late(connection: Connection, agent: str, run_id: int | None, at: datetime) -
     )
 
 
+@pytest.mark.parametrize("store", ["postgres"], indirect=True)
 def test_a_run_that_was_not_committed_yet_is_in_the_next_export(
     store: Store, tmp_path: Path
 ) -> None:
-    if store.engine.dialect.name == "sqlite":
-        pytest.skip("SQLite's writers take turns")
+    """SQLite's writers take turns."""
     chain = Chain(store, tmp_path / "chain")
     first = start(store, "first", after(-9))
     end(store, first, after(-8))

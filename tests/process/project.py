@@ -101,6 +101,8 @@ class Project:
     def environment(self, **env: str) -> dict[str, str]:
         """The environment of a command; an empty value takes a name out."""
         ours = {"PYTHONPATH": str(REPOSITORY), "PYTHONFAULTHANDLER": "1"}
+        # Each process would compile the program anew.
+        ours["PYTHONDONTWRITEBYTECODE"] = ""
         whole = {**os.environ, **ours, **self.env, **env}
         return {name: value for name, value in whole.items() if value}
 

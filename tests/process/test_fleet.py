@@ -87,6 +87,7 @@ def wrong(project: Project, world: World) -> list[str]:
         return [what for some in found for what in some]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_workers_share_the_agents_and_survive_each_other(
     project: Project, world: World, hire: Callable[[], Watched]

@@ -93,6 +93,7 @@ with open_engine({url!r}).begin() as connection:
 """
 
 
+@pytest.mark.long
 def test_who_waits_for_one_that_is_frozen_amid_a_copy_ends_it(url: str) -> None:
     """No guard of the server does: it reads the rows of a COPY and heeds no timeout meanwhile."""
     code = AMID_A_COPY.format(url=url)

@@ -197,6 +197,7 @@ def test_an_outage_of_the_database_is_counted_and_told(
     assert watched.events("run_finished")
 
 
+@pytest.mark.long
 def test_a_lease_taken_over_from_the_dead_is_counted_and_told(
     anywhere: Project, world: World, api: Simulator, start: Start
 ) -> None:

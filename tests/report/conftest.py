@@ -49,7 +49,7 @@ def browser(lived: str) -> Iterator[Browser]:
     """
     found = chromium()
     if found is None:
-        pytest.skip("there is no Chromium: make browser")
+        pytest.skip("there is no Chromium: `make extras` as root on Debian installs it")
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=found, args=FLAGS.split())
         yield running

@@ -203,4 +203,4 @@ Torture.TestCase.settings = settings(
     derandomize="ETL_TEST_EXAMPLES" not in os.environ,
     suppress_health_check=list(HealthCheck),
 )
-TestTorture = pytest.mark.timeout(1800)(Torture.TestCase)
+TestTorture = pytest.mark.long(pytest.mark.timeout(3600)(Torture.TestCase))
