@@ -1,7 +1,9 @@
 """The floors of the house, read from the imports: each module imports only from below."""
 
 import ast
+import gc
 import importlib
+import warnings
 from pathlib import Path
 
 import pytest
@@ -157,7 +159,13 @@ def is_private(path: Path) -> bool:
 
 @pytest.mark.parametrize("module", [m for m, path in MODULES.items() if not is_private(path)])
 def test_every_exported_name_exists(module: str) -> None:
-    loaded = importlib.import_module(module)
+    with warnings.catch_warnings():
+        if module == "etl.analytics.explore":
+            # Datasette opens a database as it is loaded, and leaves it to the collector.
+            warnings.simplefilter("ignore", ResourceWarning)
+        loaded = importlib.import_module(module)
+        if module == "etl.analytics.explore":
+            gc.collect()
     names = getattr(loaded, "__all__", [])
 
     assert [name for name in names if not hasattr(loaded, name)] == []
