@@ -27,7 +27,7 @@ __all__ = [
     "minute",
     "parse_number",
     "report_json",
-    "sigterm_interrupts",
+    "signals_interrupt",
     "stop_on_signals",
     "stored_agents",
     "when",
@@ -112,13 +112,15 @@ def _listen(
 
 
 @contextmanager
-def sigterm_interrupts() -> Iterator[None]:
-    """SIGTERM does what SIGINT does: it raises KeyboardInterrupt, so that all is cleared away."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def signals_interrupt() -> Iterator[None]:
+    """SIGINT and SIGTERM raise KeyboardInterrupt, so that all is cleared away."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def exit_code(status: Status) -> int:

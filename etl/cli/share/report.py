@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from etl.cli.common import load_settings, stored_agents
+from etl.cli.common import load_settings, signals_interrupt, stored_agents
 from etl.invocation import install_hint
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ def run(args: argparse.Namespace) -> int:
         page = _page(store, args, period, zone, now)
     finally:
         store.close()
-    _write(args.output, page)
+    with signals_interrupt():
+        _write(args.output, page)
     return 0
 
 
