@@ -119,7 +119,7 @@ def incremental_trigger(schedule: Schedule) -> Any:
     """The trigger of the incremental jobs. Raises ConfigError."""
     jitter = schedule.jitter.total_seconds() or None
     if schedule.cron is not None:
-        return _cron("schedule.cron", schedule.cron, jitter)
+        return _cron("schedule.cron", schedule.cron, schedule.timezone, jitter)
     return IntervalTrigger(seconds=schedule.every.total_seconds(), timezone="UTC", jitter=jitter)
 
 
@@ -130,7 +130,7 @@ def reconcile_trigger(schedule: Schedule) -> Any:
         return None
     every = reconcile_interval(schedule)
     if every is None:
-        return _cron("schedule.reconcile", schedule.reconcile, jitter)
+        return _cron("schedule.reconcile", schedule.reconcile, schedule.timezone, jitter)
     return IntervalTrigger(seconds=every.total_seconds(), timezone="UTC", jitter=jitter)
 
 
@@ -312,9 +312,9 @@ def _add_jobs(scheduler: Any, service: Service, agent: Agent, share: float) -> N
     scheduler.add_job(jobs.reconcile, trigger, id=f"reconcile:{agent.id}", **options)
 
 
-def _cron(key: str, line: str, jitter: float | None) -> Any:
+def _cron(key: str, line: str, zone: str, jitter: float | None) -> Any:
     try:
-        trigger = CronTrigger.from_crontab(line, timezone="UTC")
+        trigger = CronTrigger.from_crontab(line, timezone=zone)
     except ValueError as error:
         hint = 'five fields like "*/15 * * * *"'
         if key == "schedule.reconcile":

@@ -88,8 +88,9 @@ def _timezone(url: str, name: str | None) -> int:
     from etl.store.read.status import require_file
     from etl.store.schema import calendar, migrate
     from etl.store.schema.engine import mask_password, open_engine, translate_errors
+    from etl.time_zones import find_zone
 
-    zone = calendar.find_zone(name) if name is not None else None
+    zone = find_zone(name) if name is not None else None
     if zone is None:
         require_file(url)
     engine = open_engine(url)

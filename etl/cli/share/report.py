@@ -37,9 +37,10 @@ def run(args: argparse.Namespace) -> int:
     from etl.api.client import utc_now
     from etl.store.read import status
     from etl.store.store import Store
+    from etl.time_zones import find_zone
 
     _require_libraries()
-    now, zone = utc_now(), _zone(args.timezone)
+    now, zone = utc_now(), find_zone(args.timezone)
     period = _period(args, zone, now)
     settings = load_settings(args)
     _require_file(args.output)
@@ -73,20 +74,6 @@ def _require_libraries() -> None:
         if find_spec(module) is None:
             hint = install_hint("report")
             raise ConfigError(f"the report needs {module}, which isn't installed", hint)
-
-
-def _zone(name: str) -> tzinfo:
-    import difflib
-    from zoneinfo import ZoneInfo, available_timezones
-
-    from etl.errors import ConfigError
-
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        close = difflib.get_close_matches(name, available_timezones(), 1)
-        hint = f"did you mean {close[0]}?" if close else 'name one like "Europe/Vienna" or "UTC"'
-        raise ConfigError(f"{name!r:.80} is not a time zone", hint) from None
 
 
 def _period(args: argparse.Namespace, zone: tzinfo, now: datetime) -> "Period":

@@ -1,0 +1,31 @@
+"""How counts, durations and suggestions read."""
+
+import difflib
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Final
+
+__all__ = ["count", "format_duration", "suggest"]
+
+UNITS: Final = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun, which takes an s unless it is one: `1 agent`, `2 agents`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def format_duration(duration: timedelta) -> str:
+    """A duration as the configuration writes it: `15m`, `1h30m`, `0.5s`."""
+    seconds, parts = duration.total_seconds(), []
+    for unit, length in UNITS[:-1]:
+        whole, seconds = divmod(seconds, length)
+        parts += [f"{whole:.0f}{unit}"] if whole else []
+    return "".join([*parts, f"{seconds:g}s"] if seconds or not parts else parts)
+
+
+def suggest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was probably meant, whatever the case; None if none is close."""
+    by_fold = {one.casefold(): one for one in known}
+    close = difflib.get_close_matches(word.strip().casefold(), by_fold, 1)
+    return by_fold[close[0]] if close else None
