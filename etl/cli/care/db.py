@@ -14,7 +14,7 @@ HELP = "schema migrations, the time zone of the views, and old or erased data"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Its own commands."""
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions = parser.add_subparsers(title="actions", dest="action", metavar="ACTION")
     actions.add_parser("upgrade", help="bring the schema up to date")
     actions.add_parser("current", help="print the schema's revision")
     down = actions.add_parser("downgrade", help="take the schema back to a revision")
@@ -23,6 +23,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("compact", help="take what was deleted out of the files")
     zone = actions.add_parser("timezone", help="set the zone whose days the views show")
     zone.add_argument("name", metavar="NAME", nargs="?", help="as Europe/Berlin; none: print it")
+    parser.set_defaults(run=None)
+    for action in actions.choices.values():
+        action.set_defaults(run=run, parser=action)
 
 
 def run(args: argparse.Namespace) -> int:
