@@ -1,11 +1,11 @@
 """How counts, durations and suggestions read."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Final
 
-__all__ = ["count", "format_duration", "suggest"]
+__all__ = ["count", "format_duration", "suggest", "suggest_agent"]
 
 UNITS: Final = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
@@ -29,3 +29,15 @@ def suggest(word: str, known: Iterable[str]) -> str | None:
     by_fold = {one.casefold(): one for one in known}
     close = difflib.get_close_matches(word.strip().casefold(), by_fold, 1)
     return by_fold[close[0]] if close else None
+
+
+def suggest_agent(word: str, names: Mapping[str, str | None]) -> str:
+    """A hint for a word that is no agent's id: the agent that was meant, by id or name, else all.
+
+    `names` are the known agents' names by their ids.
+    """
+    ids = {name: id for id, name in names.items() if name}
+    id = suggest(word, names) or ids.get(suggest(word, ids) or "")
+    if id is not None:
+        return f"did you mean {id}{f' ({names[id]})' if names[id] else ''}?"
+    return f"known: {', '.join(names)[:200]}" if names else ""

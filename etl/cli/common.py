@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from etl.config import Settings, config_path, load
 from etl.errors import ConfigError
 from etl.models import AgentReport, Counts, Status, Transcripts
+from etl.wording import suggest_agent
 
 if TYPE_CHECKING:
     from etl.store.store import Store
@@ -47,10 +48,10 @@ def stored_agents(store: "Store", wanted: Sequence[str] | None) -> tuple[str, ..
     """The agents of `--agent`, else all that are stored. Raises ConfigError for one that isn't."""
     from etl.store.read import status
 
-    known = status.known_agents(store)
+    known = status.agent_names(store)
     for id in wanted or ():
         if id not in known:
-            hint = f"known: {', '.join(known)[:200]}" if known else "sync it first"
+            hint = suggest_agent(id, known) or "sync it first"
             raise ConfigError(f"agent {id!r:.80} is not in the database", hint)
     return tuple(dict.fromkeys(wanted)) if wanted else tuple(known)
 
@@ -145,6 +146,7 @@ def _agent(report: AgentReport) -> dict[str, Any]:
     head = {"agent_id": report.agent_id, "mode": report.mode, "status": report.status}
     tail = {"watermark": iso(report.watermark), "error": report.error, "warnings": report.warnings}
     after = report.transcripts and _after(report.transcripts)
+    counts["repeated"] = report.counts.repeated
     return head | counts | tail | {"transcripts": after}
 
 
