@@ -45,6 +45,8 @@ def interrupt(folder: Path, words: list[str], delay: float) -> tuple[int, str]:
 
 def test_an_early_interrupt_shows_no_traceback(tmp_path: Path) -> None:
     draws = random.Random(20261129)
+    # A shell starts what runs in the background with SIGINT ignored, and processes inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with ThreadPoolExecutor(4) as pool:
         ends = list(
             pool.map(

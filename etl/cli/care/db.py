@@ -4,6 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from etl.cli.common import load_settings
+from etl.wording import count
 
 if TYPE_CHECKING:
     from etl.config import Settings
@@ -68,7 +69,8 @@ def _prune(settings: "Settings") -> int:
     status.require_schema(store)
     done = prune(store, settings.retention, utc_now())
     store.close()
-    found = f"{done.transcripts} transcripts, {done.payloads} payloads, {done.runs} runs"
+    counts = {"transcript": done.transcripts, "payload": done.payloads, "run": done.runs}
+    found = ", ".join(count(number, noun) for noun, number in counts.items())
     print(f"{store.shown_url}: deleted {found}")
     return 0
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from etl.cli.common import load_settings, parse_number, stop_on_signals
 from etl.cli.table import print_table
+from etl.wording import count
 
 NAME = "list"
 HELP = "sessions of one agent straight from the API, every page; stores nothing"
@@ -67,7 +68,7 @@ def _print_rows(records: Any) -> None:
     rows = [_row(decode_record(record)) for record in records]
     head = ("created", "id", "type", "state", "credits", "creator", "name")
     print_table(head, rows, elastic=("creator", "name"), spare=("type", "creator", "credits"))
-    print(f"{len(rows)} sessions", file=sys.stderr)
+    print(count(len(rows), "session"), file=sys.stderr)
 
 
 def _object(value: Any) -> dict[str, Any]:

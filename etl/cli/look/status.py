@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from etl.cli.common import ago, iso, load_settings, minute
 from etl.cli.table import print_table, printable
 from etl.models import BEGINNING
+from etl.wording import count
 
 if TYPE_CHECKING:
     from etl.planning.coverage import Coverage
@@ -111,11 +112,11 @@ def _percent(part: int, whole: int) -> str:
 
 
 def _problem(one: "AgentStatus", tally: "TranscriptCounts | None") -> str:
-    parts = [f"{one.rejected} records set aside"] if one.rejected else []
-    parts += [f"{one.missing} sessions missing"] if one.missing else []
+    parts = [f"{count(one.rejected, 'record')} set aside"] if one.rejected else []
+    parts += [f"{count(one.missing, 'session')} missing"] if one.missing else []
     if tally is not None:
-        parts += [f"{tally.left} transcripts to come"] if tally.left else []
-        parts += [f"{tally.failed} transcripts failed"] if tally.failed else []
+        parts += [f"{count(tally.left, 'transcript')} to come"] if tally.left else []
+        parts += [f"{count(tally.failed, 'transcript')} failed"] if tally.failed else []
     if one.last_run is not None and one.last_run.error:
         parts.append(one.last_run.error)
     return "; ".join(parts)
