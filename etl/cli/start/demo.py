@@ -114,7 +114,7 @@ def _show(file: Path) -> None:
     store = Store(f"sqlite:///{file}", utc_now)
     print(f"\n$ {program_name()} status")
     found = [status.agent_status(store, id, utc_now()) for id in status.known_agents(store)]
-    show(found, utc_now(), timedelta(minutes=15), as_json=False)
+    show(found, utc_now(), as_json=False)
     store.close()
     connection = sqlite3.connect(file)
     for title, sql in QUESTIONS.items():

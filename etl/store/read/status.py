@@ -17,6 +17,8 @@ from etl.store.schema.engine import mask_password, open_engine, translate_errors
 from etl.store.schema.url import parse_url
 from etl.store.store import Store
 from etl.store.write.agent_state import AgentState
+from etl.store.write.lease import holder
+from etl.store.write.next_runs import find_next_run
 
 __all__ = [
     "AgentStatus",
@@ -50,6 +52,7 @@ class AgentStatus(NamedTuple):
     fresh: tuple[int, ...]
     last_run: Row[Any] | None
     last_error: str | None
+    next_run_at: datetime | None = None
 
 
 def require_schema(store: Store) -> None:
@@ -146,6 +149,7 @@ def agent_status(store: Store, agent_id: str, now: datetime) -> AgentStatus:
             tuple(proven_since(now - age) for age in AGES),
             last,
             failed.error if failed else None,
+            find_next_run(connection, agent_id, holder(), now),
         )
 
 
