@@ -18,7 +18,8 @@ def find_zone(name: str, where: str = "") -> "ZoneInfo":
     try:
         return ZoneInfo(name)
     except (OSError, ValueError, LookupError):
-        close = suggest(name, available_timezones())
+        # Many zones begin alike: half a name suggests none of them.
+        close = suggest(name, available_timezones(), 0.8)
         hint = "use a name like Europe/Berlin; if none is known, pip install tzdata"
         hint = f"did you mean {close}?" if close else hint
         raise ConfigError(f"{where}there is no time zone {name!r:.80}", hint) from None

@@ -24,10 +24,13 @@ def format_duration(duration: timedelta) -> str:
     return "".join([*parts, f"{seconds:g}s"] if seconds or not parts else parts)
 
 
-def suggest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that was probably meant, whatever the case; None if none is close."""
+def suggest(word: str, known: Iterable[str], closeness: float = 0.6) -> str | None:
+    """The known word that was probably meant, whatever the case; None if none is close.
+
+    `closeness` is difflib's: 1 for the same word, 0 for one without a letter in common.
+    """
     by_fold = {one.casefold(): one for one in known}
-    close = difflib.get_close_matches(word.strip().casefold(), by_fold, 1)
+    close = difflib.get_close_matches(word.strip().casefold(), by_fold, 1, closeness)
     return by_fold[close[0]] if close else None
 
 

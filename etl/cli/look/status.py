@@ -80,7 +80,8 @@ def show(
     lines = [_line(one, now) for one in found]
     head = [name for name in HEAD if any(line[name] != "-" for line in lines) or name not in RARE]
     rows = [[line[name] for name in head] for line in lines]
-    shown = print_table(head, rows, elastic=["agent"], spare=SPARE)
+    spare = [name for name in SPARE if name in head]
+    shown = print_table(head, rows, elastic=["agent"], spare=spare)
     for column in (name for name in LEGEND if name in shown):
         print(f"{column}: {LEGEND[column]}")
     for one in found:
