@@ -14,13 +14,13 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from etl.config_names import check_names, in_words
 from etl.credentials import Credentials
 from etl.errors import ConfigError
+from etl.input.config_names import check_names, in_words
+from etl.input.text_files import read_text
+from etl.input.time_zones import find_zone
 from etl.invocation import program_name
 from etl.models import is_alias
-from etl.text_files import read_text
-from etl.time_zones import find_zone
 from etl.urls import check_ping_url, check_url
 
 __all__ = [

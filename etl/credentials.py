@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from etl.errors import ConfigError
-from etl.text_files import read_text
+from etl.input.text_files import read_text
 
 __all__ = ["Credentials", "plain_value", "privacy_salt", "secret_in"]
 

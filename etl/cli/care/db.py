@@ -90,10 +90,10 @@ def _compact(url: str) -> int:
 
 
 def _timezone(url: str, name: str | None) -> int:
+    from etl.input.time_zones import find_zone
     from etl.store.read.status import require_file
     from etl.store.schema import calendar, migrate
     from etl.store.schema.engine import mask_password, open_engine, translate_errors
-    from etl.time_zones import find_zone
 
     zone = find_zone(name) if name is not None else None
     if zone is None:

@@ -37,9 +37,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read the figures and write the page."""
     from etl.api.client import utc_now
+    from etl.input.time_zones import find_zone
     from etl.store.read import status
     from etl.store.store import Store
-    from etl.time_zones import find_zone
 
     _require_libraries()
     now, zone = utc_now(), find_zone(args.timezone)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 from etl.config import Service
 from etl.errors import ConfigError
 from etl.events import Event, Observe, Pinged, RunCrashed, RunFinished
-from etl.text_files import read_text
+from etl.input.text_files import read_text
 from etl.urls import check_ping_url
 
 __all__ = ["Pinger", "fail_url", "is_due", "ping_url", "verdict"]
