@@ -3,7 +3,6 @@
 Credentials are not settings: see `etl.credentials`.
 """
 
-import difflib
 import os
 import re
 import tomllib
@@ -17,6 +16,9 @@ from msgspec import Meta
 
 from etl.credentials import Credentials
 from etl.errors import ConfigError
+from etl.input.config_names import check_names, in_words
+from etl.input.text_files import read_text
+from etl.input.time_zones import find_zone
 from etl.invocation import program_name
 from etl.models import is_alias
 from etl.urls import check_ping_url, check_url
@@ -103,12 +105,13 @@ class Sync(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Schedule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`[schedule]`: when `run` syncs."""
+    """`[schedule]`: when `run` syncs; cron lines are in the zone `timezone`."""
 
     every: Duration = Duration(minutes=15)
     cron: str | None = None
     jitter: Duration = Duration(0)
     reconcile: str = "1d"
+    timezone: str = "UTC"
 
 
 class Service(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -143,8 +146,14 @@ class Retention(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class Agent(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """`[[agents]]`: one agent to sync."""
 
-    id: Annotated[str, Meta(min_length=1)]
+    id: str
     name: str | None = None
+
+    def __post_init__(self) -> None:
+        """Trim the id: one that was pasted often has a space at its end."""
+        msgspec.structs.force_setattr(self, "id", self.id.strip())
+        if not self.id:
+            raise ValueError("expected an id that is not blank")
 
 
 class Discovery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -219,11 +228,11 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
 
 def check(tables: dict[str, Any], source: str) -> Settings:
     """Turn tables into settings. Raises ConfigError."""
-    _check_names(tables, source)
+    check_names(tables, Settings, source)
     try:
         settings = msgspec.convert(tables, Settings, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{source}: {_plain(str(error))}", _hint()) from None
+        raise ConfigError(f"{source}: {in_words(str(error), Settings)}", _hint()) from None
     _check_rest(settings, source)
     return settings
 
@@ -235,13 +244,14 @@ def _from_environment_alone(path: Path, environ: Mapping[str, str]) -> bool:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(read_text(path))
         return {table: _dates_as_text(keys) for table, keys in tables.items()}
     except FileNotFoundError:
         hint = f"`{program_name()} init` writes one; --config or ETL_CONFIG names another"
         raise ConfigError(f"there is no configuration file {path}", hint) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} can't be read: {error}") from None
+        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise ConfigError(f"{path} can't be read: {reason}", "check the path") from None
     except tomllib.TOMLDecodeError as error:
         hint = "strings need quotes, and a table like [sync] stands once, with all of its keys"
         raise ConfigError(f"{path} is not valid TOML: {error}", hint) from None
@@ -284,31 +294,6 @@ def _names(value: Any) -> Names:
     return Names(names)
 
 
-def _check_names(tables: dict[str, Any], source: str) -> None:
-    known = {field.name: field.type for field in msgspec.structs.fields(Settings)}
-    for table, keys in tables.items():
-        _check_name(table, list(known), source, f"[{table}]")
-        kind = Agent if table == "agents" else known[table]
-        for row in keys if isinstance(keys, list) else [keys]:
-            _check_keys(row, kind, source, table)
-
-
-def _check_keys(row: Any, kind: Any, source: str, table: str) -> None:
-    known = {field.name: field.type for field in msgspec.structs.fields(kind)}
-    for key in row if isinstance(row, dict) else ():
-        _check_name(key, list(known), source, f"{table}.{key}")
-        if hasattr(known[key], "__struct_fields__"):
-            _check_keys(row[key], known[key], source, f"{table}.{key}")
-
-
-def _check_name(name: str, known: list[str], source: str, shown: str) -> None:
-    if name in known:
-        return
-    close = difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
-    raise ConfigError(f"{source}: unknown key {shown}", hint)
-
-
 def _check_rest(settings: Settings, source: str) -> None:
     ids = [agent.id for agent in settings.agents]
     for twice in {id for id in ids if ids.count(id) > 1}:
@@ -318,6 +303,8 @@ def _check_rest(settings: Settings, source: str) -> None:
     for key, value in (("reconcile", settings.schedule.reconcile), ("since", settings.sync.since)):
         if value == "":
             raise ConfigError(f"{source}: {key} is empty", "leave the key out for its default")
+    if settings.schedule.timezone != "UTC":
+        find_zone(settings.schedule.timezone, f"{source}: schedule.timezone: ")
     if settings.schedule.every <= timedelta(0):
         raise ConfigError(f"{source}: schedule.every must be longer than nothing", DURATION_WANTED)
     for key, age in msgspec.structs.asdict(settings.retention).items():
@@ -355,21 +342,6 @@ def _check_service(service: Service, source: str) -> None:
     except ValueError as error:
         raise ConfigError(f"{source}: service.listen: {error}") from None
     check_ping_url(service.ping_url or "https://localhost", f"{source}: service.ping_url")
-
-
-def _plain(message: str) -> str:
-    """Msgspec's sentence in words of TOML: `api.page_size: expected ...`."""
-    text, _, path = message.partition(" - at `$")
-    words = {
-        "`int`": "an integer",
-        "`str`": "a string",
-        "`float`": "a number",
-        "`object`": "a table",
-    }
-    for python, plain in (words | {"`array`": "a list", "`bool`": "true or false"}).items():
-        text = text.replace(python, plain)
-    key = path.strip("`").lstrip(".")
-    return f"{key}: {text[0].lower()}{text[1:]}" if key else text
 
 
 def _hint() -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from etl.errors import ConfigError
+from etl.input.text_files import read_text
 
 __all__ = ["Credentials", "plain_value", "privacy_salt", "secret_in"]
 
@@ -84,7 +85,7 @@ def _secret(environ: Mapping[str, str], name: str) -> tuple[str | None, str | No
 def secret_in(file: Path, name: str) -> str | None:
     """The secret in a file, None if there is nothing in it. Raises ConfigError; never shows it."""
     try:
-        value = file.read_text(encoding="utf-8")
+        value = read_text(file)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
         hint = "check the path, and that this user may read it"

@@ -212,6 +212,11 @@ class Counts:
     rejected: int = 0
     missing: int = 0
 
+    @property
+    def repeated(self) -> int:
+        """Records that changed nothing, of sessions that the run had seen before."""
+        return self.seen - self.inserted - self.updated - self.unchanged - self.rejected
+
     def add(self, other: "Counts") -> None:
         """Add another tally to this one."""
         for name in self.__slots__:

@@ -47,6 +47,7 @@ every = "30s"
 cron = "*/5 * * * *"
 jitter = "10s"
 reconcile = "off"
+timezone = "Europe/Vienna"
 
 [service]
 listen = "[::1]:9464"
@@ -126,7 +127,9 @@ def test_every_key_can_be_set(file: Path) -> None:
         config.Api("https://api.example.com/v1", 50, 12.5, 3, 2.5, 4, oauth),
         config.Database("sqlite:///other.db"),
         config.Sync(Duration(hours=2), "2026-01-01", Duration(days=3), 5, True, 50),
-        config.Schedule(Duration(seconds=30), "*/5 * * * *", Duration(seconds=10), "off"),
+        config.Schedule(
+            Duration(seconds=30), "*/5 * * * *", Duration(seconds=10), "off", "Europe/Vienna"
+        ),
         config.Service(
             "[::1]:9464",
             Duration(hours=2),
@@ -205,7 +208,9 @@ UNKNOWN = {
     "[[agents]]\nid = 'a'\nnane = 'b'": ("agents.nane", "did you mean name?"),
     "[api.oauth]\nclientid = 'x'": ("api.oauth.clientid", "did you mean client_id?"),
     "[api]\nzzz = 1": ("api.zzz", "known here: base_url, page_size"),
-    "page_size = 1": ("page_size", "known here"),
+    "page_size = 1": ("page_size", "did you mean [api] page_size?"),
+    "token = 'x'": ("token", "known here: api, database"),
+    "[sync]\nevery = '5m'": ("sync.every", "did you mean [schedule] every?"),
 }
 
 
@@ -258,6 +263,7 @@ WRONG = {
     "[service]\nlog = 'xml'": "service.log",
     "[service]\nlog_level = 'loud'": "service.log_level",
     "[[agents]]\nid = ''": "agents",
+    "[[agents]]\nid = '  '": "agents",
     "[[agents]]\nname = 'x'": "agents",
     "[agents]\nid = 'x'": "agents",
     "agents = 'x'": "agents",
@@ -283,6 +289,39 @@ WRONG = {
 @pytest.mark.parametrize("text", WRONG)
 def test_a_wrong_value_is_told_with_its_key(file: Path, text: str) -> None:
     assert WRONG[text] in refusal(file, text)
+
+
+def test_a_word_that_is_none_of_a_few_is_told_with_those(file: Path) -> None:
+    assert 'expected one of "keep", "hash", "drop"' in refusal(file, "[privacy]\nemails = 'hide'")
+
+
+def test_a_zone_that_is_none_is_told_with_the_one_that_was_meant(file: Path) -> None:
+    told = refusal(file, "[schedule]\ntimezone = 'europe/Viena'")
+
+    assert "schedule.timezone" in told
+    assert "did you mean Europe/Vienna?" in told
+
+
+AS_WINDOWS_WRITES = {"utf-8-sig": b"\xef\xbb\xbf", "utf-16": b"\xff\xfe", "utf-8": b""}
+
+
+@pytest.mark.parametrize("encoding", AS_WINDOWS_WRITES)
+def test_files_are_read_as_windows_writes_them(file: Path, tmp_path: Path, encoding: str) -> None:
+    key = tmp_path / "key.txt"
+    key.write_bytes(f"{SECRET}\r\n".encode(encoding))
+    file.write_bytes(WHOLE.replace("First", "F\u00fcrst").replace("\n", "\r\n").encode(encoding))
+    assert file.read_bytes().startswith(AS_WINDOWS_WRITES[encoding])
+
+    assert load(file, {}).agents[0].name == "F\u00fcrst"
+    assert Credentials.from_environment({"GUMLOOP_ACCESS_TOKEN_FILE": str(key)}).token == SECRET
+
+
+@pytest.mark.parametrize("id", [" a", "a ", "\ta\u00a0"])
+def test_spaces_around_an_agents_id_are_left_out(file: Path, id: str) -> None:
+    read = loaded(file, f'[[agents]]\nid = "{id}"'.replace("\t", "\\t"))
+
+    assert read.agents == (config.Agent("a"),)
+    assert "there twice" in refusal(file, f'[[agents]]\nid = "{id.strip()} "\n[[agents]]\nid = "a"')
 
 
 @pytest.mark.parametrize("number", ["nan", "inf"])
@@ -466,7 +505,7 @@ def test_a_file_that_is_no_toml_is_refused(file: Path) -> None:
 
 
 def test_a_file_that_is_no_text_is_refused(file: Path) -> None:
-    file.write_bytes(b"\xff\xfe")
+    file.write_bytes(b"\x80")
 
     with pytest.raises(ConfigError, match="can't be read"):
         load(file, {})

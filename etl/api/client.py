@@ -4,6 +4,7 @@ Redirects are never followed: the credential would travel along (docs/gumloop-ap
 """
 
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -379,7 +380,7 @@ def _object_at(key: str) -> Callable[[bytes], Any]:
 def _unreachable(what: str, base: str, error: httpx.HTTPError) -> EtlError:
     """A network failure in a sentence."""
     host = httpx.URL(base).host
-    reason = str(error) or type(error).__name__
+    reason = re.sub(r"\[Errno -?[0-9]+\] ", "", str(error)) or type(error).__name__
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
         hint = "check api.base_url, the network and the proxy"
         return Transient(f"{what}: {host} can't be reached: {reason}", hint)

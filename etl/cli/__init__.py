@@ -1,7 +1,7 @@
 """What a person types: `python -m etl [--config FILE] COMMAND`, one module a command.
 
-A module has `NAME`, `HELP`, `configure(parser)` and `run(args) -> exit code`; it imports what is
-heavy inside `run`, so that `--help` is quick.
+The folders are the groups of the help. A module has `NAME`, `HELP`, `configure(parser)` and
+`run(args) -> exit code`; it imports what is heavy inside `run`, so that `--help` is quick.
 """
 
 import argparse
@@ -18,61 +18,62 @@ from etl import __version__
 from etl.cli.care import db, forget
 from etl.cli.common import complain
 from etl.cli.look import agents, list_sessions, runs, search, status
+from etl.cli.parser import Parser, grouped_help
 from etl.cli.share import explore, export, report
-from etl.cli.start import check, demo, init
+from etl.cli.start import check, completion, demo, init
 from etl.cli.sync import backfill, reconcile, run, sync, verify
 from etl.errors import ConfigError, EtlError
 from etl.invocation import program_name
 
 __all__ = ["COMMANDS", "build_parser", "entry", "main"]
 
-COMMANDS = (
-    demo,
-    init,
-    check,
-    sync,
-    backfill,
-    reconcile,
-    run,
-    verify,
-    status,
-    runs,
-    report,
-    search,
-    agents,
-    list_sessions,
-    export,
-    explore,
-    forget,
-    db,
-)
+GROUPS = {
+    "start": (demo, init, check, completion),
+    "sync": (sync, backfill, reconcile, run, verify),
+    "look": (status, runs, search, agents, list_sessions),
+    "share": (report, export, explore),
+    "care": (forget, db),
+}
+COMMANDS = tuple(command for group in GROUPS.values() for command in group)
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """The parser with every command."""
-    parser = argparse.ArgumentParser(
+    names = {group: [command.NAME for command in GROUPS[group]] for group in GROUPS}
+    parser = Parser(
         prog=program_name(),
         description="Sync the sessions of Gumloop agents into a SQL database.",
+        epilog="COMMAND --help shows the options of a command.",
+        formatter_class=grouped_help(names),
     )
     parser.add_argument("--version", action="version", version=f"gumloop-etl {__version__}")
     parser.add_argument(
         "--config", metavar="FILE", help="configuration (else $ETL_CONFIG, else ./config.toml)"
     )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    parser.set_defaults(run=None, parser=parser, program=parser)
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
     for command in COMMANDS:
         one = commands.add_parser(command.NAME, help=command.HELP, description=command.HELP)
-        command.configure(one)
         one.set_defaults(run=command.run, parser=one)
+        command.configure(one)
     return parser
+
+
+def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """Read the command line. Leaves with 2 and a suggestion if it holds what isn't known."""
+    parser = build_parser()
+    parser.require_known_options(argv)
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        args.parser.error(args.parser.unknown_options(unknown, parser.options()))
+    return args
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. No traceback reaches the user."""
-    args, unknown = build_parser().parse_known_args(argv)
-    if unknown:
-        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    args = parse_arguments(sys.argv[1:] if argv is None else argv)
     try:
-        code = int(args.run(args))
+        code = int(args.run(args)) if args.run else _print_help(args.parser)
         sys.stdout.flush()
         return code
     except EtlError as error:
@@ -138,6 +139,12 @@ def _lead_nowhere(stream: TextIO) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
+
+
+def _print_help(parser: Parser) -> int:
+    """What to do where no command was given."""
+    parser.print_help()
+    return 0
 
 
 def _fail(error: EtlError) -> int:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from etl.config import Settings, config_path, load
 from etl.errors import ConfigError
 from etl.models import AgentReport, Counts, Status, Transcripts
+from etl.wording import suggest_agent
 
 if TYPE_CHECKING:
     from etl.store.store import Store
@@ -29,7 +30,7 @@ __all__ = [
     "open_store",
     "parse_number",
     "report_json",
-    "sigterm_interrupts",
+    "signals_interrupt",
     "stop_on_signals",
     "stored_agents",
     "when",
@@ -64,10 +65,10 @@ def stored_agents(store: "Store", wanted: Sequence[str] | None) -> tuple[str, ..
     """The agents of `--agent`, else all that are stored. Raises ConfigError for one that isn't."""
     from etl.store.read import status
 
-    known = status.known_agents(store)
+    known = status.agent_names(store)
     for id in wanted or ():
         if id not in known:
-            hint = f"known: {', '.join(known)[:200]}" if known else "sync it first"
+            hint = suggest_agent(id, known) or "sync it first"
             raise ConfigError(f"agent {id!r:.80} is not in the database", hint)
     return tuple(dict.fromkeys(wanted)) if wanted else tuple(known)
 
@@ -135,13 +136,15 @@ def _listen(
 
 
 @contextmanager
-def sigterm_interrupts() -> Iterator[None]:
-    """SIGTERM does what SIGINT does: it raises KeyboardInterrupt, so that all is cleared away."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def signals_interrupt() -> Iterator[None]:
+    """SIGINT and SIGTERM raise KeyboardInterrupt, so that all is cleared away."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def exit_code(status: Status) -> int:
@@ -166,6 +169,7 @@ def _agent(report: AgentReport) -> dict[str, Any]:
     head = {"agent_id": report.agent_id, "mode": report.mode, "status": report.status}
     tail = {"watermark": iso(report.watermark), "error": report.error, "warnings": report.warnings}
     after = report.transcripts and _after(report.transcripts)
+    counts["repeated"] = report.counts.repeated
     return head | counts | tail | {"transcripts": after}
 
 

@@ -26,6 +26,7 @@ from etl.store.store import Store
 from etl.sync.agent_run import AgentSync, RunOptions
 from etl.sync.discovery import AgentSelection, list_agents, select_found, select_offline
 from etl.sync.verify import Sample
+from etl.wording import suggest_agent
 
 __all__ = [
     "Service",
@@ -132,7 +133,8 @@ def select_agents(settings: Settings, ids: Sequence[str] | None) -> list[Agent]:
     known = {agent.id: agent for agent in settings.agents}
     for id in ids or ():
         if id not in known:
-            raise ConfigError(f"agent {id!r:.80} is not configured", f"known: {', '.join(known)}")
+            hint = suggest_agent(id, {one.id: one.name for one in settings.agents})
+            raise ConfigError(f"agent {id!r:.80} is not configured", hint)
     return [known[id] for id in dict.fromkeys(ids)] if ids else list(settings.agents)
 
 
@@ -152,13 +154,17 @@ def _find_agents(ids: Sequence[str], found: AgentSelection) -> list[Agent]:
         if found.failures and id not in why:
             hint = "it is not configured, and was not found before"
             raise EtlError(f"agent {id!r:.80} can't be looked for: {found.failures[0]}", hint)
-        reason = why.get(id, "neither configured nor found")
-        raise ConfigError(f"agent {id!r:.80} is not synced: {reason}", f"`{program_name()} agents`")
+        reason, meant = why.get(id, "neither configured nor found"), ""
+        if id not in why:
+            meant = suggest_agent(id, {one.id: one.name for one in found.decided if one.synced})
+        hint = f"`{program_name()} agents` shows them all"
+        hint = f"{meant} {hint}" if meant.startswith("did") else hint
+        raise ConfigError(f"agent {id!r:.80} is not synced: {reason}", hint)
     return [agents[id] for id in dict.fromkeys(ids)]
 
 
 def run_options(settings: Settings, mode: Mode, **changes: object) -> RunOptions:
-    """A wish with the configured defaults."""
+    """The options of a run, by the configuration unless `changes` name them."""
     since = history_from(settings)
     options = RunOptions(
         mode,
@@ -216,7 +222,7 @@ def parse_instant_option(text: str, now: datetime | None = None, zone: tzinfo = 
         aware = instant.replace(tzinfo=zone) if instant.tzinfo is None else instant
         return aware.astimezone(UTC)
     except (ValueError, OverflowError):
-        hint = 'use a date like "2026-05-01", an ISO time, or an age like "30d"'
+        hint = 'use a date like "2026-05-01", an ISO time, or how long ago, like "30d"'
         raise ConfigError(f"{text!r} is not a point in time", hint) from None
 
 

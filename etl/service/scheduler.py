@@ -38,6 +38,7 @@ from etl.events import (
     Stopping,
 )
 from etl.models import AgentReport, Mode, Pruned
+from etl.service.next_runs import JOB, NextRuns
 from etl.service.runs import Service, run_options
 from etl.store.read import status
 
@@ -85,12 +86,14 @@ def run_scheduler(
         executors={name: ThreadPoolExecutor(number) for name, number in workers.items()},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
+    next_runs = NextRuns(service.store)
+    next_runs.follow(scheduler)
     # In an order of its own, so that processes that start together share the agents out.
     for number, agent in enumerate(random.sample(agents, len(agents))):
-        _add_jobs(scheduler, service, agent, share=number / len(agents))
+        _add_jobs(scheduler, service, agent, next_runs, share=number / len(agents))
     often = IntervalTrigger(seconds=BEAT, timezone="UTC")
     scheduler.add_job(heartbeat, often, executor="beat", next_run_time=utc_now())
-    lookout = _DiscoveryJob(scheduler, service, {agent.id for agent in agents})
+    lookout = _DiscoveryJob(scheduler, service, next_runs, {agent.id for agent in agents})
     if finds:
         trigger = incremental_trigger(service.settings.schedule)
         scheduler.add_job(
@@ -104,6 +107,7 @@ def run_scheduler(
     # A look at work changes jobs. It would wait for a lock that `shutdown` holds, and that for it.
     with lookout.turn:
         scheduler.shutdown(wait=True)
+    next_runs.drop()
 
 
 def check_schedule(schedule: Schedule) -> None:
@@ -119,7 +123,7 @@ def incremental_trigger(schedule: Schedule) -> Any:
     """The trigger of the incremental jobs. Raises ConfigError."""
     jitter = schedule.jitter.total_seconds() or None
     if schedule.cron is not None:
-        return _cron("schedule.cron", schedule.cron, jitter)
+        return _cron("schedule.cron", schedule.cron, schedule.timezone, jitter)
     return IntervalTrigger(seconds=schedule.every.total_seconds(), timezone="UTC", jitter=jitter)
 
 
@@ -130,7 +134,7 @@ def reconcile_trigger(schedule: Schedule) -> Any:
         return None
     every = reconcile_interval(schedule)
     if every is None:
-        return _cron("schedule.reconcile", schedule.reconcile, jitter)
+        return _cron("schedule.reconcile", schedule.reconcile, schedule.timezone, jitter)
     return IntervalTrigger(seconds=every.total_seconds(), timezone="UTC", jitter=jitter)
 
 
@@ -189,6 +193,7 @@ class _Jobs:
 
     service: Service
     agent: Agent
+    next_runs: NextRuns
     turn: threading.Lock = field(default_factory=threading.Lock)
     since: datetime = field(default_factory=utc_now)
     """Runs that began later are another process's."""
@@ -198,6 +203,7 @@ class _Jobs:
         if self.turn.acquire(blocking=False):
             try:
                 self._run("incremental", self.service.settings.schedule.every)
+                self.next_runs.keep(self.agent.id)
             finally:
                 self.turn.release()
 
@@ -246,6 +252,7 @@ class _DiscoveryJob:
 
     scheduler: Any
     service: Service
+    next_runs: NextRuns
     at_work: set[str]
     turn: threading.Lock = field(default_factory=threading.Lock)
 
@@ -279,7 +286,7 @@ class _DiscoveryJob:
     def _employ(self, agent: Agent) -> None:
         self.at_work.add(agent.id)
         try:
-            _add_jobs(self.scheduler, self.service, agent, share=random.random())
+            _add_jobs(self.scheduler, self.service, agent, self.next_runs, random.random())
         except BaseException:
             self._dismiss(agent.id)
             raise
@@ -292,15 +299,20 @@ class _DiscoveryJob:
                 self.scheduler.remove_job(f"{job}:{agent_id}")
         self.at_work.discard(agent_id)
         self.service.observe(AgentGone(agent_id))
+        self.next_runs.drop(agent_id)
 
 
-def _add_jobs(scheduler: Any, service: Service, agent: Agent, share: float) -> None:
-    schedule, jobs, now = service.settings.schedule, _Jobs(service, agent), utc_now()
+def _add_jobs(
+    scheduler: Any, service: Service, agent: Agent, next_runs: NextRuns, share: float
+) -> None:
+    schedule, now = service.settings.schedule, utc_now()
+    jobs = _Jobs(service, agent, next_runs)
     first = DateTrigger(now + random.random() * schedule.jitter)
     scheduler.add_job(jobs.incremental, first, id=f"first:{agent.id}")
     turns = {} if schedule.cron else {"next_run_time": second_sync(schedule.every, now, share)}
     trigger = incremental_trigger(schedule)
-    scheduler.add_job(jobs.incremental, trigger, id=f"incremental:{agent.id}", **turns)
+    next_runs.expect(agent.id, turns.get("next_run_time") or trigger.get_next_fire_time(None, now))
+    scheduler.add_job(jobs.incremental, trigger, id=f"{JOB}{agent.id}", **turns)
     trigger = reconcile_trigger(schedule)
     if trigger is None:
         return
@@ -312,9 +324,9 @@ def _add_jobs(scheduler: Any, service: Service, agent: Agent, share: float) -> N
     scheduler.add_job(jobs.reconcile, trigger, id=f"reconcile:{agent.id}", **options)
 
 
-def _cron(key: str, line: str, jitter: float | None) -> Any:
+def _cron(key: str, line: str, zone: str, jitter: float | None) -> Any:
     try:
-        trigger = CronTrigger.from_crontab(line, timezone="UTC")
+        trigger = CronTrigger.from_crontab(line, timezone=zone)
     except ValueError as error:
         hint = 'five fields like "*/15 * * * *"'
         if key == "schedule.reconcile":

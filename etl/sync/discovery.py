@@ -25,6 +25,7 @@ from etl.planning.discovery import (
 )
 from etl.store.store import Store
 from etl.store.write import agents as stored
+from etl.wording import count
 
 __all__ = ["AgentListing", "AgentSelection", "list_agents", "select_found", "select_offline"]
 
@@ -145,7 +146,7 @@ def _follow(client: Client, listing: AgentListing, what: str, team_id: str | Non
             raise CutShort("the list repeats a cursor", "its end was never reached")
         seen.add(cursor)
     if unread:
-        listing.warnings.append(f"{what}: {unread} records can't be read, and are left out")
+        listing.warnings.append(f"{what}: left out {count(unread, 'record')} that can't be read")
 
 
 def _note(listing: AgentListing, what: str, error: EtlError, is_of: Lost) -> None:

@@ -39,7 +39,20 @@ def test_status_as_json(etl: Command, world: World) -> None:
         assert instant(one["watermark"]) == max(instant(s["created_at"]) for s in truth)
         assert (one["coverage"][0]["oldest"], one["last_error"]) == (None, None)
         assert one["last_run"]["status"] == "succeeded"
-        assert instant(one["next_run_at"]) > instant(one["last_run"]["at"])
+        assert (one["next_run_at"], one["history_from"]) == (None, None)
+
+
+def test_status_tells_since_when_history_is_kept(etl: Command, world: World) -> None:
+    first, second = world.agent_ids()
+    etl("sync", "--agent", first)
+    assert "kept since" not in etl("status").out
+
+    etl("backfill", "--agent", second, "--since", "2026-01-02")
+
+    head, *lines = etl("status").out.splitlines()
+    told = {line.split("  ")[0].strip(): line[head.index("kept since") :] for line in lines}
+    assert [told[name][:16].strip() for name in told if first in name] == ["-"]
+    assert [told[name][:16] for name in told if second in name] == ["2026-01-02 00:00"]
 
 
 def test_status_shows_the_last_error(etl: Command, api: Simulator, world: World) -> None:
@@ -198,6 +211,11 @@ def test_list_of_an_agent_that_is_not_configured(etl: Command, api: Simulator) -
     empty = api.world.add_agent("not configured")
 
     assert etl("list", empty).code == 0
+
+
+def test_list_of_a_mistyped_agent_is_told_which_one_was_meant(etl: Command, agent: str) -> None:
+    etl("list", agent[:-1]).fails(1, f"did you mean {agent}?")
+    assert "did you mean" not in etl("list", "nobody").err
 
 
 @pytest.mark.parametrize("words", [("--order", "sideways"), ("--state", "nonsense")])

@@ -99,6 +99,20 @@ def test_an_agent_that_is_not_configured(etl: Command, world: World) -> None:
     etl("sync", "--agent", "stranger").fails(2, "'stranger' is not configured", *world.agent_ids())
 
 
+def test_a_mistyped_agent_is_told_which_one_was_meant(
+    etl: Command, project: Project, api: Simulator, world: World
+) -> None:
+    first, second = world.agents()
+    meant = f"did you mean {first.id} ({first.name})?"
+    etl("sync", "--agent", f" {first.id} ")
+
+    etl("sync", "--agent", first.id[:-1]).fails(2, f"did you mean {first.id}?")
+    etl("runs", "--agent", first.id.swapcase()).fails(2, meant)
+    etl("runs", "--agent", f"{first.name}s").fails(2, meant)
+    project.configure(api.base_url, [], discovery={"own": True})
+    etl("sync", "--agent", second.name).fails(2, f"did you mean {second.id}", "agents")
+
+
 def test_since_and_until_bound_a_backfill(etl: Command, project: Project, world: World) -> None:
     agent = world.agent_ids()[0]
     instants = sorted(instant(s["created_at"]) for s in world.sessions(agent))
@@ -213,7 +227,7 @@ def test_rejected_records_alone_are_a_warning(etl: Command, project: Project, wo
     done = etl("backfill", "--agent", agent)
 
     assert done.code == 0
-    assert f"warning: {agent}: 1 records set aside" in done.err
+    assert f"warning: {agent}: 1 record set aside" in done.err
 
 
 def test_a_list_cut_short_is_exit_code_1(etl: Command, api: Simulator, world: World) -> None:
@@ -248,8 +262,28 @@ def test_explain_needs_no_credential_and_changes_nothing(etl: Command, project: 
 
 
 def test_explain_before_the_first_sync(etl: Command, api: Simulator) -> None:
-    etl("sync", "--explain").fails(1, "there is no database", "sync")
-    assert api.requests == []
+    done = etl("sync", "--explain")
+
+    assert (done.code, done.err, api.requests) == (0, "", [])
+    assert done.out.startswith(
+        "This is the first sync: it makes the tables in sqlite:///gumloop.db"
+    )
+    assert done.out.count("walk the end of history ..") == 2
+    assert done.out.count("a request for every 20 of them") == 2
+
+
+def test_explain_before_the_first_sync_knows_where_history_begins(
+    etl: Command, project: Project
+) -> None:
+    etl("sync", "--explain", ETL_SYNC__SINCE="2026-02-03", ETL_DATABASE__URL="sqlite:///empty.db")
+    (project.folder / "empty.db").touch()
+
+    done = etl(
+        "sync", "--explain", ETL_SYNC__SINCE="2026-02-03", ETL_DATABASE__URL="sqlite:///empty.db"
+    )
+
+    assert done.out.count("walk 2026-02-03 00:00:00 ..") == 2
+    assert (project.folder / "empty.db").read_bytes() == b""
 
 
 def test_the_credential_may_come_from_a_file(etl: Command, project: Project) -> None:

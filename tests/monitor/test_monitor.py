@@ -44,7 +44,7 @@ def test_without_a_sign_of_life_it_counts_as_dead(
     monkeypatch.setattr(monitors, "LONGEST_SILENCE", 0.0)
     assert ask(monitor, "/healthz").status_code == 503
     monkeypatch.undo()
-    monitor.beat()
+    monitor.heartbeat()
 
     assert ask(monitor, "/healthz").json()["alive"] is True
 
@@ -55,7 +55,7 @@ def test_the_scheduler_gives_signs_of_life(store: Store, api: Simulator, world: 
     with Client(settings.api, Credentials("sim-token"), stop) as client:
         service = Service(settings, client, store, stop)
 
-        run_scheduler(service, [Agent(world.agent_ids()[0])], stop, beat=stop.set)
+        run_scheduler(service, [Agent(world.agent_ids()[0])], stop, heartbeat=stop.set)
 
     assert stop.is_set()
 
@@ -116,9 +116,9 @@ def test_an_observer_that_fails_hurts_nobody(monitor: Monitor, store: Store) -> 
 def test_what_is_not_used_is_not_loaded() -> None:
     code = """
 import sys
-import etl.service, etl.cli.sync, etl.cli.run, alembic.command
+import etl.service.runs, etl.cli.sync.sync, etl.cli.sync.run, alembic.command
 assert not {"structlog", "prometheus_client", "apscheduler", "rich", "pygments"} & set(sys.modules)
-import etl.scheduler, etl.monitor.monitor
+import etl.service.scheduler, etl.service.monitor.monitor
 assert "prometheus_client" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -80,7 +80,7 @@ def test_later_saves_do_not_bring_them_back_and_are_quiet(store: Store) -> None:
 
     for seconds in (10, 20):
         counts = save(store, run, response(seconds, rejected=[]))
-        assert (counts.inserted, counts.updated, counts.unchanged) == (0, 0, 3)
+        assert (counts.inserted, counts.updated, counts.repeated) == (0, 0, 3)
     save(store, run, response(30))
     say(store, run)
 
@@ -202,7 +202,7 @@ def test_others_who_are_told_of_with_them_keep_what_is_theirs(store: Store) -> N
     for again in (False, True, True):
         if again:
             counts = save(store, run, response(10, sessions=[both], rejected=[]))
-            assert (counts.updated, counts.unchanged) == (0, 1)
+            assert (counts.updated, counts.repeated) == (0, 1)
             save_transcript(store, run.lease, due, [noted], T0)
         assert traces(store) == []
         assert rows(store, whole) == [(BOB, "Bob's", None)]

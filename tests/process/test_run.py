@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from etl.api.client import utc_now
 from etl.simulator import Fault, Simulator, World
 from etl.store.read import status
 from etl.store.schema import migrate
 from etl.store.schema import tables as t
 from tests.process.project import Done, Project
-from tests.support.audit import differences
+from tests.support.audit import differences, instant
 from tests.support.waiting import until
 
 AT_ONCE = 30.0
@@ -244,3 +245,22 @@ def test_two_schedulers_share_the_work(anywhere: Project, world: World, start: S
     assert codes == {0}
     assert "interrupted" not in statuses(anywhere, agent)[:-2]
     assert wrong(anywhere, world) == []
+
+
+def test_status_tells_the_next_run_while_a_scheduler_is_at_work(
+    start: Start, anywhere: Project, world: World
+) -> None:
+    def next_runs() -> list[str]:
+        done = anywhere.run("status", "--json")
+        return [one["next_run_at"] for one in done.json["agents"]] if done.code == 0 else []
+
+    process = start(every="1h")
+    at = until(lambda: all(found := next_runs()) and found, "every agent has a next run")
+    assert len(at) == len(world.agent_ids())
+    assert all(utc_now() < instant(one) <= utc_now() + timedelta(hours=1) for one in at)
+    assert "next run" in anywhere.run("status").out
+
+    stop(anywhere, process)
+
+    assert next_runs() == [None, None]
+    assert "next run" not in anywhere.run("status").out

@@ -273,7 +273,7 @@ def test_what_a_bulk_load_gives_a_meaning_is_text_like_any_other(store: Store, r
     assert {id: one["name"] for id, one in stored.items()} == names
     assert {id: one["type"] for id, one in stored.items()} == names
     again = store.save(run, Batch([response(*shown, sent=1)])).counts
-    assert (again.updated, again.unchanged) == (0, len(names))
+    assert (again.updated, again.repeated) == (0, len(names))
 
 
 def test_the_longest_ids(store: Store, world: World, run_agent: Runner) -> None:
@@ -479,7 +479,7 @@ def test_an_older_answer_never_overwrites_a_newer(store: Store, run: Run) -> Non
     late = store.save(run, Batch([response(session(state="old", name="old"), sent=3)]))
 
     assert (row(store)["state"], row(store)["name"]) == ("new", "new")
-    assert (late.counts.updated, late.counts.unchanged) == (0, 1)
+    assert (late.counts.updated, late.counts.repeated) == (0, 1)
 
 
 def test_nor_within_one_batch(store: Store, run: Run) -> None:
@@ -557,7 +557,7 @@ def test_what_another_agents_run_wrote_meanwhile_is_taken_into_account(
     monkeypatch.setattr(store._rows, "load", load_late)
     saved = store.save(run, Batch([response(session(state="processing"), sent=1)]))
 
-    assert (saved.counts.updated, saved.counts.unchanged) == (0, 1)
+    assert (saved.counts.updated, saved.counts.repeated) == (0, 1)
     query = select(t.session_states).order_by(t.session_states.c.observed_at)
     with store.reading() as connection:
         noted = [tuple(row) for row in connection.execute(query)]
@@ -578,11 +578,37 @@ def test_counts_are_truthful(store: Store, run: Run, count: int) -> None:
     changed = store.save(run, Batch([response(*half, sent=2)])).counts
 
     assert (first.inserted, first.updated, first.unchanged, first.seen) == (count, 0, 0, count)
-    assert (same.inserted, same.updated, same.unchanged) == (0, 0, count)
-    assert (changed.updated, changed.unchanged) == (count // 2, count - count // 2)
+    assert (same.inserted, same.updated, same.repeated) == (0, 0, count)
+    assert (changed.updated, changed.repeated) == (count // 2, count - count // 2)
     with store.reading() as connection:
         runs = connection.execute(select(t.sync_runs)).one()
     assert (runs.inserted, runs.updated, runs.seen) == (count, count // 2, 3 * count)
+
+
+def test_what_a_run_sees_again_is_counted_apart_from_what_was_unchanged(
+    store: Store, run: Run
+) -> None:
+    whole = [session(f"s{n}") for n in range(6)]
+    changed = [session("s0", name="new"), *whole[1:3]]
+    store.save(run, Batch([response(*whole)]))
+    second = store.start_run(run.lease, "reconcile", AgentState(), at(10))
+
+    counts = [
+        store.save(second, Batch([response(*shown, sent=sent)])).counts
+        for sent, shown in (
+            (11, changed),
+            (12, changed),
+            (13, [*whole[3:], *whole[3:]]),
+            (9, whole),
+        )
+    ]
+
+    assert [(one.updated, one.unchanged, one.repeated) for one in counts] == [
+        (1, 2, 0),
+        (0, 0, 3),
+        (0, 3, 3),
+        (0, 0, 6),
+    ]
 
 
 def test_an_unchanged_row_is_not_touched(store: Store, run: Run) -> None:
@@ -604,7 +630,7 @@ def test_costs_come_back_as_they_went_in(store: Store, run: Run, cost: float, co
     again = store.save(run, Batch([response(*many, sent=1)])).counts
 
     assert row(store, "s0")["credit_cost"] == cost
-    assert (again.updated, again.unchanged) == (0, count)
+    assert (again.updated, again.repeated) == (0, count)
 
 
 def test_a_nul_in_one_record_changes_nothing_of_another(store: Store, run: Run) -> None:
@@ -642,7 +668,7 @@ def test_costs_come_back_as_they_went_in_whatever_the_server_shows(store: Store,
 
     again = store.save(run, Batch([response(shown, sent=1)])).counts
 
-    assert (again.updated, again.unchanged) == (0, 1)
+    assert (again.updated, again.repeated) == (0, 1)
 
 
 def test_the_hour_that_comes_twice_is_two_hours(store: Store, run: Run) -> None:
@@ -655,7 +681,7 @@ def test_the_hour_that_comes_twice_is_two_hours(store: Store, run: Run) -> None:
     again = store.save(run, Batch([response(*shown, sent=1)])).counts
     store.save(run, Batch([response(*(session(one.id, name="new") for one in shown), sent=2)]))
 
-    assert (again.updated, again.unchanged) == (0, 12)
+    assert (again.updated, again.repeated) == (0, 12)
     stored = stored_sessions(store, AGENT)
     assert [stored[one.id]["created_at"] for one in shown] == times
 

@@ -65,7 +65,8 @@ def audit(store: Store, world: World, report: AgentReport) -> None:
     assert row.status == "succeeded"
     assert row.inserted == report.counts.inserted == SESSIONS
     assert row.updated == report.counts.updated == 0
-    assert row.seen == row.inserted + row.unchanged + row.rejected
+    assert row.seen == row.inserted + report.counts.repeated + row.rejected
+    assert row.unchanged == 0
     assert (row.seen, row.pages) == (report.counts.seen, report.counts.pages)
     assert states == SESSIONS
 

@@ -19,6 +19,7 @@ from etl.analytics.schema_docs import Page, Relation
 from etl.errors import ConfigError
 from etl.models import Progress
 from etl.store.schema import migrate
+from etl.wording import suggest
 
 __all__ = ["ExportOptions", "export"]
 
@@ -85,8 +86,9 @@ def _select_tables(page: Page, names: Sequence[str]) -> list[Relation]:
         return public
     for name in names:
         if name not in page.relations:
-            known = ", ".join(page.relations)
-            raise ConfigError(f"there is no table or view {name!r:.80}", f"there are {known}")
+            close = suggest(name, page.relations)
+            hint = f"did you mean {close}?" if close else f"there are {', '.join(page.relations)}"
+            raise ConfigError(f"there is no table or view {name!r:.80}", hint)
     return [page.relations[name] for name in dict.fromkeys(names)]
 
 

@@ -4,6 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from etl.cli.common import load_settings, open_store
+from etl.wording import count
 
 if TYPE_CHECKING:
     from etl.config import Settings
@@ -14,7 +15,7 @@ HELP = "schema migrations, the time zone of the views, and old or erased data"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Its own commands."""
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions = parser.add_subparsers(title="actions", dest="action", metavar="ACTION")
     actions.add_parser("upgrade", help="bring the schema up to date")
     actions.add_parser("current", help="print the schema's revision")
     down = actions.add_parser("downgrade", help="take the schema back to a revision")
@@ -23,6 +24,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("compact", help="take what was deleted out of the files")
     zone = actions.add_parser("timezone", help="set the zone whose days the views show")
     zone.add_argument("name", metavar="NAME", nargs="?", help="as Europe/Berlin; none: print it")
+    parser.set_defaults(run=None)
+    for action in actions.choices.values():
+        action.set_defaults(run=run, parser=action)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,7 +63,8 @@ def _prune(settings: "Settings") -> int:
 
     with open_store(settings.database.url) as store:
         done = prune(store, settings.retention, utc_now())
-    found = f"{done.transcripts} transcripts, {done.payloads} payloads, {done.runs} runs"
+    counts = {"transcript": done.transcripts, "payload": done.payloads, "run": done.runs}
+    found = ", ".join(count(number, noun) for noun, number in counts.items())
     print(f"{store.shown_url}: deleted {found}")
     return 0
 
@@ -74,11 +79,12 @@ def _compact(url: str) -> int:
 
 
 def _timezone(url: str, name: str | None) -> int:
+    from etl.input.time_zones import find_zone
     from etl.store.read.status import require_file
     from etl.store.schema import calendar, migrate
     from etl.store.schema.engine import mask_password, translate_errors, using_engine
 
-    zone = calendar.find_zone(name) if name is not None else None
+    zone = find_zone(name) if name is not None else None
     if zone is None:
         require_file(url)
     with using_engine(url) as engine, translate_errors(url):

@@ -8,6 +8,7 @@ from etl.cli.common import load_settings, open_store
 from etl.cli.table import printable
 from etl.errors import ConfigError, StoreError
 from etl.invocation import program_name
+from etl.wording import count
 
 if TYPE_CHECKING:
     from etl.store.privacy.forget import Person
@@ -62,8 +63,9 @@ def _erase(store: "Store", people: "list[Person]") -> None:
 
     for person in people:
         done = forget(store, person.id)
-        counts = f"{done.sessions} sessions made anonymous, {done.messages} messages erased"
-        counts += f", {done.payloads} rejected payloads"
+        counts = f"{count(done.sessions, 'session')} made anonymous, "
+        counts += f"{count(done.messages, 'message')} erased, "
+        counts += f"{count(done.payloads, 'rejected payload')} erased"
         print(f"{printable(person.id)}: forgotten: {counts}", flush=True)
     try:
         compact(store)
@@ -80,7 +82,8 @@ def _check(person: "Person") -> None:
 
 
 def _told(person: "Person") -> str:
-    found = f"{person.sessions} sessions and {person.messages} messages of theirs are stored"
+    held = f"{count(person.sessions, 'session')} and {count(person.messages, 'message')}"
+    found = f"{held} of theirs are stored"
     if not person.is_known:
         found = "was forgotten before" if person.was_forgotten else "not stored so far"
     return f"{printable(person.id)}: {found}"

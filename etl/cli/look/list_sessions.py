@@ -2,10 +2,15 @@
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from etl.cli.common import complain, load_settings, parse_number, stop_on_signals
 from etl.cli.table import print_table
+from etl.errors import Denied
+from etl.wording import count, suggest_agent
+
+if TYPE_CHECKING:
+    from etl.config import Settings
 
 NAME = "list"
 HELP = "sessions of one agent straight from the API, every page; stores nothing"
@@ -16,6 +21,7 @@ FILTERS = {
     "trigger": "the trigger's id",
     "search": "words in the session",
 }
+NOT_FOUND: Final = 404
 PARAMETERS = {"creator": "creator_user_id", "trigger": "trigger_id"}
 
 
@@ -42,11 +48,21 @@ def run(args: argparse.Namespace) -> int:
     with stop_on_signals(lambda: complain("stopping")) as stop:
         with Client(settings.api, source_of(settings.api, stop), stop) as client:
             records = client.each_record(args.agent, args.order, filters, args.limit)
-            if args.json:
-                _print_lines(records)
-            else:
-                _print_rows(records)
+            show = _print_lines if args.json else _print_rows
+            try:
+                show(records)
+            except Denied as error:
+                raise _suggest(error, args.agent, settings) from None
     return 0
+
+
+def _suggest(error: Denied, agent_id: str, settings: "Settings") -> Denied:
+    """The same; an agent that the API doesn't know may be a configured one, mistyped."""
+    configured = {one.id: one.name for one in settings.agents}
+    meant = suggest_agent(agent_id, configured)
+    if error.status == NOT_FOUND and agent_id not in configured and meant.startswith("did"):
+        error.hint = meant
+    return error
 
 
 def _print_lines(records: Any) -> None:
@@ -67,7 +83,7 @@ def _print_rows(records: Any) -> None:
     rows = [_row(decode_record(record)) for record in records]
     head = ("created", "id", "type", "state", "credits", "creator", "name")
     print_table(head, rows, elastic=("creator", "name"), spare=("type", "creator", "credits"))
-    print(f"{len(rows)} sessions", file=sys.stderr)
+    print(count(len(rows), "session"), file=sys.stderr)
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -22,8 +22,14 @@ ELASTIC, SPARE = ("agent", "name", "text"), ("role", "agent", "session")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
     parser.add_argument("words", metavar="WORDS", nargs="+", help="words; in quotes: a phrase")
-    parser.add_argument("--agent", action="append", metavar="ID", help="only this agent's")
-    parser.add_argument("--since", metavar="WHEN", help="no older ones: a date, ISO time, or age")
+    parser.add_argument(
+        "--agent", action="append", type=str.strip, metavar="ID", help="only this agent's"
+    )
+    parser.add_argument(
+        "--since",
+        metavar="WHEN",
+        help="no older ones: a date, an ISO time, or how long ago, like 30d",
+    )
     parser.add_argument("--limit", type=parse_number, default=20, metavar="N", help="how many (20)")
     parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
 

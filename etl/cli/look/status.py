@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from etl.cli.common import ago, iso, load_settings, minute, open_store
 from etl.cli.table import print_table, printable
 from etl.models import BEGINNING
+from etl.wording import count
 
 if TYPE_CHECKING:
     from etl.planning.coverage import Coverage
@@ -24,6 +25,7 @@ HEAD = (
     "open",
     "last run",
     "watermark",
+    "kept since",
     "coverage",
     "fresh %",
     "next run",
@@ -33,7 +35,10 @@ LEGEND = {
     "coverage": "oldest to newest: # proven within a day, + older, . never",
     "fresh %": "known to be as the API had them within 15 minutes / a day / a week",
 }
-SPARE = ("stalest", "next run", "fresh %", "coverage", "open")
+RARE = ("kept since", "next run")
+"""Shown only where an agent has one: a bound of its history, a scheduler at work."""
+
+SPARE = ("stalest", "next run", "fresh %", "coverage", "kept since", "open")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -52,14 +57,13 @@ def run(args: argparse.Namespace) -> int:
         ids += [id for id in status.known_agents(store) if id not in ids]
         found = [status.agent_status(store, id, utc_now()) for id in ids]
         tallies = _tallies(store, ids) if settings.sync.transcripts else {}
-    show(found, utc_now(), settings.schedule.every, tallies, as_json=args.json)
+    show(found, utc_now(), tallies, as_json=args.json)
     return 0
 
 
 def show(
     found: "list[AgentStatus]",
     now: datetime,
-    every: timedelta,
     tallies: "dict[str, TranscriptCounts] | None" = None,
     *,
     as_json: bool,
@@ -67,11 +71,14 @@ def show(
     """Print the status of these agents; `tallies` are of their transcripts, if any are kept."""
     tallies = tallies or {}
     if as_json:
-        agents = [_json(one, every, tallies.get(one.agent_id)) for one in found]
+        agents = [_json(one, tallies.get(one.agent_id)) for one in found]
         print(json.dumps({"agents": agents}, indent=1))
         return
-    rows = [_line(one, now, every) for one in found]
-    shown = print_table(HEAD, rows, elastic=["agent"], spare=SPARE)
+    lines = [_line(one, now) for one in found]
+    head = [name for name in HEAD if any(line[name] != "-" for line in lines) or name not in RARE]
+    rows = [[line[name] for name in head] for line in lines]
+    spare = [name for name in SPARE if name in head]
+    shown = print_table(head, rows, elastic=["agent"], spare=spare)
     for column in (name for name in LEGEND if name in shown):
         print(f"{column}: {LEGEND[column]}")
     for one in found:
@@ -87,15 +94,17 @@ def _tallies(store: "Store", ids: list[str]) -> "dict[str, TranscriptCounts]":
         return {id: count_transcripts(connection, id, utc_now()) for id in ids}
 
 
-def _line(one: "AgentStatus", now: datetime, every: timedelta) -> tuple[object, ...]:
+def _line(one: "AgentStatus", now: datetime) -> dict[str, object]:
+    """A row of the table, by the names of its columns."""
     run = one.last_run
     last = f"{run.status}, {ago(run.started_at, now)}" if run else "never"
     begin = one.state.history_from or one.oldest
     strip = coverage_strip(one.state.coverage, begin, now, timedelta(days=1), STRIP)
     fresh = "/".join(_percent(count, one.sessions) for count in one.fresh)
-    due, mark = _next(one, every), minute(one.state.watermark)
-    counts = (one.sessions, one.open_sessions)
-    return (_label(one), *counts, last, mark, strip, fresh, ago(due, now), _stalest(one, now))
+    kept, mark = minute(one.state.history_from), minute(one.state.watermark)
+    due, stalest = ago(one.next_run_at, now), _stalest(one, now)
+    values = (_label(one), one.sessions, one.open_sessions, last, mark, kept, strip, fresh)
+    return dict(zip(HEAD, (*values, due, stalest), strict=True))
 
 
 def _label(one: "AgentStatus") -> str:
@@ -108,18 +117,14 @@ def _percent(part: int, whole: int) -> str:
 
 
 def _problem(one: "AgentStatus", tally: "TranscriptCounts | None") -> str:
-    parts = [f"{one.rejected} records set aside"] if one.rejected else []
-    parts += [f"{one.missing} sessions missing"] if one.missing else []
+    parts = [f"{count(one.rejected, 'record')} set aside"] if one.rejected else []
+    parts += [f"{count(one.missing, 'session')} missing"] if one.missing else []
     if tally is not None:
-        parts += [f"{tally.left} transcripts to come"] if tally.left else []
-        parts += [f"{tally.failed} transcripts failed"] if tally.failed else []
+        parts += [f"{count(tally.left, 'transcript')} to come"] if tally.left else []
+        parts += [f"{count(tally.failed, 'transcript')} failed"] if tally.failed else []
     if one.last_run is not None and one.last_run.error:
         parts.append(one.last_run.error)
     return "; ".join(parts)
-
-
-def _next(one: "AgentStatus", every: timedelta) -> datetime | None:
-    return one.last_run.started_at + every if one.last_run else None
 
 
 def _stalest(one: "AgentStatus", now: datetime) -> str:
@@ -146,7 +151,7 @@ def _mark(coverage: "Coverage", at: datetime, fresh_from: datetime) -> str:
     return "."
 
 
-def _json(one: "AgentStatus", every: timedelta, tally: "TranscriptCounts | None") -> dict[str, Any]:
+def _json(one: "AgentStatus", tally: "TranscriptCounts | None") -> dict[str, Any]:
     state, last = one.state, one.last_run
     return {
         "agent_id": one.agent_id,
@@ -171,7 +176,7 @@ def _json(one: "AgentStatus", every: timedelta, tally: "TranscriptCounts | None"
         "last_run": None
         if last is None
         else {"id": last.id, "mode": last.mode, "status": last.status, "at": iso(last.started_at)},
-        "next_run_at": iso(_next(one, every)),
+        "next_run_at": iso(one.next_run_at),
         "last_error": one.last_error,
         "transcripts": tally and tally._asdict(),
     }

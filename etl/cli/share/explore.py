@@ -6,7 +6,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from etl.cli.common import load_settings, sigterm_interrupts
+from etl.cli.common import load_settings, signals_interrupt
 from etl.errors import ConfigError, EtlError
 from etl.invocation import install_hint
 
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from etl.analytics.schema_docs import read
 
     # uvicorn raises the signal that ended it once more, when all is closed.
-    with _listening(args.host, args.port) as listening, sigterm_interrupts():
+    with _listening(args.host, args.port) as listening, signals_interrupt():
         with suppress(KeyboardInterrupt):
             app = explorer(file, read())
             port = listening.getsockname()[1]

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from etl.cli.common import load_settings, parse_number, sigterm_interrupts
+from etl.cli.common import load_settings, parse_number, signals_interrupt
 from etl.cli.progress import ProgressBars
 from etl.cli.table import print_table
 from etl.invocation import install_hint
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
 
     output = Path(args.output)
     options = ExportOptions(output, args.format, args.table, args.since_run, args.raw)
-    with sigterm_interrupts(), ProgressBars({}, quiet=args.json) as bars:
+    with signals_interrupt(), ProgressBars({}, quiet=args.json) as bars:
         manifest = export(settings.database.url, options, utc_now(), bars.update)
     if args.json:
         print(json.dumps({"output": str(output.absolute())} | manifest, indent=1))

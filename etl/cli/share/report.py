@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from etl.cli.common import load_settings, open_store, stored_agents
+from etl.cli.common import load_settings, open_store, signals_interrupt, stored_agents
 from etl.invocation import install_hint
 
 if TYPE_CHECKING:
@@ -22,11 +22,13 @@ EARLIEST: Final = timedelta(days=400)
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    when = "a date or an ISO time (in --timezone), or an age like 30d"
+    when = "a date or an ISO time (in --timezone), or how long ago, like 30d"
     parser.add_argument("--output", required=True, metavar="FILE", help="where to; - is stdout")
     parser.add_argument("--since", metavar="WHEN", help=f"begin: {when} (30 days, with today)")
     parser.add_argument("--until", metavar="WHEN", help=f"end: {when} (now)")
-    parser.add_argument("--agent", action="append", metavar="ID", help="only this agent's sessions")
+    parser.add_argument(
+        "--agent", action="append", type=str.strip, metavar="ID", help="only this agent's sessions"
+    )
     parser.add_argument(
         "--timezone", default="UTC", metavar="ZONE", help="whose days: like Europe/Vienna (UTC)"
     )
@@ -35,15 +37,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read the figures and write the page."""
     from etl.api.client import utc_now
+    from etl.input.time_zones import find_zone
 
     _require_libraries()
-    now, zone = utc_now(), _zone(args.timezone)
+    now, zone = utc_now(), find_zone(args.timezone)
     period = _period(args, zone, now)
     settings = load_settings(args)
     _require_file(args.output)
     with open_store(settings.database.url) as store:
         page = _page(store, args, period, zone, now)
-    _write(args.output, page)
+    with signals_interrupt():
+        _write(args.output, page)
     return 0
 
 
@@ -66,20 +70,6 @@ def _require_libraries() -> None:
         if find_spec(module) is None:
             hint = install_hint("report")
             raise ConfigError(f"the report needs {module}, which isn't installed", hint)
-
-
-def _zone(name: str) -> tzinfo:
-    import difflib
-    from zoneinfo import ZoneInfo, available_timezones
-
-    from etl.errors import ConfigError
-
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        close = difflib.get_close_matches(name, available_timezones(), 1)
-        hint = f"did you mean {close[0]}?" if close else 'name one like "Europe/Vienna" or "UTC"'
-        raise ConfigError(f"{name!r:.80} is not a time zone", hint) from None
 
 
 def _period(args: argparse.Namespace, zone: tzinfo, now: datetime) -> "Period":

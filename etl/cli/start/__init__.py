@@ -1,1 +1,1 @@
-"""Commands to begin with: demo, init, check."""
+"""Commands to begin with: demo, init, check, completion."""

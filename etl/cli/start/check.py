@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from etl.cli.common import load_settings
 from etl.errors import EtlError
+from etl.wording import count, format_duration
 
 if TYPE_CHECKING:
     from etl.api.client import Client
-    from etl.config import Agent, Settings
+    from etl.config import Agent, Schedule, Settings
 
 NAME = "check"
 HELP = "check the configuration, the credential, the database and every agent"
@@ -38,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Look at everything, even where something is wrong."""
     settings = load_settings(args)
-    findings = [Finding("configuration", True, f"{len(settings.agents)} agents")]
+    findings = [Finding("configuration", True, count(len(settings.agents), "agent"))]
     findings.append(_look("schedule", lambda: _schedule(settings)))
     findings.append(_look("credential", lambda: _credential(settings)))
     findings.append(_look("database", lambda: _database(settings)))
@@ -78,8 +79,19 @@ def _schedule(settings: "Settings") -> str:
     runs.history_from(settings)
     schedule = settings.schedule
     check_schedule(schedule)
-    often = f"cron {schedule.cron}" if schedule.cron else f"every {schedule.every}"
-    return f"{often}, reconcile: {schedule.reconcile}"
+    often = f"every {format_duration(schedule.every)}"
+    return f"sync {schedule.cron or often}, reconcile {_often(schedule.reconcile)}{_zone(schedule)}"
+
+
+def _often(reconcile: str) -> str:
+    """`every 1d`, `off`, or the cron line."""
+    return f"every {reconcile}" if " " not in reconcile and reconcile != "off" else reconcile
+
+
+def _zone(schedule: "Schedule") -> str:
+    """The zone of cron lines, if there are any."""
+    is_cron = schedule.cron is not None or " " in schedule.reconcile
+    return f" (in {schedule.timezone})" if is_cron else ""
 
 
 def _credential(settings: "Settings") -> str:
@@ -168,5 +180,5 @@ def _discovery(
     agents = select_synced(decide_agents(typed, listing.found, settings.discovery))
     hint = "its agents are not checked"
     lacking = [Finding("discovery", False, said, hint, 1) for said in listing.failures]
-    said = f"{len(listing.found)} agents listed, {len(agents)} to sync"
+    said = f"{count(len(listing.found), 'agent')} listed, {len(agents)} to sync"
     return lacking or [Finding("discovery", True, said)], agents

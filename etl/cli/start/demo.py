@@ -11,11 +11,13 @@ from etl.cli.common import exit_code, stop_on_signals
 from etl.cli.progress import ProgressBars
 from etl.cli.table import print_table
 from etl.invocation import program_name
+from etl.wording import count
 
 if TYPE_CHECKING:
     from etl.config import Settings
     from etl.service.runs import Service
     from etl.simulator import Simulator
+    from etl.simulator.world.changes import Events
 
 NAME = "demo"
 HELP = "sync from a simulated API into ./gumloop-demo.db and show what came of it"
@@ -79,20 +81,26 @@ def _run(running: "Service", simulator: "Simulator", bars: ProgressBars) -> int:
     from etl.service import runs
 
     agents = list(running.settings.agents)
-    print(f"A simulated Gumloop API: {len(agents)} agents, {SESSIONS} sessions each.")
+    print(f"A simulated Gumloop API: {count(len(agents), 'agent')}, {SESSIONS} sessions each.")
     print(f"\n$ {program_name()} backfill", flush=True)
     first = running.sync(agents, runs.run_options(running.settings, "backfill"))
     bars.stop()
     for report in first:
         print_report(report)
     happened = simulator.world.live(HOURS * 3600)
-    print(f"\nTime passes: {HOURS} hours. {happened.added} sessions begin, ", end="")
-    print(f"{happened.moved_on} move on, {happened.reopened} are reopened.")
+    print(f"\nTime passes: {HOURS} hours. {_happened(happened)}")
     print(f"\n$ {program_name()} sync", flush=True)
     second = running.sync(agents, runs.run_options(running.settings, "incremental"))
     for report in second:
         print_report(report)
     return exit_code(runs.worst_status([*first, *second]))
+
+
+def _happened(happened: "Events") -> str:
+    added, moved, reopened = happened.added, happened.moved_on, happened.reopened
+    begin = f"{count(added, 'session')} {'begins' if added == 1 else 'begin'}"
+    move = f"{moved} {'moves' if moved == 1 else 'move'} on"
+    return f"{begin}, {move}, {reopened} {'is' if reopened == 1 else 'are'} reopened."
 
 
 def _show(file: Path) -> None:
@@ -106,7 +114,7 @@ def _show(file: Path) -> None:
     with Store(f"sqlite:///{file}", utc_now) as store:
         print(f"\n$ {program_name()} status")
         found = [status.agent_status(store, id, utc_now()) for id in status.known_agents(store)]
-        show(found, utc_now(), timedelta(minutes=15), as_json=False)
+        show(found, utc_now(), as_json=False)
     with closing(sqlite3.connect(file)) as connection:
         for title, sql in QUESTIONS.items():
             cursor = connection.execute(sql)

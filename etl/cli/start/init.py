@@ -23,7 +23,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         open_new(path, example())
     except FileExistsError:
-        raise ConfigError(f"{path} exists already", "it is left as it is") from None
+        raise ConfigError(
+            f"{path} exists already", "it was left as it is; --config names another"
+        ) from None
     except OSError as error:
         raise ConfigError(f"{path} can't be written: {error.strerror}") from None
     print(f"wrote {path}")

@@ -11,7 +11,7 @@ HELP = "all history, or from --since to --until; goes on where an interrupted on
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
     common.configure(parser)
-    when = "a date or an ISO time (UTC), or an age like 30d"
+    when = "a date or an ISO time (UTC), or how long ago, like 30d"
     parser.add_argument("--since", metavar="WHEN", help=f"where to begin: {when}")
     parser.add_argument("--until", metavar="WHEN", help=f"where to end: {when}")
     parser.add_argument(

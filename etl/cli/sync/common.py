@@ -15,6 +15,7 @@ from etl.cli.common import (
 from etl.cli.progress import ProgressBars
 from etl.errors import EtlError
 from etl.models import AgentReport, Mode, Transcripts
+from etl.wording import count
 
 if TYPE_CHECKING:
     from etl.service.runs import Service
@@ -26,7 +27,11 @@ __all__ = ["configure", "print_discovery", "run_mode"]
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of every run."""
     parser.add_argument(
-        "--agent", action="append", metavar="ID", help="only this agent (may be repeated)"
+        "--agent",
+        action="append",
+        type=str.strip,
+        metavar="ID",
+        help="only this agent (may be repeated)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
     parser.add_argument(
@@ -100,14 +105,17 @@ def print_report(report: AgentReport) -> None:
     """A run of one agent, in a line; what is wrong goes to stderr."""
     c = report.counts
     found = f"{c.inserted} new, {c.updated} changed, {c.unchanged} unchanged"
-    cost = f"{c.pages} pages, {c.requests} requests"
-    extra = f", {c.missing} missing" if c.missing else ""
+    cost = f"{count(c.pages, 'page')}, {count(c.requests, 'request')}"
+    extra = f", {c.repeated} seen again" if c.repeated else ""
+    extra += f", {c.missing} missing" if c.missing else ""
     mark = f"watermark {when(report.watermark)}"
     print(f"{report.agent_id}: {report.mode} {report.status}: {found}{extra} ({cost}), {mark}")
     if report.transcripts is not None:
         _print_transcripts(report.agent_id, report.transcripts)
     if c.rejected:
-        print(f"warning: {report.agent_id}: {c.rejected} records set aside", file=sys.stderr)
+        print(
+            f"warning: {report.agent_id}: {count(c.rejected, 'record')} set aside", file=sys.stderr
+        )
     for warning in report.warnings:
         print(f"warning: {report.agent_id}: {warning}", file=sys.stderr)
     if report.error:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from etl.cli.common import exit_code, load_settings, parse_number, stop_on_signals
 from etl.cli.sync import common
+from etl.wording import count
 
 if TYPE_CHECKING:
     from etl.models import AgentReport
@@ -55,8 +56,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _sentence(agent_id: str, sample: "Sample") -> str:
-    wrong = f"{sample.wrong} differed and were repaired" if sample.wrong else "none differed"
-    gone = f", {sample.gone} are gone" if sample.gone else ""
+    were, are = ("was" if sample.wrong == 1 else "were"), ("is" if sample.gone == 1 else "are")
+    wrong = f"{sample.wrong} differed and {were} repaired" if sample.wrong else "none differed"
+    gone = f", {sample.gone} {are} gone" if sample.gone else ""
     if sample.sampled >= sample.stored:
         said = "that was all of them"
     else:
@@ -64,7 +66,7 @@ def _sentence(agent_id: str, sample: "Sample") -> str:
             f"with 95 % confidence fewer than {sample.bound:.1%} of {sample.stored} rows "
             "differed in state, usage or creator"
         )
-    return f"{agent_id}: looked at {sample.sampled} sessions: {wrong}{gone}; {said}"
+    return f"{agent_id}: looked at {count(sample.sampled, 'session')}: {wrong}{gone}; {said}"
 
 
 def _json(report: "AgentReport", sample: "Sample | None") -> dict[str, object]:

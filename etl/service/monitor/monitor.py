@@ -147,7 +147,7 @@ class Monitor:
             self._asking(lambda: read_open_sessions(store, self._agent_ids, utc_now(), idle)),
             lasts=OPEN_LASTS,
         )
-        gauges = DatabaseGauges(lambda: self._agent_ids, pulses.response, opened.response, utc_now)
+        gauges = DatabaseGauges(lambda: self._agent_ids, pulses.answer, opened.response, utc_now)
         metrics.registry.register(gauges)
 
     def _healthz(self, _: str) -> Reply:
@@ -158,7 +158,7 @@ class Monitor:
     def _readyz(self, pulses: CachedQuery[dict[str, AgentProbe]]) -> Reply:
         ids = self._agent_ids
         try:
-            last = {id: pulse.last_success_at for id, pulse in pulses.response().items()}
+            last = {id: pulse.last_success_at for id, pulse in pulses.answer().items()}
             document = readiness(last, ids, utc_now(), self._bound)
         except StoreError as error:
             document = not_readable(error, ids, self._bound)

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 from etl.config import Service
 from etl.errors import ConfigError
 from etl.events import Event, Observe, Pinged, RunCrashed, RunFinished
+from etl.input.text_files import read_text
 from etl.urls import check_ping_url
 
 __all__ = ["Pinger", "fail_url", "is_due", "ping_url", "verdict"]
@@ -31,7 +32,7 @@ def ping_url(service: Service) -> str | None:
         return service.ping_url
     path = Path(service.ping_url_file)
     try:
-        url = path.read_text(encoding="utf-8").strip()
+        url = read_text(path).strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
         raise ConfigError(f"service.ping_url_file: {path} can't be read: {reason}") from None

@@ -29,7 +29,7 @@ class CachedQuery(Generic[T]):
         self._answer: Future[T] | None = None
         self._asked_at = 0.0
 
-    def response(self) -> T:
+    def answer(self) -> T:
         """The answer. Raises what asking raises, and StoreError if it takes too long.
 
         A question still unanswered is not asked again: a hanging database gathers no threads.

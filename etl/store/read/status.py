@@ -13,14 +13,18 @@ from etl.models import SETTLED_STATES
 from etl.planning.coverage import Gap
 from etl.store.schema import migrate
 from etl.store.schema import tables as t
-from etl.store.schema.engine import mask_password, translate_errors
+from etl.store.schema.engine import mask_password, open_engine, translate_errors
 from etl.store.schema.url import parse_url
 from etl.store.store import Store
 from etl.store.write.agent_state import AgentState
+from etl.store.write.lease import holder
+from etl.store.write.next_runs import find_next_run
 
 __all__ = [
     "AgentStatus",
+    "agent_names",
     "agent_status",
+    "is_new",
     "known_agents",
     "last_started",
     "recent_runs",
@@ -48,6 +52,7 @@ class AgentStatus(NamedTuple):
     fresh: tuple[int, ...]
     last_run: Row[Any] | None
     last_error: str | None
+    next_run_at: datetime | None = None
 
 
 def require_schema(store: Store) -> None:
@@ -67,6 +72,25 @@ def require_schema_of(engine: Engine, url: str) -> None:
         raise migrate.mismatch(found)
 
 
+def is_new(url: str) -> bool:
+    """Whether a first sync would make this database's tables. Creates nothing.
+
+    Raises SchemaMismatch if other tables have the names of ours, StoreError.
+    """
+    parsed = parse_url(url)
+    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").exists():
+        return True
+    engine = open_engine(url, only_reads=True)
+    try:
+        with translate_errors(url), engine.connect().execution_options(reads=True) as connection:
+            found = migrate.current(engine)
+            if found is None:
+                migrate.check_free(connection)
+    finally:
+        engine.dispose()
+    return found is None
+
+
 def require_file(url: str) -> None:
     """Raise StoreError if a SQLite file isn't there: reading must not make one."""
     parsed = parse_url(url)
@@ -76,10 +100,17 @@ def require_file(url: str) -> None:
         raise StoreError(f"there is no database {file.absolute()} yet", hint)
 
 
+def agent_names(store: Store) -> dict[str, str | None]:
+    """The names of the agents that have rows, configured or not, by id."""
+    c = t.agents.c
+    with store.reading() as connection:
+        rows = connection.execute(select(c.id, c.name).order_by(c.id))
+        return {row.id: row.name for row in rows}
+
+
 def known_agents(store: Store) -> list[str]:
     """The agents that have rows, configured or not."""
-    with store.reading() as connection:
-        return list(connection.execute(select(t.agents.c.id).order_by(t.agents.c.id)).scalars())
+    return list(agent_names(store))
 
 
 def agent_status(store: Store, agent_id: str, now: datetime) -> AgentStatus:
@@ -118,6 +149,7 @@ def agent_status(store: Store, agent_id: str, now: datetime) -> AgentStatus:
             tuple(proven_since(now - age) for age in AGES),
             last,
             failed.error if failed else None,
+            find_next_run(connection, agent_id, holder(), now),
         )
 
 

@@ -11,10 +11,9 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from etl.errors import ConfigError
 from etl.store.schema import tables as t
 
-__all__ = ["FIRST_DAY", "LAST_DAY", "Day", "days", "find_zone", "set_time_zone", "time_zone"]
+__all__ = ["FIRST_DAY", "LAST_DAY", "Day", "days", "set_time_zone", "time_zone"]
 
 FIRST_DAY: Final = date(2020, 1, 1)
 LAST_DAY: Final = date(2039, 12, 31)
@@ -43,15 +42,6 @@ def days(zone: ZoneInfo, first: date = FIRST_DAY, last: date = LAST_DAY) -> Iter
         if here[0] >= first:
             yield Day(here[0], begin, end, here[1] // 60)
         begin, here = end, next_here
-
-
-def find_zone(name: str) -> ZoneInfo:
-    """The zone of that name. Raises ConfigError if there is none."""
-    try:
-        return ZoneInfo(name)
-    except (OSError, ValueError, LookupError):
-        hint = "use a name like Europe/Berlin; if none is known, pip install tzdata"
-        raise ConfigError(f"there is no time zone {name!r}", hint) from None
 
 
 def time_zone(connection: Connection) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HEAD", "current", "downgrade", "ensure", "scripts", "upgrade"]
 
-HEAD: Final = "0006"
+HEAD: Final = "0007"
 """The revision that this program works with; known here so that a run needn't load Alembic."""
 
 LOCK: Final = 7_461_120_093
@@ -83,7 +83,8 @@ def downgrade(engine: Engine, revision: str) -> None:
         try:
             command.downgrade(_config(connection), revision)
         except CommandError as error:
-            raise SchemaMismatch(f"can't downgrade to {revision!r}: {error}") from None
+            hint = f"revisions are 0001 to {HEAD}, and base for none at all"
+            raise SchemaMismatch(f"can't downgrade to {revision!r:.80}: {error}", hint) from None
 
 
 def _current(connection: Connection) -> str | None:

@@ -214,6 +214,8 @@ sync_state = Table(
     Column("lease_expires_at", Instant),
     Column("fence", BigInteger, nullable=False, server_default="0"),
     Column("saves", BigInteger, nullable=False, server_default="0"),
+    Column("next_run_at", Instant),
+    Column("scheduled_by", Text),
 )
 
 coverage = Table(

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from etl.models import ABSENT, Creator, Session
 
-__all__ = ["COLUMNS", "FIELDS", "Changes", "Row", "compare_rows", "creator_row"]
+__all__ = ["AS_OF", "COLUMNS", "FIELDS", "Changes", "Row", "compare_rows", "creator_row"]
 
 FIELDS: Final = Session.__struct_fields__
 """The columns that an answer fills."""
@@ -39,6 +39,12 @@ class Changes:
     inserted: int = 0
     updated: int = 0
     unchanged: int = 0
+    repeated: int = 0
+
+
+def never_seen(_id: str, _row: Row) -> bool:
+    """Of a run that keeps no account of what it has seen."""
+    return False
 
 
 def compare_rows(
@@ -48,17 +54,19 @@ def compare_rows(
     now: Any,
     run_id: int,
     join_extra: Callable[[Any, Any], Any],
+    was_seen: Callable[[str, Row], bool] = never_seen,
 ) -> Changes:
     """Compare answers, each with the time of its request, with what is stored.
 
     An absent key keeps what is stored. An answer older than the one that the row holds is ignored.
-    A record that shows up twice counts each time.
+    A record that shows up twice counts each time: one that changes nothing is `repeated` if this
+    batch holds it twice or the run `was_seen` to have it, else `unchanged`.
     """
     if responses and not stored:
         fresh = {row[0]: row for row in _first_rows(responses, as_ofs, now, run_id)}
         if len(fresh) == len(responses):
             return Changes(fresh, inserted=len(fresh))
-    changes = Changes()
+    changes, met = Changes(), set[str]()
     for response, as_of in zip(responses, as_ofs, strict=True):
         id = response[0]
         old = changes.new.get(id) or changes.changed.get(id) or stored.get(id)
@@ -69,7 +77,11 @@ def compare_rows(
             continue
         new = _merge(old, response, join_extra)
         if old[AS_OF] > as_of or (new == old[:WIDTH] and old[MISSING] is None):
-            changes.unchanged += 1
+            if id in met or was_seen(id, old):
+                changes.repeated += 1
+            else:
+                changes.unchanged += 1
+            met.add(id)
             continue
         seen_at, first_run = old[FIRST_SEEN], old[FIRST_RUN]
         if new[STATE] != old[STATE] and (first_run is None or as_of > seen_at):

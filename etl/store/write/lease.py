@@ -25,6 +25,7 @@ __all__ = [
     "database_now",
     "end_frozen",
     "holder",
+    "may_be_alive",
     "release",
     "renew",
 ]
@@ -85,7 +86,7 @@ def claim(connection: Connection, agent_id: str, me: str) -> Lease | LeaseHolder
     elif row.lease_holder == me:
         # The answer to this very claim was lost; it was granted.
         return Lease(agent_id, row.fence)
-    elif row.lease_holder and row.lease_expires_at > now and _may_be_alive(row.lease_holder, me):
+    elif row.lease_holder and row.lease_expires_at > now and may_be_alive(row.lease_holder, me):
         return LeaseHolder(row.lease_holder, (row.lease_expires_at - now).total_seconds())
     fence = 1 if row is None else row.fence + 1
     connection.execute(
@@ -131,7 +132,7 @@ def _mine(lease: Lease) -> Update:
     return update(state).where(state.c.agent_id == lease.agent_id, state.c.fence == lease.fence)
 
 
-def _may_be_alive(other: str, me: str) -> bool:
+def may_be_alive(other: str, me: str) -> bool:
     """Whether a holder may still be at work; one of another host always may."""
     host, pid, start = other.rpartition("@")[2].rsplit(":", 2)
     if host != me.rpartition("@")[2].rsplit(":", 2)[0]:

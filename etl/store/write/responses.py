@@ -13,7 +13,7 @@ from etl.errors import StoreError
 from etl.models import Counts, Creator, Mode, Rejected, Session
 from etl.store.schema import tables as t
 from etl.store.schema.engine import insert_into
-from etl.store.write.diff import COLUMNS, Row, compare_rows, creator_row
+from etl.store.write.diff import AS_OF, COLUMNS, Row, compare_rows, creator_row
 from etl.store.write.lease import Lease
 
 __all__ = ["ConcurrentWrite", "Response", "ResponseWriter", "Run"]
@@ -91,6 +91,7 @@ class ResponseWriter:
             self._rows.instant(now),
             run.id,
             self._rows.join_extra,
+            self._seen_in(run),
         )
         self._rows.insert(connection, "sessions", COLUMNS, changes.new.values())
         written = self._rows.upsert(connection, "sessions", COLUMNS, changes.changed.values())
@@ -104,7 +105,7 @@ class ResponseWriter:
             seen=len(sessions) + len(rejected),
             inserted=changes.inserted,
             updated=changes.updated,
-            unchanged=len(sessions) - changes.inserted - changes.updated,
+            unchanged=changes.unchanged,
             rejected=len(rejected),
         )
 
@@ -127,6 +128,19 @@ class ResponseWriter:
     def seen_since(self, kind: type, id: str, asked_at: datetime) -> bool:
         """Whether an answer asked for later has shown a session or a creator."""
         return self._sightings[kind].get(id, asked_at) > asked_at
+
+    def _seen_in(self, run: Run) -> Callable[[str, Row], bool]:
+        """Tells of a stored session, by its id and row, whether this run has had it already.
+
+        A row that the run wrote says so; one that it found unchanged is remembered for a while.
+        """
+        begun, since = run.started_at, self._rows.instant(run.started_at)
+        sightings = self._sightings[Session]
+
+        def was_seen(id: str, row: Row) -> bool:
+            return bool(row[AS_OF] >= since) or (id in sightings and sightings[id] >= begun)
+
+        return was_seen
 
     def _not_outdated(
         self, records: list[tuple[Any, datetime]], stored: dict[str, Row]

@@ -1,0 +1,66 @@
+"""The command line's parser: what it suggests for a typo, and its help by groups."""
+
+import argparse
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from etl.wording import suggest
+
+__all__ = ["Parser", "grouped_help"]
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what a mistyped word or option was probably meant to be."""
+
+    def require_known_options(self, argv: Sequence[str]) -> None:
+        """Leave with an error if the first word is no option of ours, though it looks like one.
+
+        Its value would be taken for the command.
+        """
+        first = argv[0].partition("=")[0] if argv else ""
+        if first.startswith("-") and not any(one.startswith(first) for one in self.options()):
+            self.error(self.unknown_options([first]))
+
+    def unknown_options(self, words: Sequence[str], above: Iterable[str] = ()) -> str:
+        """What to say of words that are left over; `above` are the program's own options."""
+        said = f"unrecognized arguments: {' '.join(words)}"
+        first = words[0].partition("=")[0]
+        if first in above:
+            return f"{said}; {first} stands before the command"
+        close = suggest(first, self.options()) if first.startswith("-") else None
+        return f"{said}; did you mean {close}?" if close else said
+
+    def options(self) -> list[str]:
+        """Every option, such as `--help`."""
+        return list(self._option_string_actions)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Python's own sentence lists all choices and suggests none."""
+        if action.choices is None or value in action.choices:
+            return
+        known = list(map(str, action.choices))
+        close = suggest(str(value), known)
+        hint = f"did you mean {close}?" if close else f"there are {', '.join(known)}"
+        if isinstance(action, argparse._SubParsersAction):
+            kind = str(action.metavar).lower()
+            raise argparse.ArgumentError(None, f"there is no {kind} {value!r:.80}; {hint}")
+        raise argparse.ArgumentError(action, f"{value!r:.80} is not possible; {hint}")
+
+
+def grouped_help(groups: Mapping[str, Sequence[str]]) -> type[argparse.HelpFormatter]:
+    """A form of help that lists commands under the names of their groups."""
+
+    class GroupedHelp(argparse.HelpFormatter):
+        def _format_action(self, action: argparse.Action) -> str:
+            if not isinstance(action, argparse._SubParsersAction):
+                return super()._format_action(action)
+            commands = {one.dest: one for one in action._get_subactions()}
+            parts = []
+            for title, names in groups.items():
+                parts.append(f"{'':{self._current_indent}}{title}:\n")
+                self._indent()
+                parts += [super(GroupedHelp, self)._format_action(commands[n]) for n in names]
+                self._dedent()
+            return "".join(parts)
+
+    return GroupedHelp

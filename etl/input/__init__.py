@@ -1,0 +1,1 @@
+"""What people write: text files, names of keys and of time zones."""
