@@ -23,9 +23,11 @@ def migrate_configured() -> None:
     """A plain `alembic upgrade head`: the database of config.toml, `$ETL_CONFIG` and `ETL_...`."""
     from etl import config
     from etl.store.schema.engine import open_engine
+    from etl.store.schema.migrate import check_encoding
 
     settings = config.load(config.config_path(None))
     with open_engine(settings.database.url).begin() as connection:
+        check_encoding(connection)
         migrate(connection)
 
 

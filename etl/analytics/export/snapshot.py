@@ -38,7 +38,6 @@ WINDOW: Final = 100
 """How many of the newest runs are looked at for numbers that lack."""
 
 SETTINGS: Final = (
-    "TIME ZONE 'UTC'",
     "statement_timeout = 0",
     "idle_in_transaction_session_timeout = '10min'",
 )

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     """Run it."""
     from etl.store.read.status import require_file
     from etl.store.schema import migrate
-    from etl.store.schema.engine import open_engine, translate_errors
+    from etl.store.schema.engine import temporary_engine
     from etl.store.schema.url import mask_password
 
     settings = load_settings(args)
@@ -42,14 +42,12 @@ def run(args: argparse.Namespace) -> int:
         return _compact(url)
     if args.action == "current":
         require_file(url)
-    engine = open_engine(url)
-    with translate_errors(url):
+    with temporary_engine(url) as engine:
         if args.action == "upgrade":
             migrate.upgrade(engine)
         elif args.action == "downgrade":
             migrate.downgrade(engine, args.revision)
         found = migrate.current(engine)
-    engine.dispose()
     newest = " (the newest)" if found == migrate.HEAD else ""
     print(f"{mask_password(url)}: schema {found or 'none'}{newest}")
     return 0
@@ -87,18 +85,16 @@ def _compact(url: str) -> int:
 def _timezone(url: str, name: str | None) -> int:
     from etl.store.read.status import require_file
     from etl.store.schema import calendar, migrate
-    from etl.store.schema.engine import mask_password, open_engine, translate_errors
+    from etl.store.schema.engine import mask_password, temporary_engine
 
     zone = calendar.find_zone(name) if name is not None else None
     if zone is None:
         require_file(url)
-    engine = open_engine(url)
-    with translate_errors(url):
+    with temporary_engine(url) as engine:
         migrate.ensure(engine)
         with engine.begin() as connection:
             if zone is not None:
                 calendar.set_time_zone(connection, zone)
             found = calendar.time_zone(connection)
-    engine.dispose()
     print(f"{mask_password(url)}: the views show the days of {found}")
     return 0
