@@ -88,9 +88,15 @@ class Api(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Database(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`[database]`: an SQLAlchemy URL, `sqlite:///FILE` or `postgresql://...`."""
+    """`[database]`: an SQLAlchemy URL, `sqlite:///FILE` or `postgresql://...`.
+
+    Its `repr` hides the URL, which may hold a password.
+    """
 
     url: str = "sqlite:///gumloop.db"
+
+    def __repr__(self) -> str:
+        return "Database(...)"
 
 
 class Sync(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

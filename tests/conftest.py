@@ -15,6 +15,7 @@ from etl.simulator import Simulator, World
 from etl.store.schema import migrate
 from etl.store.store import Store
 from etl.sync.agent_run import AgentSync, RunOptions
+from tests.support.pgbouncer import pgbouncer
 from tests.support.postgres import Cluster, cluster
 from tests.support.selection import (
     pytest_addoption,
@@ -50,6 +51,13 @@ def postgres() -> Iterator[Cluster]:
     """A real PostgreSQL server."""
     with cluster() as running:
         yield running
+
+
+@pytest.fixture
+def pooler(postgres: Cluster) -> Iterator[int]:
+    """The port of a pgbouncer that pools transactions: two connections for all."""
+    with pgbouncer(postgres) as port:
+        yield port
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ Redirects are never followed: the credential would travel along (docs/gumloop-ap
 """
 
 import queue
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +26,7 @@ from etl.api.decoding.sessions import (
 )
 from etl.api.decoding.transcripts import decode_transcript
 from etl.api.errors import find_error, translate_response
+from etl.api.proxies import explain, open_client
 from etl.api.rate_limit import RateLimiter
 from etl.config import Api, Credentials
 from etl.errors import (
@@ -330,7 +330,7 @@ def _connector(api: Api) -> Callable[[], httpx.Client]:
     # Reading the authorities' certificates takes 20 ms, which plain http to this machine can spare.
     context = trusts_environment and httpx.create_ssl_context(trust_env=True)
     return partial(
-        httpx.Client,
+        open_client,
         headers={"user-agent": f"gumloop-etl/{__version__}"},
         timeout=httpx.Timeout(api.timeout, pool=None),
         limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
@@ -380,7 +380,7 @@ def _object_at(key: str) -> Callable[[bytes], Any]:
 def _unreachable(what: str, base: str, error: httpx.HTTPError) -> EtlError:
     """A network failure in a sentence."""
     host = httpx.URL(base).host
-    reason = re.sub(r"\[Errno -?[0-9]+\] ", "", str(error)) or type(error).__name__
+    reason = explain(error)
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
         hint = "check api.base_url, the network and the proxy"
         return Transient(f"{what}: {host} can't be reached: {reason}", hint)

@@ -1,14 +1,9 @@
 """PostgreSQL as people run it: a fail-over in the middle of a run, and a pooler in between."""
 
-import os
-import shutil
 import signal
-import subprocess
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import psycopg
 import pytest
 from sqlalchemy import update
 
@@ -17,7 +12,7 @@ from etl.store.read import status
 from etl.store.schema import tables as t
 from tests.process.project import Project
 from tests.support.audit import differences
-from tests.support.postgres import Cluster, Standby, _as_nobody, free_port, own_server
+from tests.support.postgres import Cluster, Standby, own_server
 from tests.support.waiting import PATIENCE, until
 
 
@@ -90,34 +85,6 @@ def test_a_server_that_lost_commits_ends_the_run(
     with closing(project.store()) as store:
         assert differences(store, world.sessions(world.agent_ids()[0]), world.agent_ids()[0]) == []
     postgres.drop(project.database)
-
-
-@pytest.fixture
-def pooler(postgres: Cluster) -> Iterator[int]:
-    """The port of a pgbouncer that pools transactions: two connections for all."""
-    program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
-    if program is None:
-        pytest.skip("there is no pgbouncer: `make extras` as root on Debian installs it")
-    with psycopg.connect(postgres.admin_url) as connection:
-        server = f"host={connection.info.host} port={connection.info.port}"
-        server += f" user={connection.info.user}"
-        if connection.info.password:
-            server += f" password={connection.info.password}"
-    folder, port = Path(f"/tmp/etl-pgbouncer-{os.getpid()}"), free_port()
-    folder.mkdir()
-    settings = ["[databases]", f"* = {server}", "[pgbouncer]", "listen_addr = 127.0.0.1"]
-    settings += [f"listen_port = {port}", "auth_type = any", "pool_mode = transaction"]
-    settings += ["default_pool_size = 2", "unix_socket_dir ="]
-    (folder / "pgbouncer.ini").write_text("\n".join(settings) + "\n")
-    process = subprocess.Popen(
-        [program, "-q", str(folder / "pgbouncer.ini")], stderr=subprocess.DEVNULL, **_as_nobody()
-    )
-    try:
-        yield port
-    finally:
-        process.kill()
-        process.wait()
-        shutil.rmtree(folder)
 
 
 def test_through_a_pooler_of_transactions(

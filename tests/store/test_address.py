@@ -31,6 +31,7 @@ def test_a_comma_elsewhere_is_none_between_hosts(written: str) -> None:
 def test_no_password_is_shown() -> None:
     assert "secret" not in mask_password("postgresql://u:secret@a,b/db")
     assert "secret" not in mask_password("postgresql://u:secret@a:x,b/db")
+    assert "secret" not in mask_password("postgresql://u@a/db?password=secret&sslpassword=secret")
 
 
 def test_pgbouncer_is_our_word_not_libpqs() -> None:

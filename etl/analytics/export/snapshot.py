@@ -27,7 +27,7 @@ from etl.errors import ConfigError
 from etl.invocation import program_name
 from etl.store.read.status import require_schema_of
 from etl.store.schema import tables as t
-from etl.store.schema.engine import translate_errors, using_engine
+from etl.store.schema.engine import temporary_engine, translate_errors
 
 __all__ = ["RunsSeen", "Since", "rows", "runs_seen", "since_run", "snapshot"]
 
@@ -38,7 +38,6 @@ WINDOW: Final = 100
 """How many of the newest runs are looked at for numbers that lack."""
 
 SETTINGS: Final = (
-    "TIME ZONE 'UTC'",
     "statement_timeout = 0",
     "idle_in_transaction_session_timeout = '10min'",
 )
@@ -79,7 +78,7 @@ def snapshot(url: str) -> Iterator[Connection]:
 
     Raises StoreError, and SchemaMismatch if the database is not this program's.
     """
-    with using_engine(url, only_reads=True) as engine:
+    with temporary_engine(url, only_reads=True) as engine:
         require_schema_of(engine, url)
         with translate_errors(url), engine.connect() as connection:
             _begin(connection)

@@ -30,6 +30,7 @@ from etl.api.credentials.oauth_tokens import (
     serialize_token,
 )
 from etl.api.errors import read_body, retry_after
+from etl.api.proxies import explain, open_client
 from etl.config import Api
 from etl.credentials import Credentials, secret_in
 from etl.errors import ConfigError, Denied, EtlError, Malformed, Stopped, Transient
@@ -242,7 +243,7 @@ class Grant:
                     if time.monotonic() > give_up:
                         raise Transient("renewing the access token: the reply trickled in")
         except httpx.HTTPError as error:
-            reason = self._clean(str(error) or type(error).__name__)
+            reason = self._clean(explain(error))
             host = httpx.URL(self._url).host
             hint = "the next try may help; or check api.oauth.token_url"
             raise Transient(f"renewing the access token: {host}: {reason}", hint) from None
@@ -250,7 +251,7 @@ class Grant:
 
     def _client(self) -> httpx.Client:
         trusts_environment = self._url.startswith("https:")
-        return httpx.Client(
+        return open_client(
             headers={"user-agent": f"gumloop-etl/{__version__}", "accept": "application/json"},
             timeout=self._timeout,
             follow_redirects=False,

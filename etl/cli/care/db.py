@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     """Run it."""
     from etl.store.read.status import require_file
     from etl.store.schema import migrate
-    from etl.store.schema.engine import translate_errors, using_engine
+    from etl.store.schema.engine import temporary_engine
     from etl.store.schema.url import mask_password
 
     settings = load_settings(args)
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         return _compact(url)
     if args.action == "current":
         require_file(url)
-    with using_engine(url) as engine, translate_errors(url):
+    with temporary_engine(url) as engine:
         if args.action == "upgrade":
             migrate.upgrade(engine)
         elif args.action == "downgrade":
@@ -82,12 +82,12 @@ def _timezone(url: str, name: str | None) -> int:
     from etl.input.time_zones import find_zone
     from etl.store.read.status import require_file
     from etl.store.schema import calendar, migrate
-    from etl.store.schema.engine import mask_password, translate_errors, using_engine
+    from etl.store.schema.engine import mask_password, temporary_engine
 
     zone = find_zone(name) if name is not None else None
     if zone is None:
         require_file(url)
-    with using_engine(url) as engine, translate_errors(url):
+    with temporary_engine(url) as engine:
         migrate.ensure(engine)
         with engine.begin() as connection:
             if zone is not None:

@@ -2,11 +2,13 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from etl.cli.common import load_settings
 from etl.errors import EtlError
@@ -113,20 +115,23 @@ def _privacy(settings: "Settings") -> str:
 
 def _database(settings: "Settings") -> str:
     """Reachable and of the right schema. A SQLite file that isn't there yet is not created."""
-    from pathlib import Path
-
     from etl.store.schema import migrate
-    from etl.store.schema.engine import translate_errors, using_engine
+    from etl.store.schema.engine import temporary_engine
     from etl.store.schema.url import mask_password, parse_url
 
     url = settings.database.url
-    file = parse_url(url).database
-    if parse_url(url).get_backend_name() == "sqlite" and file and not Path(file).exists():
-        return _not_there_yet(Path(file), mask_password(url))
-    with using_engine(url, only_reads=True) as engine, translate_errors(url):
+    parsed = parse_url(url)
+    file = Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
+    if file is not None and not file.exists():
+        return _not_there_yet(file, mask_password(url))
+    if file is not None and not _is_writable(file):
+        hint = "the file or its folder can't be written by this user"
+        raise EtlError(f"{mask_password(url)} can be read, but not written", hint)
+    with temporary_engine(url, only_reads=True) as engine:
         found = migrate.current(engine)
-        if found is None:
-            with engine.connect().execution_options(reads=True) as connection:
+        with engine.connect().execution_options(reads=True) as connection:
+            migrate.check_encoding(connection)
+            if found is None:
                 migrate.check_free(connection)
     if found is not None and found != migrate.HEAD:
         raise migrate.mismatch(found)
@@ -134,9 +139,12 @@ def _database(settings: "Settings") -> str:
     return f"{mask_password(url)}, {schema}"
 
 
-def _not_there_yet(file: Any, url: str) -> str:
-    import os
+def _is_writable(file: Path) -> bool:
+    """Whether the file can be written, and its folder, where its journal goes."""
+    return os.access(file, os.W_OK) and os.access(file.resolve().parent, os.W_OK)
 
+
+def _not_there_yet(file: Path, url: str) -> str:
     folder = file.resolve().parent
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         hint = "make the folder, or change database.url"
@@ -153,9 +161,10 @@ def _agents(settings: "Settings") -> list[Finding]:
 
     try:
         agents = runs.select_agents(settings, None)
+        client = Client(settings.api, source_of(settings.api))
     except EtlError as error:
         return [Finding("agents", False, error.message, error.hint, error.exit_code)]
-    with Client(settings.api, source_of(settings.api)) as client:
+    with client:
         found, agents = _discovery(settings, client, agents)
 
         def readable(agent_id: str) -> str:

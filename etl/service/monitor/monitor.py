@@ -147,7 +147,7 @@ class Monitor:
             self._asking(lambda: read_open_sessions(store, self._agent_ids, utc_now(), idle)),
             lasts=OPEN_LASTS,
         )
-        gauges = DatabaseGauges(lambda: self._agent_ids, pulses.answer, opened.response, utc_now)
+        gauges = DatabaseGauges(lambda: self._agent_ids, pulses.answer, opened.answer, utc_now)
         metrics.registry.register(gauges)
 
     def _healthz(self, _: str) -> Reply:

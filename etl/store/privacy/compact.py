@@ -1,5 +1,6 @@
 """Taking what was deleted out of the database's files."""
 
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -60,9 +61,9 @@ def _postgres(store: Store) -> None:
     options = {"isolation_level": "AUTOCOMMIT"}
     with translate_errors(store.url), store.engine.connect() as opened:
         connection = opened.execution_options(**options)
-        notices: list[str] = []
+        warnings: list[str] = []
         driver: Any = connection.connection.driver_connection
-        driver.add_notice_handler(lambda notice: notices.append(notice.message_primary or ""))
+        driver.add_notice_handler(partial(_keep_warning, warnings))
         _be_patient(connection, store.url)
         try:
             for table in HOLDING:
@@ -75,9 +76,15 @@ def _postgres(store: Store) -> None:
             raise StoreError(what, HINT) from error
         finally:
             connection.invalidate()
-    if any("skipping" in notice for notice in notices):
-        what = f"what was erased is still in the server's files: {notices[0]}"
+    if warnings:
+        what = f"what was erased is still in the server's files: {warnings[0]}"
         raise StoreError(what, f"let the database's owner run `{program_name()} db compact`")
+
+
+def _keep_warning(warnings: list[str], notice: Any) -> None:
+    """A table is skipped with a warning; its words may be of any language."""
+    if notice.severity_nonlocalized == "WARNING":
+        warnings.append(notice.message_primary or "")
 
 
 def _be_patient(connection: Connection, url: str) -> None:

@@ -1,11 +1,14 @@
-"""psycopg's cursor without pipelines. Imported only where PostgreSQL is used."""
+"""What is special of psycopg: a cursor without pipelines, and what libpq knows by itself.
+
+Imported only where PostgreSQL is used.
+"""
 
 from collections.abc import Iterable
 from typing import Any
 
 import psycopg
 
-__all__ = ["PlainCursor"]
+__all__ = ["PlainCursor", "default_options", "known_arguments"]
 
 
 class PlainCursor(psycopg.Cursor[Any]):
@@ -22,3 +25,14 @@ class PlainCursor(psycopg.Cursor[Any]):
         assert not returning
         for params in params_seq:
             self.execute(query, params)
+
+
+def known_arguments() -> set[str]:
+    """The names that libpq takes after the `?` of a URL."""
+    return {one.keyword.decode() for one in psycopg.pq.Conninfo.get_defaults()}
+
+
+def default_options() -> str:
+    """`options` of the environment or of its service: ours would take its place."""
+    defaults = psycopg.pq.Conninfo.get_defaults()
+    return next((one.val or b"" for one in defaults if one.keyword == b"options"), b"").decode()

@@ -14,20 +14,32 @@ from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from etl.errors import ConfigError, StoreError
 from etl.invocation import install_hint, program_name
+from etl.store.schema.session_settings import (
+    GUARDS,
+    NEEDED,
+    read_options,
+    set_all,
+    startup_options,
+)
 from etl.store.schema.url import behind_pgbouncer, mask_password, parse_url
 
-__all__ = ["mask_password", "open_engine", "translate_errors", "using_engine"]
+__all__ = ["mask_password", "open_engine", "temporary_engine", "translate_errors"]
 
 BUSY_TIMEOUT: Final = 30_000
 """Milliseconds that a SQLite writer waits for another one."""
 
 ATTEMPTS: Final = 100
 
-GUARDS: Final = (
-    "-c idle_in_transaction_session_timeout=30s -c lock_timeout=30s -c statement_timeout=60s"
-)
-"""A process that is frozen in a transaction holds its locks: the server ends that after a lease's
-time, where it heeds its clock; else those who waited as long do, see `lease.end_frozen`."""
+HINTS: Final = {
+    "22P05": "the database's encoding can't hold it: move to one with ENCODING 'UTF8'",
+    "25006": "a standby? or is default_transaction_read_only on for this database or role?",
+    "25P04": "transaction_timeout of this database or role is too short",
+    "3F000": "create the schema that search_path names, or let it name one that is there",
+    "42501": "the role lacks a right; docs/operations.md lists those it needs",
+    "55P03": "another session holds what this one needs: wait for it, or end it",
+    "57014": "the server is slow, or statement_timeout of this database or role is too short",
+}
+"""By PostgreSQL's SQLSTATE: its words may be of any language. A refused connection has none."""
 
 WRITING: Final = (
     "journal_mode=WAL",
@@ -50,11 +62,12 @@ def open_engine(url: str, *, only_reads: bool = False) -> Engine:
 
 
 @contextmanager
-def using_engine(url: str, *, only_reads: bool = False) -> Iterator[Engine]:
-    """The engine of `open_engine`, whose connections are closed at the end, whatever happens."""
+def temporary_engine(url: str, *, only_reads: bool = False) -> Iterator[Engine]:
+    """An engine that is closed at the end. Raises as `open_engine` does, and StoreError."""
     engine = open_engine(url, only_reads=only_reads)
     try:
-        yield engine
+        with translate_errors(url):
+            yield engine
     finally:
         engine.dispose()
 
@@ -118,20 +131,20 @@ def _begin_immediate(connection: Connection) -> None:
 
 def _postgres(url: URL) -> Engine:
     pooled, url = behind_pgbouncer(url)
-    options: dict[str, Any] = {"connect_timeout": 10}
-    if "application_name" not in url.query:
-        options["application_name"] = "gumloop-etl"
-    if pooled:
-        # Between transactions the server's connection is another client's.
-        options["prepare_threshold"] = None
-    elif "options" not in url.query:
-        options["options"] = GUARDS
     try:
-        from etl.store.schema.cursor_class import PlainCursor
+        from etl.store.schema.cursor_class import PlainCursor, default_options, known_arguments
 
-        options["cursor_factory"] = PlainCursor
+        _check_arguments(url, known_arguments())
+        given = " ".join(_values(url, "options")) or default_options()
+        arguments = _arguments(url, given, pooled=pooled) | {"cursor_factory": PlainCursor}
         engine = sqlalchemy.create_engine(
-            url, pool_pre_ping=True, pool_size=5, max_overflow=60, connect_args=options
+            url,
+            pool_pre_ping=True,
+            pool_size=5,
+            max_overflow=60,
+            # Where it is stricter, a writer that meets another fails instead of taking its turn.
+            isolation_level="READ COMMITTED",
+            connect_args=arguments,
         )
     except (ModuleNotFoundError, NoSuchModuleError):
         hint = install_hint("postgres")
@@ -140,7 +153,45 @@ def _postgres(url: URL) -> Engine:
         ) from None
     # A list of rows is one statement, where that can be.
     engine.dialect.use_insertmanyvalues_wo_returning = True
+    if pooled:
+        _set_in_transactions(engine, GUARDS | read_options(given) | NEEDED)
+    else:
+        event.listen(engine, "connect", _set_in_session)
     return engine
+
+
+def _check_arguments(url: URL, known: set[str]) -> None:
+    if not known.issuperset(url.query):
+        hint = "check what follows the `?`; in a password there, & and % must be percent-encoded"
+        raise ConfigError("database.url has an option that PostgreSQL doesn't know", hint)
+
+
+def _arguments(url: URL, options: str, *, pooled: bool) -> dict[str, Any]:
+    """What psycopg is told beside the URL."""
+    arguments: dict[str, Any] = {"connect_timeout": 10, "client_encoding": "UTF8"}
+    if "application_name" not in url.query:
+        arguments["application_name"] = "gumloop-etl"
+    if pooled:
+        # Between transactions the server's connection is another client's.
+        return arguments | {"prepare_threshold": None, "options": ""}
+    return arguments | {"options": f"{startup_options(GUARDS)} {options}"}
+
+
+def _set_in_transactions(engine: Engine, settings: dict[str, str]) -> None:
+    statement = set_all(settings, local=True).replace("%", "%%")
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(statement))
+
+
+def _set_in_session(connection: Any, _record: object) -> None:
+    """Not by `options`: PGDATESTYLE and PGTZ would win over them."""
+    connection.autocommit = True
+    connection.execute(set_all(NEEDED, local=False))
+    connection.autocommit = False
+
+
+def _values(url: URL, name: str) -> tuple[str, ...]:
+    found = url.query.get(name, ())
+    return (found,) if isinstance(found, str) else tuple(found)
 
 
 def insert_into(connection: Connection, table: Table) -> Any:
@@ -156,7 +207,8 @@ def _explain(error: SQLAlchemyError, url: str) -> tuple[str, str]:
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
     text = " ".join(str(cause).split())[:300]
     message = f"the database {mask_password(url)} can't be used: {text}"
-    return message, _hint(text, url)
+    state = str(getattr(cause, "sqlstate", None))
+    return message, HINTS.get(state) or _hint(text, url)
 
 
 def _hint(text: str, url: str) -> str:
@@ -167,7 +219,6 @@ def _hint(text: str, url: str) -> str:
         "disk is full": "make room; nothing stored is lost, the next run goes on",
         "disk I/O": "is the disk full or failing? nothing stored is lost",
         "No space left": "make room; nothing stored is lost, the next run goes on",
-        "lock timeout": "another session holds what this one needs: wait for it, or end it",
         "locked": "another program holds the file; wait or close it",
         "not a database": "database.url points at a file of another kind",
         "no such table": f"`{program_name()} db upgrade` makes the tables",
@@ -177,7 +228,6 @@ def _hint(text: str, url: str) -> str:
         "startup parameter": "behind pgbouncer? write ?pgbouncer=true at the end of database.url",
         "refused": "is PostgreSQL running at that host and port?",
         "resolve": "check the host in database.url",
-        "permission denied": "the role lacks a right; docs/operations.md lists those it needs",
     }.items():
         if words in text:
             return hint

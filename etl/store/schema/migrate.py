@@ -7,14 +7,14 @@ from sqlalchemy import Connection, Engine, inspect, select
 from sqlalchemy import table as lightweight
 from sqlalchemy.sql import column
 
-from etl.errors import SchemaMismatch
+from etl.errors import ConfigError, SchemaMismatch
 from etl.invocation import program_name
 from etl.store.schema.tables import metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-__all__ = ["HEAD", "current", "downgrade", "ensure", "scripts", "upgrade"]
+__all__ = ["HEAD", "check_encoding", "current", "downgrade", "ensure", "scripts", "upgrade"]
 
 HEAD: Final = "0007"
 """The revision that this program works with; known here so that a run needn't load Alembic."""
@@ -60,10 +60,14 @@ def mismatch(found: str) -> SchemaMismatch:
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
-    """Bring the schema up to a revision. Raises SchemaMismatch if the database is a newer one."""
+    """Bring the schema up to a revision.
+
+    Raises SchemaMismatch if the database is a newer one, ConfigError if it can't hold every text.
+    """
     from alembic import command
 
     with engine.begin() as connection:
+        check_encoding(connection)
         _take_turns(connection)
         found = _current(connection)
         _check_known(found)
@@ -85,6 +89,16 @@ def downgrade(engine: Engine, revision: str) -> None:
         except CommandError as error:
             hint = f"revisions are 0001 to {HEAD}, and base for none at all"
             raise SchemaMismatch(f"can't downgrade to {revision!r:.80}: {error}", hint) from None
+
+
+def check_encoding(connection: Connection) -> None:
+    """Raise ConfigError for a PostgreSQL database whose encoding is not UTF8."""
+    if connection.dialect.name != "postgresql":
+        return
+    encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+    if encoding != "UTF8":
+        hint = "make another: CREATE DATABASE gumloop ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0"
+        raise ConfigError(f"the database's encoding is {encoding}, and UTF8 is needed", hint)
 
 
 def _current(connection: Connection) -> str | None:

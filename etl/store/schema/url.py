@@ -7,6 +7,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from etl.errors import ConfigError
+from etl.urls import HOW_TO_ENCODE, is_ambiguous
 
 __all__ = ["behind_pgbouncer", "mask_password", "parse_url"]
 
@@ -15,6 +16,10 @@ SEVERAL: Final = re.compile(
     r"(?P<head>postgres(?:ql)?(?:\+psycopg)?://(?:[^/?]*@)?)(?P<hosts>[^@/?]*,[^@/?]*)(?P<rest>(?:[/?].*)?)"
 )
 """A URL with several hosts, as libpq takes it; SQLAlchemy takes them as options."""
+
+FILE: Final = re.compile(r"sqlite(\+pysqlite)?:///")
+SHOWN: Final = frozenset({"host", "port", "pgbouncer", "sslmode", "target_session_attrs"})
+"""Options of a URL that may be shown; others hold passwords, too."""
 
 HOST: Final = re.compile(r"(?:\[(?P<six>[^\]]+)\]|(?P<name>[^\[\]:]+))(?::(?P<port>\d+))?")
 
@@ -26,8 +31,8 @@ def parse_url(url: str) -> URL:
         raise ConfigError(
             f"database.url names {parsed.drivername!r}, which is not supported", FORMS
         )
-    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
-        raise ConfigError("database.url needs a file for SQLite", FORMS)
+    if parsed.get_backend_name() == "sqlite":
+        _check_file(parsed, url)
     return parsed
 
 
@@ -44,12 +49,27 @@ def behind_pgbouncer(url: URL) -> tuple[bool, URL]:
 def mask_password(url: str) -> str:
     """The URL as it may be shown: without its password."""
     try:
-        return _make_url(url).render_as_string(hide_password=True)
+        parsed = _make_url(url)
+        hidden = parsed.difference_update_query(set(parsed.query) - SHOWN)
+        return hidden.render_as_string(hide_password=True)
     except ConfigError:
         return "(unreadable database.url)"
 
 
+def _check_file(parsed: URL, url: str) -> None:
+    if not FILE.match(url):
+        raise ConfigError("database.url names a host, and SQLite has none", FORMS)
+    if "?" in url:
+        hint = "there are no options; a ? of the file's name is written %3F"
+        raise ConfigError("database.url has a ? in its file's name", hint)
+    if parsed.database in (None, "", ":memory:"):
+        raise ConfigError("database.url needs a file for SQLite", FORMS)
+
+
 def _make_url(url: str) -> URL:
+    if not FILE.match(url) and is_ambiguous(url):
+        hint = f"{HOW_TO_ENCODE}; or leave the password out and use PGPASSFILE"
+        raise ConfigError("database.url can be read in several ways", hint)
     several = SEVERAL.fullmatch(url)
     try:
         if several is None:

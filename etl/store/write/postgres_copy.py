@@ -102,9 +102,9 @@ class PostgresRows:
         merge = f"ON CONFLICT (id) DO UPDATE SET {sets} WHERE excluded.as_of >= {table}.as_of"
         if len(ordered) <= FEW:
             return insert_values(connection, f"{table} ({names})", ordered, merge)
-        incoming = f"incoming_{table}"
+        incoming = f"pg_temp.incoming_{table}"
         # A table of this transaction alone: no session state, so pgbouncer may pool transactions.
-        connection.exec_driver_sql(f"DROP TABLE IF EXISTS pg_temp.{incoming}")
+        connection.exec_driver_sql(f"DROP TABLE IF EXISTS {incoming}")
         connection.exec_driver_sql(
             f"CREATE TEMPORARY TABLE {incoming} ON COMMIT DROP AS "
             f"SELECT {names} FROM {table} WITH NO DATA"
