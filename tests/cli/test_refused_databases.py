@@ -44,7 +44,7 @@ COMMANDS = (
     "db timezone",
     "db timezone Europe/Berlin",
 )
-WITHOUT_DATABASE = {"init", "agents", "list"}
+WITHOUT_DATABASE = {"init", "agents", "list", "completion"}
 MIGRATIONS = {"db upgrade", "db current", "db downgrade 0001"}
 
 
@@ -101,8 +101,11 @@ def _locked(file: Path) -> Iterator[None]:
 
 
 FILES: dict[str, tuple[Callable[[Path], Iterator[None] | None], set[str]]] = {
-    "missing": (_missing, {"verify", "db upgrade", "db timezone Europe/Berlin"}),
-    "empty": (_empty, {"verify", "db upgrade", "db current", "db timezone", COMMANDS[-1]}),
+    "missing": (_missing, {"verify", "sync --explain", "db upgrade", "db timezone Europe/Berlin"}),
+    "empty": (
+        _empty,
+        {"verify", "sync --explain", "db upgrade", "db current", "db timezone", COMMANDS[-1]},
+    ),
     "directory": (_directory, set()),
     "other kind": (_other_kind, set()),
     "damaged": (_damaged, set()),
