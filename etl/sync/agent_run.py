@@ -19,6 +19,7 @@ from etl.store.store import Run, Store
 from etl.store.write import freshness
 from etl.store.write.agent_state import AgentState, StoredDemand
 from etl.store.write.lease import LEASE, Lease, LeaseHolder
+from etl.store.write.take_back import load_truthful_state
 from etl.sync.open_sessions import freshen, retrieve_all
 from etl.sync.parallel_walks import ParallelWalks
 from etl.sync.verify import Sample, verify_agent
@@ -103,8 +104,8 @@ class AgentSync:
                 self._release(lease)
 
     def _run(self, lease: Lease, options: RunOptions, report: AgentReport) -> None:
-        state = self.store.state(lease.agent_id)
         now = self.clock()
+        state = load_truthful_state(self.store, lease, now)
         state.coverage = up_to(state.coverage, now)
         report.watermark = state.watermark
         run = self.store.start_run(lease, options.mode, state, now)
