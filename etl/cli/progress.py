@@ -39,6 +39,13 @@ class ProgressBars:
             self._bars.stop()
             self._bars = None
 
+    def print(self, sentence: str) -> None:
+        """Print a sentence on stderr, above the bars."""
+        if self._bars is None:
+            print(sentence, file=sys.stderr)
+        else:
+            self._bars.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
     def update(self, progress: Progress) -> None:
         """Move a bar."""
         bars, key = self._bars, (progress.of, progress.unit)

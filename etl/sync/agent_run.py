@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from etl.api.client import Client
+from etl.api.clock_skew import skew_warnings
 from etl.errors import CutShort, EtlError, LeaseHeld, Malformed, Stopped, StoreError
 from etl.events import LeaseTakenOver, Observe, RunUnrecorded, ignore
 from etl.invocation import program_name
@@ -124,7 +125,7 @@ class AgentSync:
                 self._work(crew, options)
         finally:
             report.watermark = state.watermark
-            report.warnings = sorted(crew.warnings)
+            report.warnings = sorted(crew.warnings | skew_warnings(self.client.clock_skew))
         if options.transcripts and report.status == "succeeded":
             self._retrieve_transcripts(lease, options, report)
 
