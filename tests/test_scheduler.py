@@ -30,13 +30,12 @@ class Looking:
     """A service whose look for agents lasts until the scheduler is asked to stop."""
 
     def __init__(self, store: Store | None = None) -> None:
-        self.store = store
         tables = {"discovery": {"own": True}, "schedule": {"reconcile": "off", "every": "1h"}}
         self.settings = config.check(tables, "test")
         self.stop = threading.Event()
         self.looks = threading.Event()
         self.found: list[str] = []
-        self.store = self
+        self.store: Any = store or self
 
     def roster(self) -> AgentSelection:
         self.looks.set()
