@@ -19,12 +19,13 @@ test: $(VENV)/.dev extras
 quick: lint
 	$(BIN)/python -m pytest -n auto --dist worksteal -q -r fE --quick $(ARGS)
 
-# Programs that some tests use and pip doesn't have: Chromium and pgbouncer. Without them those
+# What some tests use and pip doesn't have: Chromium, pgbouncer and libfaketime. Without them those
 # tests are skipped.
 extras:
 	@missing=; \
 	command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing=chromium; \
 	PATH="$$PATH:/usr/sbin" command -v pgbouncer >/dev/null || missing="$$missing pgbouncer"; \
+	ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || missing="$$missing faketime"; \
 	test -z "$$missing" || { \
 	  test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq \
 	  && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \

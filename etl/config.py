@@ -85,6 +85,7 @@ class Api(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     requests_per_second: Annotated[float, Meta(ge=0, le=1e6)] = 0
     concurrency: Annotated[int, Meta(ge=1, le=256)] = 8
     oauth: OAuth = msgspec.field(default_factory=OAuth)
+    max_wait: Duration = Duration(minutes=5)
 
 
 class Database(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -8,6 +8,7 @@ EtlError                    a sentence, with a hint where there is one
 │   └── LeaseLost           another process has taken this agent over: write nothing more
 ├── ApiError                the API answered with an error, or not at all
 │   ├── Transient           worth another try: network, 408, 425, 429, 5xx
+│   ├── RetryLater          it asks for a longer wait than `api.max_wait`: ask nothing before
 │   ├── Malformed           status 200, but not an answer; worth another try
 │   ├── CursorRefused       enter the list somewhere else
 │   └── Denied              401, 403, 404: never retried
@@ -25,6 +26,7 @@ __all__ = [
     "LeaseHeld",
     "LeaseLost",
     "Malformed",
+    "RetryLater",
     "SchemaMismatch",
     "Stopped",
     "StoreError",
@@ -85,6 +87,14 @@ class Transient(ApiError):
     """The same request may succeed later; `retry_after` is the server's wish in seconds."""
 
     retry_after: float | None = None
+
+
+class RetryLater(ApiError):
+    """The server asks for a longer wait than we are willing to hold; `seconds` is that wait."""
+
+    def __init__(self, message: str, hint: str, *, seconds: float, status: int | None) -> None:
+        super().__init__(message, hint, status=status)
+        self.seconds = seconds
 
 
 class Malformed(ApiError):

@@ -5,6 +5,7 @@ told. An observer is called from many threads, must be quick and must not raise.
 """
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Literal, NamedTuple
 
 from etl.errors import EtlError
@@ -14,12 +15,14 @@ __all__ = [
     "AgentFound",
     "AgentGone",
     "Answered",
+    "ClockStepped",
     "DatabaseAnswered",
     "DatabaseFailed",
     "DiscoveryFailed",
     "DiscoveryIncomplete",
     "Event",
     "GaveUp",
+    "HeldOff",
     "LeaseTakenOver",
     "Observe",
     "OutageBegan",
@@ -39,10 +42,14 @@ __all__ = [
 
 
 class Answered(NamedTuple):
-    """A request is over after so many seconds; its HTTP status, None if no whole answer came."""
+    """A request is over after so many seconds; its HTTP status, None if no whole answer came.
+
+    `clock_skew` is by how much this machine's clock is ahead of the API's, as far as is known.
+    """
 
     status: int | None
     seconds: float
+    clock_skew: timedelta | None = None
 
 
 class Retried(NamedTuple):
@@ -65,6 +72,19 @@ class Paced(NamedTuple):
     """A request has waited so many seconds for its turn: our own limit, or a 429 to another one."""
 
     seconds: float
+
+
+class HeldOff(NamedTuple):
+    """The API asks for no request within so many seconds, a longer wait than `api.max_wait`."""
+
+    seconds: float
+    error: EtlError
+
+
+class ClockStepped(NamedTuple):
+    """The clock went so far forward (it was set, or the machine slept), or back."""
+
+    step: timedelta
 
 
 class LeaseTakenOver(NamedTuple):
@@ -180,6 +200,8 @@ Event = (
     | Retried
     | GaveUp
     | Paced
+    | HeldOff
+    | ClockStepped
     | LeaseTakenOver
     | RunStarted
     | RunFinished

@@ -16,6 +16,7 @@ __all__ = [
     "ABSENT",
     "ALIASES",
     "BEGINNING",
+    "CLOCKS_DIFFER",
     "ENDLESS",
     "OPEN_STATES",
     "SETTLED_STATES",
@@ -55,6 +56,9 @@ TICK: Final = timedelta(microseconds=1)
 
 ENDLESS: Final = datetime.max.replace(tzinfo=UTC)
 """Stands for the end of the calendar: no session is later."""
+
+CLOCKS_DIFFER: Final = timedelta(minutes=1)
+"""Hosts' clocks may disagree by so much; what was noted further ahead than that can't be true."""
 
 SETTLED_STATES: Final = ("completed", "failed")
 """States in which a session rests. None is final: a message reopens it. Source: API fact sheet."""

@@ -23,6 +23,7 @@ base_url = "https://api.example.com/v1"
 page_size = 50
 timeout = 12.5
 max_attempts = 3
+max_wait = "10m"
 requests_per_second = 2.5
 concurrency = 4
 
@@ -124,7 +125,7 @@ def test_every_key_can_be_set(file: Path) -> None:
     oauth = config.OAuth("client", "https://login.example.com/token", "/run/refresh-token")
 
     assert read == Settings(
-        config.Api("https://api.example.com/v1", 50, 12.5, 3, 2.5, 4, oauth),
+        config.Api("https://api.example.com/v1", 50, 12.5, 3, 2.5, 4, oauth, Duration(minutes=10)),
         config.Database("sqlite:///other.db"),
         config.Sync(Duration(hours=2), "2026-01-01", Duration(days=3), 5, True, 50),
         config.Schedule(
@@ -238,6 +239,7 @@ WRONG = {
     "[api]\ntimeout = 0": "api.timeout",
     "[api]\ntimeout = -1": "api.timeout",
     "[api]\nmax_attempts = 0": "api.max_attempts",
+    "[api]\nmax_wait = 300": "api.max_wait",
     "[api]\nrequests_per_second = -1": "api.requests_per_second",
     "[api]\nconcurrency = 0": "api.concurrency",
     "[api]\nbase_url = 7": "api.base_url",

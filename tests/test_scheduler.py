@@ -1,15 +1,27 @@
 """The scheduler's end: nothing that is at work may keep it from coming. When cron lines fire."""
 
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from etl import config
+from etl.api.client import utc_now
 from etl.config import Agent
-from etl.models import Pruned
-from etl.service.scheduler import incremental_trigger, reconcile_trigger, run_scheduler
+from etl.models import Counts, Pruned
+from etl.service.next_runs import NextRuns
+from etl.service.scheduler import (
+    _Jobs,
+    first_reconcile,
+    incremental_trigger,
+    reconcile_trigger,
+    run_scheduler,
+)
+from etl.service.watch import Postponed
+from etl.store.store import Store
+from etl.store.write.agent_state import AgentState
+from etl.store.write.lease import Lease
 from etl.sync.discovery import AgentSelection
 from tests.support.waiting import PATIENCE
 
@@ -17,13 +29,13 @@ from tests.support.waiting import PATIENCE
 class Looking:
     """A service whose look for agents lasts until the scheduler is asked to stop."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: Store | None = None) -> None:
         tables = {"discovery": {"own": True}, "schedule": {"reconcile": "off", "every": "1h"}}
         self.settings = config.check(tables, "test")
         self.stop = threading.Event()
         self.looks = threading.Event()
         self.found: list[str] = []
-        self.store = self
+        self.store: Any = store or self
 
     def roster(self) -> AgentSelection:
         self.looks.set()
@@ -68,3 +80,32 @@ def test_cron_lines_are_of_the_configured_zone(day: datetime, hour: int) -> None
 
     for trigger in (incremental_trigger(schedule), reconcile_trigger(schedule)):
         assert trigger.get_next_fire_time(None, day) == day.replace(hour=hour)
+
+
+@pytest.mark.parametrize(
+    ("began", "counts"), [(-100, False), (5, True), (800, True), (820, False), (5000, False)]
+)
+def test_anothers_run_counts_if_it_was_lately_and_not_in_the_future(
+    store: Store, began: int, counts: bool
+) -> None:
+    now = utc_now()
+    lease = store.claim("a")
+    assert isinstance(lease, Lease)
+    at = now - timedelta(seconds=began)
+    run = store.start_run(lease, "incremental", AgentState(), at)
+    store.finish_run(run, "succeeded", Counts(), None, at)
+    jobs = _Jobs(Looking(store), Agent("a"), NextRuns(store), Postponed())  # type: ignore[arg-type]
+    # Our own last run was told by a clock that has been set back since, or long ago.
+    for since in (now + timedelta(hours=1), now - timedelta(hours=2)):
+        jobs.since = since
+
+        done = jobs._done_elsewhere("incremental", timedelta(minutes=15))
+
+        assert done is (counts and since < now)
+
+
+def test_a_reconcile_of_the_future_does_not_put_off_the_next() -> None:
+    now, day = utc_now(), timedelta(days=1)
+
+    assert first_reconcile(now + timedelta(days=1500), day, now, 0.0) == now + day
+    assert first_reconcile(now - timedelta(hours=1), day, now, 0.0) == now + timedelta(hours=23)

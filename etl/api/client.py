@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import quote
@@ -17,6 +17,7 @@ import msgspec
 import tenacity
 
 from etl import __version__
+from etl.api.clock_skew import ClockSkew
 from etl.api.decoding.agents import AgentsPage, decode_agents, decode_teams
 from etl.api.decoding.sessions import (
     RetrievedSession,
@@ -28,6 +29,7 @@ from etl.api.decoding.transcripts import decode_transcript
 from etl.api.errors import find_error, translate_response
 from etl.api.proxies import explain, open_client
 from etl.api.rate_limit import RateLimiter
+from etl.api.waits import Waits
 from etl.config import Api, Credentials
 from etl.errors import (
     ApiError,
@@ -36,10 +38,10 @@ from etl.errors import (
     Denied,
     EtlError,
     Malformed,
-    Stopped,
+    RetryLater,
     Transient,
 )
-from etl.events import Answered, GaveUp, Observe, Paced, Retried, ignore
+from etl.events import Answered, GaveUp, Observe, Retried, ignore
 from etl.models import Counts, Message, Order, Page, Team, is_alias
 
 __all__ = ["Client", "CredentialSource", "Fetched", "FetchedTranscript", "utc_now"]
@@ -95,7 +97,9 @@ class Client:
         self.api = api
         self._credentials = credentials
         self._stop = stop or threading.Event()
-        self._pacer = pacer or RateLimiter(api.requests_per_second)
+        pacer = pacer or RateLimiter(api.requests_per_second)
+        self._waits = Waits(pacer, api.max_wait, self._stop, observe)
+        self._skew = ClockSkew()
         self._observe = observe
         self._base = api.base_url.rstrip("/")
         # As many clients of one connection each as requests may be in flight, made when needed.
@@ -110,9 +114,9 @@ class Client:
         self._retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type((Transient, Malformed)),
             stop=tenacity.stop_after_attempt(api.max_attempts),
-            wait=self._wait,
+            wait=self._backoff,
             before_sleep=self._tell_retry,
-            sleep=self._pause,
+            sleep=self._waits.pause,
             reraise=True,
         )
 
@@ -132,6 +136,16 @@ class Client:
     def stopping(self) -> bool:
         """Whether the process was asked to stop."""
         return self._stop.is_set()
+
+    @property
+    def closed_for(self) -> float:
+        """Seconds for which the API asks for no request, see RetryLater; 0: it may be asked."""
+        return self._waits.closed_for
+
+    @property
+    def clock_skew(self) -> timedelta | None:
+        """By how much this machine's clock is ahead of the API's, at least; None: not known."""
+        return self._skew.least
 
     def fetch_page(
         self,
@@ -226,7 +240,10 @@ class Client:
     def _attempt(
         self, what: str, url: httpx.URL, counts: Counts, decode: Callable[..., Any]
     ) -> Any:
-        body = self._send(what, url, counts)
+        try:
+            body = self._send(what, url, counts)
+        except (Transient, RetryLater) as error:
+            raise self._waits.bound(what, error) from None
         try:
             decoded = decode(body.content)
         except Malformed as error:
@@ -252,7 +269,7 @@ class Client:
             raise
 
     def _send_as(self, used: Credentials, what: str, url: httpx.URL, counts: Counts) -> _Body:
-        self._await_turn()
+        self._waits.await_turn()
         counts.requests += 1
         requested_at = utc_now()
         connection = self._connections.get()
@@ -260,13 +277,14 @@ class Client:
         try:
             connection = connection or self._connect()
             with connection.stream("GET", url, headers=used.headers()) as response:
+                self._skew.note(response.headers.get("date"), requested_at, utc_now())
                 content = self._read(what, response)
             status = response.status_code
         except httpx.HTTPError as error:
             raise _unreachable(what, self._base, error) from None
         finally:
             self._connections.put(connection)
-            self._observe(Answered(status, time.monotonic() - began))
+            self._observe(Answered(status, time.monotonic() - began, self.clock_skew))
         if response.status_code != 200:
             refused = translate_response(
                 what, response.status_code, response.headers, content, utc_now()
@@ -288,33 +306,18 @@ class Client:
                 raise Transient(f"{what}: the answer trickled in too slowly")
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    def _wait(self, state: tenacity.RetryCallState) -> float:
-        """Seconds until the next attempt; a 429 holds every thread back, not just this one."""
+    def _backoff(self, state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
-        options = error.retry_after if isinstance(error, Transient) else None
-        wait = self._pacer.wait_after(state.attempt_number, options)
-        if isinstance(error, ApiError) and error.status == 429:
-            self._pacer.hold(wait)
-        return wait
+        return self._waits.backoff(state.attempt_number, error)
 
     def _tell_retry(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, ApiError):
             self._observe(Retried(state.args[0], error, state.attempt_number, state.upcoming_sleep))
 
-    def _await_turn(self) -> None:
-        self._pause(0)
-        waited = self._pacer.await_turn(self._pause)
-        if waited > 0:
-            self._observe(Paced(waited))
-
     def pause_before(self, attempt: int) -> None:
         """Wait a little before asking again for an answer that can't be right."""
-        self._pause(self._pacer.wait_after(attempt - 1, None))
-
-    def _pause(self, seconds: float) -> None:
-        if self._stop.is_set() or (seconds > 0 and self._stop.wait(seconds)):
-            raise Stopped("asked to stop")
+        self._waits.pause(self._waits.backoff(attempt - 1, None))
 
     def _clean(self, text: str) -> str:
         """A server's words without our secret, should it echo it."""

@@ -5,20 +5,27 @@ along. Source: the API's OpenAPI text (docs/gumloop-api.md).
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from etl.errors import ApiError, CursorRefused, Denied, Transient
+from etl.errors import ApiError, CursorRefused, Denied, RetryLater, Transient
 
-__all__ = ["find_error", "retry_after", "translate_response"]
+__all__ = [
+    "find_error",
+    "parse_date",
+    "retry_after",
+    "retry_later",
+    "translate_response",
+    "wait_asked",
+]
 
 TRANSIENT: Final = frozenset({408, 425, 429})
 LONGEST_MESSAGE: Final = 300
-LONGEST_WISH: Final = 3600.0
-"""In seconds: a server that wants a longer pause is asked again after this one."""
+LONGEST_WISH: Final = 10 * 365 * 86400.0
+"""Seconds. A longer wish counts as this one, so that the calendar can hold its end."""
 
 HINTS: Final = {
     400: "the API didn't accept the request; check the agent's id",
@@ -46,7 +53,7 @@ def translate_response(
     text = _sentence(what, status, said)
     if status in TRANSIENT or status >= 500:
         error = Transient(text, hint or "the API is in trouble; the next run goes on from here")
-        error.retry_after = retry_after(headers.get("retry-after"), now)
+        error.retry_after = wait_asked(headers, now)
     elif status == 400 and "cursor" in f"{said.code} {said.message}".lower():
         return CursorRefused(text, status=status, code=said.code)
     elif 300 <= status < 400:
@@ -80,17 +87,49 @@ def read_body(body: bytes) -> ErrorText:
 
 def retry_after(value: str | None, now: datetime) -> float | None:
     """Seconds to wait from a `Retry-After` header: a number, or an HTTP date."""
-    if not value:
-        return None
-    number = value.strip()
+    number = (value or "").strip()
     if number.isascii() and number.isdigit():
         return min(float(number), LONGEST_WISH)
+    until = parse_date(number)
+    if until is None:
+        return None
+    return min(LONGEST_WISH, max(0.0, (until - now).total_seconds()))
+
+
+def wait_asked(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Seconds that a response asks to wait; None if it doesn't.
+
+    A date is compared with the response's own `Date`, so that a wrong clock here does no harm.
+    """
+    return retry_after(headers.get("retry-after"), parse_date(headers.get("date", "")) or now)
+
+
+def parse_date(value: str) -> datetime | None:
+    """The instant that an HTTP date names; None for anything else."""
     try:
-        until = parsedate_to_datetime(value)
+        instant = parsedate_to_datetime(value)
+        return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
-    until = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return min(LONGEST_WISH, max(0.0, (until - now).total_seconds()))
+
+
+def retry_later(what: str | None, seconds: float, status: int | None, now: datetime) -> RetryLater:
+    """The error of a server that wants so many seconds without requests."""
+    head = "".join(f"{part}: " for part in (what, status and f"HTTP {status}") if part)
+    sentence = f"{head}the API asks to come back {describe_time(now, seconds)}"
+    hint = "that is a longer wait than api.max_wait; nothing is sent before"
+    return RetryLater(sentence, hint, seconds=seconds, status=status)
+
+
+def describe_time(now: datetime, seconds: float) -> str:
+    """An instant ahead, as a person says it: `at 14:05 UTC tomorrow`; rounded up to a minute."""
+    at = now + timedelta(seconds=seconds)
+    at += timedelta(seconds=-at.second % 60, microseconds=-at.microsecond)
+    if at < now + timedelta(seconds=seconds):
+        at += timedelta(minutes=1)
+    days = (at.date() - now.date()).days
+    day = {0: "today", 1: "tomorrow"}.get(days, f"on {at:%Y-%m-%d}")
+    return f"at {at:%H:%M} UTC {day}"
 
 
 def _sentence(what: str, status: int, said: ErrorText) -> str:

@@ -1,6 +1,7 @@
 """When the next request may start. One pacer serves all threads of a process.
 
-Requests are spaced evenly, never in bursts; a server's wish to wait holds every thread back.
+Requests are spaced evenly, never in bursts; a server's wish to wait holds every thread back. One
+that nobody wants to wait for closes it: until then no request may start at all.
 """
 
 import random
@@ -9,10 +10,22 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-__all__ = ["RateLimiter", "backoff"]
+__all__ = ["RateLimiter", "backoff", "steady_clock"]
 
 FIRST_WAIT: Final = 0.5
 LONGEST_WAIT: Final = 60.0
+NEWS: Final = 60.0
+"""Seconds by which the end of a closed time must move to be news: requests under way repeat it."""
+
+
+def steady_clock() -> float:
+    """Seconds that no setting of the clock changes.
+
+    On Linux a sleep of the machine counts, which `time.monotonic` leaves out.
+    """
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
 
 
 def backoff(attempt: int, options: float | None, draw: float) -> float:
@@ -31,13 +44,14 @@ class RateLimiter:
     def __init__(
         self,
         per_second: float = 0,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = steady_clock,
         draw: Callable[[], float] = random.random,
     ) -> None:
         self._interval = 1 / per_second if per_second else 0.0
         self._clock = clock
         self._draw = draw
         self._next = 0.0
+        self._closed_until = 0.0
         self._lock = threading.Lock()
         self._turn = threading.Lock()
 
@@ -61,6 +75,18 @@ class RateLimiter:
         """Let nobody start within the next seconds: the server asked for it."""
         with self._lock:
             self._next = max(self._next, self._clock() + seconds)
+
+    def close(self, seconds: float) -> bool:
+        """Let no request start within the next seconds. False if that is no news."""
+        with self._lock:
+            now, known = self._clock(), self._closed_until
+            self._closed_until = max(known, now + seconds)
+        return known <= now or known + NEWS < now + seconds
+
+    @property
+    def closed_for(self) -> float:
+        """Seconds until requests may start again; 0: they may."""
+        return max(0.0, self._closed_until - self._clock())
 
     def wait_after(self, attempt: int, options: float | None) -> float:
         """The pause before the next attempt, see `backoff`."""

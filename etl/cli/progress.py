@@ -3,6 +3,7 @@
 import sys
 from typing import Any
 
+from etl.cli.common import complain
 from etl.cli.table import printable
 from etl.models import Progress
 
@@ -38,6 +39,13 @@ class ProgressBars:
         if self._bars is not None:
             self._bars.stop()
             self._bars = None
+
+    def print(self, sentence: str) -> None:
+        """Print a sentence on stderr, above the bars."""
+        if self._bars is None:
+            complain(sentence)
+        else:
+            self._bars.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
     def update(self, progress: Progress) -> None:
         """Move a bar."""

@@ -5,9 +5,9 @@ told in SQL, by `store.transcripts`: a million rows are not read to find a few.
 from datetime import datetime, timedelta
 from typing import Final
 
-from etl.errors import ApiError, Denied, Transient
+from etl.errors import ApiError, Denied, RetryLater, Transient
 
-__all__ = ["MOST_TROUBLE", "count_troubles", "retry_at", "should_give_up"]
+__all__ = ["MOST_TROUBLE", "count_troubles", "is_of_us", "retry_at", "should_give_up"]
 
 REFUSED: Final = timedelta(days=7)
 """After a 403 or 404: so long until it is tried again, unless the session changes before."""
@@ -32,5 +32,10 @@ def count_troubles(before: int, error: ApiError | None) -> int:
 
 
 def should_give_up(troubles: int, error: ApiError | None) -> bool:
-    """Whether to ask for no more in this run: an outage, or a credential that is refused."""
-    return troubles >= MOST_TROUBLE or (error is not None and error.status == 401)
+    """Whether to ask for no more in this run: an outage, or we are to come back another time."""
+    return troubles >= MOST_TROUBLE or (error is not None and is_of_us(error))
+
+
+def is_of_us(error: ApiError) -> bool:
+    """Whether a failure is not of the session: the credential is refused, or none may be asked."""
+    return error.status == 401 or isinstance(error, RetryLater)

@@ -10,13 +10,15 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 from etl.api.client import Client, CredentialSource, utc_now
+from etl.api.clock_skew import skew_warnings
 from etl.api.credentials import source_of
+from etl.api.errors import retry_later
 from etl.config import Agent, Settings, parse_duration
 from etl.credentials import privacy_salt
 from etl.errors import ConfigError, EtlError
 from etl.events import Observe, RunFinished, RunStarted, ignore
 from etl.invocation import program_name
-from etl.models import AgentReport, Mode, Progress, Pruned, Status
+from etl.models import CLOCKS_DIFFER, AgentReport, Mode, Progress, Pruned, Status
 from etl.privacy import rules_of
 from etl.store.privacy.retention import prune
 from etl.store.privacy.rules_change import apply_rules_change
@@ -69,6 +71,8 @@ class Service:
         typed, rules = self.settings.agents, self.settings.discovery
         if not rules.on or (ids and {agent.id for agent in typed}.issuperset(ids)):
             return AgentSelection(select_agents(self.settings, ids))
+        if (seconds := self.client.closed_for) > 0:
+            raise retry_later(None, seconds, None, utc_now())
         listing = list_agents(self.client, rules)
         found = select_found(self.store, typed, rules, listing, utc_now())
         if ids:
@@ -94,7 +98,14 @@ class Service:
             return list(pool.map(lambda agent: self.sync_agent(agent, options), agents))
 
     def prune(self) -> Pruned:
-        """Delete what is past the ages of `[retention]`. Raises StoreError."""
+        """Delete what is past the ages of `[retention]`. Raises StoreError.
+
+        Raises EtlError while this machine's clock is ahead of the API's: nothing is as old as then.
+        """
+        skew = self.client.clock_skew
+        if skew is not None and skew > CLOCKS_DIFFER:
+            what = f"nothing is deleted by age: {min(skew_warnings(skew))}"
+            raise EtlError(what, "set the clock; `python -m etl check` compares it")
         return prune(self.store, self.settings.retention, utc_now())
 
     def _agent_sync(self) -> AgentSync:

@@ -19,13 +19,11 @@ from typing import Any, Final
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.date import DateTrigger
-from apscheduler.triggers.interval import IntervalTrigger
 
 from etl.api.client import utc_now
 from etl.config import Agent, Schedule, Settings, parse_duration
-from etl.errors import ConfigError, EtlError, Stopped
+from etl.errors import ConfigError, EtlError, RetryLater, Stopped
 from etl.events import (
     AgentFound,
     AgentGone,
@@ -40,6 +38,8 @@ from etl.events import (
 from etl.models import AgentReport, Mode, Pruned
 from etl.service.next_runs import JOB, NextRuns
 from etl.service.runs import Service, run_options
+from etl.service.triggers import Cron, Interval
+from etl.service.watch import AGAIN, Postponed, watch
 from etl.store.read import status
 
 __all__ = [
@@ -88,22 +88,28 @@ def run_scheduler(
     )
     next_runs = NextRuns(service.store)
     next_runs.follow(scheduler)
+    postponed = Postponed()
     # In an order of its own, so that processes that start together share the agents out.
     for number, agent in enumerate(random.sample(agents, len(agents))):
-        _add_jobs(scheduler, service, agent, next_runs, share=number / len(agents))
-    often = IntervalTrigger(seconds=BEAT, timezone="UTC")
+        _add_jobs(scheduler, service, agent, next_runs, postponed, share=number / len(agents))
+    often = Interval(seconds=BEAT, timezone="UTC")
     scheduler.add_job(heartbeat, often, executor="beat", next_run_time=utc_now())
-    lookout = _DiscoveryJob(scheduler, service, next_runs, {agent.id for agent in agents})
+    lookout = _DiscoveryJob(
+        scheduler, service, next_runs, postponed, {agent.id for agent in agents}
+    )
     if finds:
         trigger = incremental_trigger(service.settings.schedule)
         scheduler.add_job(
             lookout.look, trigger, id=DISCOVERY, executor=DISCOVERY, next_run_time=utc_now()
         )
-    daily = IntervalTrigger(days=1, timezone="UTC")
+    daily = Interval(days=1, timezone="UTC")
     scheduler.add_job(_prune, daily, [service], executor=RETENTION, next_run_time=utc_now())
     scheduler.start()
+    watching = threading.Thread(target=watch, args=(service, scheduler, postponed), daemon=True)
+    watching.start()
     stop.wait()
     service.observe(Stopping())
+    watching.join()
     # A look at work changes jobs. It would wait for a lock that `shutdown` holds, and that for it.
     with lookout.turn:
         scheduler.shutdown(wait=True)
@@ -124,7 +130,7 @@ def incremental_trigger(schedule: Schedule) -> Any:
     jitter = schedule.jitter.total_seconds() or None
     if schedule.cron is not None:
         return _cron("schedule.cron", schedule.cron, schedule.timezone, jitter)
-    return IntervalTrigger(seconds=schedule.every.total_seconds(), timezone="UTC", jitter=jitter)
+    return Interval(seconds=schedule.every.total_seconds(), timezone="UTC", jitter=jitter)
 
 
 def reconcile_trigger(schedule: Schedule) -> Any:
@@ -135,7 +141,7 @@ def reconcile_trigger(schedule: Schedule) -> Any:
     every = reconcile_interval(schedule)
     if every is None:
         return _cron("schedule.reconcile", schedule.reconcile, schedule.timezone, jitter)
-    return IntervalTrigger(seconds=every.total_seconds(), timezone="UTC", jitter=jitter)
+    return Interval(seconds=every.total_seconds(), timezone="UTC", jitter=jitter)
 
 
 def ready_within(settings: Settings) -> timedelta:
@@ -184,7 +190,7 @@ def first_reconcile(
     """
     if last is None:
         return now + every * (0.5 + share / 2)
-    return max(now, last + every)
+    return max(now, min(last, now) + every)
 
 
 @dataclass(slots=True)
@@ -194,6 +200,7 @@ class _Jobs:
     service: Service
     agent: Agent
     next_runs: NextRuns
+    postponed: Postponed
     turn: threading.Lock = field(default_factory=threading.Lock)
     since: datetime = field(default_factory=utc_now)
     """Runs that began later are another process's."""
@@ -217,12 +224,19 @@ class _Jobs:
         """One run; whatever happens is told, since the scheduler would swallow it."""
         if self.service.stop.is_set():
             return
+        job_id = f"{mode}:{self.agent.id}"
+        if self.service.client.closed_for > 0:
+            self.postponed.add(job_id)
+            return
         began = time.monotonic()
         try:
             if self._done_elsewhere(mode, every):
                 return
             options = run_options(self.service.settings, mode, waits=False)
-            if self.service.sync_agent(self.agent, options).status != "skipped":
+            report = self.service.sync_agent(self.agent, options)
+            if isinstance(report.cause, RetryLater):
+                self.postponed.add(job_id)
+            if report.status != "skipped":
                 self.since = utc_now()
         except EtlError as error:
             report = AgentReport(self.agent.id, mode, "failed", error=str(error), cause=error)
@@ -232,8 +246,10 @@ class _Jobs:
 
     def _done_elsewhere(self, mode: Mode, every: timedelta) -> bool:
         """Whether another process has just been at it. One that is still at it holds the lease."""
-        last = status.last_started(self.service.store, self.agent.id, mode)
-        return last is not None and last >= self.since and utc_now() - last < every * RECENT
+        now = utc_now()
+        last = status.last_started(self.service.store, self.agent.id, mode, now)
+        # The clock may have been set back since our own last run.
+        return last is not None and last >= min(self.since, now) and now - last < every * RECENT
 
 
 def _prune(service: Service) -> None:
@@ -253,6 +269,7 @@ class _DiscoveryJob:
     scheduler: Any
     service: Service
     next_runs: NextRuns
+    postponed: Postponed
     at_work: set[str]
     turn: threading.Lock = field(default_factory=threading.Lock)
 
@@ -280,13 +297,17 @@ class _DiscoveryJob:
                 self._employ(wanted[id])
         except Stopped:
             return
+        except RetryLater:
+            self.postponed.add(DISCOVERY)
         except Exception as error:
             self.service.observe(DiscoveryFailed(error))
 
     def _employ(self, agent: Agent) -> None:
         self.at_work.add(agent.id)
         try:
-            _add_jobs(self.scheduler, self.service, agent, self.next_runs, random.random())
+            _add_jobs(
+                self.scheduler, self.service, agent, self.next_runs, self.postponed, random.random()
+            )
         except BaseException:
             self._dismiss(agent.id)
             raise
@@ -295,18 +316,24 @@ class _DiscoveryJob:
     def _dismiss(self, agent_id: str) -> None:
         """Take the jobs away; a run under way goes on to its end."""
         for job in ("first", "incremental", "reconcile"):
-            with suppress(JobLookupError):
-                self.scheduler.remove_job(f"{job}:{agent_id}")
+            for id in (f"{job}:{agent_id}", f"{AGAIN}:{job}:{agent_id}"):
+                with suppress(JobLookupError):
+                    self.scheduler.remove_job(id)
         self.at_work.discard(agent_id)
         self.service.observe(AgentGone(agent_id))
         self.next_runs.drop(agent_id)
 
 
 def _add_jobs(
-    scheduler: Any, service: Service, agent: Agent, next_runs: NextRuns, share: float
+    scheduler: Any,
+    service: Service,
+    agent: Agent,
+    next_runs: NextRuns,
+    postponed: Postponed,
+    share: float,
 ) -> None:
     schedule, now = service.settings.schedule, utc_now()
-    jobs = _Jobs(service, agent, next_runs)
+    jobs = _Jobs(service, agent, next_runs, postponed)
     first = DateTrigger(now + random.random() * schedule.jitter)
     scheduler.add_job(jobs.incremental, first, id=f"first:{agent.id}")
     turns = {} if schedule.cron else {"next_run_time": second_sync(schedule.every, now, share)}
@@ -326,7 +353,7 @@ def _add_jobs(
 
 def _cron(key: str, line: str, zone: str, jitter: float | None) -> Any:
     try:
-        trigger = CronTrigger.from_crontab(line, timezone=zone)
+        trigger = Cron.from_crontab(line, timezone=zone)
     except ValueError as error:
         hint = 'five fields like "*/15 * * * *"'
         if key == "schedule.reconcile":

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from etl.api.client import Client
+from etl.api.clock_skew import skew_warnings
 from etl.errors import CutShort, EtlError, LeaseHeld, Malformed, Stopped, StoreError
 from etl.events import LeaseTakenOver, Observe, RunUnrecorded, ignore
 from etl.invocation import program_name
@@ -19,6 +20,7 @@ from etl.store.store import Run, Store
 from etl.store.write import freshness
 from etl.store.write.agent_state import AgentState, StoredDemand
 from etl.store.write.lease import LEASE, Lease, LeaseHolder
+from etl.store.write.take_back import load_truthful_state
 from etl.sync.open_sessions import freshen, retrieve_all
 from etl.sync.parallel_walks import ParallelWalks
 from etl.sync.verify import Sample, verify_agent
@@ -103,8 +105,8 @@ class AgentSync:
                 self._release(lease)
 
     def _run(self, lease: Lease, options: RunOptions, report: AgentReport) -> None:
-        state = self.store.state(lease.agent_id)
         now = self.clock()
+        state = load_truthful_state(self.store, lease, now)
         state.coverage = up_to(state.coverage, now)
         report.watermark = state.watermark
         run = self.store.start_run(lease, options.mode, state, now)
@@ -123,7 +125,7 @@ class AgentSync:
                 self._work(crew, options)
         finally:
             report.watermark = state.watermark
-            report.warnings = sorted(crew.warnings)
+            report.warnings = sorted(crew.warnings | skew_warnings(self.client.clock_skew))
         if options.transcripts and report.status == "succeeded":
             self._retrieve_transcripts(lease, options, report)
 

@@ -15,7 +15,7 @@ from typing import Final
 from etl.api.client import Client, FetchedTranscript
 from etl.errors import ApiError, Malformed, Stopped, Transient
 from etl.models import Counts, Message, Progress, Transcripts
-from etl.planning.transcripts import count_troubles, retry_at, should_give_up
+from etl.planning.transcripts import count_troubles, is_of_us, retry_at, should_give_up
 from etl.store.store import Store
 from etl.store.write.lease import Lease
 from etl.store.write.transcripts import Due, note_failure, save_transcript, select_due
@@ -108,7 +108,7 @@ class TranscriptSync:
     def _fail(self, due: Due, error: ApiError) -> None:
         if should_give_up(self._troubles, error):
             self.done.error, self.done.cause = str(error), error
-        if error.status == 401:
+        if is_of_us(error):
             return
         self.done.failed += 1
         self.done.left -= not isinstance(error, Transient)

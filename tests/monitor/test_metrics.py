@@ -13,7 +13,16 @@ from sqlalchemy import update
 
 from etl.api.client import utc_now
 from etl.errors import LeaseLost, StoreError, Transient
-from etl.events import Answered, LeaseTakenOver, Paced, Retried, RunFinished, RunUnrecorded
+from etl.events import (
+    Answered,
+    ClockStepped,
+    HeldOff,
+    LeaseTakenOver,
+    Paced,
+    Retried,
+    RunFinished,
+    RunUnrecorded,
+)
 from etl.models import AgentReport, Transcripts
 from etl.service.monitor.gauges import DatabaseGauges
 from etl.service.monitor.metrics import Metrics, label_of
@@ -122,6 +131,37 @@ def test_ages_are_counted_from_now_and_never_is_infinite() -> None:
     assert found["lease"]["a", "other"] == found["lease"]["new", "free"] == 1
     assert sum(found["lease"].values()) == 2
     assert found["open_sessions"] == {("a",): 0, ("new",): 0}
+
+
+def test_a_success_of_the_future_is_no_sign_of_freshness() -> None:
+    wrong, differs = NOW + timedelta(hours=1), NOW + timedelta(seconds=5)
+    pulses = {
+        "wrong": AgentProbe(wrong, wrong, wrong, wrong),
+        "differs": AgentProbe(differs, differs, differs, differs),
+    }
+    found = samples(gauges(["wrong", "differs"], pulses, {}))
+
+    for name in ("last_success", "last_reconcile", "coverage"):
+        assert found[f"{name}_age_seconds"] == {("wrong",): math.inf, ("differs",): 0}
+    assert found["watermark_age_seconds"] == {("wrong",): 0, ("differs",): 0}
+
+
+def test_the_clock_and_the_time_to_come_back_are_shown() -> None:
+    metrics = Metrics([])
+    before = samples(metrics)
+    assert before["retry_later_seconds"] == {(): 0}
+    assert math.isnan(before["clock_skew_seconds"][()])
+
+    metrics.observe(Answered(200, 0.2, timedelta(seconds=-7)))
+    metrics.observe(Answered(None, 0.2))
+    metrics.observe(HeldOff(500.0, Transient("later")))
+    metrics.observe(HeldOff(5.0, Transient("later")))
+    metrics.observe(ClockStepped(timedelta(hours=-1)))
+
+    found = samples(metrics)
+    assert 400 < found["retry_later_seconds"][()] <= 500
+    assert found["clock_skew_seconds"] == {(): -7}
+    assert found["clock_steps_total"] == {("back",): 1, ("forward",): 0}
 
 
 def test_what_the_database_does_not_tell_is_left_out() -> None:

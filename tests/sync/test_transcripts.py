@@ -511,3 +511,22 @@ def test_a_signal_ends_it_and_what_is_saved_is_kept(
     api.on_request = None
     run_agent(agent, SYNC)
     assert len(markers(store)) == SESSIONS
+
+
+def test_a_wait_too_long_ends_them_and_is_no_transcripts_fault(
+    store: Store, api: Simulator, agent: str, run_agent: Runner
+) -> None:
+    headers = {"Retry-After": "86400"}
+    fault = Fault("status", path=RETRIEVE, after=3, status=429, headers=headers, times=None)
+    api.add_fault(fault)
+
+    first = run_agent(agent, ALL)
+    asked = len(retrieved(api))
+    api.clear_faults()
+    second = run_agent(agent, SYNC)
+
+    assert (first.status, first.transcripts.failed) == ("succeeded", 0)
+    assert "come back at" in first.transcripts.error
+    assert first.transcripts.fetched + first.transcripts.left == SESSIONS
+    assert asked <= 3 + 8
+    assert second.transcripts.fetched == first.transcripts.left

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -29,19 +29,20 @@ from etl.api.credentials.oauth_tokens import (
     read_reply,
     serialize_token,
 )
-from etl.api.errors import read_body, retry_after
+from etl.api.errors import read_body, retry_later, wait_asked
 from etl.api.proxies import explain, open_client
+from etl.api.rate_limit import steady_clock
 from etl.config import Api
 from etl.credentials import Credentials, secret_in
-from etl.errors import ConfigError, Denied, EtlError, Malformed, Stopped, Transient
+from etl.errors import ConfigError, Denied, EtlError, Malformed, RetryLater, Stopped, Transient
 
 __all__ = ["Grant"]
 
 _heard: Final = logging.getLogger("etl.credentials")
 
 LARGEST_REPLY: Final = 2**16
-RETRY_AFTER: Final = timedelta(seconds=30)
-"""After a renewal that failed, a token that is still valid is used so long before the next try."""
+RETRY_AFTER: Final = 30.0
+"""Seconds for which a token that is still valid is used after a renewal that failed."""
 
 DEAD_FOR: Final = 300.0
 """Seconds for which a refused refresh token isn't sent again, unless the file has another."""
@@ -77,6 +78,7 @@ class Grant:
         # A link stays one: what it points to is replaced.
         self._file = Path(oauth.refresh_token_file).resolve()
         self._timeout = api.timeout
+        self._longest_wait = api.max_wait.total_seconds()
         self.team_id = team_id
         self._stop = stop or threading.Event()
         self._clock = clock
@@ -87,7 +89,8 @@ class Grant:
         self._failure: tuple[float, EtlError] | None = None
         self._dead: tuple[str, float, Denied] | None = None
         self._unsaved: tuple[str, str] | None = None
-        self._next_try = datetime.min.replace(tzinfo=UTC)
+        self._next_try = 0.0
+        self._closed_until = 0.0
         self._secrets: tuple[str, ...] = ()
         self._refresh_token()
 
@@ -109,8 +112,8 @@ class Grant:
         held, now = self._held, self._clock()
         if held is None or is_over(held.token, now) or held.token.value == self._refused:
             return self._renewed_by_one(held)
-        if is_due(held.token, now) and now >= self._next_try:
-            self._renew_early(now)
+        if is_due(held.token, now) and steady_clock() >= self._next_try:
+            self._renew_early()
             held = self._held or held
         return held.credentials
 
@@ -130,7 +133,7 @@ class Grant:
         """What must not be shown."""
         return self._secrets
 
-    def _renew_early(self, now: datetime) -> None:
+    def _renew_early(self) -> None:
         """Renew a token that is still valid, unless another thread is at it. Never raises."""
         if not self._lock.acquire(blocking=False):
             return
@@ -139,7 +142,7 @@ class Grant:
         except Stopped:
             return
         except EtlError as error:
-            self._next_try = now + RETRY_AFTER
+            self._next_try = steady_clock() + RETRY_AFTER
             _heard.warning(
                 "the access token could not be renewed, and is used to its end: %s", error
             )
@@ -193,6 +196,8 @@ class Grant:
         """Renew, and store what replaces the old before anything else can go wrong."""
         if self._dead is not None and self._dead[0] == refresh and time.monotonic() < self._dead[1]:
             raise copy.copy(self._dead[2])
+        if (left := self._closed_until - steady_clock()) > 0:
+            raise self._later(left, None)
         with replace_file(self._file) as new, replace_file(self._beside) as beside:
             granted = self._asked(refresh)
             if granted.refresh_token not in (None, refresh) or self._unsaved:
@@ -226,8 +231,14 @@ class Grant:
             self._dead = (refresh, time.monotonic() + DEAD_FOR, error)
             raise
         except Transient as error:
-            error.retry_after = retry_after(headers.get("retry-after"), sent_at)
-            raise
+            error.retry_after = wait = wait_asked(headers, sent_at)
+            if wait is None or wait <= self._longest_wait:
+                raise
+            self._closed_until = steady_clock() + wait
+            raise self._later(wait, status) from None
+
+    def _later(self, seconds: float, status: int | None) -> RetryLater:
+        return retry_later("renewing the access token", seconds, status, self._clock())
 
     def _post(self, refresh: str) -> tuple[int, httpx.Headers, bytes]:
         """Send the form. Raises Transient where the network fails, Malformed for a huge reply."""

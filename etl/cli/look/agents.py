@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from etl.cli.common import complain, load_settings, stop_on_signals
 from etl.cli.table import print_table
+from etl.cli.wait_notes import note_waits
 
 if TYPE_CHECKING:
     from etl.planning.discovery import Decision
@@ -37,7 +38,9 @@ def run(args: argparse.Namespace) -> int:
     rules = settings.discovery
     everything = Discovery(own=True, teams=Names(("all",)))
     with stop_on_signals(lambda: complain("stopping")) as stop:
-        with Client(settings.api, source_of(settings.api, stop), stop) as client:
+        with Client(
+            settings.api, source_of(settings.api, stop), stop, observe=note_waits()
+        ) as client:
             listing = list_agents(client, rules if rules.on else everything)
     if args.toml:
         _print_toml(

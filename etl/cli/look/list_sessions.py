@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from etl.cli.common import complain, load_settings, parse_number, stop_on_signals
 from etl.cli.table import print_table
+from etl.cli.wait_notes import note_waits
 from etl.errors import Denied
 from etl.wording import count, suggest_agent
 
@@ -46,7 +47,9 @@ def run(args: argparse.Namespace) -> int:
     given = {PARAMETERS.get(name, name): getattr(args, name) for name in FILTERS}
     filters = {name: value for name, value in given.items() if value}
     with stop_on_signals(lambda: complain("stopping")) as stop:
-        with Client(settings.api, source_of(settings.api, stop), stop) as client:
+        with Client(
+            settings.api, source_of(settings.api, stop), stop, observe=note_waits()
+        ) as client:
             records = client.each_record(args.agent, args.order, filters, args.limit)
             show = _print_lines if args.json else _print_rows
             try:

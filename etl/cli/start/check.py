@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from etl.cli.common import load_settings
+from etl.cli.wait_notes import note_waits
 from etl.errors import EtlError
 from etl.wording import count, format_duration
 
@@ -161,7 +162,7 @@ def _agents(settings: "Settings") -> list[Finding]:
 
     try:
         agents = runs.select_agents(settings, None)
-        client = Client(settings.api, source_of(settings.api))
+        client = Client(settings.api, source_of(settings.api), observe=note_waits())
     except EtlError as error:
         return [Finding("agents", False, error.message, error.hint, error.exit_code)]
     with client:
@@ -173,7 +174,18 @@ def _agents(settings: "Settings") -> list[Finding]:
 
         for agent in agents:
             found.append(_look(f"agent {agent.id}", partial(readable, agent.id)))
-        return found
+        return found + _clock(client)
+
+
+def _clock(client: "Client") -> list[Finding]:
+    """Whether this machine's clock agrees with the API's; nothing if that was not told."""
+    from etl.api.clock_skew import skew_warnings
+
+    if client.clock_skew is None:
+        return []
+    hint = "what is stored counts as of this machine's time"
+    off = [Finding("clock", False, said, hint, 1) for said in skew_warnings(client.clock_skew)]
+    return off or [Finding("clock", True, "agrees with the API's")]
 
 
 def _discovery(

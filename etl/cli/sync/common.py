@@ -13,6 +13,7 @@ from etl.cli.common import (
     when,
 )
 from etl.cli.progress import ProgressBars
+from etl.cli.wait_notes import note_waits
 from etl.errors import EtlError
 from etl.models import AgentReport, Mode, Transcripts
 from etl.wording import count
@@ -63,6 +64,7 @@ def run_mode(args: argparse.Namespace, mode: Mode, **changes: object) -> int:
             migrate_too=args.migrate,
             on_progress=bars.update,
             on_message=_print_message,
+            observe=note_waits(bars.print),
         )
         with opened as running:
             found = running.roster(args.agent)

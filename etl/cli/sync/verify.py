@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from etl.cli.common import exit_code, load_settings, parse_number, stop_on_signals
 from etl.cli.sync import common
+from etl.cli.wait_notes import note_waits
 from etl.wording import count
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def run(args: argparse.Namespace) -> int:
     if not settings.discovery.on:
         runs.select_agents(settings, args.agent)
     with stop_on_signals() as stop:
-        with runs.open_service(settings, stop, migrate_too=args.migrate) as running:
+        opened = runs.open_service(settings, stop, migrate_too=args.migrate, observe=note_waits())
+        with opened as running:
             found = running.roster(args.agent)
             common.print_discovery(found)
             results = [running.verify_agent(agent, max(1, args.sample)) for agent in found.agents]

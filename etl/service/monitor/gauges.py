@@ -10,6 +10,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from etl.errors import StoreError
+from etl.models import CLOCKS_DIFFER
 from etl.service.monitor.metrics import PREFIX
 from etl.store.read.probes import AgentProbe, OpenSessionsProbe
 
@@ -70,7 +71,8 @@ class DatabaseGauges(Collector):
         )
         for id, pulse in pulses.items():
             if pulse.watermark is not None:
-                newest.add_metric([id], self._age(pulse.watermark))
+                # By the API's clock, which may be ahead of ours.
+                newest.add_metric([id], self._age(min(pulse.watermark, self._clock())))
             success.add_metric([id], self._age(pulse.last_success_at))
             reconciled.add_metric([id], self._age(pulse.last_reconciled_at))
             proven.add_metric([id], self._age(pulse.proven_at))
@@ -93,4 +95,8 @@ class DatabaseGauges(Collector):
         return GaugeMetricFamily(f"{PREFIX}_{name}", text, labels=["agent"])
 
     def _age(self, at: datetime | None) -> float:
-        return math.inf if at is None else max(0.0, (self._clock() - at).total_seconds())
+        """Seconds since then; infinite for never, and for a time that was told by a wrong clock."""
+        now = self._clock()
+        if at is None or at > now + CLOCKS_DIFFER:
+            return math.inf
+        return max(0.0, (now - at).total_seconds())

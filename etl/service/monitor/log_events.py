@@ -1,16 +1,20 @@
 """What happened, as lines of the log."""
 
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
+from etl.api.client import utc_now
 from etl.errors import LeaseLost
 from etl.events import (
     AgentFound,
     AgentGone,
+    ClockStepped,
     DiscoveryFailed,
     DiscoveryIncomplete,
     Event,
     GaveUp,
+    HeldOff,
     LeaseTakenOver,
     OutageBegan,
     OutageEnded,
@@ -75,6 +79,11 @@ def _discovered(event: AgentFound | AgentGone | DiscoveryIncomplete | DiscoveryF
 def _served(event: Event) -> None:
     """What the service does beside its runs."""
     match event:
+        case HeldOff(seconds, error):
+            until = (utc_now() + timedelta(seconds=seconds)).isoformat(timespec="seconds")
+            log.warning("retry_later", until=until, wait_seconds=seconds, **describe_error(error))
+        case ClockStepped(step):
+            log.warning("clock_stepped", step_seconds=step.total_seconds())
         case RetentionApplied(done):
             log.info("retention_applied", **asdict(done))
         case RetentionFailed(error):

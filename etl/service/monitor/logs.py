@@ -46,6 +46,8 @@ EVENTS: Final[dict[str, tuple[str, ...]]] = {
     "request_retried": ("what", "attempt", "wait_seconds", *ERROR),
     "request_given_up": ("what", *ERROR),
     "rate_limited": ("what", "attempt", "wait_seconds", *ERROR),
+    "retry_later": ("until", "wait_seconds", *ERROR),
+    "clock_stepped": ("step_seconds",),
     "lease_taken_over": ("agent",),
     "lease_lost": ("agent",),
     "outage_began": ("of", *ERROR),

@@ -1,6 +1,8 @@
 """What happened, counted for Prometheus. docs/operations.md tells what each metric means."""
 
+import math
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Final
 
 from prometheus_client import (
@@ -15,12 +17,15 @@ from prometheus_client import (
 )
 
 from etl import __version__
+from etl.api.rate_limit import steady_clock
 from etl.errors import LeaseLost
 from etl.events import (
     Answered,
+    ClockStepped,
     DatabaseFailed,
     Event,
     GaveUp,
+    HeldOff,
     LeaseTakenOver,
     OutageBegan,
     OutageEnded,
@@ -86,6 +91,15 @@ class Metrics:
         )
         self.waits = self._counter("rate_limit_waits", "Waits for the rate limit", "cause")
         self.waited = self._counter("rate_limit_wait_seconds", "Time of those waits", "cause")
+        self._held_until = 0.0
+        self._gauge("retry_later_seconds", "Until the API may be asked again; 0: now").set_function(
+            lambda: max(0.0, self._held_until - steady_clock())
+        )
+        self.clock_skew = self._gauge(
+            "clock_skew_seconds", "This machine's clock less the API's; NaN: not known"
+        )
+        self.clock_skew.set(math.nan)
+        self.clock_steps = self._counter("clock_steps", "Steps of the clock", "direction")
         self.outages = self._counter("outages", "Outages that began", "of")
         self.outage = Gauge(
             f"{PREFIX}_outage", "1 while it can't be used", ["of"], registry=self.registry
@@ -100,8 +114,14 @@ class Metrics:
     def observe(self, event: Event) -> None:  # noqa: PLR0912
         """Count an event."""
         match event:
-            case Answered(status, seconds):
+            case Answered(status, seconds, clock_skew):
                 self.requests.labels(label_of(status)).observe(seconds)
+                if clock_skew is not None:
+                    self.clock_skew.set(clock_skew.total_seconds())
+            case HeldOff(seconds):
+                self._held_until = max(self._held_until, steady_clock() + seconds)
+            case ClockStepped(step):
+                self.clock_steps.labels("forward" if step > timedelta(0) else "back").inc()
             case Retried(_, error, _, seconds):
                 status = getattr(error, "status", None)
                 self.retries.labels(label_of(status)).inc()
@@ -160,11 +180,16 @@ class Metrics:
         for cause in ("api", "pacer"):
             self.waits.labels(cause)
             self.waited.labels(cause)
+        for direction in ("forward", "back"):
+            self.clock_steps.labels(direction)
         for outcome in ("delivered", "failed"):
             self.pings.labels(outcome)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"{PREFIX}_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(f"{PREFIX}_{name}", text, registry=self.registry)
 
     def _wait(self, cause: str, seconds: float) -> None:
         self.waits.labels(cause).inc()

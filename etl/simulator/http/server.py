@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from email.utils import formatdate
 from typing import Any, Self
 
 from etl.simulator.http.bad_responses import misanswer
@@ -37,7 +38,7 @@ class Simulator:
 
     *latency* is in seconds and delays every answer, *rate_limit* is in requests a second.
     *on_request* is called in the server's thread before a request is answered, so what it
-    changes in the world shows in the answer.
+    changes in the world shows in the answer. Its `Date` headers are *clock_ahead* seconds ahead.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Simulator:
         self.latency = latency
         self.faults = FaultScript(faults)
         self.log = log
+        self.clock_ahead = 0.0
         self.requests: list[RequestRecord] = []
         self.on_request: Callable[[RequestRecord], None] | None = None
         self.host = host
@@ -152,7 +154,11 @@ class Simulator:
         self._answered += 1
         reply = _safely(lambda: self._reply(request, record))
         record.status = reply.answer.status
-        return replace(reply, delay=reply.delay + self.latency) if self.latency else reply
+        return replace(reply, answer=self._date(reply.answer), delay=reply.delay + self.latency)
+
+    def _date(self, answer: Answer) -> Answer:
+        headers = {"Date": formatdate(time.time() + self.clock_ahead, usegmt=True)}
+        return replace(answer, headers=headers | dict(answer.headers))
 
     def _reply(self, request: Request, record: RequestRecord) -> Reply:
         if self.on_request:

@@ -153,11 +153,11 @@ def agent_status(store: Store, agent_id: str, now: datetime) -> AgentStatus:
         )
 
 
-def last_started(store: Store, agent_id: str, mode: str) -> datetime | None:
-    """When the newest run of this kind began that went well."""
+def last_started(store: Store, agent_id: str, mode: str, now: datetime) -> datetime | None:
+    """When the newest run of this kind began that went well; not by a clock that was ahead."""
     c = t.sync_runs.c
     query = select(func.max(c.started_at)).where(
-        c.agent_id == agent_id, c.mode == mode, c.status == "succeeded"
+        c.agent_id == agent_id, c.mode == mode, c.status == "succeeded", c.started_at <= now
     )
     with store.reading() as connection:
         started: datetime | None = connection.execute(query).scalar()

@@ -87,7 +87,8 @@ def claim(connection: Connection, agent_id: str, me: str) -> Lease | LeaseHolder
         # The answer to this very claim was lost; it was granted.
         return Lease(agent_id, row.fence)
     elif row.lease_holder and row.lease_expires_at > now and may_be_alive(row.lease_holder, me):
-        return LeaseHolder(row.lease_holder, (row.lease_expires_at - now).total_seconds())
+        expires_at = _shorten(connection, agent_id, row.lease_expires_at, now)
+        return LeaseHolder(row.lease_holder, (expires_at - now).total_seconds())
     fence = 1 if row is None else row.fence + 1
     connection.execute(
         update(state)
@@ -95,6 +96,20 @@ def claim(connection: Connection, agent_id: str, me: str) -> Lease | LeaseHolder
         .values(lease_holder=me, lease_expires_at=now + LEASE, fence=fence)
     )
     return Lease(agent_id, fence, row is not None and row.lease_holder is not None)
+
+
+def _shorten(
+    connection: Connection, agent_id: str, expires_at: datetime, now: datetime
+) -> datetime:
+    """When a lease ends. One that lasts too long was taken before the clock was set back: its
+    holder gets as long as any other to renew it.
+    """
+    if expires_at <= now + LEASE:
+        return expires_at
+    state = t.sync_state
+    shorter = update(state).where(state.c.agent_id == agent_id)
+    connection.execute(shorter.values(lease_expires_at=now + LEASE))
+    return now + LEASE
 
 
 def renew(connection: Connection, lease: Lease) -> None:

@@ -115,19 +115,24 @@ class ResponseWriter:
         A row's own `as_of` tells of the answer that changed it last, not of those that confirmed
         it: they leave no trace in the row, so that a quiet run changes none.
         """
+        now = self._clock()
         for response in responses:
             at = response.requested_at
             for kind, shown in ((Session, response.sessions), (Creator, response.creators)):
                 seen = self._sightings[kind]
-                seen |= {record.id: at for record in shown if seen.get(record.id, at) <= at}
+                seen |= {r.id: at for r in shown if not at < seen.get(r.id, at) <= now}
         for seen in self._sightings.values():
             if len(seen) > MOST_SIGHTINGS:
                 for id in list(seen)[: MOST_SIGHTINGS // 2]:
                     seen.pop(id, None)
 
     def seen_since(self, kind: type, id: str, asked_at: datetime) -> bool:
-        """Whether an answer asked for later has shown a session or a creator."""
-        return self._sightings[kind].get(id, asked_at) > asked_at
+        """Whether an answer asked for later has shown a session or a creator.
+
+        One asked for in the future was dated by a clock that has been set back since.
+        """
+        shown_at = self._sightings[kind].get(id, asked_at)
+        return shown_at > asked_at and shown_at <= self._clock()
 
     def _seen_in(self, run: Run) -> Callable[[str, Row], bool]:
         """Tells of a stored session, by its id and row, whether this run has had it already.
