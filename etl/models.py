@@ -4,6 +4,7 @@ Instants are aware datetimes in UTC. `ABSENT` marks a key that the API did not s
 the same as a null that it sent on purpose: an absent key never overwrites a stored value.
 """
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
@@ -19,6 +20,7 @@ __all__ = [
     "ENDLESS",
     "OPEN_STATES",
     "SETTLED_STATES",
+    "STORED_WITHOUT",
     "TICK",
     "Absent",
     "AgentReport",
@@ -40,6 +42,7 @@ __all__ = [
     "Transcripts",
     "is_alias",
     "just_after",
+    "unread_fields",
 ]
 
 Mode = Literal["incremental", "backfill", "reconcile", "verify"]
@@ -111,12 +114,28 @@ class Session(msgspec.Struct, frozen=True, gc=False):
     extra: dict[str, Any] | Absent = ABSENT
 
 
+STORED_WITHOUT: Final = "stored without "
+"""The reason begins so of a record that was stored but for fields that can't be read."""
+
+UNREAD_FIELD: Final = re.compile(r"`\$\.([a-z_.]+)`")
+
+
+def unread_fields(reason: str) -> list[str]:
+    """The fields that a record was stored without; none if it was set aside whole."""
+    return UNREAD_FIELD.findall(reason) if reason.startswith(STORED_WITHOUT) else []
+
+
 class Rejected(msgspec.Struct, frozen=True, gc=False):
-    """A record that can't be stored as a session: its payload as sent, and why."""
+    """A record that can't be stored as a session, or not whole: what can't, as sent, and why."""
 
     payload: str
     reason: str
     id: str | None = None
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the rest of the record was stored."""
+        return self.reason.startswith(STORED_WITHOUT)
 
 
 class Listed(msgspec.Struct, frozen=True, gc=False):
