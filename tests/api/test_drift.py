@@ -27,11 +27,15 @@ def normal() -> Session:
     return session
 
 
+def usage(**changes: Any) -> dict[str, Any]:
+    return record(usage={**USAGE, **changes})
+
+
 READABLE = {
-    "credits in a string": record(usage={**USAGE, "credit_cost": "12.5"}),
-    "credits in a padded string": record(usage={**USAGE, "credit_cost": " 1.25e1 "}),
+    "credits in a string": usage(credit_cost="12.5"),
+    "credits in a padded string": usage(credit_cost=" 1.25e1 "),
     "all numbers in strings": record(usage={key: str(value) for key, value in USAGE.items()}),
-    "tokens as a float": record(usage={**USAGE, "input_tokens": 18432.0}),
+    "tokens as a float": usage(input_tokens=18432.0),
     "seconds": record(created_at=CREATED_AT),
     "seconds in a string": record(created_at=str(CREATED_AT)),
     "seconds with a fraction": record(created_at=float(CREATED_AT)),
@@ -76,11 +80,11 @@ UNREADABLE = {
     "creator": (record(creator=[PERSON]), {"creator_id"}),
     "creator.id": (record(creator={"id": 1}), {"creator_id"}),
     "usage": (record(usage=[]), set(USAGE)),
-    "usage.input_tokens": (record(usage={**USAGE, "input_tokens": 1.5}), {"input_tokens"}),
-    "usage.output_tokens": (record(usage={**USAGE, "output_tokens": 2**63}), {"output_tokens"}),
-    "usage.reasoning_tokens": (record(usage={**USAGE, "reasoning_tokens": ""}), {"reasoning_tokens"}),
-    "usage.credit_cost": (record(usage={**USAGE, "credit_cost": True}), {"credit_cost"}),
-    "usage.flow_credit_cost": (record(usage={**USAGE, "flow_credit_cost": "1,5"}), {"flow_credit_cost"}),
+    "usage.input_tokens": (usage(input_tokens=1.5), {"input_tokens"}),
+    "usage.output_tokens": (usage(output_tokens=2**63), {"output_tokens"}),
+    "usage.reasoning_tokens": (usage(reasoning_tokens=""), {"reasoning_tokens"}),
+    "usage.credit_cost": (usage(credit_cost=True), {"credit_cost"}),
+    "usage.flow_credit_cost": (usage(flow_credit_cost="1,5"), {"flow_credit_cost"}),
 }  # fmt: skip
 
 

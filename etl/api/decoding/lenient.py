@@ -105,15 +105,16 @@ def is_deep(value: Any) -> bool:
     """Whether a value is nested too deeply to be written again safely. Without recursion."""
     level = [value]
     for _ in range(DEEPEST):
-        nested = [one for one in level if isinstance(one, dict | list)]
-        level = [inner for one in nested for inner in _inner_values(one)]
-        if not level:
+        below: list[Any] = []
+        for one in level:
+            if isinstance(one, dict):
+                below += one.values()
+            elif isinstance(one, list):
+                below += one
+        if not below:
             return False
+        level = below
     return True
-
-
-def _inner_values(value: dict[str, Any] | list[Any]) -> Any:
-    return value.values() if isinstance(value, dict) else value
 
 
 @dataclass(slots=True)

@@ -63,9 +63,6 @@ _answer: Final = msgspec.json.Decoder(WireResponse)
 MOST_RECORDS: Final = 10_000
 """On a page. A hundred are asked for at most; millions of tiny ones would take gigabytes."""
 
-FEW_BRACKETS: Final = 100
-"""A record with no more can't be nested deeply."""
-
 
 def decode_page(body: bytes, agent_id: str) -> Page:
     """Decode a list answer; raises `Malformed` where the body as a whole isn't one."""
@@ -229,10 +226,10 @@ def _read(raw: bytes) -> tuple[WireSession, dict[str, Any]]:
         return _strict.decode(raw), {}
     except UNDECODABLE:
         wire = _loose.decode(raw)
-    record = msgspec.json.decode(raw)
-    if raw.count(b"[") + raw.count(b"{") > FEW_BRACKETS and is_deep(record):
+    extra = _extra(msgspec.json.decode(raw))
+    if is_deep(extra):
         raise ValueError("nested too deeply")
-    return wire, _extra(record)
+    return wire, extra
 
 
 def _extra(record: dict[str, Any]) -> dict[str, Any]:
