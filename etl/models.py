@@ -220,7 +220,11 @@ class Team(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Counts:
-    """What became of the records of a run; the columns of `sync_runs` under the same names."""
+    """What became of the records of a run; the columns of `sync_runs` under the same names.
+
+    `partial` counts those that were stored without a field that can't be read: they are among
+    the others, and no column.
+    """
 
     requests: int = 0
     pages: int = 0
@@ -230,6 +234,7 @@ class Counts:
     unchanged: int = 0
     rejected: int = 0
     missing: int = 0
+    partial: int = 0
 
     @property
     def repeated(self) -> int:

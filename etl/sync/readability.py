@@ -1,0 +1,29 @@
+"""The verdict on a run that could not read much of what the API sent."""
+
+from etl.errors import CutShort
+from etl.models import Counts
+from etl.planning.drift import WHOLE, has_drifted, name_fields
+from etl.store.read.unread import load_unread
+from etl.store.store import Run, Store
+
+__all__ = ["require_readable"]
+
+
+def require_readable(store: Store, run: Run, counts: Counts) -> None:
+    """Raise CutShort if more than 20 and a tenth of the records that a run saw were not read whole.
+
+    What could be read is stored all the same.
+    """
+    if not has_drifted(counts.rejected + counts.partial, counts.seen):
+        return
+    with store.reading() as connection:
+        # Each record once, however often the run met it.
+        unread = load_unread(connection, run.agent_id, run.id)
+    if not has_drifted(unread.records, counts.seen):
+        return
+    fields = unread.fields | ({WHOLE: unread.rejected} if unread.rejected else {})
+    raise CutShort(
+        f"{unread.records} of {counts.seen} records could not be read whole: {name_fields(fields)}",
+        "has the API changed? the rest is stored, this is noted in rejected_records; "
+        "when a newer version reads it, `python -m etl reconcile` settles it",
+    )
