@@ -87,7 +87,7 @@ BAD = [
     {},
     {"id": None},
     {"id": 5},
-    {"id": "b", "agent_id": "another"},
+    {"id": "c", "agent_id": "another"},
     {"id": "b" * 3000},
 ]
 PARTLY_BAD: list[dict[str, Any]] = [

@@ -64,21 +64,27 @@ def settle_rejected(
     connection: Connection,
     agent_id: str,
     stored: Mapping[str, tuple[Session, datetime]],
+    anew: Mapping[str | None, str],
     now: datetime,
 ) -> None:
-    """What was noted of these sessions before their requests is right now, or noted anew."""
+    """What was noted of these sessions before their requests is right now, or noted anew.
+
+    `stored` has each session as shown last and the time of that request; `anew` the reasons of
+    what was just noted, by the session's id.
+    """
     settled = [
         row.id
         for row in _unresolved(connection, agent_id, stored)
-        if row.session_id in stored and _settles(*stored[row.session_id], row)
+        if row.session_id in stored
+        and _settles(*stored[row.session_id], row, anew.get(row.session_id, ""))
     ]
     for start in range(0, len(settled), AT_ONCE):
         some = _C.id.in_(settled[start : start + AT_ONCE])
         connection.execute(update(t.rejected_records).where(some).values(resolved_at=now))
 
 
-def _settles(session: Session, requested_at: datetime, row: Any) -> bool:
-    lacking = [name for name in unread_fields(row.reason) if name in LIST_ONLY]
+def _settles(session: Session, requested_at: datetime, row: Any, anew: str) -> bool:
+    lacking = set(unread_fields(row.reason)).intersection(LIST_ONLY) - set(unread_fields(anew))
     shown = all(getattr(session, name) is not ABSENT for name in lacking)
     return bool(shown and row.received_at < requested_at)
 

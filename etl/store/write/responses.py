@@ -186,7 +186,8 @@ class ResponseWriter:
         """Note what can't be read, settle what came right. Returns how many are partial."""
         note_rejected(connection, run.agent_id, run.id, rejected, self._rows.text)
         stored = {session.id: (session, at) for session, at in sessions}
-        settle_rejected(connection, run.agent_id, stored, self._clock())
+        anew = {bad.id: bad.reason for bad, _ in rejected}
+        settle_rejected(connection, run.agent_id, stored, anew, self._clock())
         return sum(bad.is_partial for bad, _ in rejected)
 
     def _save_agent_name(
