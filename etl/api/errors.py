@@ -17,6 +17,9 @@ __all__ = ["find_error", "retry_after", "translate_response"]
 
 TRANSIENT: Final = frozenset({408, 425, 429})
 LONGEST_MESSAGE: Final = 300
+LARGEST: Final = 2**16
+"""In bytes. JSON may take twenty times its size once it is read."""
+
 LONGEST_WISH: Final = 3600.0
 """In seconds: a server that wants a longer pause is asked again after this one."""
 
@@ -64,7 +67,9 @@ def find_error(body: bytes) -> ErrorText | None:
 
 
 def read_body(body: bytes) -> ErrorText:
-    """Read an error body of any shape; one that isn't JSON says nothing."""
+    """Read an error body of any shape; one that isn't JSON says nothing, nor does a huge one."""
+    if len(body) > LARGEST:
+        return ErrorText()
     try:
         whole: Any = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

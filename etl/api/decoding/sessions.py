@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from etl.api.decoding.brackets import TOKEN
+from etl.api.decoding.brackets import TOKEN, has_many_brackets
 from etl.api.decoding.lenient import is_deep, locate, read_leniently
 from etl.api.decoding.values import parse_instant
 from etl.api.decoding.wire import (
@@ -69,6 +69,7 @@ def decode_page(body: bytes, agent_id: str) -> Page:
     builder = PageBuilder(agent_id)
     try:
         whole = _strict_page.decode(body)
+        _check_number(len(whole.sessions))
         for wire in whole.sessions:
             builder.take(wire, {})
     except UNDECODABLE:
@@ -97,6 +98,8 @@ def _split(body: bytes, why: str) -> tuple[list[bytes], str | None]:
     Tells the records apart by brackets alone. Raises `Malformed` with the reason `why`.
     """
     records, depth, begin, element, key = [], 0, 0, 0, b""
+    if has_many_brackets(body):
+        raise Malformed(f"the answer is not a page of sessions: {why}")
     for token in TOKEN.finditer(body):
         char = token[0][:1]
         if char == b'"':
