@@ -236,12 +236,14 @@ class Client:
         body = self._send(what, url, counts, most)
         try:
             with self._large if len(body.content) > LARGE else nullcontext():
-                decoded = decode(body.content)
+                return _Body(decode(body.content), body.requested_at)
         except Malformed as error:
-            said = find_error(body.content)
-            reason = f"status 200, but {said.code or said.message}" if said else error.message
-            raise Malformed(f"{what}: {self._clean(reason)}") from None
-        return _Body(decoded, body.requested_at)
+            reason = error.message
+        # Out here the new error doesn't hold on to what was decoded until the old one was raised.
+        said = find_error(body.content)
+        if said is not None:
+            reason = f"status 200, but {said.code or said.message}"
+        raise Malformed(f"{what}: {self._clean(reason)}")
 
     def _send(self, what: str, url: httpx.URL, counts: Counts, most: int) -> _Body:
         """Send; once more if the credential is refused and there is another by now."""
