@@ -31,7 +31,6 @@ LARGEST_ERROR: Final = 2**16
 
 ACCEPT_ENCODING: Final = "gzip"
 CHUNK: Final = 2**16
-TOO_LARGE: Final = "of lists, a smaller api.page_size may help"
 EITHER_FORMAT: Final = 32 + zlib.MAX_WBITS
 """Of gzip and zlib, whichever the data begin with."""
 
@@ -57,7 +56,8 @@ def read_body_within(what: str, response: httpx.Response, most: int, seconds: fl
         chunks.append(chunk)
         size += len(chunk)
         if size > most:
-            raise Malformed(f"{what}: the answer is larger than {_in_words(most)}", TOO_LARGE)
+            hint = "a smaller api.page_size may help" if most == LARGEST_LIST else ""
+            raise Malformed(f"{what}: the answer is larger than {_in_words(most)}", hint)
         if time.monotonic() > deadline:
             raise Transient(f"{what}: the answer trickled in too slowly")
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)

@@ -21,6 +21,8 @@ def require_readable(store: Store, run: Run, counts: Counts) -> None:
         unread = load_unread(connection, run.agent_id, run.id)
     if not has_drifted(unread.records, counts.seen):
         return
+    # The walk is whole: a later reconcile must not go on from its end, but read it all again.
+    store.drop_demand(run)
     fields = unread.fields | ({WHOLE: unread.rejected} if unread.rejected else {})
     raise CutShort(
         f"{unread.records} of {counts.seen} records could not be read whole: {name_fields(fields)}",

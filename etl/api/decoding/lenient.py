@@ -201,16 +201,19 @@ def _read_tokens(raw: bytes) -> int:
 
 def _read_creator(whole: _Object, extra: dict[str, Any]) -> WireCreator | None | Absent:
     """The creator; a text in its place is the id, unless it looks like a name or an address."""
-    if whole.fields.get("creator", b"").startswith(b"{"):
-        creator = whole.read_inner("creator", _read_person, extra, "not an object")
-        is_nobody = isinstance(creator, WireCreator) and creator.id is ABSENT
-        return ABSENT if is_nobody and _has_unread_id(whole) else creator
-    why = "neither an object nor an id"
-    return whole.read("creator", lambda raw: WireCreator(id=_read_bare_id(raw)), why)
-
-
-def _has_unread_id(whole: _Object) -> bool:
-    return any(one.keys == ("creator", "id") for one in whole.unread)
+    raw = whole.fields.get("creator", b"")
+    if not raw.startswith(b"{"):
+        why = "neither an object nor an id"
+        return whole.read("creator", lambda raw: WireCreator(id=_read_bare_id(raw)), why)
+    creator = whole.read_inner("creator", _read_person, extra, "not an object")
+    if not any(one.keys == ("creator", "id") for one in whole.unread):
+        return creator
+    # Noted whole: without an id, nothing else says whose session it is.
+    others = [one for one in whole.unread if one.keys[0] != "creator"]
+    note = Unread("creator.id", ("creator",), raw, "not a text, or too long")
+    whole.unread[:] = [*others, note]
+    extra.pop("creator", None)
+    return ABSENT
 
 
 def _read_person(inner: _Object) -> WireCreator:
