@@ -1,6 +1,7 @@
 """The verdict on a run that could not read much of what the API sent."""
 
 from etl.errors import CutShort
+from etl.invocation import program_name
 from etl.models import Counts
 from etl.planning.drift import WHOLE, has_drifted, name_fields
 from etl.store.read.unread import load_unread
@@ -27,5 +28,5 @@ def require_readable(store: Store, run: Run, counts: Counts) -> None:
     raise CutShort(
         f"{unread.records} of {counts.seen} records could not be read whole: {name_fields(fields)}",
         "has the API changed? the rest is stored, this is noted in rejected_records; "
-        "when a newer version reads it, `python -m etl reconcile` settles it",
+        f"when a newer version reads it, `{program_name()} reconcile` settles it",
     )
