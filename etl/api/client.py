@@ -27,6 +27,7 @@ from etl.api.decoding.sessions import (
     decode_retrieved,
 )
 from etl.api.decoding.transcripts import decode_transcript
+from etl.api.decoding.wire import UNDECODABLE
 from etl.api.errors import find_error, translate_response
 from etl.api.proxies import explain, open_client
 from etl.api.rate_limit import RateLimiter
@@ -372,8 +373,10 @@ def _object_at(key: str) -> Callable[[bytes], Any]:
     def decode(body: bytes) -> Any:
         try:
             found = msgspec.json.decode(body)[key]
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError, KeyError):
-            raise Malformed(f"the answer holds no {key!r}") from None
+        except (*UNDECODABLE, TypeError, KeyError):
+            found = None
+        if not isinstance(found, dict):
+            raise Malformed(f"the answer holds no {key!r}")
         return found
 
     return decode

@@ -45,6 +45,7 @@ BOMBS = [
     Fault("bomb", form="whitespace", megabytes=1, encoding="br", times=None),
     Fault("bomb", form="whitespace", megabytes=40, encoding="identity", times=None),
     Fault("bomb", form="brackets", megabytes=1, times=None),
+    Fault("garbage", form="texts", times=None),
 ]
 
 

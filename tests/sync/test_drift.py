@@ -147,6 +147,33 @@ def test_records_without_a_readable_id_are_drift_as_well(
     assert report.counts.rejected >= 225
 
 
+def test_records_that_are_all_alike_are_counted_each(
+    store: Store, world: World, api: Simulator, run_agent: Runner
+) -> None:
+    agent = world.agent_ids()[0]
+    when = datetime.fromisoformat(world.sessions(agent)[200]["created_at"])
+    for _ in range(60):
+        world.add_raw(agent, None, when)
+
+    report = run_agent(agent, RunOptions("backfill", walkers=1))
+
+    assert (report.status, report.counts.rejected) == ("incomplete", 60)
+    assert "the whole record (60)" in str(report.error)
+
+
+def test_odd_sessions_that_a_run_meets_again_and_again_count_once(
+    store: Store, world: World, api: Simulator, run_agent: Runner
+) -> None:
+    agent = world.add_agent("small")
+    for _ in range(11):
+        world.add_session(agent, state="processing", name=7)
+
+    reports = [run_agent(agent) for _ in range(2)]
+
+    assert {report.status for report in reports} == {"succeeded"}
+    assert all(report.counts.partial > 20 for report in reports)
+
+
 def test_a_retrieve_that_drifts_is_noted_too(
     store: Store, world: World, api: Simulator, run_agent: Runner
 ) -> None:

@@ -54,7 +54,7 @@ CHOICES: dict[str, tuple[object, ...]] = {
     "shape": (1, 2, 3, 4, "html", "empty"),
     "then": ("rest", "close"),
     "form": ("html", "text", "broken_json", "empty_object", "empty_list", "null", "empty",
-             "invalid_utf8", "wrong_types"),
+             "invalid_utf8", "texts", "wrong_types"),
     "encoding": ("identity", "gzip", "gzip, gzip", "br"),
 }  # fmt: skip
 BOMBS = ("whitespace", "brackets", "nested_record", "string", "tiny_records", "long_id")
