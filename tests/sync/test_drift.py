@@ -130,7 +130,7 @@ def test_a_few_odd_records_make_no_run_incomplete(
     for session in world.sessions(agent)[100:120]:
         world.change(session["id"], name=7)
 
-    report = run_agent(agent, BACKFILL)
+    report = run_agent(agent, RunOptions("backfill", walkers=1))
 
     assert (report.status, report.counts.partial) == ("succeeded", 20)
 
