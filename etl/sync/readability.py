@@ -15,19 +15,20 @@ def require_readable(store: Store, run: Run, counts: Counts) -> None:
 
     What could be read is stored all the same.
     """
-    if not has_drifted(counts.rejected + counts.partial, counts.seen):
+    seen = counts.seen - counts.repeated
+    if not has_drifted(counts.rejected + counts.partial, seen):
         return
     with store.reading() as connection:
         # Each session once, however often the run met it. Records without an id are all counted.
         partial = load_unread(connection, run.agent_id, run.id)
     unread = partial.partial + counts.rejected
-    if not has_drifted(unread, counts.seen):
+    if not has_drifted(unread, seen):
         return
     # The walk is whole: a later reconcile must not go on from its end, but read it all again.
     store.drop_demand(run)
     fields = partial.fields | ({WHOLE: counts.rejected} if counts.rejected else {})
     raise CutShort(
-        f"{unread} of {counts.seen} records could not be read whole: {name_fields(fields)}",
+        f"{unread} of {seen} records could not be read whole: {name_fields(fields)}",
         "has the API changed? the rest is stored, this is noted in rejected_records; "
         f"when a newer version reads it, `{program_name()} reconcile` settles it",
     )
