@@ -4,6 +4,7 @@ Instants are aware datetimes in UTC. `ABSENT` marks a key that the API did not s
 the same as a null that it sent on purpose: an absent key never overwrites a stored value.
 """
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
@@ -20,6 +21,7 @@ __all__ = [
     "ENDLESS",
     "OPEN_STATES",
     "SETTLED_STATES",
+    "STORED_WITHOUT",
     "TICK",
     "Absent",
     "AgentReport",
@@ -41,6 +43,7 @@ __all__ = [
     "Transcripts",
     "is_alias",
     "just_after",
+    "unread_fields",
 ]
 
 Mode = Literal["incremental", "backfill", "reconcile", "verify"]
@@ -115,12 +118,28 @@ class Session(msgspec.Struct, frozen=True, gc=False):
     extra: dict[str, Any] | Absent = ABSENT
 
 
+STORED_WITHOUT: Final = "stored without "
+"""The reason begins so of a record that was stored but for fields that can't be read."""
+
+UNREAD_FIELD: Final = re.compile(r"`\$\.([a-z_.]+)`")
+
+
+def unread_fields(reason: str) -> list[str]:
+    """The fields that a record was stored without; none if it was set aside whole."""
+    return UNREAD_FIELD.findall(reason) if reason.startswith(STORED_WITHOUT) else []
+
+
 class Rejected(msgspec.Struct, frozen=True, gc=False):
-    """A record that can't be stored as a session: its payload as sent, and why."""
+    """A record that can't be stored as a session, or not whole: what can't, as sent, and why."""
 
     payload: str
     reason: str
     id: str | None = None
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the rest of the record was stored."""
+        return self.reason.startswith(STORED_WITHOUT)
 
 
 class Listed(msgspec.Struct, frozen=True, gc=False):
@@ -205,7 +224,11 @@ class Team(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Counts:
-    """What became of the records of a run; the columns of `sync_runs` under the same names."""
+    """What became of the records of a run; the columns of `sync_runs` under the same names.
+
+    `partial` counts those that were stored without a field that can't be read: they are among
+    the others, and no column.
+    """
 
     requests: int = 0
     pages: int = 0
@@ -215,6 +238,7 @@ class Counts:
     unchanged: int = 0
     rejected: int = 0
     missing: int = 0
+    partial: int = 0
 
     @property
     def repeated(self) -> int:

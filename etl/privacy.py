@@ -274,12 +274,22 @@ def reduce_rejected(bad: Rejected) -> Rejected:
 
 
 def _parse_json(text: str) -> Any:
-    """The value of a JSON text, UNREADABLE if it is none or can't be written again."""
+    """The value of a JSON text, UNREADABLE if it is none or can't be written again.
+
+    So is one that repeats a key: what the first one holds would not be looked at.
+    """
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=_unique)
         json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return UNREADABLE
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError("a key is repeated")
     return value
 
 

@@ -26,6 +26,7 @@ FLOORS = {
     "etl.api.decoding": 1,
     "etl.api.errors": 1,
     "etl.api.proxies": 1,
+    "etl.api.bodies": 1,
     "etl.api.rate_limit": 1,
     "etl.api.clock_skew": 1.5,
     "etl.api.waits": 1.5,

@@ -43,8 +43,8 @@ class _Keeping(Client):
 
     last: bytes
 
-    def _read(self, what: str, response: Any) -> bytes:
-        self.last = super()._read(what, response)
+    def _read(self, what: str, response: Any, most: int) -> bytes:
+        self.last = super()._read(what, response, most)
         return self.last
 
 

@@ -7,6 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
@@ -17,6 +18,7 @@ import msgspec
 import tenacity
 
 from etl import __version__
+from etl.api.bodies import ACCEPT_ENCODING, LARGEST_LIST, LARGEST_SESSION, read_response
 from etl.api.clock_skew import ClockSkew
 from etl.api.decoding.agents import AgentsPage, decode_agents, decode_teams
 from etl.api.decoding.sessions import (
@@ -26,6 +28,7 @@ from etl.api.decoding.sessions import (
     decode_retrieved,
 )
 from etl.api.decoding.transcripts import decode_transcript
+from etl.api.decoding.wire import UNDECODABLE
 from etl.api.errors import find_error, translate_response
 from etl.api.proxies import explain, open_client
 from etl.api.rate_limit import RateLimiter
@@ -46,7 +49,9 @@ from etl.models import Counts, Message, Order, Page, Team, is_alias
 
 __all__ = ["Client", "CredentialSource", "Fetched", "FetchedTranscript", "utc_now"]
 
-LARGEST_BODY: Final = 64 * 2**20
+LARGE: Final = 2**20
+"""Bodies beyond this are decoded one at a time: JSON may take sixty times its size meanwhile."""
+
 DEADLINE_FACTOR: Final = 4
 """A body may trickle for so many timeouts; `timeout` itself bounds each read."""
 
@@ -106,6 +111,7 @@ class Client:
         # A pool shared by threads closes connections that another thread is about to use: up to 1
         # in 400 requests then failed with "bad file descriptor" (httpcore 1.0.9, 32 threads).
         self._connections: queue.LifoQueue[httpx.Client | None] = queue.LifoQueue()
+        self._large = threading.Lock()
         self._connect = _connector(api)
         for _ in range(api.concurrency - 1):
             self._connections.put(None)
@@ -218,7 +224,8 @@ class Client:
         what = f"session {session_id!r:.80}"
         if session_id in ("", ".", ".."):
             raise Malformed(f"{what}: no address leads to an id like this")
-        return self._fetch(what, f"/sessions/{quote(session_id, safe='')}", {}, counts, decode)
+        path = f"/sessions/{quote(session_id, safe='')}"
+        return self._fetch(what, path, {}, counts, decode, LARGEST_SESSION)
 
     def _fetch(
         self,
@@ -227,48 +234,54 @@ class Client:
         query: dict[str, str],
         counts: Counts,
         decode: Callable[..., Any],
+        most: int = LARGEST_LIST,
     ) -> Any:
         """Fetch and decode until it works or the attempts are used up."""
         team = {"team_id": self._credentials.team_id} if self._credentials.team_id else {}
         url = httpx.URL(self._base + path, params=team | query)
         try:
-            return self._retrying(self._attempt, what, url, counts, decode)
+            return self._retrying(self._attempt, what, url, counts, decode, most)
         except (Transient, Malformed) as error:
             self._observe(GaveUp(what, error))
             raise
 
     def _attempt(
-        self, what: str, url: httpx.URL, counts: Counts, decode: Callable[..., Any]
+        self, what: str, url: httpx.URL, counts: Counts, decode: Callable[..., Any], most: int
     ) -> Any:
         try:
-            body = self._send(what, url, counts)
+            body = self._send(what, url, counts, most)
         except (Transient, RetryLater) as error:
             raise self._waits.bound(what, error) from None
         try:
-            decoded = decode(body.content)
+            with self._large if len(body.content) > LARGE else nullcontext():
+                return _Body(decode(body.content), body.requested_at)
         except Malformed as error:
-            said = find_error(body.content)
-            reason = f"status 200, but {said.code or said.message}" if said else error.message
-            raise Malformed(f"{what}: {self._clean(reason)}") from None
-        return _Body(decoded, body.requested_at)
+            reason = error.message
+        # Out here the new error doesn't hold on to what was decoded until the old one was raised.
+        said = find_error(body.content)
+        if said is not None:
+            reason = f"status 200, but {said.code or said.message}"
+        raise Malformed(f"{what}: {self._clean(reason)}")
 
-    def _send(self, what: str, url: httpx.URL, counts: Counts) -> _Body:
+    def _send(self, what: str, url: httpx.URL, counts: Counts, most: int) -> _Body:
         """Send; once more if the credential is refused and there is another by now."""
         used = self._credentials.current()
         try:
-            return self._send_as(used, what, url, counts)
+            return self._send_as(used, what, url, counts, most)
         except Denied as error:
             if error.status != 401 or not self._credentials.renewed(used):
                 raise
         used = self._credentials.current()
         try:
-            return self._send_as(used, what, url, counts)
+            return self._send_as(used, what, url, counts, most)
         except Denied as error:
             if error.status == 401:
                 self._credentials.gave_up(used)
             raise
 
-    def _send_as(self, used: Credentials, what: str, url: httpx.URL, counts: Counts) -> _Body:
+    def _send_as(
+        self, used: Credentials, what: str, url: httpx.URL, counts: Counts, most: int
+    ) -> _Body:
         self._waits.await_turn()
         counts.requests += 1
         requested_at = utc_now()
@@ -278,7 +291,7 @@ class Client:
             connection = connection or self._connect()
             with connection.stream("GET", url, headers=used.headers()) as response:
                 self._skew.note(response.headers.get("date"), requested_at, utc_now())
-                content = self._read(what, response)
+                content = read_response(what, response, most, DEADLINE_FACTOR * self.api.timeout)
             status = response.status_code
         except httpx.HTTPError as error:
             raise _unreachable(what, self._base, error) from None
@@ -292,19 +305,6 @@ class Client:
             refused.message = self._clean(refused.message)
             raise refused
         return _Body(content, requested_at)
-
-    def _read(self, what: str, response: httpx.Response) -> bytes:
-        """The whole body, within bounds of size and time."""
-        deadline = time.monotonic() + DEADLINE_FACTOR * self.api.timeout
-        chunks, size = [], 0
-        for chunk in response.iter_bytes():
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > LARGEST_BODY:
-                raise Malformed(f"{what}: the answer is larger than {LARGEST_BODY >> 20} MiB")
-            if time.monotonic() > deadline:
-                raise Transient(f"{what}: the answer trickled in too slowly")
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def _backoff(self, state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
@@ -334,7 +334,7 @@ def _connector(api: Api) -> Callable[[], httpx.Client]:
     context = trusts_environment and httpx.create_ssl_context(trust_env=True)
     return partial(
         open_client,
-        headers={"user-agent": f"gumloop-etl/{__version__}"},
+        headers={"user-agent": f"gumloop-etl/{__version__}", "accept-encoding": ACCEPT_ENCODING},
         timeout=httpx.Timeout(api.timeout, pool=None),
         limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
         follow_redirects=False,
@@ -373,8 +373,10 @@ def _object_at(key: str) -> Callable[[bytes], Any]:
     def decode(body: bytes) -> Any:
         try:
             found = msgspec.json.decode(body)[key]
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError, KeyError):
-            raise Malformed(f"the answer holds no {key!r}") from None
+        except (*UNDECODABLE, TypeError, KeyError):
+            found = None
+        if not isinstance(found, dict):
+            raise Malformed(f"the answer holds no {key!r}")
         return found
 
     return decode

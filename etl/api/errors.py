@@ -24,6 +24,9 @@ __all__ = [
 
 TRANSIENT: Final = frozenset({408, 425, 429})
 LONGEST_MESSAGE: Final = 300
+LARGEST: Final = 2**16
+"""In bytes. JSON may take twenty times its size once it is read."""
+
 LONGEST_WISH: Final = 10 * 365 * 86400.0
 """Seconds. A longer wish counts as this one, so that the calendar can hold its end."""
 
@@ -71,7 +74,9 @@ def find_error(body: bytes) -> ErrorText | None:
 
 
 def read_body(body: bytes) -> ErrorText:
-    """Read an error body of any shape; one that isn't JSON says nothing."""
+    """Read an error body of any shape; one that isn't JSON says nothing, nor does a huge one."""
+    if len(body) > LARGEST:
+        return ErrorText()
     try:
         whole: Any = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

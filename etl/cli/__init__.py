@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
-from typing import TextIO
+from typing import Final, TextIO
 
 from etl import __version__
 from etl.cli.care import db, forget
@@ -35,6 +35,10 @@ GROUPS = {
     "care": (forget, db),
 }
 COMMANDS = tuple(command for group in GROUPS.values() for command in group)
+
+
+STACK: Final = 8 * 2**20
+"""Bytes of a thread's stack: what glibc gives it anyway."""
 
 
 def build_parser() -> Parser:
@@ -102,6 +106,8 @@ def entry() -> None:
     """
     # Rows are tuples without cycles: looking for some every 700 cost a tenth of a backfill's CPU.
     gc.set_threshold(20_000, 20, 20)
+    # Python 3.13 decodes nesting down to 4 MiB of stack before it gives up; musl has 1 MiB.
+    threading.stack_size(STACK)
     _prepare_streams()
     try:
         code = main()

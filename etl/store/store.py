@@ -203,6 +203,10 @@ class Store:
 
         self.transact(work)
 
+    def drop_demand(self, run: Run) -> None:
+        """Forget what the run wanted proven, though it was no success: the next one starts anew."""
+        self.transact(lambda connection: self._clear_demand(connection, run))
+
     def save(self, run: Run, batch: Batch) -> SaveResult:
         """Save a batch in one transaction; once, even if the server goes away meanwhile.
 

@@ -23,6 +23,7 @@ from etl.store.write.lease import LEASE, Lease, LeaseHolder
 from etl.store.write.take_back import load_truthful_state
 from etl.sync.open_sessions import freshen, retrieve_all
 from etl.sync.parallel_walks import ParallelWalks
+from etl.sync.readability import require_readable
 from etl.sync.verify import Sample, verify_agent
 
 DEMAND_LASTS: Final = timedelta(days=7)
@@ -150,6 +151,7 @@ class AgentSync:
         report.status = "succeeded"
         try:
             yield
+            require_readable(self.store, run, report.counts)
         except EtlError as error:
             _record_error(report, error)
         except BaseException as error:

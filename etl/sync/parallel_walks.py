@@ -279,7 +279,7 @@ class ParallelWalks:
         if any(row.created_at and row.created_at > requested_at for row in page.listed):
             self.warnings.add("sessions are dated in the future; check this machine's clock")
         if page.rejected:
-            self.warnings.add("some records were set aside in rejected_records")
+            self.warnings.add("some records could not be read whole, see rejected_records")
 
     def _note_end(self, ended: _WalkEnd) -> BaseException | None:
         """Forget a walk that is over. Returns its error, if no other entry may do instead."""

@@ -31,9 +31,21 @@ def test_fields_are_read_and_unknown_ones_left() -> None:
 
 
 def test_half_a_character_in_a_field_that_is_not_read_costs_nothing() -> None:
-    body = b'{"agents":[{"id":"a","description":"\\ud83d"}]}'
+    body = b'{"agents":[{"id":"a","description":"\\ud83d","name":"\\ud83d"}]}'
 
     assert decode_agents(body).agents == [FoundAgent("a")]
+
+
+ODD_FIELDS: list[dict[str, object]] = [
+    {"name": 7},
+    {"name": ["a"], "is_active": "yes"},
+    {"team_id": 7},
+]
+
+
+@pytest.mark.parametrize("odd", ODD_FIELDS)
+def test_a_field_that_cannot_be_read_counts_as_absent(odd: dict[str, object]) -> None:
+    assert decode_agents(page({"id": "a", **odd})).agents == [FoundAgent("a")]
 
 
 @pytest.mark.parametrize("cursor", [None, ""])
@@ -48,7 +60,7 @@ BAD = [
     b"{}",
     b'{"id":7}',
     b'{"id":"\\ud800"}',
-    b'{"id":"x","name":"\\ud83d"}',
+    b'{"id":"' + b"x" * 100_000 + b'"}',
 ]
 
 

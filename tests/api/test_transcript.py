@@ -1,6 +1,7 @@
 """Transcripts of any shape become messages; nothing that was sent is lost."""
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.api.decoding.transcripts import LONGEST_SEARCHED, decode_transcript
+from etl.api.decoding.transcripts import LONGEST_SEARCHED, MOST_MESSAGES, decode_transcript
+from etl.api.decoding.values import read_instant
 from etl.errors import Malformed
 from etl.models import Message
 
@@ -55,7 +57,10 @@ def without_nulls(sent: Any) -> Any:
     if not isinstance(sent, dict):
         return {} if sent is None else sent
     known = {*FIELDS, "parts"}
-    return {k: v for k, v in sent.items() if v is not None or k not in known}
+    found = {k: v for k, v in sent.items() if v is not None or k not in known}
+    with suppress(ValueError, OverflowError):
+        found["created_at"] = read_instant(found.get("created_at"))
+    return found
 
 
 @given(messages)
@@ -77,6 +82,26 @@ def test_a_whole_message() -> None:
     assert one(**sent, creator_id="u", parts=[]) == Message(
         0, "m", "user", "Hi", datetime(2026, 5, 15, 14, 32, 0, 500_000, UTC), "u", "[]"
     )
+
+
+@pytest.mark.parametrize("sent", [1778855520, "1778855520", 1778855520000])
+def test_an_instant_may_be_a_number(sent: Any) -> None:
+    message = one(created_at=sent)
+
+    assert message == Message(0, created_at=datetime(2026, 5, 15, 14, 32, tzinfo=UTC))
+
+
+def test_millions_of_messages_are_no_transcript() -> None:
+    with pytest.raises(Malformed, match="more than"):
+        decode_transcript(answer([1] * (MOST_MESSAGES + 1)), "s")
+
+
+def test_a_long_text_that_is_not_utf8_at_its_end_is_read_all_the_same() -> None:
+    body = answer([{"content": "é" * 2**20}]).replace(b"\\u00e9", "é".encode(), 2**20)
+    broken = body[:-8] + b"\xff" + body[-8:]
+
+    assert len(decode_transcript(body, "s")[0].content or "") == 2**20
+    assert "\ufffd" in (decode_transcript(broken, "s")[0].content or "")
 
 
 @pytest.mark.parametrize("sent", [None, []], ids=str)

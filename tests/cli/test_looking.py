@@ -287,3 +287,16 @@ def test_a_reader_who_leaves_is_no_error(project: Project, agent: str) -> None:
     assert process.stderr is not None
     assert process.stderr.read() == ""
     process.stderr.close()
+
+
+@pytest.mark.parametrize("megabytes", [0.001, 0.002, 0.1])
+def test_list_shows_records_that_are_nested_without_end(
+    etl: Command, api: Simulator, world: World, megabytes: float
+) -> None:
+    api.add_fault(Fault("bomb", form="nested_record", megabytes=megabytes, times=None))
+
+    done = etl("list", world.agent_ids()[0])
+
+    assert done.code == 0
+    assert "good" in done.out
+    assert "2 sessions" in done.err

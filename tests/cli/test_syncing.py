@@ -221,13 +221,32 @@ def test_a_failing_agent_does_not_stop_the_others(
 
 def test_rejected_records_alone_are_a_warning(etl: Command, project: Project, world: World) -> None:
     agent = world.agent_ids()[0]
-    bad = world.sessions(agent)[30]["id"]
-    world.change(bad, usage="oops")
+    first, second = (world.sessions(agent)[n]["id"] for n in (30, 31))
+    world.change(first, usage="oops")
+    world.change(second, agent_id="another")
 
     done = etl("backfill", "--agent", agent)
 
     assert done.code == 0
     assert f"warning: {agent}: 1 record set aside" in done.err
+    partial = f"warning: {agent}: 1 record stored without fields that could not be read"
+    assert partial in done.err
+
+
+def test_a_field_that_cannot_be_read_any_more_is_exit_code_1(
+    etl: Command, api: Simulator, world: World
+) -> None:
+    agent = world.agent_ids()[0]
+    api.add_fault(Fault("drift", fields={"created_at": "words", "name": "list"}, times=None))
+
+    done = etl("backfill", "--agent", agent)
+
+    assert done.code == 1
+    assert "created_at (60)" in done.err
+    (shown,) = [one for one in etl("status", "--json").json["agents"] if one["agent_id"] == agent]
+    assert (shown["sessions"], shown["rejected"], shown["partial"]) == (60, 0, 60)
+    assert shown["unread_fields"]["created_at"] == 60
+    assert "60 sessions stored without fields: created_at (60)" in etl("status").out
 
 
 def test_a_list_cut_short_is_exit_code_1(etl: Command, api: Simulator, world: World) -> None:

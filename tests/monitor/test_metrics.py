@@ -50,6 +50,7 @@ def test_a_run_is_counted() -> None:
     metrics = Metrics(["a"])
     report = AgentReport("a", "incremental", "succeeded")
     report.counts.pages, report.counts.inserted, report.counts.missing = 3, 70, 2
+    report.counts.partial = 30
 
     metrics.observe(RunFinished(report, 1.0))
     report.transcripts = Transcripts(fetched=5, changed=4, failed=1)
@@ -64,6 +65,7 @@ def test_a_run_is_counted() -> None:
     assert found["runs_total"]["a", "reconcile", "failed"] == 1
     assert found["rows_total"]["a", "inserted"] == 140
     assert found["rows_total"]["a", "missing"] == 4
+    assert found["rows_total"]["a", "partial"] == 60
     assert found["pages_total"]["a",] == 6
     done = {"fetched": 5, "changed": 4, "failed": 1}
     assert found["transcripts_total"] == {("a", outcome): n for outcome, n in done.items()}

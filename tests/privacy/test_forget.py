@@ -1,22 +1,25 @@
 """A person is erased everywhere, and nothing that comes later brings them back."""
 
+import json
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
 from etl.api.client import utc_now
-from etl.models import Counts, Creator, Message, Rejected, Session
+from etl.api.decoding.sessions import decode_page
+from etl.models import Counts, Creator, Message, Rejected, Session, unread_fields
 from etl.planning.search_terms import parse_phrases
 from etl.store.privacy import forget as forgetting
 from etl.store.privacy.forget import ErasureReport, find_person, forget
 from etl.store.privacy.redaction import ERASED
 from etl.store.read.search import search
 from etl.store.schema import tables as t
-from etl.store.store import Batch, Store
+from etl.store.store import Batch, Response, Store
 from etl.store.write.transcripts import Due, note_failure, save_transcript, select_due
 from tests.privacy.people import (
     ADA,
@@ -340,3 +343,24 @@ def test_without_rules_and_forgotten_people_a_save_asks_nothing_more(store: Stor
 
     assert [one for one in said if "forgotten" in one] == []
     assert len([one for one in said if "privacy" in one]) == 1
+
+
+@pytest.mark.parametrize("creator", [[ADA], {"id": 7, "email": ADDRESS}, f"Ada <{ADDRESS}>"])
+def test_a_session_whose_creator_cannot_be_read_is_theirs_if_the_note_names_them(
+    store: Store, creator: object
+) -> None:
+    run = plant(store)
+    forget(store, ADA)
+    record = {"id": "new", "name": "Needletitle", "state": 7, "creator": creator}
+    page = decode_page(json.dumps({"sessions": [record]}).encode(), AGENT)
+    assert [one.is_partial for one in page.rejected] == [True]
+
+    late = Response(page.sessions, page.creators, page.rejected, T0 + timedelta(hours=1))
+    store.save(run, Batch([late]))
+
+    [(name, creator_id)] = rows(store, select(s.name, s.creator_id).where(s.id == "new"))
+    assert (name, creator_id) == (None, None)
+    r = t.rejected_records.c
+    [(payload, reason)] = rows(store, select(r.payload, r.reason).where(r.session_id == "new"))
+    assert json.loads(payload) == {"id": "new"}
+    assert unread_fields(reason)[0] == "state"

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from etl.api.decoding.sessions import decode_page
 from etl.config import Privacy
 from etl.errors import ConfigError
 from etl.models import ABSENT, Creator, Message, Rejected, Session
@@ -214,3 +215,34 @@ def test_pseudonyms_differ_by_person_and_by_database(one: str, other: str) -> No
         one.encode(errors="replace") == other.encode(errors="replace")
     )
     assert pseudonym("salt", one) != pseudonym("tlas", one)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"creator": "Ada Needle"},
+        {"creator": ["Ada Needle", ADDRESS]},
+        {"creator": {"id": 7, "first_name": "Ada", "email": ADDRESS}},
+        {"creator": {"id": "u", "last_name": ["Needle"], "email": {"to": ADDRESS}}},
+        {"name": ["Ada Needle", ADDRESS], "creator": [{"name": "Ada Needle"}]},
+        {"usage": {"credit_cost": ADDRESS}},
+    ],
+)
+def test_a_note_holds_nothing_of_people_that_the_rules_drop(record: dict[str, Any]) -> None:
+    body = json.dumps({"sessions": [{"id": "s", **record}]}).encode()
+    (note,) = decode_page(body, "a").rejected
+
+    treated = Rules("drop", "drop").rejected(note)
+
+    assert treated.is_partial
+    assert ADDRESS not in treated.payload + treated.reason
+    told = json.loads(treated.payload).get("creator")
+    assert "Ada" not in json.dumps(told)
+    assert "Needle" not in json.dumps(told)
+
+
+def test_a_repeated_key_hides_nothing() -> None:
+    text = f'{{"id": "s", "email": "{ADDRESS}", "email": null}}'
+
+    assert ADDRESS not in Rules("drop", "drop").rejected(Rejected(text, "bad")).payload
+    assert ADDRESS.lower() in find_mentions(text)

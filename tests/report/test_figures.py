@@ -225,6 +225,25 @@ def test_agents_that_lack_the_same_share_a_line(store: Store) -> None:
     assert lines[1].startswith("agent 7: sessions that began after 20 Nov, 18:30")
 
 
+def test_sessions_that_lack_fields_are_told(store: Store) -> None:
+    fill(store, [session("s1"), session("s2")])
+    prove(store, "a")
+    lacking = {"agent_id": "a", "received_at": NOW, "payload": "{}"}
+    reason = "stored without `$.usage.credit_cost` (not a number)"
+    rows = [
+        lacking | {"payload_sha256": str(n), "reason": reason, "session_id": f"s{n}"}
+        for n in (1, 2)
+    ]
+    with store.engine.begin() as connection:
+        connection.execute(insert(t.rejected_records), rows)
+
+    shown = view(load_figures(store, options("a")))
+
+    assert shown.health[0]["rejected"] == "2"
+    told = "2 sessions lack fields that could not be read: usage.credit_cost (2)."
+    assert [line for line in shown.warnings if line.endswith(told)] != []
+
+
 def test_a_shorter_range_before_is_told(store: Store) -> None:
     fill(store, [session("now"), session("then", created_at=NOW - 40 * DAY)])
     prove(store, "a")

@@ -254,6 +254,35 @@ def test_a_cursor_may_be_refused(caller):
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_cursor")
 
 
+def test_fields_may_come_in_other_forms(caller, world):
+    """In lists, every record or some, and in retrieves."""
+    fields = {"created_at": "seconds", "usage.credit_cost": "text", "creator": "id"}
+    caller.simulator.add_fault(Fault("drift", fields=fields, every=2, times=2))
+    right = world.sessions(caller.agent_id)[0]
+    world.change(right["id"], usage={"credit_cost": 1.5}, creator={"id": "user_x"})
+
+    first, second, *_ = caller.page().json()["sessions"]
+
+    assert isinstance(first["created_at"], int)
+    assert (first["usage"], first["creator"]) == ({"credit_cost": "1.5"}, "user_x")
+    assert isinstance(second["created_at"], str)
+    session = caller.get(f"/sessions/{right['id']}").json()["session"]
+    assert session["created_at"] == first["created_at"]
+    with pytest.raises(ValueError, match="form"):
+        Fault("drift", fields={"name": "unheard of"})
+
+
+def test_a_body_may_be_meant_to_take_all_memory(caller):
+    """Small on the wire, large once it is unpacked; on any path."""
+    caller.simulator.add_fault(Fault("bomb", megabytes=1, encoding="gzip, gzip", times=2))
+
+    assert len(caller.page().content) > 2**20
+    response = caller.get("/agents")
+
+    assert int(response.headers["content-length"]) < 1000
+    assert len(response.content) > 2**20
+
+
 def test_page_faults_spare_other_endpoints(caller):
     """A fault of a list waits for a list."""
     caller.simulator.add_fault(Fault("missing_sessions"))

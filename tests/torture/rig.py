@@ -66,9 +66,9 @@ class MortalClient(Client):
 
     killer: Killer
 
-    def _send(self, what: str, url: str, counts: Counts) -> Any:
+    def _send(self, what: str, url: str, counts: Counts, most: int) -> Any:
         self.killer.request()
-        return super()._send(what, url, counts)
+        return super()._send(what, url, counts, most)
 
 
 Hook = Callable[[], None]

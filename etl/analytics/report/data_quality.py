@@ -8,6 +8,7 @@ from etl.analytics.figures import words
 from etl.analytics.figures.period import period_before
 from etl.analytics.report.formatting import Formatter
 from etl.analytics.report.health_queries import Health
+from etl.planning.drift import name_fields
 
 __all__ = ["freshness", "warnings"]
 
@@ -35,6 +36,12 @@ def warnings(viewer: Formatter) -> list[str]:
     for one in viewer.figures.health:
         lacking.setdefault(_lack(viewer, one), []).append(viewer.labels[one.agent_id])
     texts = [f"{_some(names)}: {lack}." for lack, names in lacking.items() if lack]
+    texts += [
+        f"{viewer.labels[one.agent_id]}: {words.whole(one.unread.partial)} sessions lack fields"
+        f" that could not be read: {name_fields(one.unread.fields)}."
+        for one in viewer.figures.health
+        if one.unread.partial
+    ]
     if len(texts) > MOST_WARNINGS:
         texts = [*texts[:MOST_WARNINGS], "More agents lack something, too: see Sync health."]
     if viewer.figures.undated:

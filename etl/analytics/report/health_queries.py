@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Row, func, select, text
 
 from etl.analytics.figures.period import Period
 from etl.planning.coverage import gaps, up_to
+from etl.store.read.unread import Unread, load_unread
 from etl.store.schema import tables as t
 from etl.store.write.agent_state import AgentState, load_state
 
@@ -32,7 +33,7 @@ class Health(NamedTuple):
     last_reconciled_at: datetime | None
     open_sessions: int
     missing: int
-    rejected: int
+    unread: Unread
     last_run: Row[Any] | None
 
 
@@ -51,6 +52,7 @@ def health(connection: Connection, agent_id: str, period: Period, now: datetime)
         state.last_success_at,
         state.last_reconciled_at,
         *_counts(connection, agent_id, period),
+        load_unread(connection, agent_id),
         connection.execute(newest).first(),
     )
 
@@ -71,9 +73,9 @@ def _stalest(state: AgentState, period: Period) -> datetime | None:
     return None if None in proofs else min((at for at in proofs if at), default=None)
 
 
-def _counts(connection: Connection, agent_id: str, period: Period) -> tuple[int, int, int]:
-    """Open sessions of any age; missing ones of the range; records that are set aside."""
-    c, r = t.sessions.c, t.rejected_records.c
+def _counts(connection: Connection, agent_id: str, period: Period) -> tuple[int, int]:
+    """Open sessions of any age; missing ones of the range."""
+    c = t.sessions.c
     is_open = text(IS_OPEN)
     within = (c.created_at >= period.since, c.created_at < period.until)
 
@@ -83,5 +85,4 @@ def _counts(connection: Connection, agent_id: str, period: Period) -> tuple[int,
     return (
         count(c.agent_id == agent_id, is_open, c.missing_since.is_(None)),
         count(c.agent_id == agent_id, c.missing_since.is_not(None), *within),
-        count(r.agent_id == agent_id, r.resolved_at.is_(None)),
     )

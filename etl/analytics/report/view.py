@@ -167,7 +167,7 @@ def _health(viewer: Formatter, one: Health) -> dict[str, Any]:
         "stalest": viewer.minute(one.stalest),
         "open": words.whole(one.open_sessions),
         "missing": words.whole(one.missing),
-        "rejected": words.whole(one.rejected),
+        "rejected": words.whole(one.unread.records),
         "holes": one.holes,
         "status": last.status if last else "never run",
         "bad": last is None or last.status not in ("succeeded", "running"),

@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 import httpx
 
 from etl import __version__
+from etl.api.bodies import ACCEPT_ENCODING, read_body_within
 from etl.api.credentials.locked_file import NewFile, hold_lock, replace_file
 from etl.api.credentials.oauth_tokens import (
     AccessToken,
@@ -34,7 +35,7 @@ from etl.api.proxies import explain, open_client
 from etl.api.rate_limit import steady_clock
 from etl.config import Api
 from etl.credentials import Credentials, secret_in
-from etl.errors import ConfigError, Denied, EtlError, Malformed, RetryLater, Stopped, Transient
+from etl.errors import ConfigError, Denied, EtlError, RetryLater, Stopped, Transient
 
 __all__ = ["Grant"]
 
@@ -244,15 +245,10 @@ class Grant:
         """Send the form. Raises Transient where the network fails, Malformed for a huge reply."""
         form = {"grant_type": "refresh_token", "refresh_token": refresh}
         form["client_id"] = self._client_id
-        give_up, body = time.monotonic() + 2 * self._timeout, b""
+        what = "renewing the access token"
         try:
             with self._client() as client, client.stream("POST", self._url, data=form) as reply:
-                for chunk in reply.iter_bytes():
-                    body += chunk
-                    if len(body) > LARGEST_REPLY:
-                        raise Malformed("renewing the access token: the reply is far too large")
-                    if time.monotonic() > give_up:
-                        raise Transient("renewing the access token: the reply trickled in")
+                body = read_body_within(what, reply, LARGEST_REPLY, 2 * self._timeout)
         except httpx.HTTPError as error:
             reason = self._clean(explain(error))
             host = httpx.URL(self._url).host
@@ -263,7 +259,11 @@ class Grant:
     def _client(self) -> httpx.Client:
         trusts_environment = self._url.startswith("https:")
         return open_client(
-            headers={"user-agent": f"gumloop-etl/{__version__}", "accept": "application/json"},
+            headers={
+                "user-agent": f"gumloop-etl/{__version__}",
+                "accept": "application/json",
+                "accept-encoding": ACCEPT_ENCODING,
+            },
             timeout=self._timeout,
             follow_redirects=False,
             trust_env=trusts_environment,

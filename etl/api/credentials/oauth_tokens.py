@@ -99,6 +99,8 @@ def _token_reply(body: bytes, sent_at: datetime) -> TokenReply:
 
 def _seconds(value: object) -> float | None:
     """A life in seconds; None for one that isn't told, or makes no sense."""
+    if isinstance(value, bool):
+        return None
     try:
         seconds = float(value) if isinstance(value, int | float | str) else 0.0
     except (ValueError, OverflowError):

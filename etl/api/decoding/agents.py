@@ -5,12 +5,13 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
+from etl.api.decoding.wire import LONGEST_ID
 from etl.errors import Malformed
-from etl.models import ABSENT, Absent, FoundAgent, Team
+from etl.models import ABSENT, FoundAgent, Team
 
 __all__ = ["AgentsPage", "decode_agents", "decode_teams"]
 
-T = TypeVar("T")
+T = TypeVar("T", "_Agent", Team)
 
 
 class AgentsPage(NamedTuple):
@@ -23,9 +24,15 @@ class AgentsPage(NamedTuple):
 
 class _Agent(msgspec.Struct, gc=False):
     id: str
-    name: str | None = None
-    team_id: str | None | Absent = ABSENT
-    is_active: bool | None = None
+    name: Any = None
+    team_id: Any = ABSENT
+    is_active: Any = None
+
+    def found(self) -> FoundAgent:
+        """The agent; a field that can't be read counts as absent."""
+        is_known = self.team_id is None or _text(self.team_id) is not None
+        team_id = self.team_id if is_known else ABSENT
+        return FoundAgent(self.id, _text(self.name), team_id, self.is_active is not False)
 
 
 UNDECODABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
@@ -38,14 +45,15 @@ def decode_agents(body: bytes) -> AgentsPage:
     if not isinstance(cursor, str | None):
         raise Malformed("the answer is not a list of agents: its cursor is no text")
     read = [_read(_Agent, record) for record in records]
-    found = [FoundAgent(a.id, a.name, a.team_id, a.is_active is not False) for a in read if a]
+    found = [agent.found() for agent in read if agent]
     return AgentsPage(found, len(read) - len(found), cursor or None)
 
 
 def decode_teams(body: bytes) -> list[Team]:
     """Decode an answer of the list of teams. Raises Malformed where it isn't one."""
     _, records = _whole(body, "teams")
-    return [team for record in records if (team := _read(Team, record)) is not None]
+    read = [_read(Team, record) for record in records]
+    return [Team(team.id, _text(team.name)) for team in read if team]
 
 
 def _whole(body: bytes, key: str) -> tuple[dict[str, Any], list[Any]]:
@@ -64,7 +72,14 @@ def _read(kind: type[T], record: Any) -> T | None:
     """A record, or None where it is none that could be stored: it costs itself alone."""
     try:
         read = msgspec.convert(record, kind)
-        msgspec.json.encode(read)
+        is_short = len(read.id.encode()) <= LONGEST_ID
     except UNDECODABLE:
         return None
-    return read
+    return read if is_short else None
+
+
+def _text(value: Any) -> str | None:
+    """A text that can be stored; half a surrogate pair can't."""
+    if not isinstance(value, str):
+        return None
+    return value if value == value.encode(errors="replace").decode() else None

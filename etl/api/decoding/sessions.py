@@ -5,19 +5,36 @@ record by record, so that a bad record costs itself alone, and unknown keys end 
 Field facts: the API's OpenAPI text and the SDK's models (docs/gumloop-api.md).
 """
 
-import re
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
-from msgspec import Meta, Raw
 
+from etl.api.decoding.brackets import TOKEN, has_many_brackets
+from etl.api.decoding.lenient import is_deep, locate, read_leniently
+from etl.api.decoding.values import parse_instant
+from etl.api.decoding.wire import (
+    CREATOR_FIELDS,
+    KNOWN_KEYS,
+    LONGEST_ID,
+    UNDECODABLE,
+    USAGE_FIELDS,
+    LoosePage,
+    StrictPage,
+    StrictSession,
+    Text,
+    WireCreator,
+    WireResponse,
+    WireSession,
+    WireUsage,
+)
 from etl.errors import Malformed
 from etl.models import ABSENT, Absent, Creator, Listed, Page, Rejected, Session
 
 __all__ = [
     "LONGEST_ID",
+    "MOST_RECORDS",
     "RetrievedSession",
     "decode_page",
     "decode_records",
@@ -25,90 +42,12 @@ __all__ = [
     "parse_instant",
 ]
 
-LONGEST_ID: Final = 2000
-"""In UTF-8 bytes. PostgreSQL's index rows end near 2,700; a longer id is rejected everywhere."""
-
-Count = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-Text = str | None | Absent
-Number = float | None | Absent
-Tokens = Count | None | Absent
-
-
-class WireCreator(msgspec.Struct, gc=False):
-    """The `creator` object; every field may be null, `id` too."""
-
-    id: Text = ABSENT
-    first_name: Text = ABSENT
-    last_name: Text = ABSENT
-    email: Text = ABSENT
-    profile_picture: Text = ABSENT
-
-
-class WireUsage(msgspec.Struct, gc=False):
-    """The `usage` object; accumulates over a session's life."""
-
-    credit_cost: Number = ABSENT
-    tool_credit_cost: Number = ABSENT
-    flow_credit_cost: Number = ABSENT
-    input_tokens: Tokens = ABSENT
-    cached_input_tokens: Tokens = ABSENT
-    cache_write_input_tokens: Tokens = ABSENT
-    output_tokens: Tokens = ABSENT
-    reasoning_tokens: Tokens = ABSENT
-
-
-class WireSession(msgspec.Struct, gc=False):
-    """One record of the list, or the `session` object of a retrieve."""
-
-    id: str
-    agent_id: Text = ABSENT
-    name: Text = ABSENT
-    type: Text = ABSENT
-    state: Text = ABSENT
-    created_at: Text = ABSENT
-    agent_name: Text = ABSENT
-    creator: WireCreator | None | Absent = ABSENT
-    usage: WireUsage | None | Absent = ABSENT
-    messages: Raw | Absent = ABSENT
-
-
-class StrictCreator(WireCreator, forbid_unknown_fields=True, gc=False):
-    """A creator with no key that we don't know."""
-
-
-class StrictUsage(WireUsage, forbid_unknown_fields=True, gc=False):
-    """A usage with no key that we don't know."""
-
-
-class StrictSession(WireSession, forbid_unknown_fields=True, gc=False):
-    """A record with no key that we don't know: nothing of it belongs into `extra`."""
-
-    creator: StrictCreator | None | Absent = ABSENT
-    usage: StrictUsage | None | Absent = ABSENT
-
-
-class StrictPage(msgspec.Struct, gc=False):
-    """The list's answer where every record is as foreseen."""
-
-    sessions: list[StrictSession]
-    next_cursor: str | None = None
-
-
-class LoosePage(msgspec.Struct, gc=False):
-    """The list's answer with its records left undecoded."""
-
-    sessions: list[Raw]
-    next_cursor: str | None = None
-
-
-class WireResponse(msgspec.Struct, gc=False):
-    """The answer of a retrieve."""
-
-    session: Raw
-
 
 class RetrievedSession(NamedTuple):
-    """One session by its id, and its creator if the answer told of one; or the bad record."""
+    """One session by its id, and its creator if the answer told of one.
+
+    `rejected` is the record if it can't be stored, or what can't be read of one that is.
+    """
 
     session: Session | None
     creator: Creator | None
@@ -121,11 +60,8 @@ _strict: Final = msgspec.json.Decoder(StrictSession)
 _loose: Final = msgspec.json.Decoder(WireSession)
 _answer: Final = msgspec.json.Decoder(WireResponse)
 
-TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
-UNDECODABLE = (msgspec.DecodeError, ValueError, OverflowError, RecursionError)
-USAGE_FIELDS: Final = WireUsage.__struct_fields__
-CREATOR_FIELDS: Final = WireCreator.__struct_fields__
-KNOWN_KEYS: Final = frozenset(WireSession.__struct_fields__)
+MOST_RECORDS: Final = 10_000
+"""On a page. A hundred are asked for at most; millions of tiny ones would take gigabytes."""
 
 
 def decode_page(body: bytes, agent_id: str) -> Page:
@@ -133,6 +69,7 @@ def decode_page(body: bytes, agent_id: str) -> Page:
     builder = PageBuilder(agent_id)
     try:
         whole = _strict_page.decode(body)
+        _check_number(len(whole.sessions))
         for wire in whole.sessions:
             builder.take(wire, {})
     except UNDECODABLE:
@@ -144,9 +81,15 @@ def decode_records(body: bytes) -> tuple[list[bytes], str | None]:
     """A list answer's records as sent, and the next cursor. Raises `Malformed`."""
     try:
         loose = _loose_page.decode(body)
-        return [bytes(raw) for raw in loose.sessions], loose.next_cursor or None
     except UNDECODABLE as error:
         return _split(body, str(error))
+    _check_number(len(loose.sessions))
+    return [bytes(raw) for raw in loose.sessions], loose.next_cursor or None
+
+
+def _check_number(records: int) -> None:
+    if records > MOST_RECORDS:
+        raise Malformed(f"the page holds more than {MOST_RECORDS} records")
 
 
 def _split(body: bytes, why: str) -> tuple[list[bytes], str | None]:
@@ -155,6 +98,8 @@ def _split(body: bytes, why: str) -> tuple[list[bytes], str | None]:
     Tells the records apart by brackets alone. Raises `Malformed` with the reason `why`.
     """
     records, depth, begin, element, key = [], 0, 0, 0, b""
+    if has_many_brackets(body):
+        raise Malformed(f"the answer is not a page of sessions: {why}")
     for token in TOKEN.finditer(body):
         char = token[0][:1]
         if char == b'"':
@@ -165,6 +110,7 @@ def _split(body: bytes, why: str) -> tuple[list[bytes], str | None]:
                 begin = element = token.end()
         elif begin and depth == 2:
             records.append(body[element : token.start()].strip())
+            _check_number(len(records))
             element = token.end()
             if char != b",":
                 envelope = body[:begin] + body[token.start() :]
@@ -189,16 +135,22 @@ def decode_retrieved(body: bytes, session_id: str, agent_id: str) -> RetrievedSe
     try:
         raw = bytes(_answer.decode(body).session)
     except UNDECODABLE as error:
-        raise Malformed(f"the answer for session {session_id!r} can't be read: {error}") from None
+        raise Malformed(f"session {session_id!r:.80} can't be read: {error}") from None
+    rejected = None
     try:
         # What only a retrieve shows is left out: no list would ever prove it again.
         session, creator = _session(_loose.decode(raw), agent_id, {})
-    except UNDECODABLE as error:
-        rejected = Rejected(raw.decode(errors="replace"), str(error), session_id)
-        return RetrievedSession(None, None, rejected)
+    except UNDECODABLE:
+        try:
+            read = read_leniently(raw)
+            session, creator = _session(read.wire, agent_id, {})
+        except UNDECODABLE as error:
+            bad = Rejected(raw.decode(errors="replace"), str(error), session_id)
+            return RetrievedSession(None, None, bad)
+        rejected = read.note
     if session.id != session_id:
-        raise Malformed(f"asked for session {session_id!r}, the answer is of {session.id!r}")
-    return RetrievedSession(session, creator, None)
+        raise Malformed(f"asked for session {session_id!r:.80}, it is of {session.id!r:.80}")
+    return RetrievedSession(session, creator, rejected)
 
 
 def _decode_apart(body: bytes, agent_id: str) -> Page:
@@ -225,8 +177,18 @@ class PageBuilder:
         """Take one record as bytes; what can't be stored is set aside with its reason."""
         try:
             self.take(*_read(raw))
+        except UNDECODABLE:
+            self._read_leniently(raw)
+
+    def _read_leniently(self, raw: bytes) -> None:
+        try:
+            read = read_leniently(raw)
+            self.take(read.wire, read.extra)
         except UNDECODABLE as error:
             self._reject(raw, str(error))
+            return
+        if read.note is not None:
+            self.rejected.append(read.note)
 
     def take(self, wire: WireSession, extra: dict[str, Any]) -> None:
         """Take one decoded record. Raises ValueError if it can't be stored."""
@@ -252,7 +214,7 @@ class PageBuilder:
         )
 
     def _reject(self, raw: bytes, reason: str) -> None:
-        listed = _place(raw)
+        listed = locate(raw)
         self.foreign += reason.startswith(FOREIGN)
         self.rejected.append(Rejected(raw.decode(errors="replace"), reason, listed.id))
         self.listed.append(listed)
@@ -267,7 +229,10 @@ def _read(raw: bytes) -> tuple[WireSession, dict[str, Any]]:
         return _strict.decode(raw), {}
     except UNDECODABLE:
         wire = _loose.decode(raw)
-    return wire, _extra(msgspec.json.decode(raw))
+    extra = _extra(msgspec.json.decode(raw))
+    if is_deep(extra):
+        raise ValueError("nested too deeply")
+    return wire, extra
 
 
 def _extra(record: dict[str, Any]) -> dict[str, Any]:
@@ -343,39 +308,3 @@ def _check_id(field: str, value: str) -> None:
 
 def _instant(text: Text) -> datetime | None | Absent:
     return parse_instant(text) if isinstance(text, str) else text
-
-
-def parse_instant(text: str) -> datetime:
-    """An instant in UTC from any form the platform emits; without an offset it is UTC.
-
-    Raises ValueError for anything else, a bare date included.
-    """
-    if len(text) < 16 or text[4] != "-":
-        raise ValueError(f"not a timestamp: {text!r:.60} - at `$.created_at`")
-    try:
-        instant = datetime.fromisoformat(text)
-        if instant.tzinfo is UTC:
-            return instant
-        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ValueError(f"not a timestamp: {text!r:.60} - at `$.created_at`") from None
-
-
-class _Place(msgspec.Struct, gc=False):
-    """The two fields that tell a record's place, whatever they hold."""
-
-    id: Any = None
-    created_at: Any = None
-
-
-def _place(raw: bytes) -> Listed:
-    """Where a rejected record stands, as far as it can be read."""
-    try:
-        place = msgspec.json.decode(raw, type=_Place)
-    except UNDECODABLE:
-        return Listed(None, None)
-    try:
-        created_at = parse_instant(place.created_at) if isinstance(place.created_at, str) else None
-    except (ValueError, OverflowError):
-        created_at = None
-    return Listed(place.id if isinstance(place.id, str) else None, created_at)

@@ -5,6 +5,7 @@ Every field of a message may be null, absent or of another type; what no column 
 """
 
 import re
+from codecs import getincrementaldecoder
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
@@ -12,11 +13,12 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from etl.api.decoding.sessions import parse_instant
+from etl.api.decoding.values import read_instant
+from etl.api.decoding.wire import UNDECODABLE
 from etl.errors import Malformed
 from etl.models import Message
 
-__all__ = ["LONGEST_SEARCHED", "decode_transcript"]
+__all__ = ["LONGEST_SEARCHED", "MOST_MESSAGES", "decode_transcript"]
 
 LONGEST_SEARCHED: Final = 100_000
 """Characters of a message that a search looks at.
@@ -25,7 +27,10 @@ PostgreSQL's tsvector ends at 1 MiB, which these never reach, and numbers no wor
 16,383rd, where they end as well.
 """
 
-UNDECODABLE = (msgspec.DecodeError, ValueError, OverflowError, RecursionError)
+MOST_MESSAGES: Final = 100_000
+"""Of a session. Millions of tiny ones would take gigabytes."""
+
+AT_ONCE: Final = 2**20
 ESCAPE: Final = re.compile(
     rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<half>u[dD][89a-fA-F]..)|.)", re.DOTALL
 )
@@ -62,17 +67,30 @@ def decode_transcript(body: bytes, session_id: str) -> list[Message]:
     except UNDECODABLE as error:
         raise Malformed(f"the transcript can't be read: {error}") from None
     if session.id != session_id:
-        raise Malformed(f"asked for session {session_id!r}, the answer is of {session.id!r}")
-    return [_message(position, raw) for position, raw in enumerate(session.messages or ())]
+        raise Malformed(f"asked for session {session_id!r:.80}, it is of {session.id!r:.80}")
+    messages = session.messages or ()
+    if len(messages) > MOST_MESSAGES:
+        raise Malformed(f"the transcript has more than {MOST_MESSAGES} messages")
+    return [_message(position, raw) for position, raw in enumerate(messages)]
 
 
 def _session(body: bytes) -> _Session:
     try:
         # What the decoder leaves as it came, it doesn't look into.
-        body.decode()
+        _check_utf8(body)
         return _answer.decode(body).session
     except UNDECODABLE:
         return _answer.decode(_replace_invalid(body)).session
+
+
+def _check_utf8(body: bytes) -> None:
+    """Raise UnicodeDecodeError if it is none. A part at a time: one emoji makes a text four times
+    as large as its bytes.
+    """
+    decoder = getincrementaldecoder("utf-8")()
+    for start in range(0, len(body), AT_ONCE):
+        decoder.decode(body[start : start + AT_ONCE])
+    decoder.decode(b"", final=True)
 
 
 def _replace_invalid(body: bytes) -> bytes:
@@ -114,8 +132,8 @@ def _pop_field(fields: dict[str, Raw], name: str, read: Callable[[Raw], Any]) ->
 
 
 def _instant(raw: Raw) -> datetime | None:
-    text = _text.decode(raw)
-    return None if text is None else parse_instant(text)
+    value = msgspec.json.decode(raw)
+    return None if value is None else read_instant(value)
 
 
 def _json(raw: Raw | bytes) -> str | None:

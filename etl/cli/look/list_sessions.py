@@ -77,11 +77,15 @@ def _print_lines(records: Any) -> None:
 def _print_rows(records: Any) -> None:
     import msgspec
 
+    from etl.api.decoding.lenient import is_deep
+    from etl.api.decoding.wire import UNDECODABLE
+
     def decode_record(record: bytes) -> Any:
         try:
-            return msgspec.json.decode(record)
-        except msgspec.DecodeError:
+            decoded = msgspec.json.decode(record)
+        except UNDECODABLE:
             return record.decode(errors="replace")
+        return record.decode() if is_deep(decoded) else decoded
 
     rows = [_row(decode_record(record)) for record in records]
     head = ("created", "id", "type", "state", "credits", "creator", "name")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from etl.cli.common import ago, iso, load_settings, minute, open_store
 from etl.cli.table import print_table, printable
 from etl.models import BEGINNING
+from etl.planning.drift import name_fields
 from etl.wording import count
 
 if TYPE_CHECKING:
@@ -117,7 +118,11 @@ def _percent(part: int, whole: int) -> str:
 
 
 def _problem(one: "AgentStatus", tally: "TranscriptCounts | None") -> str:
-    parts = [f"{count(one.rejected, 'record')} set aside"] if one.rejected else []
+    unread = one.unread
+    parts = [f"{count(unread.rejected, 'record')} set aside"] if unread.rejected else []
+    if unread.partial:
+        lacking = count(unread.partial, "session")
+        parts.append(f"{lacking} stored without fields: {name_fields(unread.fields)}")
     parts += [f"{count(one.missing, 'session')} missing"] if one.missing else []
     if tally is not None:
         parts += [f"{count(tally.left, 'transcript')} to come"] if tally.left else []
@@ -170,7 +175,9 @@ def _json(one: "AgentStatus", tally: "TranscriptCounts | None") -> dict[str, Any
         "open_sessions": one.open_sessions,
         "fresh": dict(zip(("15m", "1d", "7d"), one.fresh, strict=True)),
         "missing": one.missing,
-        "rejected": one.rejected,
+        "rejected": one.unread.rejected,
+        "partial": one.unread.partial,
+        "unread_fields": one.unread.fields,
         "last_success_at": iso(state.last_success_at),
         "last_reconciled_at": iso(state.last_reconciled_at),
         "last_run": None

@@ -118,6 +118,9 @@ def print_report(report: AgentReport) -> None:
         print(
             f"warning: {report.agent_id}: {count(c.rejected, 'record')} set aside", file=sys.stderr
         )
+    if c.partial:
+        said = f"{count(c.partial, 'record')} stored without fields that could not be read"
+        print(f"warning: {report.agent_id}: {said}", file=sys.stderr)
     for warning in report.warnings:
         print(f"warning: {report.agent_id}: {warning}", file=sys.stderr)
     if report.error:

@@ -21,7 +21,16 @@ from etl.errors import EtlError
 __all__ = ["EVENTS", "configure", "describe_error", "kind", "log", "where"]
 
 ERROR: Final = ("reason", "http_status", "hint")
-COUNTS: Final = ("requests", "pages", "inserted", "updated", "unchanged", "rejected", "missing")
+COUNTS: Final = (
+    "requests",
+    "pages",
+    "inserted",
+    "updated",
+    "unchanged",
+    "rejected",
+    "missing",
+    "partial",
+)
 TRANSCRIPTS: Final = ("fetched", "changed", "failed", "left", "requests")
 RETENTION: Final = ("transcripts", "payloads", "runs")
 EVENTS: Final[dict[str, tuple[str, ...]]] = {

@@ -1,10 +1,13 @@
 """Answers and pages that faults put in the place of the right ones."""
 
+import gzip
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from random import Random
 
+from etl.simulator.http.drift import drift_record
 from etl.simulator.http.errors import HTML_ERROR, ApiError, bad_request
 from etl.simulator.http.faults import Fault
 from etl.simulator.http.messages import Answer
@@ -68,6 +71,10 @@ _DISTORTIONS: dict[str, Callable[[Listing, Scene], Listing]] = {
     "other_agent": _other_agent,
     "shuffle": _shuffle,
     "ignore_cursor": lambda _, scene: scene.head(),
+    "drift": lambda page, scene: replace(
+        page,
+        rows=[drift_record(row, number, scene.fault) for number, row in enumerate(page.rows or ())],
+    ),
 }
 
 
@@ -89,6 +96,10 @@ GARBAGE: dict[str, tuple[bytes, str]] = {
     "null": (b"null", JSON_TYPE),
     "empty": (b"", JSON_TYPE),
     "invalid_utf8": (b'{"sessions":[{"id":"\xff\xfe\xc3("}],"next_cursor":null}', JSON_TYPE),
+    "texts": (
+        b'{"sessions":"x","agents":"x","agent":"x","teams":"x"}',
+        JSON_TYPE,
+    ),
     "wrong_types": (b'{"sessions":{"id":1},"next_cursor":7}', JSON_TYPE),
 }
 
@@ -120,6 +131,35 @@ def _garbage(fault: Fault) -> Answer:
     return Answer(200, body, {"Content-Type": content_type})
 
 
+_BOMBS: dict[str, Callable[[int], tuple[bytes, bytes, bytes]]] = {
+    "whitespace": lambda size: (b'{"sessions":[', b" " * size, b"]}"),
+    "brackets": lambda size: (b"", b"[" * size, b""),
+    "nested_record": lambda size: (
+        b'{"sessions":[{"id":"deep","new":',
+        b"[" * (size // 2) + b"]" * (size // 2),
+        b'},{"id":"good"}]}',
+    ),
+    "string": lambda size: (b'{"sessions":[{"id":"x","name":"', b"x" * size, b'"}]}'),
+    "tiny_records": lambda size: (b'{"sessions":[{}', b",{}" * (size // 3), b"]}"),
+    "long_id": lambda size: (b'{"sessions":[{"id":"', b"x" * size, b'"}]}'),
+}
+
+
+@lru_cache(maxsize=4)
+def _bomb_body(form: str, size: int, encoding: str) -> bytes:
+    body = b"".join(_BOMBS[form](size))
+    for _ in range(encoding.count("gzip")):
+        body = gzip.compress(body, 1)
+    return body
+
+
+def _bomb(fault: Fault) -> Answer:
+    params = fault.params
+    size, encoding = int(params["megabytes"] * 2**20), params["encoding"]
+    body = _bomb_body(params["form"], size, encoding)
+    return Answer(200, body, {"Content-Type": JSON_TYPE, "Content-Encoding": encoding})
+
+
 def _refuse_cursor(fault: Fault) -> Answer:
     return Answer(400, bad_request(fault.params["code"], "cursor is not valid", "cursor").body())
 
@@ -127,6 +167,7 @@ def _refuse_cursor(fault: Fault) -> Answer:
 _MISANSWERS: dict[str, Callable[[Fault], Answer]] = {
     "status": _status,
     "garbage": _garbage,
+    "bomb": _bomb,
     "error_200": lambda fault: replace(_error_body(fault, 500), status=200),
     "refuse_cursor": _refuse_cursor,
 }

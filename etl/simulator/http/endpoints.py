@@ -9,6 +9,7 @@ from typing import Any
 
 from etl.simulator.http.bad_responses import Listing, Scene, distort
 from etl.simulator.http.credentials import Credentials, read_form
+from etl.simulator.http.drift import drift_record
 from etl.simulator.http.errors import ApiError, bad_request, not_found
 from etl.simulator.http.faults import Fault, Target
 from etl.simulator.http.messages import Answer, Request
@@ -60,7 +61,7 @@ class Api:
             case ("agents", agent_id, "sessions"):
                 return self._sessions(self._agent(agent_id, request), request, fault)
             case ("sessions", session_id):
-                return self._session(session_id, request)
+                return self._session(session_id, request, fault)
             case ("agents", agent_id):
                 return answer_json({"agent": self._agent(agent_id, request).record()})
             case ("agents",):
@@ -120,12 +121,16 @@ class Api:
         if len(self._cursors_before) > REMEMBERED_CURSORS:
             self._cursors_before.popitem(last=False)
 
-    def _session(self, session_id: str, request: Request) -> Answer:
+    def _session(self, session_id: str, request: Request, fault: Fault | None) -> Answer:
         record = self.world.session(session_id)
         if not isinstance(record, dict):
             raise not_found("Session")
         agent = self._agent(self.world.agent_of(session_id), request)
-        return answer_json(retrieved(record, agent, self.world.said(session_id)))
+        answer = retrieved(record, agent, self.world.said(session_id))
+        if fault and fault.kind == "drift":
+            raw = drift_record(encode(answer["session"]), 0, fault)
+            return Answer(200, b'{"session":' + raw + b',"queue_position":null}')
+        return answer_json(answer)
 
     def _agents(self, request: Request) -> Answer:
         params = request.params

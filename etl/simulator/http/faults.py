@@ -26,6 +26,13 @@ KINDS: dict[str, dict[str, Any]] = {
     "garbage": {"form": "html"},
     # A 200 whose body is an error of this shape.
     "error_200": {"shape": 1, "code": "internal_error", "message": "It broke."},
+    # A 200 that is meant to take all memory: so many megabytes of a form of BOMBS in bad_responses,
+    # sent in this Content-Encoding ("gzip, gzip" is twice as small again).
+    "bomb": {"form": "whitespace", "megabytes": 100, "encoding": "gzip"},
+    # Records of lists and retrieves whose fields, named by their paths ("usage.credit_cost"),
+    # come in other forms: see DRIFTS in drift. Strikes every record whose number in the answer
+    # divides by *every*.
+    "drift": {"fields": {}, "every": 1},
     # From here on: pages of a session list.
     "empty_page": {"keep_cursor": False},
     "missing_sessions": {},
@@ -47,8 +54,12 @@ CHOICES: dict[str, tuple[object, ...]] = {
     "shape": (1, 2, 3, 4, "html", "empty"),
     "then": ("rest", "close"),
     "form": ("html", "text", "broken_json", "empty_object", "empty_list", "null", "empty",
-             "invalid_utf8", "wrong_types"),
+             "invalid_utf8", "texts", "wrong_types"),
+    "encoding": ("identity", "gzip", "gzip, gzip", "br"),
 }  # fmt: skip
+BOMBS = ("whitespace", "brackets", "nested_record", "string", "tiny_records", "long_id")
+DRIFTS = ("text", "number", "boolean", "words", "list", "object", "nan", "infinity", "seconds",
+          "milliseconds", "id", "absent", "null")  # fmt: skip
 WHERE = {"reset": ("before", "middle"), "elsewhere": ("head", "tail")}
 
 LIST_KINDS = frozenset(list(KINDS)[list(KINDS).index("empty_page") :])
@@ -88,6 +99,10 @@ class Fault:
 
 def _check(kind: str, path: str, params: Mapping[str, Any]) -> None:
     choices = {**CHOICES, "where": WHERE.get(kind, ())}
+    choices |= {"form": BOMBS} if kind == "bomb" else {}
+    for path_of_field, form in params.get("fields", {}).items():
+        if form not in DRIFTS:
+            raise ValueError(f"the form of {path_of_field!r} must be one of {DRIFTS}")
     for name in choices.keys() & params.keys():
         if params[name] not in choices[name]:
             raise ValueError(f"{name} of {kind!r} must be one of {choices[name]}")

@@ -184,6 +184,7 @@ def _without_forgotten(
 ) -> list[Response]:
     """Without forgotten people: whatever tells of them, by their id or their address."""
     told = {id(one): _names_in(one) for one in _records(responses)}
+    _add_notes(told, responses)
     gone = _forgotten(connection, salt, told.values())
     ids = {s.id for response in responses for s in response.sessions}
     ids |= {bad.id for response in responses for bad in response.rejected if bad.id is not None}
@@ -213,6 +214,14 @@ def _without_forgotten(
         )
         for response in responses
     ]
+
+
+def _add_notes(told: dict[int, set[str]], responses: list[Response]) -> None:
+    """What can't be read of a session may tell whose it is, too."""
+    for response in responses:
+        notes = {bad.id: told[id(bad)] for bad in response.rejected if bad.is_partial}
+        for one in response.sessions if notes else ():
+            told[id(one)] |= notes.get(one.id, set())
 
 
 def _mark_new(connection: Connection, ids: Iterable[str]) -> None:

@@ -11,6 +11,7 @@ from etl.errors import SchemaMismatch, StoreError
 from etl.invocation import program_name
 from etl.models import SETTLED_STATES
 from etl.planning.coverage import Gap
+from etl.store.read.unread import Unread, load_unread
 from etl.store.schema import migrate
 from etl.store.schema import tables as t
 from etl.store.schema.engine import mask_password, open_engine, translate_errors
@@ -47,7 +48,7 @@ class AgentStatus(NamedTuple):
     sessions: int
     open_sessions: int
     missing: int
-    rejected: int
+    unread: Unread
     oldest: datetime | None
     fresh: tuple[int, ...]
     last_run: Row[Any] | None
@@ -116,7 +117,7 @@ def known_agents(store: Store) -> list[str]:
 def agent_status(store: Store, agent_id: str, now: datetime) -> AgentStatus:
     """Read one agent's status."""
     state = store.state(agent_id)
-    sessions, runs, rejected = t.sessions.c, t.sync_runs, t.rejected_records.c
+    sessions, runs = t.sessions.c, t.sync_runs
     mine = sessions.agent_id == agent_id
     is_open = or_(sessions.state.is_(None), sessions.state.not_in(SETTLED_STATES))
     newest = select(runs).where(runs.c.agent_id == agent_id).order_by(runs.c.id.desc()).limit(1)
@@ -144,7 +145,7 @@ def agent_status(store: Store, agent_id: str, now: datetime) -> AgentStatus:
             count(mine),
             count(mine, is_open, sessions.missing_since.is_(None)),
             count(mine, sessions.missing_since.is_not(None)),
-            count(rejected.agent_id == agent_id, rejected.resolved_at.is_(None)),
+            load_unread(connection, agent_id),
             oldest,
             tuple(proven_since(now - age) for age in AGES),
             last,

@@ -1,31 +1,25 @@
 """Saving what answers hold: sessions, states, creators, the agent's name, bad records."""
 
-import hashlib
 from collections.abc import Callable
 from datetime import datetime
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, update
 
 from etl.errors import StoreError
 from etl.models import Counts, Creator, Mode, Rejected, Session
 from etl.store.schema import tables as t
-from etl.store.schema.engine import insert_into
 from etl.store.write.diff import AS_OF, COLUMNS, Row, compare_rows, creator_row
 from etl.store.write.lease import Lease
+from etl.store.write.rejected import note_rejected, settle_rejected
 
 __all__ = ["ConcurrentWrite", "Response", "ResponseWriter", "Run"]
 
 CREATOR_COLUMNS: Final = tuple(column.name for column in t.creators.c)
 MOST_SIGHTINGS: Final = 20_000
 """Sessions, and creators, whose last answer is remembered: more than walks may have in flight."""
-
-UNRESOLVED: Final = select(t.rejected_records.c.session_id).where(
-    t.rejected_records.c.agent_id == bindparam("agent"), t.rejected_records.c.resolved_at.is_(None)
-)
-"""Built once, as every save needs it."""
 
 STATE_COLUMNS: Final = tuple(column.name for column in t.state_changes.c)
 
@@ -100,13 +94,15 @@ class ResponseWriter:
                 "other processes keep writing the same sessions", "try again later"
             )
         self._rows.insert(connection, "state_changes", STATE_COLUMNS, changes.states.values())
-        self._save_rejected(connection, run, rejected, ids)
+        partial = self._save_rejected(connection, run, rejected, sessions)
+        whole = len(rejected) - partial
         return Counts(
-            seen=len(sessions) + len(rejected),
+            seen=len(sessions) + whole,
             inserted=changes.inserted,
             updated=changes.updated,
             unchanged=changes.unchanged,
-            rejected=len(rejected),
+            rejected=whole,
+            partial=partial,
         )
 
     def note(self, responses: list[Response]) -> None:
@@ -190,39 +186,14 @@ class ResponseWriter:
         connection: Connection,
         run: Run,
         rejected: list[tuple[Rejected, datetime]],
-        stored: set[str],
-    ) -> None:
-        """Set bad records aside, one row per payload; those that came right are resolved."""
-        table = t.rejected_records
-        for record, received_at in rejected:
-            payload = self._rows.text(record.payload)
-            values = {"agent_id": run.agent_id, "run_id": run.id, "received_at": received_at}
-            values |= {"payload": payload, "reason": self._rows.text(record.reason)}
-            values |= {"session_id": record.id and self._rows.text(record.id)}
-            digest = hashlib.sha256(payload.encode()).hexdigest()
-            statement = insert_into(connection, table).values(values | {"payload_sha256": digest})
-            renewed = ("run_id", "received_at", "payload", "reason")
-            again = {name: statement.excluded[name] for name in renewed}
-            connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["agent_id", "payload_sha256"],
-                    set_=again | {"resolved_at": None},
-                )
-            )
-        self._resolve(connection, run, stored)
-
-    def _resolve(self, connection: Connection, run: Run, stored: set[str]) -> None:
-        """Records of these sessions that were rejected once are right now."""
-        ids = connection.execute(UNRESOLVED, {"agent": run.agent_id}).scalars()
-        right = stored.intersection(ids)
-        if right:
-            table = t.rejected_records
-            unresolved = (table.c.agent_id == run.agent_id, table.c.resolved_at.is_(None))
-            connection.execute(
-                update(table)
-                .where(*unresolved, table.c.session_id.in_(right))
-                .values(resolved_at=self._clock())
-            )
+        sessions: list[tuple[Session, datetime]],
+    ) -> int:
+        """Note what can't be read, settle what came right. Returns how many are partial."""
+        note_rejected(connection, run.agent_id, run.id, rejected, self._rows.text)
+        stored = {session.id: (session, at) for session, at in sessions}
+        anew = {bad.id: bad.reason for bad, _ in rejected}
+        settle_rejected(connection, run.agent_id, stored, anew, self._clock())
+        return sum(bad.is_partial for bad, _ in rejected)
 
     def _save_agent_name(
         self, connection: Connection, run: Run, responses: list[Response], now: datetime
