@@ -41,9 +41,11 @@ __all__ = [
     "calendar",
     "coverage",
     "creators",
+    "database_identity",
     "forgotten",
     "forgotten_sessions",
     "instant_text",
+    "lakes",
     "metadata",
     "privacy",
     "rejected_records",
@@ -373,5 +375,24 @@ forgotten_sessions = Table(
     "forgotten_sessions",
     metadata,
     Column("session_id", Text, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+database_identity = Table(
+    "database_identity",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("uuid", String(36), nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
+)
+
+lakes = Table(
+    "lakes",
+    metadata,
+    Column("target", Text, primary_key=True),
+    Column("as_of", Instant),
+    Column("finished_at", Instant),
+    Column("failed_at", Instant),
+    Column("error", Text),
     sqlite_with_rowid=False,
 )
