@@ -21,7 +21,7 @@ from etl.input.text_files import read_text
 from etl.input.time_zones import find_zone
 from etl.invocation import program_name
 from etl.models import is_alias
-from etl.urls import check_ping_url, check_url
+from etl.urls import check_lake_target, check_ping_url, check_url
 
 __all__ = [
     "Agent",
@@ -30,6 +30,7 @@ __all__ = [
     "Database",
     "Discovery",
     "Duration",
+    "Lake",
     "Names",
     "OAuth",
     "Privacy",
@@ -150,6 +151,13 @@ class Retention(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     runs: Duration | None = None
 
 
+class Lake(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[lake]`: where `run` keeps Delta tables, and how often it carries over; off if unset."""
+
+    target: str | None = None
+    every: Duration = Duration(hours=1)
+
+
 class Agent(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """`[[agents]]`: one agent to sync."""
 
@@ -192,6 +200,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     discovery: Discovery = msgspec.field(default_factory=Discovery)
     privacy: Privacy = msgspec.field(default_factory=Privacy)
     retention: Retention = msgspec.field(default_factory=Retention)
+    lake: Lake = msgspec.field(default_factory=Lake)
 
 
 def parse_duration(text: str) -> Duration:
@@ -323,6 +332,7 @@ def _check_rest(settings: Settings, source: str) -> None:
             hint = "a request for it would create an agent; use the agent's own id"
             raise ConfigError(f"{source}: agents.id {id!r} is an alias", hint)
     check_url(settings.api.base_url, "api.base_url", source)
+    _check_lake(settings.lake, source)
     _check_oauth(settings.api.oauth, source)
     _check_service(settings.service, source)
 
@@ -338,6 +348,15 @@ def _check_oauth(oauth: OAuth, source: str) -> None:
     if bool(oauth.client_id) != bool(oauth.refresh_token_file):
         hint = "token_url alone has a default; GUMLOOP_ACCESS_TOKEN is for a token of your own"
         raise ConfigError(f"{source}: api.oauth needs both client_id and refresh_token_file", hint)
+
+
+def _check_lake(lake: Lake, source: str) -> None:
+    if lake.every <= timedelta(0):
+        raise ConfigError(f"{source}: lake.every must be longer than nothing", DURATION_WANTED)
+    if lake.target is not None:
+        if not lake.target:
+            raise ConfigError(f"{source}: lake.target is empty", "leave the key out for no lake")
+        check_lake_target(lake.target, f"{source}: lake.target")
 
 
 def _check_service(service: Service, source: str) -> None:

@@ -4,10 +4,23 @@ No error here shows what may be a password.
 """
 
 import re
+from pathlib import Path
+from typing import Final
 
 from etl.errors import ConfigError
 
-__all__ = ["HOW_TO_ENCODE", "check_ping_url", "check_url", "is_ambiguous"]
+__all__ = [
+    "HOW_TO_ENCODE",
+    "LAKE_STORES",
+    "check_lake_target",
+    "check_ping_url",
+    "check_url",
+    "is_ambiguous",
+    "lake_address",
+]
+
+LAKE_STORES: Final = ("s3", "gs", "abfss")
+"""Object stores, by the beginning of their addresses."""
 
 HOW_TO_ENCODE = "percent-encode the user and password, such as %40 for @ and %2F for /"
 UNENCODED = re.compile(r"[@/?#]|%(?![0-9A-Fa-f]{2})")
@@ -55,6 +68,28 @@ def check_ping_url(url: str, source: str) -> None:
     if not parts.hostname or not visible or not (plain or parts.scheme == "https"):
         hint = "plain http only to this machine; it is not shown, since it is a secret"
         raise ConfigError(f"{source} must be an https:// URL", hint)
+
+
+def check_lake_target(target: str, key: str) -> None:
+    """Raise ConfigError unless it names a folder or a place in an object store, without secrets."""
+    scheme, separator, rest = target.partition("://")
+    if not separator:
+        return
+    if scheme not in LAKE_STORES:
+        hint = "a folder, or s3://BUCKET/PATH, gs://BUCKET/PATH, abfss://CONTAINER@ACCOUNT.../PATH"
+        raise ConfigError(
+            f"{key} begins with {scheme!r:.20}://, which is no store known here", hint
+        )
+    if "?" in rest or ":" in rest.partition("@")[0] or ("@" in rest and scheme != "abfss"):
+        hint = "credentials come from the environment: docs/lake.md names the variables"
+        raise ConfigError(f"{key} must not carry a user, a password or a query", hint)
+    if not rest.strip("/"):
+        raise ConfigError(f"{key} names no bucket", "write s3://BUCKET/PATH")
+
+
+def lake_address(target: str) -> str:
+    """A lake's one address: without a slash at the end; of a folder, the whole path."""
+    return target.rstrip("/") if "://" in target else str(Path(target).absolute())
 
 
 def _loopback(host: str) -> bool:

@@ -73,6 +73,10 @@ transcripts = "90d"
 payloads = "30d"
 runs = "180d"
 
+[lake]
+target = "s3://bucket/path"
+every = "2h"
+
 [[agents]]
 id = "a"
 name = "First"
@@ -148,6 +152,7 @@ def test_every_key_can_be_set(file: Path) -> None:
         ),
         config.Privacy("hash", "drop"),
         config.Retention(Duration(days=90), Duration(days=30), Duration(days=180)),
+        config.Lake("s3://bucket/path", Duration(hours=2)),
     )
     assert flat(tomllib.loads(WHOLE)).keys() == defaults().keys(), "a key has no test here"
 
@@ -624,3 +629,26 @@ def test_credentials_never_show_their_secret() -> None:
 def test_settings_hold_no_secret() -> None:
     assert not {"token", "api_key", "access_token"} & {key.split(".")[-1] for key in defaults()}
     assert msgspec.structs.fields(Credentials)[0].name == "token"
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("ftp://host/path", "no store known here"),
+        ("s3://key:secret@bucket/path", "must not carry a user"),
+        ("s3://bucket/path?token=1", "must not carry a user"),
+        ("abfss://c@a.dfs.core.windows.net/p?sig=secret", "must not carry a user"),
+        ("gs:///", "names no bucket"),
+        ("", "is empty"),
+    ],
+)
+def test_addresses_of_a_lake_are_checked_without_showing_a_secret(target: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says) as refused:
+        config.check({"lake": {"target": target}}, "config.toml")
+
+    assert "secret" not in str(refused.value)
+
+
+def test_a_lake_may_be_a_folder_or_in_each_store() -> None:
+    for target in ("lake", "/srv/lake", "s3://b/p", "gs://b", "abfss://c@a.dfs.core.windows.net/p"):
+        assert config.check({"lake": {"target": target}}, "config.toml").lake.target == target

@@ -50,6 +50,7 @@ PURE = (
     "etl.planning",
     "etl.privacy",
     "etl.analytics.figures",
+    "etl.analytics.lake.compare",
     "etl.api.decoding",
     "etl.api.errors",
     "etl.api.credentials.oauth_tokens",

@@ -19,7 +19,7 @@ from etl.cli.care import db, forget
 from etl.cli.common import complain
 from etl.cli.look import agents, list_sessions, runs, search, status
 from etl.cli.parser import Parser, grouped_help
-from etl.cli.share import explore, export, report
+from etl.cli.share import explore, export, lake, report
 from etl.cli.start import check, completion, demo, init
 from etl.cli.sync import backfill, reconcile, run, sync, verify
 from etl.errors import ConfigError, EtlError
@@ -31,7 +31,7 @@ GROUPS = {
     "start": (demo, init, check, completion),
     "sync": (sync, backfill, reconcile, run, verify),
     "look": (status, runs, search, agents, list_sessions),
-    "share": (report, export, explore),
+    "share": (report, export, lake, explore),
     "care": (forget, db),
 }
 COMMANDS = tuple(command for group in GROUPS.values() for command in group)

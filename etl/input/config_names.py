@@ -23,7 +23,8 @@ PLAIN = {
 def check_names(tables: dict[str, Any], whole: type, source: str) -> None:
     """Raise ConfigError for a table or a key that the struct `whole` doesn't have."""
     known = _fields(whole)
-    homes = {key: table for table, kind in known.items() for key in _fields(kind)}
+    # Of tables with the same key, the first one is meant: [schedule] every, not that of [lake].
+    homes = {key: table for table in reversed(known) for key in _fields(known[table])}
     for table, keys in tables.items():
         if table not in known:
             home = f"[{homes[table]}] {table}" if table in homes else None

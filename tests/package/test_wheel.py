@@ -16,7 +16,7 @@ import pytest
 from tests.package.installed import REPOSITORY, Environment, build, install, unpack
 
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-OPTIONAL = {"altair", "datasette", "jinja2", "psycopg", "pyarrow", "uvicorn"}
+OPTIONAL = {"altair", "datasette", "deltalake", "jinja2", "psycopg", "pyarrow", "uvicorn"}
 """What only an extra brings."""
 DEMO = "sqlite:///gumloop-demo.db"
 

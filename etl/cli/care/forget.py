@@ -32,6 +32,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask, erase, and take the traces out of the files."""
+    from etl.store.lakes import lakes
+
     if any("\ud800" <= char <= "\udfff" for id in args.creator for char in id):
         raise ConfigError("an id of --creator is not UTF-8", "copy it from the table creators")
     with open_store(load_settings(args).database.url) as store:
@@ -40,8 +42,11 @@ def run(args: argparse.Namespace) -> int:
             print("nothing was erased", file=sys.stderr)
             return 1
         _erase(store, people)
+        due = [lake.target for lake in lakes(store)]
     print("nothing of it is left in the database's files, nor will a sync bring it back")
     print("backups, replicas and exported files are not reached: delete those yourself")
+    for target in due:
+        print(f"next, for the lake's files: {program_name()} lake {printable(target)}")
     return 0
 
 

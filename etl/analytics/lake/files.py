@@ -1,0 +1,199 @@
+"""Data files: written in constant memory, a month at a time, and read back as an index."""
+
+import json
+import time
+import uuid
+from collections.abc import Container, Iterator, Sequence
+from datetime import MAXYEAR, datetime, timedelta
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake.transaction import AddAction
+from pyarrow.fs import PyFileSystem
+
+from etl.analytics.lake.columns import batch_of, is_unfit
+from etl.analytics.lake.compare import LakeRow
+from etl.analytics.lake.delta import DataFile
+from etl.analytics.lake.source import SourceRow, split_cells
+from etl.analytics.lake.tables import DIGEST, MONTH, LakeTable
+
+__all__ = ["MonthWriter", "index_rows", "read_index"]
+
+BATCH_ROWS: Final = 10_000
+GROUP_ROWS: Final = 100_000
+GROUP_BYTES: Final = 32 << 20
+"""A row group is written at so many rows or bytes: what is held in memory."""
+
+FILE_ROWS: Final = 1_000_000
+FILE_BYTES: Final = 1 << 30
+"""A file ends at so many rows, or bytes before compression."""
+
+FILE: Final = "_file"
+ROW: Final = "_row"
+TIME_TEXT: Final = "%Y-%m-%d %H:%M:%S"
+DATED: Final = "created_at"
+
+
+class MonthWriter:
+    """Writes rows of one month into new files; `added` are those that are done."""
+
+    def __init__(self, filesystem: PyFileSystem, table: LakeTable, month: str) -> None:
+        self.added: list[AddAction] = []
+        self.unfit = 0
+        self._filesystem = filesystem
+        self._table = table
+        self._schema = table.file_schema
+        self._month = month
+        self._rows: list[SourceRow] = []
+        self._batches: list[pa.RecordBatch] = []
+        self._size = self._grouped = self._written = self._bytes = 0
+        self._dates: list[tuple[datetime, datetime]] = []
+        self._writer: pq.ParquetWriter | None = None
+        self._file: Any = None
+        self._path = ""
+
+    def write_row(self, row: SourceRow) -> None:
+        """Add a row of the database."""
+        self._rows.append(row)
+        self._size += row.size
+        if len(self._rows) >= BATCH_ROWS or self._size >= GROUP_BYTES:
+            self._turn_rows()
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether any row was added so far."""
+        return bool(self.added or self._rows or self._batches or self._writer)
+
+    def copy_file(self, file: DataFile, stale: Container[int]) -> None:
+        """Add the rows of an older file, but for those of these numbers."""
+        number = 0
+        with self._filesystem.open_input_file(file.path) as source:
+            for batch in pq.ParquetFile(source).iter_batches(BATCH_ROWS):
+                kept = [i for i in range(len(batch)) if number + i not in stale]
+                number += len(batch)
+                self._write_batch(batch.take(pa.array(kept, pa.int64())))
+
+    def close(self) -> None:
+        """Finish the last file."""
+        self._turn_rows()
+        self._write_group()
+        self._finish_file()
+
+    def _turn_rows(self) -> None:
+        if self._rows:
+            cells = [split_cells(row.raw) for row in self._rows]
+            self._count_unfit(cells)
+            digests = [row.digest for row in self._rows]
+            self._write_batch(batch_of(cells, digests, self._schema))
+            self._rows, self._size = [], 0
+
+    def _count_unfit(self, cells: Sequence[Sequence[Any]]) -> None:
+        for place, field in enumerate(self._schema):
+            if pa.types.is_decimal(field.type):
+                self.unfit += sum(is_unfit(row[place]) for row in cells)
+
+    def _write_batch(self, batch: pa.RecordBatch) -> None:
+        self._batches.append(batch)
+        self._grouped += batch.nbytes
+        if sum(map(len, self._batches)) >= GROUP_ROWS or self._grouped >= GROUP_BYTES:
+            self._write_group()
+        if self._written >= FILE_ROWS or self._bytes >= FILE_BYTES:
+            self._finish_file()
+
+    def _write_group(self) -> None:
+        group = pa.Table.from_batches(self._batches, self._schema)
+        self._batches, self._grouped = [], 0
+        if not len(group):
+            return
+        if self._writer is None:
+            folder = f"{MONTH}={self._month}/" if self._table.by_month else ""
+            self._path = f"{folder}etl-{uuid.uuid4().hex}.parquet"
+            self._file = self._filesystem.open_output_stream(self._path)
+            self._writer = pq.ParquetWriter(self._file, self._schema, compression="zstd")
+        self._writer.write_table(group, GROUP_ROWS)
+        self._written += len(group)
+        self._bytes += group.nbytes
+        self._note_dates(group)
+
+    def _note_dates(self, group: pa.Table) -> None:
+        if DATED in group.schema.names and self._table.by_month:
+            bounds = pc.min_max(group[DATED]).as_py()
+            if bounds["min"] is not None:
+                self._dates.append((bounds["min"], bounds["max"]))
+
+    def _finish_file(self) -> None:
+        if self._writer is None:
+            return
+        self._writer.close()
+        self._file.close()
+        size = self._filesystem.get_file_info(self._path).size
+        month: dict[str, str | None] = {MONTH: self._month} if self._table.by_month else {}
+        now = int(time.time() * 1000)
+        self.added.append(AddAction(self._path, size, month, now, True, self._statistics()))
+        self._writer, self._written, self._bytes, self._dates = None, 0, 0, []
+
+    def _statistics(self) -> str:
+        """How many rows, and between which dates: no other column, since the log outlives rows."""
+        told: dict[str, Any] = {"numRecords": self._written}
+        if self._dates:
+            oldest, newest = min(a for a, _ in self._dates), max(b for _, b in self._dates)
+            told["minValues"] = {DATED: _milliseconds(oldest)}
+            told["maxValues"] = {DATED: _milliseconds(newest, up=True)}
+        return json.dumps(told)
+
+
+def _milliseconds(instant: datetime, *, up: bool = False) -> str:
+    """An instant as Delta's statistics have it, no later (`up`: no earlier) than it is."""
+    rest = timedelta(microseconds=instant.microsecond % 1000)
+    down = instant - rest
+    if up and rest and down.year < MAXYEAR:
+        down += timedelta(milliseconds=1)
+    text = down.strftime("%H:%M:%S")
+    return f"{down:%Y-%m-%d}".zfill(10) + f"T{text}.{down.microsecond // 1000:03}Z"
+
+
+def read_index(
+    filesystem: PyFileSystem, files: Sequence[DataFile], table: LakeTable
+) -> tuple[pa.Table, set[int]]:
+    """Keys and digests of the rows of some files with their places, sorted by key.
+
+    Also the numbers of files that aren't there any more: their rows are lost.
+    """
+    parts, lost = [], set()
+    for number, file in enumerate(files):
+        try:
+            part = _read_keys(filesystem, file.path, table)
+        except FileNotFoundError:
+            lost.add(number)
+            continue
+        places = {FILE: pa.array([number] * len(part), pa.int32())}
+        places[ROW] = pa.array(range(len(part)), pa.int64())
+        for name, cells in places.items():
+            part = part.append_column(name, cells)
+        parts.append(part)
+    if not parts:
+        return pa.table({}), lost
+    return pa.concat_tables(parts).sort_by([(name, "ascending") for name in table.key]), lost
+
+
+def _read_keys(filesystem: PyFileSystem, path: str, table: LakeTable) -> pa.Table:
+    with filesystem.open_input_file(path) as source:
+        return pq.ParquetFile(source, pre_buffer=True).read([*table.key, DIGEST])
+
+
+def index_rows(index: pa.Table, table: LakeTable) -> Iterator[LakeRow]:
+    """The rows of an index, as `compare` takes them; times are SQLite's text."""
+    for batch in index.to_batches(BATCH_ROWS):
+        keys = [_texts(batch[name]) for name in table.key]
+        joined = keys[0] if len(keys) == 1 else zip(*keys, strict=True)
+        others = (batch[name].to_pylist() for name in (DIGEST, FILE, ROW))
+        yield from zip(joined, *others, strict=True)
+
+
+def _texts(cells: pa.Array) -> list[Any]:
+    if pa.types.is_timestamp(cells.type):
+        cells = pc.strftime(cells.cast(pa.timestamp("us")), format=TIME_TEXT)
+    found: list[Any] = cells.to_pylist()
+    return found

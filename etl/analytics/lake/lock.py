@@ -1,0 +1,53 @@
+"""One run at a time for all lakes of a database: the database's own lock tells."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from sqlalchemy import Connection
+
+from etl.errors import EtlError, StoreError
+from etl.store.schema.url import parse_url
+
+__all__ = ["LakeBusy", "lock_file", "lock_server"]
+
+LOCK: Final = 7_461_120_094
+"""PostgreSQL's advisory lock, kept for the transaction that reads."""
+
+HINT: Final = "wait for it; it will have carried over what is stored now, or the next run does"
+
+
+class LakeBusy(EtlError):
+    """Another process carries over from this database now."""
+
+
+@contextmanager
+def lock_file(url: str) -> Iterator[None]:
+    """Hold SQLite's lock: a file beside the database, which the kernel frees if we are killed."""
+    parsed = parse_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        yield
+        return
+    try:
+        lock = os.open(f"{parsed.database}-lake.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        hint = "can the folder of the database be written?"
+        raise StoreError(f"the lock beside the database can't be made: {error}", hint) from None
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LakeBusy("another process is carrying over to a lake", HINT) from None
+        yield
+    finally:
+        os.close(lock)
+
+
+def lock_server(connection: Connection) -> None:
+    """Take PostgreSQL's lock until the end of the transaction. Raises LakeBusy."""
+    if connection.dialect.name == "postgresql":
+        query = f"SELECT pg_try_advisory_xact_lock({LOCK})"
+        if not connection.exec_driver_sql(query).scalar():
+            raise LakeBusy("another process is carrying over to a lake", HINT)

@@ -1,0 +1,95 @@
+"""`lake`: Delta tables on a folder or an object store that follow the database."""
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from etl.cli.common import iso, load_settings, signals_interrupt, when
+from etl.cli.progress import ProgressBars
+from etl.cli.table import print_table
+from etl.errors import ConfigError
+from etl.invocation import install_hint, program_name
+from etl.urls import check_lake_target
+
+if TYPE_CHECKING:
+    from etl.analytics.lake.carry import LakeReport
+
+NAME = "lake"
+HELP = "Delta tables on a folder or an object store, made equal to the database"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    parser.add_argument(
+        "target",
+        nargs="?",
+        metavar="TARGET",
+        help="a folder, or an address that begins with s3://, gs:// or abfss:// ([lake] target)",
+    )
+    parser.add_argument(
+        "--take-over",
+        action="store_true",
+        help="go on with a lake that another database has fed so far",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry over what has changed, and say what it was."""
+    from etl.api.client import utc_now
+    from etl.credentials import privacy_salt
+    from etl.privacy import rules_of
+    from etl.store.privacy.rules_change import apply_rules_change
+    from etl.store.read import status
+    from etl.store.store import Store
+
+    settings = load_settings(args)
+    target = args.target or settings.lake.target
+    if not target:
+        hint = f"name a folder or a bucket: `{program_name()} lake ./lake`, or [lake] target"
+        raise ConfigError("there is no address for the lake", hint)
+    check_lake_target(target, "TARGET" if args.target else "lake.target")
+    _require_deltalake()
+    from etl.analytics.lake.run import update_lake
+
+    rules = rules_of(settings.privacy, privacy_salt())
+    with Store(settings.database.url, utc_now, rules) as store:
+        status.require_schema(store)
+        # What [privacy] forbids must not reach a lake either.
+        apply_rules_change(store)
+        with signals_interrupt(), ProgressBars({}, quiet=args.json) as bars:
+            report = update_lake(store, target, take_over=args.take_over, on_progress=bars.update)
+    if args.json:
+        print(json.dumps(_document(report), indent=1))
+    else:
+        show(report)
+    return 0
+
+
+def show(report: "LakeReport") -> None:
+    """Print what changed."""
+    head = ("table", "rows", "inserted", "updated", "deleted", "files")
+    rows = [
+        (one.name, one.rows, one.inserted, one.updated, one.deleted, one.files)
+        for one in report.tables
+    ]
+    print_table(head, rows)
+    for one in report.tables:
+        if one.unfit:
+            print(f"! {one.name}: {one.unfit} numbers of 30 digits or more are null in the lake")
+    print(f"{report.target} shows the database as of {when(report.as_of)}")
+
+
+def _document(report: "LakeReport") -> dict[str, object]:
+    tables = [one._asdict() for one in report.tables]
+    return {"target": report.target, "as_of": iso(report.as_of), "tables": tables}
+
+
+def _require_deltalake() -> None:
+    try:
+        import deltalake
+        import pyarrow  # noqa: F401
+    except ImportError:
+        hint = install_hint("lake")
+        raise ConfigError("lake needs deltalake, which isn't installed", hint) from None
+    assert deltalake
