@@ -5,7 +5,7 @@ told. An observer is called from many threads, must be quick and must not raise.
 """
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 from etl.errors import EtlError
@@ -23,6 +23,9 @@ __all__ = [
     "Event",
     "GaveUp",
     "HeldOff",
+    "LakeFailed",
+    "LakeSeen",
+    "LakeUpdated",
     "LeaseTakenOver",
     "Observe",
     "OutageBegan",
@@ -184,6 +187,27 @@ class RetentionFailed(NamedTuple):
     error: Exception
 
 
+class LakeUpdated(NamedTuple):
+    """A lake equals the database again: so many rows changed there, in so many seconds."""
+
+    inserted: int
+    updated: int
+    deleted: int
+    seconds: float
+
+
+class LakeSeen(NamedTuple):
+    """The lake shows the database as of then, by whichever process."""
+
+    as_of: datetime
+
+
+class LakeFailed(NamedTuple):
+    """Carrying over failed; at the next interval it is tried again."""
+
+    error: Exception
+
+
 class Stopping(NamedTuple):
     """The process was asked to end; pages at hand are still saved."""
 
@@ -218,6 +242,9 @@ Event = (
     | DiscoveryFailed
     | RetentionApplied
     | RetentionFailed
+    | LakeUpdated
+    | LakeSeen
+    | LakeFailed
     | Stopping
 )
 Observe = Callable[[Event], None]

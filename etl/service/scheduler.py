@@ -36,6 +36,7 @@ from etl.events import (
     Stopping,
 )
 from etl.models import AgentReport, Mode, Pruned
+from etl.service.lake_job import LakeJob
 from etl.service.next_runs import JOB, NextRuns
 from etl.service.runs import Service, run_options
 from etl.service.triggers import Cron, Interval
@@ -62,6 +63,7 @@ FIRINGS: Final = 10
 
 DISCOVERY: Final = "discovery"
 RETENTION: Final = "retention"
+LAKE: Final = "lake"
 
 RECENT: Final = 0.9
 """Another process's run counts for an interval if it began within this share of it."""
@@ -80,7 +82,7 @@ def run_scheduler(
     limit, finds = service.settings.api.concurrency, service.settings.discovery.on
     at_once = limit if finds else max(1, min(len(agents), limit))
     # Neither a sign of life nor a look for agents waits until an agent has done with its history.
-    workers = {"default": at_once, "beat": 1, DISCOVERY: 1, RETENTION: 1}
+    workers = {"default": at_once, "beat": 1, DISCOVERY: 1, RETENTION: 1, LAKE: 1}
     scheduler = BackgroundScheduler(
         timezone="UTC",
         executors={name: ThreadPoolExecutor(number) for name, number in workers.items()},
@@ -104,6 +106,7 @@ def run_scheduler(
         )
     daily = Interval(days=1, timezone="UTC")
     scheduler.add_job(_prune, daily, [service], executor=RETENTION, next_run_time=utc_now())
+    _add_lake(scheduler, service, stop)
     scheduler.start()
     watching = threading.Thread(target=watch, args=(service, scheduler, postponed), daemon=True)
     watching.start()
@@ -250,6 +253,17 @@ class _Jobs:
         last = status.last_started(self.service.store, self.agent.id, mode, now)
         # The clock may have been set back since our own last run.
         return last is not None and last >= min(self.since, now) and now - last < every * RECENT
+
+
+def _add_lake(scheduler: Any, service: Service, stop: threading.Event) -> None:
+    """Carry over to the lake, if there is one, beside the syncs."""
+    lake = service.settings.lake
+    if lake.target is None:
+        return
+    job = LakeJob(service.store, lake, stop, service.observe)
+    trigger = Interval(seconds=lake.every.total_seconds(), timezone="UTC")
+    due = job.first_at(utc_now())
+    scheduler.add_job(job.run, trigger, id=LAKE, executor=LAKE, next_run_time=due)
 
 
 def _prune(service: Service) -> None:

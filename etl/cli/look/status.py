@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +10,12 @@ from etl.cli.common import ago, iso, load_settings, minute, open_store
 from etl.cli.table import print_table, printable
 from etl.models import BEGINNING
 from etl.planning.drift import name_fields
+from etl.urls import lake_address
 from etl.wording import count
 
 if TYPE_CHECKING:
     from etl.planning.coverage import Coverage
+    from etl.store.lakes import LakeStatus
     from etl.store.read.status import AgentStatus
     from etl.store.store import Store
     from etl.store.write.transcripts import TranscriptCounts
@@ -58,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
         ids += [id for id in status.known_agents(store) if id not in ids]
         found = [status.agent_status(store, id, utc_now()) for id in ids]
         tallies = _tallies(store, ids) if settings.sync.transcripts else {}
-    show(found, utc_now(), tallies, as_json=args.json)
+        kept = lakes_of(store, settings.lake.target)
+    show(found, utc_now(), tallies, kept, as_json=args.json)
     return 0
 
 
@@ -66,14 +70,18 @@ def show(
     found: "list[AgentStatus]",
     now: datetime,
     tallies: "dict[str, TranscriptCounts] | None" = None,
+    lakes: "Sequence[LakeStatus]" = (),
     *,
     as_json: bool,
 ) -> None:
-    """Print the status of these agents; `tallies` are of their transcripts, if any are kept."""
+    """Print the status of these agents; `tallies` are of their transcripts, if any are kept.
+
+    `lakes` are those that the database feeds.
+    """
     tallies = tallies or {}
     if as_json:
         agents = [_json(one, tallies.get(one.agent_id)) for one in found]
-        print(json.dumps({"agents": agents}, indent=1))
+        print(json.dumps({"agents": agents, "lakes": [_lake_json(one) for one in lakes]}, indent=1))
         return
     lines = [_line(one, now) for one in found]
     head = [name for name in HEAD if any(line[name] != "-" for line in lines) or name not in RARE]
@@ -85,6 +93,30 @@ def show(
     for one in found:
         if problem := _problem(one, tallies.get(one.agent_id)):
             print(f"! {printable(_label(one))}: {printable(problem)}")
+    for lake in lakes:
+        print(f"lake {printable(lake.target)}: {_lake_line(lake, now)}")
+
+
+def lakes_of(store: "Store", target: str | None) -> "list[LakeStatus]":
+    """The lakes that the database has fed, and the configured one."""
+    from etl.store.lakes import LakeStatus, lakes
+
+    found = lakes(store)
+    if target is not None and lake_address(target) not in [lake.target for lake in found]:
+        found.append(LakeStatus(lake_address(target)))
+    return found
+
+
+def _lake_line(lake: "LakeStatus", now: datetime) -> str:
+    text = f"as of {minute(lake.as_of)}, {ago(lake.as_of, now)}" if lake.as_of else "never whole"
+    if lake.error is not None:
+        text += f"; failed {ago(lake.failed_at, now)}: {printable(lake.error)}"
+    return text
+
+
+def _lake_json(lake: "LakeStatus") -> dict[str, Any]:
+    times = {name: iso(getattr(lake, name)) for name in ("as_of", "finished_at", "failed_at")}
+    return {"target": lake.target, **times, "error": lake.error}
 
 
 def _tallies(store: "Store", ids: list[str]) -> "dict[str, TranscriptCounts]":

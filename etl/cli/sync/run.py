@@ -19,12 +19,14 @@ def run(args: argparse.Namespace) -> int:
     """Run it; a stop asked for is no failure."""
     from etl.api.credentials import source_of
     from etl.service import runs, scheduler
+    from etl.service.lake_job import check_lake
     from etl.service.monitor import logs
     from etl.service.monitor.monitor import open_monitor
 
     settings = load_settings(args)
     agents = runs.select_agents(settings, None)
     scheduler.check_schedule(settings.schedule)
+    check_lake(settings.lake)
     bound = scheduler.ready_within(settings)
     with stop_on_signals(lambda: None) as stop:
         credentials = source_of(settings.api, stop)

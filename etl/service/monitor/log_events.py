@@ -15,6 +15,8 @@ from etl.events import (
     Event,
     GaveUp,
     HeldOff,
+    LakeFailed,
+    LakeUpdated,
     LeaseTakenOver,
     OutageBegan,
     OutageEnded,
@@ -88,6 +90,10 @@ def _served(event: Event) -> None:
             log.info("retention_applied", **asdict(done))
         case RetentionFailed(error):
             log.error("retention_failed", **describe_error(error))
+        case LakeUpdated():
+            log.info("lake_updated", **event._asdict())
+        case LakeFailed(error):
+            log.error("lake_failed", **describe_error(error))
         case Stopping():
             log.info("service_stopping")
 

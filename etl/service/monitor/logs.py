@@ -67,6 +67,8 @@ EVENTS: Final[dict[str, tuple[str, ...]]] = {
     "discovery_failed": ERROR,
     "retention_applied": RETENTION,
     "retention_failed": ERROR,
+    "lake_updated": ("inserted", "updated", "deleted", "seconds"),
+    "lake_failed": ERROR,
     "ping_failed": ERROR,
     "library_warning": ("logger", "message", "reason", "where"),
 }

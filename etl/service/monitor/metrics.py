@@ -26,6 +26,9 @@ from etl.events import (
     Event,
     GaveUp,
     HeldOff,
+    LakeFailed,
+    LakeSeen,
+    LakeUpdated,
     LeaseTakenOver,
     OutageBegan,
     OutageEnded,
@@ -44,6 +47,7 @@ PREFIX: Final = "gumloop_etl"
 MODES: Final = ("incremental", "reconcile")
 STATUSES: Final = ("succeeded", "incomplete", "failed", "interrupted", "skipped")
 OUTCOMES: Final = ("inserted", "updated", "unchanged", "rejected", "missing", "partial")
+LAKE_ROWS: Final = ("inserted", "updated", "deleted")
 TRANSCRIPTS: Final = ("fetched", "changed", "failed")
 BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 COMMON: Final = frozenset({200, 400, 401, 403, 404, 408, 425, 429, 500, 502, 503, 504})
@@ -105,6 +109,13 @@ class Metrics:
             f"{PREFIX}_outage", "1 while it can't be used", ["of"], registry=self.registry
         )
         self.database_errors = self._counter("database_errors", "Errors, also of tries repeated")
+        self.lake_runs = self._counter("lake_runs", "Runs that carried over to the lake", "outcome")
+        self.lake_rows = self._counter("lake_rows", "Rows changed in the lake", "outcome")
+        self.lake_as_of = Gauge(
+            f"{PREFIX}_lake_as_of_timestamp_seconds",
+            "The lake shows the database as of then; NaN: not known",
+            registry=self.registry,
+        )
         self.pings = self._counter("pings", "Pings of service.ping_url", "outcome")
         info = Gauge(f"{PREFIX}_info", "The version", ["version"], registry=self.registry)
         info.labels(__version__).set(1)
@@ -146,6 +157,14 @@ class Metrics:
                 self.outage.labels(of).set(1)
             case OutageEnded(of):
                 self.outage.labels(of).set(0)
+            case LakeUpdated():
+                self.lake_runs.labels("updated").inc()
+                for outcome in LAKE_ROWS:
+                    self.lake_rows.labels(outcome).inc(getattr(event, outcome))
+            case LakeSeen(as_of):
+                self.lake_as_of.set(as_of.timestamp())
+            case LakeFailed():
+                self.lake_runs.labels("failed").inc()
             case Pinged(error, status):
                 delivered = error is None and status is not None and status < 300
                 self.pings.labels("delivered" if delivered else "failed").inc()
@@ -182,6 +201,11 @@ class Metrics:
             self.waited.labels(cause)
         for direction in ("forward", "back"):
             self.clock_steps.labels(direction)
+        self.lake_as_of.set(math.nan)
+        for outcome in ("updated", "failed"):
+            self.lake_runs.labels(outcome)
+        for outcome in LAKE_ROWS:
+            self.lake_rows.labels(outcome)
         for outcome in ("delivered", "failed"):
             self.pings.labels(outcome)
 

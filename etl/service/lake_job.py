@@ -1,0 +1,141 @@
+"""The job that carries over to a lake: in a process of its own, so that no sync waits for it.
+
+Comparing a million rows keeps a Python busy for seconds; threads of one process would share it.
+"""
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from importlib.util import find_spec
+from typing import Any, Final
+
+from etl.api.client import utc_now
+from etl.config import Lake
+from etl.errors import ConfigError, EtlError
+from etl.events import LakeFailed, LakeSeen, LakeUpdated, Observe
+from etl.invocation import install_hint
+from etl.store.lakes import LakeStatus, lakes
+from etl.store.store import Store
+from etl.urls import lake_address
+
+__all__ = ["LakeJob", "check_lake"]
+
+LOOK: Final = 0.2
+"""Seconds between two looks at whether the process should end."""
+
+NICE: Final = 5
+"""Syncs come first where processors are short."""
+
+RECENT: Final = 0.9
+"""Another process's run counts for an interval if it ended within this share of it."""
+
+
+def check_lake(lake: Lake) -> None:
+    """Raise ConfigError if a lake is configured and what it needs isn't installed."""
+    if lake.target is not None and not (find_spec("deltalake") and find_spec("pyarrow")):
+        what = "lake.target needs deltalake, which isn't installed"
+        raise ConfigError(what, install_hint("lake"))
+
+
+class LakeJob:
+    """Carries over once it is due; a process that is asked to stop ends it at once.
+
+    That is safe: a table is changed by one commit or not at all.
+    """
+
+    def __init__(self, store: Store, lake: Lake, stop: threading.Event, observe: Observe) -> None:
+        assert lake.target is not None
+        self._store = store
+        self._target = lake_address(lake.target)
+        self._every: timedelta = lake.every
+        self._stop = stop
+        self._observe = observe
+
+    def first_at(self, now: datetime) -> datetime:
+        """When it is due first: an interval after the last success, of whichever process."""
+        last = self._status().finished_at
+        return now if last is None else max(now, last + self._every)
+
+    def run(self) -> None:
+        """Carry over, unless that was just done; whatever happens is an event."""
+        began = time.monotonic()
+        try:
+            if self._stop.is_set() or self._is_recent():
+                return
+            counts = self._carry_over()
+            if counts is not None:
+                self._observe(LakeUpdated(*counts, time.monotonic() - began))
+            self._is_recent()
+        except Exception as error:
+            self._observe(LakeFailed(error))
+
+    def _status(self) -> LakeStatus:
+        found = {lake.target: lake for lake in lakes(self._store)}
+        return found.get(self._target, LakeStatus(self._target))
+
+    def _is_recent(self) -> bool:
+        status = self._status()
+        if status.as_of is not None:
+            self._observe(LakeSeen(status.as_of))
+        last = status.finished_at
+        return last is not None and utc_now() - last < self._every * RECENT
+
+    def _carry_over(self) -> tuple[int, int, int] | None:
+        """The counts of rows; None if another process is at it, or we were asked to stop."""
+        context = multiprocessing.get_context("spawn")
+        receiver, sender = context.Pipe(duplex=False)
+        words = (self._store.url, self._target, sender)
+        process = context.Process(target=_work, args=words, name="lake", daemon=True)
+        process.start()
+        sender.close()
+        try:
+            while not receiver.poll(LOOK):
+                if self._stop.is_set():
+                    return None
+            outcome = receiver.recv()
+        except EOFError:
+            raise EtlError("the process that carries over was killed", "is memory short?") from None
+        finally:
+            process.kill()
+            process.join()
+            receiver.close()
+        if isinstance(outcome, Exception):
+            raise outcome
+        counts: tuple[int, int, int] | None = outcome
+        return counts
+
+
+def _work(url: str, target: str, sender: Any) -> None:
+    """In the child: send the counts, None, or an error."""
+    import signal
+
+    # The terminal's Ctrl-C reaches the whole group; it is the parent that ends us.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sender.send(_outcome_of(lambda: _update(url, target)))
+
+
+def _outcome_of(work: Callable[[], Any]) -> Any:
+    from etl.analytics.lake.lock import LakeBusy
+
+    try:
+        return work()
+    except LakeBusy:
+        return None
+    except EtlError as error:
+        error.__cause__ = None
+        return error
+    except Exception as error:
+        return EtlError(f"carrying over failed: {type(error).__name__}: {error}"[:300])
+
+
+def _update(url: str, target: str) -> tuple[int, int, int]:
+    from etl.analytics.lake.run import update_lake
+
+    os.nice(NICE)
+    with Store(url, utc_now) as store:
+        tables = update_lake(store, target).tables
+    inserted, updated = sum(one.inserted for one in tables), sum(one.updated for one in tables)
+    return inserted, updated, sum(one.deleted for one in tables)
