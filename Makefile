@@ -7,7 +7,7 @@ PARALLEL ?= -n 4 --dist worksteal
 # More options of pytest: make test ARGS="-x -k wire".
 ARGS ?=
 
-.PHONY: demo test quick extras pictures lint format bench lock clean
+.PHONY: demo test quick soak extras pictures lint format bench lock clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/python -m etl demo
@@ -18,6 +18,11 @@ test: $(VENV)/.dev extras
 # What needs no process, no server and no browser: feedback while you work.
 quick: lint
 	$(BIN)/python -m pytest -n auto --dist worksteal -q -r fE --quick $(ARGS)
+
+# Long torture on both databases: SOAK_SECONDS=28800 for a night, SEED=... repeats a round.
+SOAK_SECONDS ?= 600
+soak: $(VENV)/.dev
+	SOAK_SECONDS=$(SOAK_SECONDS) SEED=$(SEED) $(BIN)/python -m tests.torture.soak
 
 # What some tests use and pip doesn't have: Chromium, pgbouncer and libfaketime. Without them those
 # tests are skipped.

@@ -102,12 +102,13 @@ class Database(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Sync(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`[sync]`: how far back a sync looks, how many walks an agent gets, and transcripts."""
+    """`[sync]`: how far back a sync looks, how an agent's list is walked, and transcripts."""
 
     lookback: Duration = Duration(hours=1)
     since: str | None = None
     idle_recheck: Duration = Duration(days=7)
-    walkers: Positive = 2
+    walkers: Positive | Literal["auto"] = "auto"
+    seek: bool = True
     transcripts: bool = False
     transcripts_per_run: Positive = 500
 

@@ -9,7 +9,7 @@ EtlError                    a sentence, with a hint where there is one
 ├── ApiError                the API answered with an error, or not at all
 │   ├── Transient           worth another try: network, 408, 425, 429, 5xx
 │   ├── RetryLater          it asks for a longer wait than `api.max_wait`: ask nothing before
-│   ├── Malformed           status 200, but not an answer; worth another try
+│   ├── Malformed           status 200, but not a response; worth another try
 │   ├── CursorRefused       enter the list somewhere else
 │   └── Denied              401, 403, 404: never retried
 ├── CutShort                the list ended, repeated or broke off before its end
@@ -35,7 +35,7 @@ __all__ = [
 
 
 class EtlError(Exception):
-    """A failure told in one sentence; `hint` says what to do."""
+    """A failure in one sentence; `hint` says what to do."""
 
     exit_code = 1
 
@@ -84,7 +84,7 @@ class ApiError(EtlError):
 
 
 class Transient(ApiError):
-    """The same request may succeed later; `retry_after` is the server's wish in seconds."""
+    """The same request may succeed later; `retry_after`: seconds that the server asks for."""
 
     retry_after: float | None = None
 

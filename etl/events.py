@@ -45,7 +45,7 @@ __all__ = [
 
 
 class Answered(NamedTuple):
-    """A request is over after so many seconds; its HTTP status, None if no whole answer came.
+    """A request is over after so many seconds; its HTTP status, None if no whole response came.
 
     `clock_skew` is by how much this machine's clock is ahead of the API's, as far as is known.
     """
@@ -163,7 +163,7 @@ class AgentGone(NamedTuple):
 
 
 class DiscoveryIncomplete(NamedTuple):
-    """So many lists of agents could not be read, and so many answers are in doubt."""
+    """So many lists of agents could not be read, and so many responses are in doubt."""
 
     failures: int
     warnings: int

@@ -41,6 +41,7 @@ __all__ = [
     "Status",
     "Team",
     "Transcripts",
+    "floor_second",
     "is_alias",
     "just_after",
     "unread_fields",
@@ -83,6 +84,14 @@ def just_after(instant: datetime) -> datetime:
     return instant + TICK if instant < ENDLESS else instant
 
 
+def floor_second(instant: datetime) -> datetime:
+    """The start of an instant's second: the API dates sessions by the whole second.
+
+    A session created later in that second is dated before the request that has missed it.
+    """
+    return instant.replace(microsecond=0)
+
+
 class Creator(msgspec.Struct, frozen=True, gc=False):
     """Who started a session. A null or absent field says nothing: it never blanks a known one."""
 
@@ -94,7 +103,7 @@ class Creator(msgspec.Struct, frozen=True, gc=False):
 
 
 class Session(msgspec.Struct, frozen=True, gc=False):
-    """One session as an answer of the API showed it; field order is the column order.
+    """One session as a response of the API showed it; field order is the column order.
 
     Credits are decimal numbers of credits, tokens are counts. Both accumulate as a session goes on
     and are overwritten, never added up. `extra` is the JSON text of what no column holds.
@@ -150,7 +159,7 @@ class Listed(msgspec.Struct, frozen=True, gc=False):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """One decoded answer: every record that it held, in the server's order."""
+    """One decoded response: every record that it held, in the server's order."""
 
     sessions: list[Session]
     creators: list[Creator]
@@ -184,11 +193,13 @@ class Entry:
 
     `at` is the instant of the first row seen behind that cursor. A walk that enters here proves
     only strictly beyond its first row: below it newest-first, above it oldest-first.
+    `issued_at` is when the page that held the cursor was requested; None if that is not known.
     """
 
     order: Order
     cursor: str | None
     at: datetime
+    issued_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

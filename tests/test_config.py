@@ -40,6 +40,7 @@ lookback = "2h"
 since = "2026-01-01"
 idle_recheck = "3d"
 walkers = 5
+seek = false
 transcripts = true
 transcripts_per_run = 50
 
@@ -131,7 +132,7 @@ def test_every_key_can_be_set(file: Path) -> None:
     assert read == Settings(
         config.Api("https://api.example.com/v1", 50, 12.5, 3, 2.5, 4, oauth, Duration(minutes=10)),
         config.Database("sqlite:///other.db"),
-        config.Sync(Duration(hours=2), "2026-01-01", Duration(days=3), 5, True, 50),
+        config.Sync(Duration(hours=2), "2026-01-01", Duration(days=3), 5, False, True, 50),
         config.Schedule(
             Duration(seconds=30), "*/5 * * * *", Duration(seconds=10), "off", "Europe/Vienna"
         ),

@@ -30,6 +30,7 @@ FLOORS = {
     "etl.api.rate_limit": 1,
     "etl.api.clock_skew": 1.5,
     "etl.api.waits": 1.5,
+    "etl.api.connections": 1.5,
     "etl.planning": 1,
     "etl.privacy": 1,
     "etl.api.client": 2,

@@ -19,9 +19,10 @@ from etl.service.scheduler import (
     run_scheduler,
 )
 from etl.service.watch import Postponed
+from etl.store.runs.agent_state import AgentState
+from etl.store.runs.lease import Lease
+from etl.store.runs.runs import finish_run, start_run
 from etl.store.store import Store
-from etl.store.write.agent_state import AgentState
-from etl.store.write.lease import Lease
 from etl.sync.discovery import AgentSelection
 from tests.support.waiting import PATIENCE
 
@@ -92,8 +93,8 @@ def test_anothers_run_counts_if_it_was_lately_and_not_in_the_future(
     lease = store.claim("a")
     assert isinstance(lease, Lease)
     at = now - timedelta(seconds=began)
-    run = store.start_run(lease, "incremental", AgentState(), at)
-    store.finish_run(run, "succeeded", Counts(), None, at)
+    run = start_run(store, lease, "incremental", AgentState(), at)
+    finish_run(store, run, "succeeded", Counts(), None, at)
     jobs = _Jobs(Looking(store), Agent("a"), NextRuns(store), Postponed())  # type: ignore[arg-type]
     # Our own last run was told by a clock that has been set back since, or long ago.
     for since in (now + timedelta(hours=1), now - timedelta(hours=2)):

@@ -12,6 +12,7 @@ from etl.api.decoding.sessions import decode_page
 from etl.config import Api, Credentials
 from etl.models import Counts, Page
 from etl.simulator import Simulator, World
+from etl.store.runs.runs import start_run
 from etl.store.schema import migrate
 from etl.store.schema.tables import instant_text
 from etl.store.store import Batch, Response, Run, Store
@@ -82,7 +83,7 @@ def saving(
     store = Store(f"sqlite:///{tmp_path / 'micro.db'}", utc_now)
     migrate.upgrade(store.engine)
     lease: Any = store.claim(agent_id)
-    run = store.start_run(lease, "backfill", store.state(agent_id), utc_now())
+    run = start_run(store, lease, "backfill", store.state(agent_id), utc_now())
     yield store, run, _batch(pages)
     store.close()
 

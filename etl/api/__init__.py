@@ -1,4 +1,4 @@
-"""The API: decoding its answers (pure) and fetching them (HTTP)."""
+"""The API: decoding its responses (pure) and fetching them (HTTP)."""
 
 import sys
 

@@ -57,9 +57,9 @@ def read_body_within(what: str, response: httpx.Response, most: int, seconds: fl
         size += len(chunk)
         if size > most:
             hint = "a smaller api.page_size may help" if most == LARGEST_LIST else ""
-            raise Malformed(f"{what}: the answer is larger than {_in_words(most)}", hint)
+            raise Malformed(f"{what}: the response is larger than {_in_words(most)}", hint)
         if time.monotonic() > deadline:
-            raise Transient(f"{what}: the answer trickled in too slowly")
+            raise Transient(f"{what}: the response came too slowly")
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
@@ -69,7 +69,7 @@ def _unpack(what: str, response: httpx.Response) -> Iterator[bytes]:
     if encoding in ("", "identity"):
         return response.iter_raw()
     if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise Malformed(f"{what}: the answer is packed as {encoding!r:.40}, which nobody asked for")
+        raise Malformed(f"{what}: the response is packed as {encoding!r:.40}, not as requested")
     return _inflate(what, response)
 
 
@@ -82,9 +82,9 @@ def _inflate(what: str, response: httpx.Response) -> Iterator[bytes]:
                 packed = inflater.unconsumed_tail  # noqa: PLW2901
         yield inflater.flush(CHUNK)
     except zlib.error as error:
-        raise Malformed(f"{what}: the answer can't be unpacked: {error}") from None
+        raise Malformed(f"{what}: the response can't be unpacked: {error}") from None
     if not inflater.eof:
-        raise Transient(f"{what}: the packed answer breaks off")
+        raise Transient(f"{what}: the packed response breaks off")
 
 
 def _in_words(size: int) -> str:

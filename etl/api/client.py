@@ -17,9 +17,9 @@ import httpx
 import msgspec
 import tenacity
 
-from etl import __version__
-from etl.api.bodies import ACCEPT_ENCODING, LARGEST_LIST, LARGEST_SESSION, read_response
+from etl.api.bodies import LARGEST_LIST, LARGEST_SESSION, read_response
 from etl.api.clock_skew import ClockSkew
+from etl.api.connections import make_connector, translate_failure
 from etl.api.decoding.agents import AgentsPage, decode_agents, decode_teams
 from etl.api.decoding.sessions import (
     RetrievedSession,
@@ -30,7 +30,6 @@ from etl.api.decoding.sessions import (
 from etl.api.decoding.transcripts import decode_transcript
 from etl.api.decoding.wire import UNDECODABLE
 from etl.api.errors import find_error, translate_response
-from etl.api.proxies import explain, open_client
 from etl.api.rate_limit import RateLimiter
 from etl.api.waits import Waits
 from etl.config import Api, Credentials
@@ -39,7 +38,6 @@ from etl.errors import (
     ConfigError,
     CutShort,
     Denied,
-    EtlError,
     Malformed,
     RetryLater,
     Transient,
@@ -112,10 +110,10 @@ class Client:
         # in 400 requests then failed with "bad file descriptor" (httpcore 1.0.9, 32 threads).
         self._connections: queue.LifoQueue[httpx.Client | None] = queue.LifoQueue()
         self._large = threading.Lock()
-        self._connect = _connector(api)
+        self._connect = make_connector(api)
         for _ in range(api.concurrency - 1):
             self._connections.put(None)
-        # The first one now: what is wrong with a proxy is wrong with all, and is told at once.
+        # The first one now: what is wrong with a proxy is wrong with all, and is reported at once.
         self._connections.put(self._connect())
         self._retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type((Transient, Malformed)),
@@ -137,6 +135,11 @@ class Client:
         while not self._connections.empty():
             if (connection := self._connections.get()) is not None:
                 connection.close()
+
+    @property
+    def is_saturated(self) -> bool:
+        """Whether requests wait for their turn: more of them side by side gain nothing."""
+        return self._waits.is_saturated
 
     @property
     def stopping(self) -> bool:
@@ -188,7 +191,7 @@ class Client:
             if not cursor:
                 return
             if cursor in seen:
-                raise CutShort("the list repeats a cursor", "its end was never reached")
+                raise CutShort("the list repeats a cursor", "it has no end; try again later")
             seen.add(cursor)
 
     def fetch_session(self, session_id: str, agent_id: str, counts: Counts) -> "FetchedSession":
@@ -223,7 +226,7 @@ class Client:
     def _fetch_by_id(self, session_id: str, counts: Counts, decode: Callable[..., Any]) -> Any:
         what = f"session {session_id!r:.80}"
         if session_id in ("", ".", ".."):
-            raise Malformed(f"{what}: no address leads to an id like this")
+            raise Malformed(f"{what}: an id like this can't be part of a URL")
         path = f"/sessions/{quote(session_id, safe='')}"
         return self._fetch(what, path, {}, counts, decode, LARGEST_SESSION)
 
@@ -294,7 +297,7 @@ class Client:
                 content = read_response(what, response, most, DEADLINE_FACTOR * self.api.timeout)
             status = response.status_code
         except httpx.HTTPError as error:
-            raise _unreachable(what, self._base, error) from None
+            raise translate_failure(what, self._base, error) from None
         finally:
             self._connections.put(connection)
             self._observe(Answered(status, time.monotonic() - began, self.clock_skew))
@@ -316,7 +319,7 @@ class Client:
             self._observe(Retried(state.args[0], error, state.attempt_number, state.upcoming_sleep))
 
     def pause_before(self, attempt: int) -> None:
-        """Wait a little before asking again for an answer that can't be right."""
+        """Wait a little before asking again for a response that can't be right."""
         self._waits.pause(self._waits.backoff(attempt - 1, None))
 
     def _clean(self, text: str) -> str:
@@ -324,23 +327,6 @@ class Client:
         for secret in self._credentials.secrets():
             text = text.replace(secret, "***")
         return text
-
-
-def _connector(api: Api) -> Callable[[], httpx.Client]:
-    """What makes a client of one connection."""
-    # A proxy must not see what plain http to this machine carries.
-    trusts_environment = api.base_url.startswith("https:")
-    # Reading the authorities' certificates takes 20 ms, which plain http to this machine can spare.
-    context = trusts_environment and httpx.create_ssl_context(trust_env=True)
-    return partial(
-        open_client,
-        headers={"user-agent": f"gumloop-etl/{__version__}", "accept-encoding": ACCEPT_ENCODING},
-        timeout=httpx.Timeout(api.timeout, pool=None),
-        limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
-        follow_redirects=False,
-        trust_env=trusts_environment,
-        verify=context,
-    )
 
 
 class FetchedSession(NamedTuple):
@@ -358,13 +344,13 @@ class FetchedTranscript(NamedTuple):
 
 
 def _path_of(agent_id: str) -> str:
-    """Where an agent is. Raises ConfigError for one that mustn't be asked for."""
+    """Where an agent is. Raises ConfigError for one that mustn't be requested."""
     if is_alias(agent_id):
         hint = "use the id of the agent that it stands for"
         raise ConfigError(f"agent {agent_id!r}: asking for this alias would create an agent", hint)
     if agent_id in ("", ".", ".."):
         raise ConfigError(
-            f"agent {agent_id!r}: no address leads to an id like this", "check the id"
+            f"agent {agent_id!r}: an id like this can't be part of a URL", "check the id"
         )
     return f"/agents/{quote(agent_id, safe='')}"
 
@@ -376,23 +362,7 @@ def _object_at(key: str) -> Callable[[bytes], Any]:
         except (*UNDECODABLE, TypeError, KeyError):
             found = None
         if not isinstance(found, dict):
-            raise Malformed(f"the answer holds no {key!r}")
+            raise Malformed(f"the response holds no {key!r}")
         return found
 
     return decode
-
-
-def _unreachable(what: str, base: str, error: httpx.HTTPError) -> EtlError:
-    """A network failure in a sentence."""
-    host = httpx.URL(base).host
-    reason = explain(error)
-    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
-        hint = "check api.base_url, the network and the proxy"
-        return Transient(f"{what}: {host} can't be reached: {reason}", hint)
-    if isinstance(error, httpx.TimeoutException):
-        return Transient(
-            f"{what}: no answer in time ({type(error).__name__})", "api.timeout bounds it"
-        )
-    if isinstance(error, httpx.TransportError):
-        return Transient(f"{what}: the connection broke: {reason}")
-    return Denied(f"{what}: {reason}", "check api.base_url")

@@ -1,4 +1,4 @@
-"""From a failed answer to one sentence with a hint. Pure.
+"""From a failed response to one sentence with a hint. Pure.
 
 The API uses four shapes of error body, and some that are no JSON at all; a `trace_id` may come
 along. Source: the API's OpenAPI text (docs/gumloop-api.md).
@@ -28,7 +28,7 @@ LARGEST: Final = 2**16
 """In bytes. JSON may take twenty times its size once it is read."""
 
 LONGEST_WISH: Final = 10 * 365 * 86400.0
-"""Seconds. A longer wish counts as this one, so that the calendar can hold its end."""
+"""Seconds. A longer wait counts as this one, so that the calendar can hold its end."""
 
 HINTS: Final = {
     400: "the API didn't accept the request; check the agent's id",
@@ -50,7 +50,7 @@ class ErrorText(NamedTuple):
 def translate_response(
     what: str, status: int, headers: Mapping[str, str], body: bytes, now: datetime
 ) -> ApiError:
-    """The error that an answer other than 200 stands for; `what` names the request."""
+    """The error that a response other than 200 stands for; `what` names the request."""
     said = read_body(body)
     hint = HINTS.get(status, "")
     text = _sentence(what, status, said)
@@ -68,7 +68,7 @@ def translate_response(
 
 
 def find_error(body: bytes) -> ErrorText | None:
-    """What an answer says that is an error in spite of its status, else None."""
+    """What a response says that is an error in spite of its status, else None."""
     said = read_body(body)
     return said if said.code or said.message else None
 

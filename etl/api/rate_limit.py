@@ -1,7 +1,7 @@
-"""When the next request may start. One pacer serves all threads of a process.
+"""When the next request may start. One limiter serves all threads of a process.
 
-Requests are spaced evenly, never in bursts; a server's wish to wait holds every thread back. One
-that nobody wants to wait for closes it: until then no request may start at all.
+Requests are spaced evenly, never in bursts; a wait that the server asks for holds every
+thread. One that is too long closes the limiter: until it is over no request may start.
 """
 
 import random
@@ -14,6 +14,9 @@ __all__ = ["RateLimiter", "backoff", "steady_clock"]
 
 FIRST_WAIT: Final = 0.5
 LONGEST_WAIT: Final = 60.0
+SATURATED_FOR: Final = 2.0
+"""Seconds for which a request that has waited for its turn tells that the allowance is used up."""
+
 NEWS: Final = 60.0
 """Seconds by which the end of a closed time must move to be news: requests under way repeat it."""
 
@@ -31,7 +34,7 @@ def steady_clock() -> float:
 def backoff(attempt: int, options: float | None, draw: float) -> float:
     """Seconds to wait after the given attempt (from 1) failed.
 
-    The server's wish if it has one, else exponential with full jitter; `draw` is from [0, 1).
+    What the server asks for, else exponential with full jitter; `draw` is from [0, 1).
     """
     if options is not None:
         return options
@@ -52,6 +55,7 @@ class RateLimiter:
         self._draw = draw
         self._next = 0.0
         self._closed_until = 0.0
+        self._waited_at = -SATURATED_FOR
         self._lock = threading.Lock()
         self._turn = threading.Lock()
 
@@ -69,7 +73,14 @@ class RateLimiter:
                 pause(wait)
             started = self._clock()
             self.hold(self._interval)
+        if started > began:
+            self._waited_at = started
         return started - began
+
+    @property
+    def is_saturated(self) -> bool:
+        """Whether a request had to wait for its turn lately."""
+        return self._clock() - self._waited_at < SATURATED_FOR
 
     def hold(self, seconds: float) -> None:
         """Let nobody start within the next seconds: the server asked for it."""

@@ -16,7 +16,7 @@ from etl.events import HeldOff, Observe, Paced
 __all__ = ["Waits"]
 
 SLICE: Final = 1.0
-"""Seconds after which a pause looks whether another thread was told to come back later."""
+"""Seconds after which a pause looks whether another thread has to come back later."""
 
 
 class Waits:
@@ -34,6 +34,11 @@ class Waits:
     def closed_for(self) -> float:
         """Seconds for which the API must not be asked; 0: it may."""
         return self._limiter.closed_for
+
+    @property
+    def is_saturated(self) -> bool:
+        """Whether requests wait for their turn."""
+        return self._limiter.is_saturated
 
     def await_turn(self) -> None:
         """Wait until the next request may start."""

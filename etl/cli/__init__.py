@@ -102,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def entry() -> None:
     """Run a command and leave the process with its exit code.
 
-    A thread may still wait for an answer that was given up after a signal: it is not waited for.
+    A thread may still wait for a response that was given up after a signal: it is not waited for.
     """
     # Rows are tuples without cycles: looking for some every 700 cost a tenth of a backfill's CPU.
     gc.set_threshold(20_000, 20, 20)

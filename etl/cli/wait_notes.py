@@ -33,7 +33,7 @@ def describe_wait(error: Exception, seconds: float) -> str:
 
 
 class _WaitNotes:
-    """Many threads wait at once for the same: a wait is told if it ends later than all before."""
+    """Many threads wait at once for the same: a wait is shown if it ends later than all before."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write

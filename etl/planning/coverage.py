@@ -1,12 +1,12 @@
 """Coverage: disjoint spans of `created_at`, oldest first, each with the time of its proof."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from etl.models import BEGINNING, Span
+from etl.models import BEGINNING, Entry, Span, floor_second
 
 __all__ = [
     "Coverage",
@@ -14,7 +14,9 @@ __all__ = [
     "add",
     "compact",
     "contiguous_top",
+    "drop_cursors",
     "forget_freshness",
+    "forget_freshness_at",
     "gaps",
     "up_to",
 ]
@@ -90,7 +92,8 @@ def contiguous_top(coverage: Coverage, floor: datetime = BEGINNING) -> datetime 
 
 def up_to(coverage: Coverage, now: datetime) -> Coverage:
     """Coverage without claims about the future, which a clock that was ahead has left."""
-    spans = (replace(s, newest=min(s.newest, now)) for s in coverage if s.oldest < now)
+    head = floor_second(now)
+    spans = (replace(s, newest=min(s.newest, head)) for s in coverage if s.oldest < head)
     return tuple(
         replace(s, proven_at=None) if s.proven_at is not None and s.proven_at > now else s
         for s in spans
@@ -104,6 +107,24 @@ def forget_freshness(coverage: Coverage, since: datetime) -> Coverage:
         for s in coverage
     ]
     return tuple(stale)
+
+
+def forget_freshness_at(coverage: Coverage, instants: Iterable[datetime]) -> Coverage:
+    """Coverage that claims no freshness for the spans that hold one of these instants."""
+    some = tuple(instants)
+    return tuple(
+        replace(s, proven_at=None) if any(s.oldest <= at < s.newest for at in some) else s
+        for s in coverage
+    )
+
+
+def drop_cursors(coverage: Coverage, is_alive: Callable[[Entry], bool]) -> Coverage:
+    """Coverage without the cursors at its edges that are of no use any more."""
+
+    def keep(entry: Entry | None) -> Entry | None:
+        return entry if entry is not None and is_alive(entry) else None
+
+    return tuple(replace(s, below=keep(s.below), above=keep(s.above)) for s in coverage)
 
 
 def _outside(old: Span, new: Span) -> Iterator[Span]:

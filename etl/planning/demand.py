@@ -1,23 +1,26 @@
 """What a run wants proven, what of it is still missing, and how far the watermark may move."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 
-from etl.models import BEGINNING, Mode, Order
+from etl.models import BEGINNING, Mode, floor_second
 from etl.planning.coverage import Coverage, Gap, contiguous_top, gaps
 
 __all__ = [
     "Demand",
     "Requirement",
     "backfill",
-    "goes_on",
     "incremental",
+    "look_at_head",
     "missing",
     "reconcile",
-    "share_done",
     "subtract",
+    "take_up",
     "watermark_bound",
 ]
+
+SECOND: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """A run's wish. `started_at` survives a crash: the same demand then has smaller gaps."""
+    """What a run wants proven. `started_at` survives a crash, so its gaps only get smaller."""
 
     mode: Mode
     started_at: datetime
@@ -46,11 +49,14 @@ def incremental(
     lookback: timedelta,
     floor: datetime = BEGINNING,
 ) -> Demand:
-    """From the head to `lookback` below the watermark proven anew, and no gap below."""
-    requirements = [Requirement(floor, now, None)]
-    if watermark is not None:
-        requirements.append(Requirement(max(floor, subtract(watermark, lookback)), now, started_at))
-    return Demand("incremental", started_at, tuple(requirements))
+    """From the head to `lookback` below the watermark proven anew, and no gap below.
+
+    Of an agent without a watermark all is proven anew: nothing is stored that could be a mark.
+    """
+    head = floor_second(now)
+    low = floor if watermark is None else max(floor, _anew_from(watermark, lookback, head))
+    wanted = (Requirement(floor, head, None), Requirement(low, head, started_at))
+    return Demand("incremental", started_at, wanted)
 
 
 def backfill(
@@ -67,15 +73,51 @@ def backfill(
 
     One that reaches the head proves `lookback` anew as well, as an incremental run does.
     """
-    wanted = [Requirement(since, min(until or now, now), started_at if restart else None)]
+    head = floor_second(now)
+    wanted = [Requirement(since, min(until or head, head), started_at if restart else None)]
     if until is None and watermark is not None:
-        wanted.append(Requirement(max(since, subtract(watermark, lookback)), now, started_at))
+        low = max(since, _anew_from(watermark, lookback, head))
+        wanted.append(Requirement(low, head, started_at))
     return Demand("backfill", started_at, tuple(wanted))
 
 
 def reconcile(*, started_at: datetime, now: datetime, floor: datetime = BEGINNING) -> Demand:
     """All history proven anew since the reconcile began."""
-    return Demand("reconcile", started_at, (Requirement(floor, now, started_at),))
+    return Demand("reconcile", started_at, (Requirement(floor, floor_second(now), started_at),))
+
+
+def take_up(
+    demand: Demand, coverage: Coverage, now: datetime, lookback: timedelta, since: datetime
+) -> Demand:
+    """The demand of a run that begins now and goes on from what interrupted runs have proven.
+
+    The list shows sessions late: what a page has proven of the `lookback` before its request may
+    have been proven too early. So that is proven anew, of each span proven at or after `since`,
+    unless the demand doesn't reach the head.
+    """
+    head = max((need.newest for need in demand.requirements), default=BEGINNING)
+    if head < floor_second(now):
+        return demand
+    lowest = min(need.oldest for need in demand.requirements)
+    anew = [
+        Requirement(max(lowest, span.oldest, subtract(span.proven_at, lookback)), span.newest, now)
+        for span in coverage
+        if span.proven_at is not None and span.proven_at >= since
+    ]
+    return replace(demand, requirements=(*demand.requirements, *anew))
+
+
+def look_at_head(demand: Demand, now: datetime, floor: datetime = BEGINNING) -> Demand:
+    """The demand of a run that begins now, with a look at the head of its own.
+
+    Otherwise a run in the second that the last one has proven could request nothing, and miss what
+    was created later in that second.
+    """
+    head = floor_second(now)
+    if max((need.newest for need in demand.requirements), default=BEGINNING) < head:
+        return demand
+    look = Requirement(max(floor, head - SECOND), head, now)
+    return replace(demand, requirements=(*demand.requirements, look))
 
 
 def missing(coverage: Coverage, demand: Demand) -> tuple[Gap, ...]:
@@ -92,18 +134,6 @@ def missing(coverage: Coverage, demand: Demand) -> tuple[Gap, ...]:
         else:
             joined.append(gap)
     return tuple(joined)
-
-
-def goes_on(order: Order, frontier: datetime | None, target: Gap, left: tuple[Gap, ...]) -> bool:
-    """Whether a walk has more to do: it is short of its gap, or the next instant lies in one.
-
-    `frontier` is the edge of what the walk has proven, in its direction; `left` the gaps now.
-    """
-    if frontier is None:
-        return True
-    if order == "newest":
-        return frontier > target.newest or any(g.oldest < frontier <= g.newest for g in left)
-    return frontier < target.oldest or any(g.oldest <= frontier < g.newest for g in left)
 
 
 def watermark_bound(
@@ -127,16 +157,12 @@ def watermark_bound(
     return None if anew else top
 
 
-def share_done(left: tuple[Gap, ...], oldest: datetime | None) -> float | None:
-    """The share of the time since the oldest session seen that no gap holds; None: not known."""
-    if not left:
-        return 1.0
-    if oldest is None or left[0].oldest == BEGINNING:
-        return None
-    whole = left[-1].newest - oldest
-    within = (gap.newest - max(gap.oldest, oldest) for gap in left if gap.newest > oldest)
-    lacking = sum(within, timedelta(0))
-    return max(0.0, 1 - lacking / whole) if whole > timedelta(0) else 0.0
+def _anew_from(top: datetime, lookback: timedelta, head: datetime) -> datetime:
+    """From where the list is proven anew, of which `top` was the newest that was proven.
+
+    Sessions are dated by the second, so the second below the head is never known to be over.
+    """
+    return min(subtract(top, lookback), subtract(head, timedelta(seconds=1)))
 
 
 def subtract(instant: datetime, distance: timedelta) -> datetime:

@@ -1,6 +1,6 @@
 """What a search looks for, and where in a text it was found. Pure.
 
-The databases cut texts into words by themselves; here words are only told from signs.
+The databases cut texts into words by themselves; here words are only cut at signs.
 """
 
 import re

@@ -1,5 +1,5 @@
 """When a transcript that failed is tried again, and when to give up for now. Which ones are due is
-told in SQL, by `store.transcripts`: a million rows are not read to find a few.
+decided in SQL, by `store.transcripts`: a million rows are not read to find a few.
 """
 
 from datetime import datetime, timedelta
@@ -13,14 +13,14 @@ REFUSED: Final = timedelta(days=7)
 """After a 403 or 404: so long until it is tried again, unless the session changes before."""
 
 UNREADABLE: Final = timedelta(days=1)
-"""The same for an answer that can't be read or stored."""
+"""The same for a response that can't be read or stored."""
 
 MOST_TROUBLE: Final = 5
-"""So many answers in a row that failed, not for the session's sake, look like an outage."""
+"""So many responses in a row that failed, not for the session's sake, look like an outage."""
 
 
 def retry_at(error: ApiError | None, now: datetime) -> datetime:
-    """When a failed retrieval is tried again; None is an answer that the database refused."""
+    """When a failed retrieval is tried again; None is a response that the database refused."""
     if isinstance(error, Transient):
         return now
     return now + (REFUSED if isinstance(error, Denied) else UNREADABLE)

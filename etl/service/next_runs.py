@@ -8,9 +8,9 @@ from typing import Any
 from apscheduler.events import EVENT_JOB_SUBMITTED
 
 from etl.errors import StoreError
+from etl.store.runs.lease import holder
+from etl.store.runs.next_runs import clear_next_runs, keep_next_run
 from etl.store.store import Store
-from etl.store.write.lease import holder
-from etl.store.write.next_runs import clear_next_runs, keep_next_run
 
 __all__ = ["JOB", "NextRuns"]
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
@@ -28,6 +28,7 @@ from etl.store.store import Store
 from etl.sync.agent_run import AgentSync, RunOptions
 from etl.sync.discovery import AgentSelection, list_agents, select_found, select_offline
 from etl.sync.verify import Sample
+from etl.sync.walk_budget import WalkBudget
 from etl.wording import suggest_agent
 
 __all__ = [
@@ -62,6 +63,8 @@ class Service:
     on_progress: Callable[[Progress], None] = lambda _: None
     on_message: Callable[[str], None] = lambda _: None
     observe: Observe = ignore
+    budget: WalkBudget = field(default_factory=lambda: WalkBudget(1))
+    """How the agents share the requests in flight."""
 
     def roster(self, ids: Sequence[str] | None = None) -> AgentSelection:
         """The agents of a run: those of `--agent`, else all that are configured or found.
@@ -110,7 +113,7 @@ class Service:
 
     def _agent_sync(self) -> AgentSync:
         tellers = (self.on_progress, self.on_message, self.observe)
-        return AgentSync(self.client, self.store, utc_now, self.stop, *tellers)
+        return AgentSync(self.client, self.store, utc_now, self.stop, *tellers, self.budget)
 
 
 @contextmanager
@@ -133,7 +136,8 @@ def open_service(
         if apply_rules_change(store):
             on_message("[privacy] has changed: what is stored follows it now")
         with Client(settings.api, credentials, stop, observe=observe) as client:
-            yield Service(settings, client, store, stop, on_progress, on_message, observe)
+            budget = WalkBudget(settings.api.concurrency)
+            yield Service(settings, client, store, stop, on_progress, on_message, observe, budget)
 
 
 def select_agents(settings: Settings, ids: Sequence[str] | None) -> list[Agent]:
@@ -181,7 +185,8 @@ def run_options(settings: Settings, mode: Mode, **changes: object) -> RunOptions
         mode,
         since=since if mode == "incremental" else None,
         lookback=settings.sync.lookback,
-        walkers=settings.sync.walkers,
+        walkers=None if settings.sync.walkers == "auto" else settings.sync.walkers,
+        seek=settings.sync.seek,
         patience=_patience(settings, mode),
         idle_recheck=settings.sync.idle_recheck,
         transcripts=settings.sync.transcripts_per_run if settings.sync.transcripts else 0,

@@ -224,7 +224,7 @@ class _Jobs:
             self._run("reconcile", every)
 
     def _run(self, mode: Mode, every: timedelta) -> None:
-        """One run; whatever happens is told, since the scheduler would swallow it."""
+        """One run; whatever happens is reported, since the scheduler would swallow it."""
         if self.service.stop.is_set():
             return
         job_id = f"{mode}:{self.agent.id}"

@@ -2,7 +2,8 @@
 
 from etl.simulator.http.faults import Fault
 from etl.simulator.http.server import Simulator
+from etl.simulator.traits import Traits
 from etl.simulator.world.edits import ABSENT
 from etl.simulator.world.world import World
 
-__all__ = ["ABSENT", "Fault", "Simulator", "World"]
+__all__ = ["ABSENT", "Fault", "Simulator", "Traits", "World"]

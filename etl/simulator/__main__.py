@@ -1,6 +1,7 @@
 """`python -m etl.simulator`: the simulator as a process of its own."""
 
 import argparse
+import json
 import signal
 import threading
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from types import FrameType
 from etl.simulator.http.faults import Fault, load_faults
 from etl.simulator.http.server import Simulator
 from etl.simulator.times import SECOND, to_instant
+from etl.simulator.traits import Traits
 from etl.simulator.world.world import World
 
 
@@ -43,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--rate-limit", type=float, metavar="N", help="requests a second; beyond it, 429")
     add("--live", action="store_true", help="life goes on in real time")
     add("--faults", type=Path, metavar="FILE", help="JSON list of faults")
+    add("--traits", type=json.loads, default={}, metavar="JSON", help="see etl.simulator.traits")
     add("--warm", action="store_true", help="encode every session before listening")
     add("--no-log", action="store_true", help="keep no log of requests")
     return parser
@@ -76,6 +79,7 @@ def _simulator(options: argparse.Namespace, world: World, faults: list[Fault]) -
         rate_limit=options.rate_limit,
         faults=faults,
         log=not options.no_log,
+        traits=Traits(**options.traits),
     )
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, Self, TypeVar
 
-from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import (
     DBAPIError,
     IntegrityError,
@@ -19,26 +19,25 @@ from sqlalchemy.exc import (
 )
 
 from etl.errors import StoreError
-from etl.models import Counts, Entry, Mode, Session, Status
-from etl.planning.coverage import Coverage, forget_freshness
-from etl.planning.demand import Demand
-from etl.planning.walk import AbsenceCheck
+from etl.models import Counts, Entry, Session
+from etl.planning.coverage import Coverage
+from etl.planning.walks.absence import AbsenceCheck
 from etl.privacy import Rules
-from etl.store.privacy.redaction import redact_responses, redact_sentence, wait_for_lock
-from etl.store.schema import tables as t
-from etl.store.schema.engine import insert_into, open_engine, translate_errors
-from etl.store.schema.url import mask_password
-from etl.store.write import checkpoint, freshness
-from etl.store.write import lease as leases
-from etl.store.write.agent_state import (
+from etl.store.privacy.redaction import redact_responses
+from etl.store.runs import checkpoint
+from etl.store.runs import lease as leases
+from etl.store.runs.agent_state import (
     AgentState,
-    StoredDemand,
+    drop_bookmarks,
     keep_bookmarks,
     keep_coverage,
     load_state,
 )
-from etl.store.write.freshness import SettleResult
-from etl.store.write.lease import Lease, LeaseHolder
+from etl.store.runs.lease import Lease, LeaseHolder
+from etl.store.schema import tables as t
+from etl.store.schema.engine import insert_into, open_engine, translate_errors
+from etl.store.schema.url import mask_password
+from etl.store.write import freshness
 from etl.store.write.postgres_copy import PostgresRows
 from etl.store.write.responses import ConcurrentWrite, Response, ResponseWriter, Run
 from etl.store.write.sqlite_upsert import SqliteRows
@@ -56,7 +55,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Batch:
-    """What one transaction saves: answers, and where the walks then stand."""
+    """What one transaction saves: responses, and where the walks then stand."""
 
     responses: list[Response] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
@@ -64,6 +63,8 @@ class Batch:
     last_cursor: str | None = None
     watermark_bound: datetime | None = None
     bookmarks: list[tuple[Entry, datetime | None]] = field(default_factory=list)
+    drops_bookmarks: bool = False
+    """Whether the bookmarks stored so far are of no use any more."""
     absences: list[AbsenceCheck] = field(default_factory=list)
     undated: tuple[frozenset[str], datetime] | None = None
     retrieved: list[tuple[str, datetime]] = field(default_factory=list)
@@ -76,6 +77,8 @@ class SaveResult:
 
     counts: Counts
     watermark: datetime | None
+    doubtful: frozenset[str] = frozenset()
+    """Suspects that have to be looked at by their id before they count as missing."""
 
 
 class Store:
@@ -88,7 +91,7 @@ class Store:
         self._clock = clock
         self._is_postgres = self.engine.dialect.name == "postgresql"
         self._rows: Any = PostgresRows() if self._is_postgres else SqliteRows()
-        self._answers = ResponseWriter(self._rows, clock)
+        self._responses = ResponseWriter(self._rows, clock)
         self._counted: dict[int, int] = {}
         # SQLite has one writer at a time; waiting here is fairer than its busy handler.
         self._turn = threading.Lock() if not self._is_postgres else _NoLock()
@@ -122,9 +125,9 @@ class Store:
             yield connection
 
     def transact(self, work: Callable[[Connection], T]) -> T:
-        """Do work in a transaction; again, if the server went away before it answered.
+        """Do work in a transaction; again, if the server went away before it replied.
 
-        So the work must bear being done twice. Raises StoreError, and what the work raises.
+        So the work must be safe to do twice. Raises StoreError, and what the work raises.
         """
 
         def attempt() -> T:
@@ -156,83 +159,19 @@ class Store:
         with self.reading() as connection:
             return load_state(connection, agent_id)
 
-    def start_run(self, lease: Lease, mode: Mode, state: AgentState, started_at: datetime) -> Run:
-        """Open a run. Runs of this agent that never ended are marked interrupted: they died.
-
-        One that closed itself since, without the lease that it had lost, ended now.
-        """
-        c = t.sync_runs.c
-        values: dict[str, Any] = {"agent_id": lease.agent_id, "mode": mode, "status": "running"}
-        values |= {"started_at": started_at, "watermark_before": state.watermark}
-        mine = (c.agent_id == lease.agent_id, c.status == "running")
-        died = {"status": "interrupted", "finished_at": started_at, "error": "the process died"}
-
-        def work(connection: Connection) -> int:
-            leases.renew(connection, lease)
-            same = select(c.id).where(*mine, c.started_at == started_at, c.mode == mode)
-            found = connection.execute(same).scalar()
-            if found is not None:
-                return int(found)
-            connection.execute(update(t.sync_runs).where(*mine).values(died))
-            lately = c.started_at.between(started_at - A_DAY, started_at)
-            connection.execute(
-                update(t.sync_runs)
-                .where(c.agent_id == lease.agent_id, lately, c.finished_at > started_at)
-                .values(finished_at=started_at)
-            )
-            row = values | {"watermark_after": state.watermark}
-            key = connection.execute(insert(t.sync_runs).values(row)).inserted_primary_key
-            assert key is not None
-            return int(key[0])
-
-        return Run(self.transact(work), lease, lease.agent_id, mode, started_at)
-
-    def keep_demand(
-        self, run: Run, demand: StoredDemand | None, history_from: datetime | None
-    ) -> None:
-        """Remember what the run wants proven, so that one after a crash can take it up."""
-        kept: dict[str, Any] = {"history_from": history_from}
-        if demand is not None:
-            kept |= {"demand_mode": demand.mode, "demand_started_at": demand.started_at}
-            kept |= {"demand_since": demand.since, "demand_until": demand.until}
-
-        def work(connection: Connection) -> None:
-            self._keep_state(connection, run, **kept)
-            if demand is not None:
-                freshness.forget_suspects(connection, run.agent_id, demand.started_at)
-
-        self.transact(work)
-
-    def drop_demand(self, run: Run) -> None:
-        """Forget what the run wanted proven, though it was no success: the next one starts anew."""
-        self.transact(lambda connection: self._clear_demand(connection, run))
-
     def save(self, run: Run, batch: Batch) -> SaveResult:
         """Save a batch in one transaction; once, even if the server goes away meanwhile.
 
         Raises LeaseLost if another process has taken over, StoreError if it can't be saved.
         """
-        saved = self._once(run, lambda connection: self._save(connection, run, batch))
-        self._answers.note(batch.responses)
+        saved = self.transact_once(run, lambda connection: self._save(connection, run, batch))
+        self._responses.note(batch.responses)
         return saved
 
-    def settle(self, run: Run, coverage: Coverage, demand: Demand) -> SettleResult:
-        """Mark the demand's suspects missing, or none and claim no freshness for what it proved."""
+    def transact_once(self, run: Run, work: Callable[[Connection], T]) -> T:
+        """Do work that counts itself in `saves`, and do it once, even if its reply is lost.
 
-        def work(connection: Connection) -> SettleResult:
-            self._keep_state(connection, run, saves=t.sync_state.c.saves + 1)
-            settled = freshness.settle(connection, run.agent_id, self._clock(), demand.started_at)
-            if settled.withheld:
-                forgotten = forget_freshness(coverage, demand.started_at)
-                keep_coverage(connection, run.agent_id, forgotten)
-            return settled
-
-        return self._once(run, work)
-
-    def _once(self, run: Run, work: Callable[[Connection], T]) -> T:
-        """Do work that counts itself in `saves`, and do it once, even if its answer is lost.
-
-        Only a server's answer can be lost, so SQLite needs no count. A count that has gone back
+        Only a server's reply can be lost, so SQLite needs no count. A count that has gone back
         tells of a server that took over without the last commits: what this run believes to be
         saved is not, so it must not go on. Raises StoreError.
         """
@@ -256,77 +195,39 @@ class Store:
         self._counted[run.id] = before + 1
         return result
 
-    def finish_run(
-        self, run: Run, status: Status, counts: Counts, error: str | None, now: datetime
-    ) -> None:
-        """Close a run, unless another process has taken over and closed it.
-
-        A success clears the demand and notes when it began. Raises LeaseLost, StoreError.
-        """
-        runs = t.sync_runs
-        ended: dict[str, Any] = {"status": status, "finished_at": now, "requests": counts.requests}
-        ended |= {"missing": counts.missing, "error": None}
-        met: dict[str, Any] = {"last_success_at": now}
-        if run.mode == "reconcile":
-            met["last_reconciled_at"] = now
-
-        def work(connection: Connection) -> None:
-            still_ours = (runs.c.id == run.id, runs.c.status == "running")
-            if error:
-                wait_for_lock(connection)
-                said = redact_sentence(connection, self.rules, error)
-                ended["error"] = self._rows.text(said)
-            connection.execute(update(runs).where(*still_ours).values(ended))
-            if status == "succeeded" and run.mode != "verify":
-                self._keep_state(connection, run, **met)
-                self._clear_demand(connection, run)
-
-        self.transact(work)
-        self._counted.pop(run.id, None)
-
-    def count(self, agent_id: str, most: int) -> int:
-        """How many sessions of an agent are stored; counting stops at `most`."""
-        some = select(t.sessions.c.id).where(t.sessions.c.agent_id == agent_id).limit(most)
-        with self.reading() as connection:
-            return int(
-                connection.execute(select(func.count()).select_from(some.subquery())).scalar_one()
-            )
-
-    def has_undated(self, agent_id: str) -> bool:
-        """Whether sessions without `created_at` are stored of an agent."""
-        c = t.sessions.c
-        query = select(c.id).where(c.agent_id == agent_id, c.created_at.is_(None)).limit(1)
-        with self.reading() as connection:
-            return connection.execute(query).first() is not None
-
     def _save(self, connection: Connection, run: Run, batch: Batch) -> SaveResult:
         cursor = batch.last_cursor and self._rows.text(batch.last_cursor)
         before, guard = checkpoint.check(connection, run, cursor)
         responses = redact_responses(connection, guard, self.rules, batch.responses)
-        counts = self._answers.save(connection, run, responses)
-        self._judge(connection, run, batch)
+        counts = self._responses.save(connection, run, responses)
+        doubtful = self._note_absent(connection, run, batch)
         if batch.coverage is not None:
-            keep_coverage(connection, run.agent_id, batch.coverage)
+            keep_coverage(connection, run.agent_id, batch.coverage, self._clock())
+        if batch.drops_bookmarks:
+            drop_bookmarks(connection, run.agent_id)
         keep_bookmarks(connection, run.agent_id, batch.bookmarks)
         watermark = checkpoint.move_watermark(connection, run, before, batch.watermark_bound)
         counts.add(batch.counts)
         checkpoint.tally(connection, run, counts, watermark)
-        return SaveResult(counts, watermark)
+        return SaveResult(counts, watermark, doubtful)
 
-    def _judge(self, connection: Connection, run: Run, batch: Batch) -> None:
-        """Note who was looked for in vain, and who has turned up."""
-        for verdict in batch.absences:
-            seen_since = partial(self._answers.seen_since, Session)
-            freshness.suspect_absent(connection, run.agent_id, verdict, seen_since)
+    def _note_absent(self, connection: Connection, run: Run, batch: Batch) -> frozenset[str]:
+        """Note who was looked for in vain, and who has turned up. Returns those in doubt."""
+        doubtful: set[str] = set()
+        seen_since = partial(self._responses.seen_since, Session)
+        for check in batch.absences:
+            gone = freshness.suspect_absent(
+                connection, run.agent_id, check, seen_since, self._clock()
+            )
+            doubtful.update(() if check.certain else gone)
         if batch.undated is not None:
-            freshness.suspect_undated(connection, run.agent_id, *batch.undated)
+            freshness.suspect_undated(connection, run.agent_id, *batch.undated, self._clock())
         freshness.suspect_gone(connection, run.agent_id, batch.gone)
         freshness.keep_retrievals(connection, batch.retrieved)
-        seen = {
-            s.id: response.requested_at for response in batch.responses for s in response.sessions
-        }
+        seen = {s.id: one.requested_at for one in batch.responses for s in one.sessions}
         if seen:
             freshness.clear_suspects(connection, run.agent_id, seen)
+        return frozenset(doubtful - seen.keys())
 
     def _know_agent(self, connection: Connection, agent_id: str, name: str | None) -> None:
         now, table = self._clock(), t.agents
@@ -337,20 +238,13 @@ class Store:
                 insert_into(connection, table).values(values).on_conflict_do_nothing()
             )
 
-    def _keep_state(self, connection: Connection, run: Run, **values: Any) -> None:
-        state = t.sync_state
-        mine = (state.c.agent_id == run.agent_id, state.c.fence == run.lease.fence)
-        if connection.execute(update(state).where(*mine).values(**values)).rowcount != 1:
-            raise checkpoint.lost(run)
+    def forget_run(self, run: Run) -> None:
+        """A run is over: its saves need not be counted any more."""
+        self._counted.pop(run.id, None)
 
-    def _clear_demand(self, connection: Connection, run: Run) -> None:
-        """The demand is met. An interrupted reconcile's outlives the syncs in between."""
-        c = t.sync_state.c
-        connection.execute(
-            update(t.sync_state)
-            .where(c.agent_id == run.agent_id, c.demand_mode == run.mode)
-            .values(demand_mode=None, demand_started_at=None)
-        )
+    def text(self, text: str) -> str:
+        """A text as this database can hold it."""
+        return str(self._rows.text(text))
 
     def _persistently(self, attempt: Callable[[], T]) -> T:
         """Try again while a server restarts or fails over, or two agents claim one session's id."""

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -12,53 +12,50 @@ from etl.api.clock_skew import skew_warnings
 from etl.errors import CutShort, EtlError, LeaseHeld, Malformed, Stopped, StoreError
 from etl.events import LeaseTakenOver, Observe, RunUnrecorded, ignore
 from etl.invocation import program_name
-from etl.models import BEGINNING, AgentReport, Mode, Progress, Status
+from etl.models import BEGINNING, AgentReport, Progress, Status
 from etl.planning import demand as demands
 from etl.planning.coverage import up_to
 from etl.planning.demand import Demand
+from etl.planning.walks.density import Density
+from etl.planning.walks.gap_tracker import GapTracker
+from etl.planning.walks.hints import Hints
+from etl.store.read.sessions import count_sessions, has_undated, newest_session, read_instants
+from etl.store.runs.agent_state import AgentState, StoredDemand
+from etl.store.runs.lease import LEASE, Lease, LeaseHolder
+from etl.store.runs.runs import (
+    drop_suspects,
+    finish_run,
+    keep_demand,
+    keep_seek_refused,
+    settle,
+    start_run,
+)
+from etl.store.runs.take_back import load_truthful_state
 from etl.store.store import Run, Store
 from etl.store.write import freshness
-from etl.store.write.agent_state import AgentState, StoredDemand
-from etl.store.write.lease import LEASE, Lease, LeaseHolder
-from etl.store.write.take_back import load_truthful_state
 from etl.sync.open_sessions import freshen, retrieve_all
-from etl.sync.parallel_walks import ParallelWalks
+from etl.sync.page_batch import PageBatcher
+from etl.sync.parallel_walks import FEW, ParallelWalks
 from etl.sync.readability import require_readable
+from etl.sync.run_demand import RunOptions, choose_demand, demand_to_keep, history_from, make_demand
 from etl.sync.verify import Sample, verify_agent
+from etl.sync.walk_budget import WalkBudget
 
-DEMAND_LASTS: Final = timedelta(days=7)
-"""An interrupted reconcile older than this is forgotten."""
+SEEK_AGAIN: Final = timedelta(days=7)
+"""So long after a server has refused a cursor of our own making, none is tried."""
 
-__all__ = ["AgentSync", "RunOptions", "demand_of"]
+MOST_LOOKED_AT: Final = 100
+"""Suspects that are looked at one by one before they are settled; more are given up."""
 
+KNOTS: Final = 256
+"""Stored instants that tell where the rows of a history are."""
 
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """What the user asked for. `since` and `until` bound a backfill; None: all history.
-
-    `waits` tells whether to wait for another process that works on the agent, or to skip it.
-    `patience` is the age up to which an unfinished demand of the same kind is taken up again.
-    `transcripts` is how many are retrieved at most once the run has succeeded (0: none are kept),
-    none of them begun later than `transcripts_within` after that.
-    """
-
-    mode: Mode = "incremental"
-    since: datetime | None = None
-    until: datetime | None = None
-    restart: bool = False
-    lookback: timedelta = timedelta(hours=1)
-    walkers: int = 2
-    patience: timedelta = timedelta(minutes=15)
-    idle_recheck: timedelta = timedelta(days=7)
-    waits: bool = True
-    seek: bool = False
-    transcripts: int = 0
-    transcripts_within: timedelta = timedelta(minutes=5)
+__all__ = ["AgentSync", "RunOptions"]
 
 
 @dataclass(frozen=True, slots=True)
 class AgentSync:
-    """Runs one agent. Never raises an EtlError: the report tells it."""
+    """Runs one agent. Never raises an EtlError: the report holds it."""
 
     client: Client
     store: Store
@@ -67,9 +64,11 @@ class AgentSync:
     on_progress: Callable[[Progress], None] = lambda _: None
     on_message: Callable[[str], None] = lambda _: None
     observe: Observe = ignore
+    budget: WalkBudget = field(default_factory=lambda: WalkBudget(1_000))
+    """How the agents of the process share the requests in flight."""
 
     def run(self, agent_id: str, options: RunOptions, name: str | None = None) -> AgentReport:
-        """Do what is wished for one agent, and report how it went."""
+        """Run one agent by these options, and report how it went."""
         report = AgentReport(agent_id, options.mode)
         with self._leased(report, name, waits=options.waits) as lease:
             if lease is not None:
@@ -77,12 +76,12 @@ class AgentSync:
         return report
 
     def verify(self, agent_id: str, size: int) -> tuple[AgentReport, Sample | None]:
-        """Check a random sample of what is stored; differences are repaired and counted."""
+        """Compare a random sample of what is stored with the API; repair and count differences."""
         report, sample = AgentReport(agent_id, "verify"), None
         with self._leased(report, None) as lease:
             if lease is not None:
                 state = self.store.state(agent_id)
-                run = self.store.start_run(lease, "verify", state, self.clock())
+                run = start_run(self.store, lease, "verify", state, self.clock())
                 with self._closing(run, report):
                     sample = verify_agent(self.client, self.store, run, size)
                     report.counts.add(sample.counts)
@@ -92,7 +91,7 @@ class AgentSync:
     def _leased(
         self, report: AgentReport, name: str | None, *, waits: bool = True
     ) -> Iterator[Lease | None]:
-        """Hold the agent's lease; whatever an EtlError ends is told in the report."""
+        """Hold the agent's lease; an EtlError goes into the report."""
         lease = None
         try:
             lease = self._claim(report.agent_id, name, waits=waits)
@@ -107,28 +106,75 @@ class AgentSync:
 
     def _run(self, lease: Lease, options: RunOptions, report: AgentReport) -> None:
         now = self.clock()
-        state = load_truthful_state(self.store, lease, now)
+        state, warnings = load_truthful_state(self.store, lease, now)
         state.coverage = up_to(state.coverage, now)
         report.watermark = state.watermark
-        run = self.store.start_run(lease, options.mode, state, now)
-        state.history_from = _history_from(state, options)
-        stored = _stored_demand(state, options, now)
-        demand = _demand(state, options, stored, now)
-        kept = _kept_demand(state, options, stored, now)
-        self.store.keep_demand(run, kept, state.history_from)
-        walkers = 1 if self._needs_one_chain(lease.agent_id, options) else options.walkers
-        crew = ParallelWalks(
-            self.client, self.store, run, state, demand, options.lookback, walkers, self.on_progress
-        )
-        report.counts = crew.counts
+        run = start_run(self.store, lease, options.mode, state, now)
+        state.history_from = history_from(state, options)
+        stored = choose_demand(state, options, now)
+        kept = demand_to_keep(state, options, stored, now)
+        keep_demand(self.store, run, kept, state.history_from)
+        walks = self._open_walks(run, state, stored, options)
+        walks.warnings |= warnings
+        report.counts = walks.counts
         try:
             with self._closing(run, report):
-                self._work(crew, options)
+                self._work(walks, options)
         finally:
+            self.budget.leave(lease.agent_id)
             report.watermark = state.watermark
-            report.warnings = sorted(crew.warnings | skew_warnings(self.client.clock_skew))
+            report.warnings = sorted(walks.warnings | skew_warnings(self.client.clock_skew))
         if options.transcripts and report.status == "succeeded":
             self._retrieve_transcripts(lease, options, report)
+
+    def _open_walks(
+        self, run: Run, state: AgentState, stored: StoredDemand, options: RunOptions
+    ) -> ParallelWalks:
+        demand = self._demand(run, state, stored, options)
+        refused = state.seek_refused_at
+        lately = refused is not None and run.started_at - refused < SEEK_AGAIN
+        hints = Hints(list(state.bookmarks), may_build=options.seek and not lately)
+        is_one_chain = self._needs_one_chain(run.agent_id, options)
+        most = 1 if is_one_chain else options.walkers or self.client.api.concurrency
+        tracker = GapTracker(
+            demand,
+            run.started_at,
+            state.coverage,
+            hints,
+            self._density(run.agent_id, options),
+            self.client.api.page_size,
+        )
+        few = count_sessions(self.store, run.agent_id, FEW + 1)
+        batcher = PageBatcher(
+            state, demand, run.started_at, options.lookback, hints, judges=few > 0
+        )
+
+        def allow(pages_left: float) -> int:
+            return min(most, self.budget.allow(run.agent_id, pages_left))
+
+        return ParallelWalks(
+            self.client, self.store, run, tracker, batcher, few, allow, self.on_progress
+        )
+
+    def _demand(
+        self, run: Run, state: AgentState, stored: StoredDemand, options: RunOptions
+    ) -> Demand:
+        now = run.started_at
+        newest = state.watermark or newest_session(self.store, run.agent_id, now)
+        demand = make_demand(state, options, stored, now, newest)
+        demand = demands.look_at_head(demand, now, state.floor)
+        if stored.started_at == now and state.watermark is not None:
+            return demand
+        # Without a watermark no run has met its demand yet: all that is proven may be too early.
+        since = stored.started_at if state.watermark is not None else BEGINNING
+        return demands.take_up(demand, state.coverage, now, options.lookback, since)
+
+    def _density(self, agent_id: str, options: RunOptions) -> Density:
+        """Where rows are stored tells where a list that was walked before has its rows."""
+        if options.mode != "reconcile" and not options.restart:
+            return Density()
+        knots, step = read_instants(self.store, agent_id, KNOTS)
+        return Density(knots, step)
 
     def _retrieve_transcripts(self, lease: Lease, options: RunOptions, report: AgentReport) -> None:
         from etl.sync.transcripts import TranscriptSync
@@ -137,13 +183,17 @@ class AgentSync:
         report.transcripts = after.done
         after.run(options.transcripts, options.transcripts_within)
 
-    def _look_again(self, crew: ParallelWalks) -> None:
-        """Suspects of an interrupted run that this one goes on from may have returned since."""
-        run = crew.run
+    def _look_again(self, walks: ParallelWalks) -> None:
+        """Look at suspects of runs that were interrupted, and at those that are in doubt."""
+        run, state = walks.run, walks.batcher.state
         with self.store.reading() as connection:
-            since, before = crew.demand.started_at, run.started_at
-            ids = freshness.old_suspects(connection, run.agent_id, since, before)
-        crew.counts.add(retrieve_all(self.client, self.store, run, ids).counts)
+            old = freshness.old_suspects(connection, run.agent_id, run.started_at)
+        ids = set(old) | walks.doubtful
+        if len(ids) > MOST_LOOKED_AT:
+            state.coverage = drop_suspects(self.store, run, state.coverage, self.clock())
+            walks.warnings.add(f"{len(ids)} sessions may have vanished, too many to look at each")
+            return
+        walks.counts.add(retrieve_all(self.client, self.store, run, sorted(ids)).counts)
 
     @contextmanager
     def _closing(self, run: Run, report: AgentReport) -> Iterator[None]:
@@ -162,18 +212,21 @@ class AgentSync:
 
     def _needs_one_chain(self, agent_id: str, options: RunOptions) -> bool:
         """Only one walk of the whole list can tell that a session without a date is gone."""
-        return options.mode == "reconcile" and self.store.has_undated(agent_id)
+        return options.mode == "reconcile" and has_undated(self.store, agent_id)
 
-    def _work(self, crew: ParallelWalks, options: RunOptions) -> None:
+    def _work(self, walks: ParallelWalks, options: RunOptions) -> None:
         """Walk; in a sync, look after the open sessions; then settle who is missing."""
-        if options.seek and not crew.state.bookmarks:
-            crew.seek()
-        crew.fill()
+        try:
+            walks.fill()
+        finally:
+            if walks.tracker.hints.build_works is False:
+                keep_seek_refused(self.store, walks.run)
+        state, demand = walks.batcher.state, walks.tracker.demand
         if options.mode == "incremental":
-            freshen(crew, options.idle_recheck, self.clock())
-        self._look_again(crew)
-        settled = self.store.settle(crew.run, crew.state.coverage, crew.demand)
-        crew.counts.missing += settled.marked
+            freshen(walks, options.idle_recheck, self.clock())
+        self._look_again(walks)
+        settled = settle(self.store, walks.run, state.coverage, demand)
+        walks.counts.missing += settled.marked
         if settled.withheld:
             raise CutShort(
                 f"{settled.withheld} stored sessions are not listed any more, too many to believe",
@@ -182,7 +235,7 @@ class AgentSync:
 
     def _close(self, run: Run, report: AgentReport) -> None:
         try:
-            self.store.finish_run(run, report.status, report.counts, report.error, self.clock())
+            finish_run(self.store, run, report.status, report.counts, report.error, self.clock())
         except StoreError as failure:
             # The next run marks this one interrupted; what it saved is saved.
             report.status, report.error = "failed", report.error or str(failure)
@@ -240,66 +293,3 @@ def _status(error: EtlError) -> Status:
     if isinstance(error, LeaseHeld):
         return "skipped"
     return "incomplete" if isinstance(error, CutShort | Malformed) else "failed"
-
-
-def demand_of(state: AgentState, options: RunOptions, now: datetime) -> Demand:
-    """What a run with this wish would want proven, were it to start now."""
-    state.history_from = _history_from(state, options)
-    return _demand(state, options, _stored_demand(state, options, now), now)
-
-
-def _stored_demand(state: AgentState, options: RunOptions, now: datetime) -> StoredDemand:
-    """The demand to remember: an unfinished one of this kind goes on, unless it is too old."""
-    since = options.since or BEGINNING
-    wanted = StoredDemand(options.mode, since, options.until, now)
-    old = state.demand
-    if old is None or options.restart or now - old.started_at > options.patience:
-        return wanted
-    same = (old.mode, old.since, old.until) == (wanted.mode, wanted.since, wanted.until)
-    return old if same else wanted
-
-
-def _kept_demand(
-    state: AgentState, options: RunOptions, stored: StoredDemand, now: datetime
-) -> StoredDemand | None:
-    """The demand to write down; None to leave a reconcile's, which goes on after this sync."""
-    old = state.demand
-    unmet = old is not None and old.mode == "reconcile" and now - old.started_at < DEMAND_LASTS
-    return None if unmet and options.mode == "incremental" else stored
-
-
-def _history_from(state: AgentState, options: RunOptions) -> datetime | None:
-    """Where this agent's history begins: set by its first run, widened by a longer backfill."""
-    is_first = not state.coverage and state.watermark is None
-    if is_first:
-        return options.since
-    if options.mode != "backfill" or state.history_from is None or options.until is not None:
-        return state.history_from
-    return min(options.since, state.history_from) if options.since else None
-
-
-def _demand(state: AgentState, options: RunOptions, stored: StoredDemand, now: datetime) -> Demand:
-    """The wish in terms of coverage."""
-    started_at = stored.started_at
-    # Of an agent without a watermark, `lookback` reaches below what was looked at last: it may have
-    # had no session yet, and they may be dated by the second; or its first backfill was cut short.
-    top = state.watermark or max((span.newest for span in state.coverage), default=None)
-    if options.mode == "reconcile":
-        return demands.reconcile(started_at=started_at, now=now, floor=state.floor)
-    if options.mode == "incremental":
-        return demands.incremental(
-            started_at=started_at,
-            now=now,
-            watermark=top,
-            lookback=options.lookback,
-            floor=state.floor,
-        )
-    return demands.backfill(
-        started_at=started_at,
-        now=now,
-        since=options.since or BEGINNING,
-        until=options.until,
-        watermark=top,
-        lookback=options.lookback,
-        restart=options.restart,
-    )

@@ -1,22 +1,19 @@
 """Following one chain of cursors: fetch a page, ask the walk what it proves, hand both over."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from etl.api.client import Client, Fetched
 from etl.errors import CutShort, Stopped
-from etl.models import Counts
-from etl.planning.walk import BOOKMARK_EVERY, Step, Walk, end_holds
+from etl.models import Counts, Page
+from etl.planning.walks.walk import Step, Walk
 
-__all__ = ["Arrival", "follow_walk"]
+__all__ = ["Arrival", "PageSource", "follow_walk"]
 
 PAGE_ATTEMPTS: Final = 3
-"""How often a page that can't be the next one is asked for before the list counts as cut short."""
-
-MOST_ASTRAY: Final = 2 * BOOKMARK_EVERY
-"""Pages after which a walk that hasn't reached its gap gives its entry up."""
+"""How often a page that can't be the next one is requested before the list counts as cut short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,101 +22,135 @@ class Arrival:
 
     walk: Walk
     fetched: Fetched | None
+    """None at a confirmed end of the list: that step has no page."""
     step: Step
     counts: Counts
     next_cursor: str | None
     is_head: bool = False
+    """Whether this is the list's first page, newest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageSource:
+    """An agent's list, under filters or without."""
+
+    client: Client
+    agent_id: str
+    filters: Mapping[str, str] = field(default_factory=dict)
+    checks_end: bool = True
+    """Whether the end of a list has to be confirmed: not if nothing is concluded from it."""
+    may_be_empty: Callable[[], bool] = lambda: True
+    """Whether nothing is known that contradicts an empty list: then it needs no second look."""
+
+    def fetch(self, walk: Walk, counts: Counts) -> Fetched:
+        """The walk's next page. One that can't be it is requested again.
+
+        An empty page is believed when it stays so: with a cursor at the second time, without one
+        at the last, and then the end check has the last word. Under a filter, or behind a cursor
+        that was kept, an empty page is nothing unusual.
+        """
+        for attempt in range(1, PAGE_ATTEMPTS + 1):
+            fetched = self.client.fetch_page(
+                self.agent_id,
+                counts,
+                order=walk.order,
+                cursor=walk.chain.cursor,
+                filters=self.filters,
+            )
+            last = attempt == PAGE_ATTEMPTS
+            try:
+                walk.check(fetched.page.listed, fetched.page.next_cursor)
+            except CutShort:
+                if last:
+                    raise
+            else:
+                again = fetched.page.next_cursor is not None and attempt > 1
+                if last or fetched.page.listed or again or self._may_begin_empty(walk):
+                    return fetched
+            self.client.pause_before(attempt + 1)
+        raise Stopped("asked to stop")
+
+    def confirm_end(self, walk: Walk, counts: Counts) -> None:
+        """Let the list's other end confirm that a walk newest first has seen the oldest session.
+
+        Raises CutShort if it doesn't.
+        """
+        oldest = self._fetch_oldest(counts, page_size=1)
+        if not oldest.listed and not self.filters and not self.may_be_empty():
+            raise CutShort("the list is empty, but sessions of this agent are stored")
+        verdict = walk.end.judge_row(oldest.listed)
+        if verdict == "unsure":
+            # The last row has vanished, or the server ignores the order: a page tells.
+            whole = self._fetch_oldest(counts, page_size=None)
+            verdict = walk.end.judge_page(whole.listed, whole.next_cursor)
+        if verdict != "holds":
+            hint = "the next run goes on from here"
+            raise CutShort("the list ended before its oldest session", hint)
+
+    def is_plainly_whole(self, walk: Walk) -> bool:
+        """Whether the one page of a filtered list needs no second look.
+
+        One that isn't full ends where a list ends. An empty one does if nothing contradicts it.
+        """
+        rows = len(walk.chain.last_ids)
+        return self.may_be_empty() if not rows else rows < self.client.api.page_size
+
+    def _fetch_oldest(self, counts: Counts, page_size: int | None) -> Page:
+        return self.client.fetch_page(
+            self.agent_id, counts, order="oldest", page_size=page_size, filters=self.filters
+        ).page
+
+    def _may_begin_empty(self, walk: Walk) -> bool:
+        return not walk.chain.pages and (bool(self.filters) or not walk.is_unbroken)
 
 
 def follow_walk(
-    walk: Walk,
-    client: Client,
-    agent_id: str,
-    hand_over: Callable[[Arrival], bool],
-    may_be_empty: Callable[[], bool],
-    wasted: Counts,
+    walk: Walk, source: PageSource, hand_over: Callable[[Arrival], bool], wasted: Counts
 ) -> None:
     """Walk until `hand_over` says to stop, the list ends, or something is wrong.
 
     What failed requests cost is added to `wasted`.
 
-    Raises CutShort where the list breaks off, ApiError where the API does, Stopped on a signal.
+    Raises CutShort where the list breaks off, CursorRefused where a cursor is of no use, another
+    ApiError where the API fails, Stopped on a signal.
     """
     while True:
         counts = Counts()
-        with _counting(counts, wasted):
-            fetched = _fetch(walk, client, agent_id, counts)
+        with _count_failure(counts, wasted):
+            fetched = source.fetch(walk, counts)
         page = fetched.page
         step = walk.advance(page.listed, page.next_cursor, fetched.requested_at)
         counts.pages += 1
-        # Told here: by the time that the page is saved, the walk may be further on.
-        is_head = walk.pages == 1 and walk.entry.cursor is None and walk.order == "newest"
-        wanted = hand_over(Arrival(walk, fetched, step, counts, page.next_cursor, is_head))
-        if not wanted:
+        # Decided here: by the time that the page is saved, the walk may be further on.
+        is_head = walk.chain.pages == 1 and walk.is_unbroken and walk.order == "newest"
+        if not hand_over(Arrival(walk, fetched, step, counts, page.next_cursor, is_head)):
             return
         if page.next_cursor is None:
-            if walk.order == "newest":
-                _end(walk, client, agent_id, hand_over, may_be_empty, wasted)
+            _end_walk(walk, source, hand_over, wasted)
             return
-        if _astray(walk):
-            raise CutShort("an entry into the list led elsewhere")
 
 
-def _fetch(walk: Walk, client: Client, agent_id: str, counts: Counts) -> Fetched:
-    """The walk's next page. One that can't be it is asked for again.
-
-    An empty page is believed when it stays so: with a cursor at the second time, without one at
-    the last, and then the end check has the last word.
-    """
-    for attempt in range(1, PAGE_ATTEMPTS + 1):
-        fetched = client.fetch_page(agent_id, counts, order=walk.order, cursor=walk.cursor)
-        last = attempt == PAGE_ATTEMPTS
-        try:
-            walk.check(fetched.page.listed, fetched.page.next_cursor)
-        except CutShort:
-            if last:
-                raise
-        else:
-            again = fetched.page.next_cursor is not None and attempt > 1
-            if last or fetched.page.listed or again:
-                return fetched
-        client.pause_before(attempt + 1)
-    raise Stopped("asked to stop")
-
-
-def _end(
-    walk: Walk,
-    client: Client,
-    agent_id: str,
-    hand_over: Callable[[Arrival], bool],
-    may_be_empty: Callable[[], bool],
-    wasted: Counts,
+def _end_walk(
+    walk: Walk, source: PageSource, hand_over: Callable[[Arrival], bool], wasted: Counts
 ) -> None:
-    """Let the list's other end confirm that a newest-first walk has seen the oldest session."""
+    """A walk has no next cursor. Only newest first, and with rows or from the head, it proves."""
+    behind_the_end = not walk.is_unbroken and walk.end.lowest is None
+    if walk.order == "oldest" or behind_the_end:
+        return
+    short = bool(source.filters) and walk.chain.pages == 1 and source.is_plainly_whole(walk)
+    if short or not source.checks_end:
+        return
     counts = Counts()
-    with _counting(counts, wasted):
-        oldest = client.fetch_page(agent_id, counts, order="oldest", page_size=1)
-        if not oldest.page.listed and not may_be_empty():
-            raise CutShort("the list is empty, but sessions of this agent are stored")
-        if not end_holds(walk, oldest.page.listed):
-            hint = "the next run goes on from here"
-            raise CutShort("the list ended before its oldest session", hint)
+    with _count_failure(counts, wasted):
+        source.confirm_end(walk, counts)
     hand_over(Arrival(walk, None, walk.confirm_end(), counts, None))
 
 
 @contextmanager
-def _counting(counts: Counts, wasted: Counts) -> Iterator[None]:
+def _count_failure(counts: Counts, wasted: Counts) -> Iterator[None]:
     """What a failure cost is counted as well."""
     try:
         yield
     except BaseException:
         wasted.add(counts)
         raise
-
-
-def _astray(walk: Walk) -> bool:
-    if walk.entry.cursor is None or walk.pages < MOST_ASTRAY or walk.frontier is None:
-        return False
-    if walk.order == "newest":
-        return walk.frontier > walk.target.newest
-    return walk.frontier < walk.target.oldest

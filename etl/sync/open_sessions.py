@@ -1,34 +1,46 @@
 """After the walks of a sync: the open sessions, which the walks may not have passed.
 
-First the short lists of what is processing or queued now, which show old sessions that were
-reopened; then, one by one, the stored sessions that were open when last seen.
+First the lists of what is processing or queued now: they are short, and show old sessions that
+were reopened. Then the list of idle ones, as far as it costs fewer requests than retrieving them.
+What was open and is in no list any more has changed, and is retrieved by its id.
 """
 
-from collections.abc import Callable, Collection, Iterator
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from etl.api.client import Client, FetchedSession, utc_now
-from etl.errors import CutShort, Denied, Malformed, Stopped
-from etl.models import Counts, Progress
+from etl.errors import CursorRefused, CutShort, Denied, Malformed, Stopped
+from etl.models import BEGINNING, ENDLESS, Counts, Progress
+from etl.planning.coverage import Gap
 from etl.planning.freshness import is_due
+from etl.planning.open_sessions import list_idle_down_to
+from etl.planning.walks.plan import HEAD
+from etl.planning.walks.walk import Walk
 from etl.store.store import Batch, Response, Run, Store
 from etl.store.write import freshness
-from etl.sync.parallel_walks import ParallelWalks
+from etl.store.write.freshness import OpenSession
+from etl.sync.one_walk import Arrival, PageSource, follow_walk
+from etl.sync.page_batch import make_response
+from etl.sync.parallel_walks import RENEW_EVERY, ParallelWalks
 
 __all__ = ["freshen", "retrieve_all"]
 
 LISTED_STATES: Final = ("processing", "queued")
 """Open states that are legal filters and that a session passes through when it is reopened."""
 
+MOST_ATTEMPTS: Final = 3
+"""Times that a list is read from its head, if it breaks off between its pages."""
+
 AT_ONCE: Final = 64
 """Sessions retrieved before they are saved."""
 
 
 class RetrieveResult(NamedTuple):
-    """What a retrieve of one session came to: an answer, gone (404), or neither."""
+    """What a retrieve of one session came to: a response, gone (404), or neither."""
 
     id: str
     fetched: FetchedSession | None
@@ -36,38 +48,165 @@ class RetrieveResult(NamedTuple):
     counts: Counts
     problem: str | None = None
 
+    @property
+    def state(self) -> str | None:
+        """The state that the session was found in."""
+        session = self.fetched.retrieved.session if self.fetched else None
+        return session.state if session and isinstance(session.state, str) else None
+
 
 @dataclass(slots=True)
 class RetrieveSummary:
-    """What the freshness part of a run has come to."""
+    """What retrieving some sessions has come to, and the states that they were found in."""
 
     counts: Counts
     problems: list[str]
+    """A sentence for each that could not be read."""
+    states: dict[str, str | None] = field(default_factory=dict)
 
 
-def freshen(crew: ParallelWalks, idle_recheck: timedelta, now: datetime) -> None:
-    """Bring the open sessions of an agent up to date. Raises ApiError, StoreError, CutShort."""
-    seen: set[str] = set()
-    for state in LISTED_STATES:
-        for response, counts in _listed(crew.client, crew.run.agent_id, state):
-            seen.update(session.id for session in response.sessions)
-            crew.counts.add(crew.store.save(crew.run, Batch([response], counts)).counts)
-    with crew.store.reading() as connection:
-        stored = freshness.open_sessions(
-            connection, crew.run.agent_id, crew.state.coverage, now, idle_recheck
+@dataclass(slots=True)
+class StateLists:
+    """Reads lists of sessions in one state, with the checks that every list gets."""
+
+    walks: ParallelWalks
+    """The run, its counts and warnings."""
+    known: Sequence[OpenSession]
+    """The stored open sessions."""
+    seen: set[str] = field(default_factory=set)
+    """Sessions that a list has shown in the requested state."""
+    ignored: bool = False
+    """Whether the server ignores the filter."""
+    problem: CutShort | CursorRefused | None = None
+    """The first list that broke off."""
+
+    def read(
+        self, state: str, down_to: datetime = BEGINNING, wanted: Collection[str] | None = None
+    ) -> None:
+        """Save what the list shows.
+
+        It ends early below an instant, once all `wanted` have been seen, or if it isn't filtered.
+        """
+        problem: CutShort | CursorRefused | None = None
+        for _ in range(0 if self.ignored else MOST_ATTEMPTS):
+            walk = Walk(HEAD, Gap(BEGINNING, ENDLESS))
+            problem = self._follow(walk, state, down_to, wanted)
+            if problem is None or not walk.chain.pages:
+                break
+        # What it should have shown is retrieved; the run reports the problem.
+        self.problem = self.problem or problem
+
+    def _follow(
+        self, walk: Walk, state: str, down_to: datetime, wanted: Collection[str] | None
+    ) -> CutShort | CursorRefused | None:
+        """Walk the list of a state; what it broke off with."""
+        client, run = self.walks.client, self.walks.run
+        is_known = any(one.state == state for one in self.known)
+        source = PageSource(
+            client,
+            run.agent_id,
+            {"state": state},
+            checks_end=state in LISTED_STATES,
+            may_be_empty=lambda: not is_known,
         )
-    wanted = [
-        one.id
-        for one in stored
-        if one.id not in seen
-        and one.checked_at < crew.run.started_at
-        and is_due(one.state, one.changed_at, one.checked_at, now, idle_recheck)
-    ]
-    found = retrieve_all(crew.client, crew.store, crew.run, wanted, crew.on_progress)
-    crew.counts.add(found.counts)
+        wasted = Counts()
+
+        def hand_over(arrival: Arrival) -> bool:
+            if not self._take(arrival, state) or self._is_below(arrival, down_to):
+                return False
+            return wanted is None or not self.seen.issuperset(wanted)
+
+        try:
+            follow_walk(walk, source, hand_over, wasted)
+        except (CutShort, CursorRefused) as error:
+            return error
+        finally:
+            self.walks.counts.add(wasted)
+        return None
+
+    def check(self, states: Mapping[str, str | None]) -> None:
+        """Compare with what was retrieved: who is in a state must have been in its list."""
+        for one in self.known:
+            if one.state in LISTED_STATES and states.get(one.id) == one.state and not self.ignored:
+                what = f"the list of {one.state} sessions lacks some that are {one.state}"
+                self.walks.warnings.add(f"{what}; reopened ones may be lacking, too")
+
+    def _take(self, arrival: Arrival, state: str) -> bool:
+        batch = Batch(counts=arrival.counts)
+        if arrival.fetched is not None:
+            response = make_response(arrival)
+            batch.responses.append(response._replace(agent_name=None))
+            shown = {one.id for one in response.sessions if one.state == state}
+            self.ignored = len(shown) < len(response.sessions)
+            self.seen |= shown
+            due = shown.intersection(one.id for one in self.known)
+            batch.retrieved = [(id, response.requested_at) for id in sorted(due)]
+        self.walks.counts.add(self.walks.store.save(self.walks.run, batch).counts)
+        if self.ignored:
+            self.walks.warnings.add(
+                f"the API ignores the filter state={state}: sessions that were reopened are not "
+                "noticed, those known as open are"
+            )
+        return not self.ignored
+
+    def _is_below(self, arrival: Arrival, instant: datetime) -> bool:
+        last = arrival.walk.chain.last
+        return last is not None and last < instant
+
+
+def freshen(walks: ParallelWalks, idle_recheck: timedelta, now: datetime) -> None:
+    """Bring the open sessions of an agent up to date. Raises ApiError, StoreError, CutShort."""
+    known = _open_sessions(walks, idle_recheck, now)
+    lists = StateLists(walks, known)
+    for state in LISTED_STATES:
+        lists.read(state)
+    due = _due(walks, known, lists.seen, idle_recheck, now)
+    idle = sorted(one.created_at for one in due if one.state == "idle" and one.created_at)[::-1]
+    page_size = walks.client.api.page_size
+    with walks.store.reading() as connection:
+        stored = freshness.idle_instants(connection, walks.run.agent_id, page_size * len(idle))
+    down_to = list_idle_down_to(idle, stored, page_size)
+    if down_to is not None:
+        wanted = {one.id for one in due if one.state == "idle" and _lies_from(one, down_to)}
+        lists.read("idle", down_to, wanted)
+    ids = [one.id for one in due if one.id not in lists.seen]
+    found = retrieve_all(walks.client, walks.store, walks.run, ids, walks.on_progress)
+    walks.counts.add(found.counts)
+    lists.check(found.states)
     if found.problems:
         more = f", and {len(found.problems) - 1} more" if len(found.problems) > 1 else ""
         raise Malformed(f"open sessions could not be looked at: {found.problems[0]}{more}")
+    if lists.problem is not None:
+        raise CutShort(f"a list of open sessions: {lists.problem.message}", lists.problem.hint)
+
+
+def _open_sessions(
+    walks: ParallelWalks, idle_recheck: timedelta, now: datetime
+) -> list[OpenSession]:
+    coverage = walks.batcher.state.coverage
+    with walks.store.reading() as connection:
+        return freshness.open_sessions(connection, walks.run.agent_id, coverage, now, idle_recheck)
+
+
+def _lies_from(one: OpenSession, instant: datetime) -> bool:
+    return one.created_at is not None and one.created_at >= instant
+
+
+def _due(
+    walks: ParallelWalks,
+    known: Sequence[OpenSession],
+    seen: Collection[str],
+    idle_recheck: timedelta,
+    now: datetime,
+) -> list[OpenSession]:
+    """The open sessions that this run hasn't seen and that it is time to look at."""
+    return [
+        one
+        for one in known
+        if one.id not in seen
+        and one.checked_at < walks.run.started_at
+        and is_due(one.state, one.changed_at, one.checked_at, now, idle_recheck)
+    ]
 
 
 def retrieve_all(
@@ -82,44 +221,34 @@ def retrieve_all(
     pool = ThreadPoolExecutor(client.api.concurrency, "retrieve")
     try:
         for some in _batches(list(ids), AT_ONCE):
-            results = _all_of(pool, client, run.agent_id, some)
+            results = _all_of(pool, client, store, run, some)
             found.problems += [result.problem for result in results if result.problem]
+            found.states |= {result.id: result.state for result in results}
             found.counts.add(store.save(run, _batch(results)).counts)
             done += len(some)
             on_progress(Progress(run.agent_id, "open sessions", done, done / len(ids)))
     finally:
-        # Not waited for: after a stop, a late answer may take its time.
+        # Not waited for: after a stop, a late response may take its time.
         pool.shutdown(wait=False, cancel_futures=True)
     return found
 
 
 def _all_of(
-    pool: ThreadPoolExecutor, client: Client, agent_id: str, ids: list[str]
+    pool: ThreadPoolExecutor, client: Client, store: Store, run: Run, ids: list[str]
 ) -> list[RetrieveResult]:
-    """Retrieve these sessions. Raises Stopped on a signal, ApiError for the first that fails."""
-    futures = [pool.submit(_retrieve, client, agent_id, id) for id in ids]
+    """Retrieve these sessions, and keep the lease meanwhile.
+
+    Raises Stopped on a signal, ApiError for the first that fails, LeaseLost.
+    """
+    futures = [pool.submit(_retrieve, client, run.agent_id, id) for id in ids]
+    renewed = time.monotonic()
     while wait(futures, timeout=0.5).not_done:
         if client.stopping:
             raise Stopped("asked to stop")
+        if time.monotonic() - renewed > RENEW_EVERY:
+            store.renew(run.lease)
+            renewed = time.monotonic()
     return [future.result() for future in futures]
-
-
-def _listed(client: Client, agent_id: str, state: str) -> Iterator[tuple[Response, Counts]]:
-    """The pages of the list of one state. Raises CutShort where it repeats itself."""
-    cursors: set[str] = set()
-    cursor: str | None = None
-    while True:
-        counts = Counts(pages=1)
-        page, requested_at = client.fetch_page(
-            agent_id, counts, cursor=cursor, filters={"state": state}
-        )
-        yield Response(page.sessions, page.creators, page.rejected, requested_at), counts
-        cursor = page.next_cursor
-        if cursor is None:
-            return
-        if cursor in cursors:
-            raise CutShort(f"the list of {state} sessions repeats a cursor")
-        cursors.add(cursor)
 
 
 def _retrieve(client: Client, agent_id: str, id: str) -> RetrieveResult:

@@ -5,6 +5,7 @@ from etl.invocation import program_name
 from etl.models import Counts
 from etl.planning.drift import WHOLE, has_drifted, name_fields
 from etl.store.read.unread import load_unread
+from etl.store.runs.runs import drop_demand
 from etl.store.store import Run, Store
 
 __all__ = ["require_readable"]
@@ -25,7 +26,7 @@ def require_readable(store: Store, run: Run, counts: Counts) -> None:
     if not has_drifted(unread, seen):
         return
     # The walk is whole: a later reconcile must not go on from its end, but read it all again.
-    store.drop_demand(run)
+    drop_demand(store, run)
     fields = partial.fields | ({WHOLE: counts.rejected} if counts.rejected else {})
     raise CutShort(
         f"{unread} of {seen} records could not be read whole: {name_fields(fields)}",

@@ -16,8 +16,8 @@ from etl.api.client import Client, FetchedTranscript
 from etl.errors import ApiError, Malformed, Stopped, Transient
 from etl.models import Counts, Message, Progress, Transcripts
 from etl.planning.transcripts import count_troubles, is_of_us, retry_at, should_give_up
+from etl.store.runs.lease import Lease
 from etl.store.store import Store
-from etl.store.write.lease import Lease
 from etl.store.write.transcripts import Due, note_failure, save_transcript, select_due
 
 __all__ = ["TranscriptSync"]
@@ -60,7 +60,7 @@ class TranscriptSync:
         try:
             self._work(pool, deque(chosen), time.monotonic() + within.total_seconds())
         finally:
-            # After a stop, a late answer may take its time.
+            # After a stop, a late response may take its time.
             pool.shutdown(wait=not self.client.stopping, cancel_futures=True)
 
     def _work(self, pool: ThreadPoolExecutor, waiting: deque[Due], until: float) -> None:
@@ -84,7 +84,7 @@ class TranscriptSync:
             return error, counts.requests
 
     def _take(self, due: Due, response: FetchedTranscript | ApiError, requests: int) -> None:
-        """Save an answer, or note the failure."""
+        """Save a response, or note the failure."""
         self.done.requests += requests
         error = response if isinstance(response, ApiError) else self._save(due, *response)
         self._troubles = count_troubles(self._troubles, error)

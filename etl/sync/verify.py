@@ -8,6 +8,7 @@ from etl.errors import CutShort, Malformed
 from etl.models import Counts
 from etl.planning.demand import Demand
 from etl.planning.freshness import upper_bound
+from etl.store.runs.runs import settle
 from etl.store.store import Run, Store
 from etl.store.write import freshness
 from etl.sync.open_sessions import retrieve_all
@@ -39,7 +40,7 @@ def verify_agent(client: Client, store: Store, run: Run, size: int) -> Sample:
         stored, chosen = freshness.sample_ids(connection, run.agent_id, size)
     found = retrieve_all(client, store, run, chosen)
     demand = Demand("verify", run.started_at, ())
-    gone = store.settle(run, store.state(run.agent_id).coverage, demand)
+    gone = settle(store, run, store.state(run.agent_id).coverage, demand)
     if found.problems:
         raise Malformed(f"{len(found.problems)} of them can't be looked at: {found.problems[0]}")
     if gone.withheld:

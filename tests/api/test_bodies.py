@@ -63,8 +63,8 @@ def test_a_bomb_ends_in_a_sentence_whatever_is_fetched(
 
 
 SENTENCES = {
-    "gzip": "the answer is larger than 8 MiB",
-    "gzip, gzip": "the answer is packed as 'gzip, gzip', which nobody asked for",
+    "gzip": "the response is larger than 8 MiB",
+    "gzip, gzip": "the response is packed as 'gzip, gzip', not as requested",
 }
 
 

@@ -35,6 +35,7 @@ COMMANDS = (
     "search word",
     "export --output exported",
     "explore",
+    "lake lake",
     "forget --creator nobody --yes",
     "db upgrade",
     "db current",

@@ -128,6 +128,9 @@ def test_the_other_tables_fit_too(project: Project, world: World, words: list[st
 
 
 def test_bars_tell_what_is_done_how_fast_and_how_long_still(project: Project, world: World) -> None:
+    for id in world.agent_ids():
+        # No list shows these: they are retrieved one by one.
+        world.change(world.sessions(id)[-1]["id"], state="approval_required")
     with Simulator(world, token=SECRET, latency=0.05) as slow:
         project.configure(slow.base_url, world.agent_ids(), api={"page_size": 10})
         walked = "\n".join(on_terminal(project, 110, "backfill"))

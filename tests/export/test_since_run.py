@@ -18,9 +18,10 @@ from etl.errors import ConfigError
 from etl.models import Counts
 from etl.simulator import Simulator, World
 from etl.simulator.http.server import RequestRecord
+from etl.store.runs.lease import Lease
+from etl.store.runs.runs import finish_run, start_run
 from etl.store.schema import tables as t
 from etl.store.store import Run, Store
-from etl.store.write.lease import Lease
 from etl.sync.agent_run import RunOptions as SyncWish
 from tests.conftest import Runner
 from tests.export.conftest import NOON, Export, add_session, parquet, same, stored
@@ -120,11 +121,11 @@ def test_an_export_after_a_quiet_run_is_small(
 def start(store: Store, agent: str, at: datetime) -> Run:
     lease = store.claim(agent)
     assert isinstance(lease, Lease)
-    return store.start_run(lease, "incremental", store.state(agent), at)
+    return start_run(store, lease, "incremental", store.state(agent), at)
 
 
 def end(store: Store, run: Run, at: datetime) -> None:
-    store.finish_run(run, "succeeded", Counts(), None, at)
+    finish_run(store, run, "succeeded", Counts(), None, at)
 
 
 def after(minutes: int) -> datetime:

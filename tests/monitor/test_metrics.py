@@ -27,9 +27,9 @@ from etl.models import AgentReport, Transcripts
 from etl.service.monitor.gauges import DatabaseGauges
 from etl.service.monitor.metrics import Metrics, label_of
 from etl.store.read.probes import AgentProbe, OpenSessionsProbe, read_agents, read_open_sessions
+from etl.store.runs.lease import Lease
 from etl.store.schema import tables as t
 from etl.store.store import Store
-from etl.store.write.lease import Lease
 
 Runner = Callable[..., AgentReport]
 NOW = datetime(2026, 5, 1, tzinfo=UTC)

@@ -6,9 +6,9 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.models import BEGINNING, ENDLESS, TICK, Entry, Span
+from etl.models import BEGINNING, ENDLESS, Entry, Span
 from etl.planning.coverage import Coverage, add, compact, contiguous_top, forget_freshness, gaps
-from tests.planning import at
+from tests.planning import SECOND, at
 
 GRID = [at(tick) for tick in range(12)]
 NEVER = at(-1)
@@ -174,7 +174,7 @@ def test_gaps_are_the_instants_without_a_proof_fresh_enough(
 @given(coverages(), instants)
 def test_the_top_is_the_first_instant_not_covered(coverage: Coverage, floor: datetime) -> None:
     known = proofs(coverage)
-    open_instants = [i for i in [*GRID, GRID[-1] + TICK] if i >= floor and i not in known]
+    open_instants = [i for i in [*GRID, GRID[-1] + SECOND] if i >= floor and i not in known]
     wanted = open_instants[0] if floor in known else None
 
     assert contiguous_top(coverage, floor) == wanted

@@ -2,25 +2,23 @@
 
 from datetime import datetime, timedelta
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.models import BEGINNING, TICK, Order, Span
+from etl.models import BEGINNING, Span
 from etl.planning.coverage import Coverage, Gap, add
 from etl.planning.demand import (
     Demand,
     Requirement,
     backfill,
-    goes_on,
     incremental,
     missing,
     reconcile,
-    share_done,
     subtract,
+    take_up,
     watermark_bound,
 )
-from tests.planning import at
+from tests.planning import SECOND, TOCK, at
 from tests.planning.test_coverage import GRID, coverages, instants, proofs, times
 
 NOW = at(500)
@@ -71,18 +69,20 @@ def test_incremental_wants_the_lookback_anew_and_all_below_ever() -> None:
     assert missing((), demand) == (Gap(BEGINNING, NOW),)
 
 
-def test_incremental_without_a_watermark_wants_all_history() -> None:
+def test_incremental_without_a_watermark_wants_all_history_anew() -> None:
+    """Nothing is stored that could be a mark."""
     demand = incremental(started_at=NOW, now=NOW, watermark=None, lookback=HOUR)
 
     assert missing((), demand) == (Gap(BEGINNING, NOW),)
-    assert missing((Span(BEGINNING, NOW, None),), demand) == ()
+    assert missing((Span(BEGINNING, NOW, None),), demand) == (Gap(BEGINNING, NOW),)
+    assert missing((Span(BEGINNING, NOW, NOW),), demand) == ()
 
 
 def test_incremental_also_closes_a_gap_far_below() -> None:
-    demand = incremental(started_at=NOW, now=NOW, watermark=NOW, lookback=2 * TICK)
+    demand = incremental(started_at=NOW, now=NOW, watermark=NOW, lookback=2 * SECOND)
     coverage = (Span(BEGINNING, at(3), at(0)), Span(at(5), NOW, at(0)))
 
-    assert missing(coverage, demand) == (Gap(at(3), at(5)), Gap(NOW - 2 * TICK, NOW))
+    assert missing(coverage, demand) == (Gap(at(3), at(5)), Gap(NOW - 2 * SECOND, NOW))
 
 
 def test_no_demand_goes_below_where_history_begins() -> None:
@@ -114,7 +114,7 @@ def test_backfill_stays_within_since_and_until() -> None:
 
 def test_backfill_to_the_head_proves_the_lookback_anew() -> None:
     coverage = (Span(BEGINNING, NOW, at(0)),)
-    demand = backfill(started_at=NOW, now=NOW, watermark=at(490), lookback=2 * TICK)
+    demand = backfill(started_at=NOW, now=NOW, watermark=at(490), lookback=2 * SECOND)
 
     assert missing(coverage, demand) == (Gap(at(488), NOW),)
 
@@ -129,30 +129,12 @@ def test_reconcile_takes_only_proofs_since_it_began() -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.sampled_from(["newest", "oldest"]), instants, coverages(), demands(), st.data())
-def test_a_walk_goes_on_while_it_is_short_of_its_gap_or_stands_at_one(
-    order: Order, frontier: datetime, coverage: Coverage, demand: Demand, data: st.DataObject
-) -> None:
-    left = missing(coverage, demand)
-    target = data.draw(st.sampled_from(left or (Gap(at(2), at(5)),)))
-    following = frontier - TICK if order == "newest" else frontier
-    at_work = any(gap.oldest <= following < gap.newest for gap in left)
-    short = frontier > target.newest if order == "newest" else frontier < target.oldest
-
-    assert goes_on(order, frontier, target, left) == (at_work or short)
-
-
-def test_a_walk_without_a_frontier_goes_on() -> None:
-    assert goes_on("newest", None, Gap(at(0), at(1)), ())
-
-
-@settings(max_examples=150, deadline=None)
 @given(
     coverages(),
     demands(),
     instants | st.just(BEGINNING),
     st.none() | instants,
-    st.integers(0, 5).map(lambda ticks: ticks * TICK),
+    st.integers(0, 5).map(lambda seconds: seconds * SECOND),
 )
 def test_the_watermark_never_passes_a_gap(
     coverage: Coverage,
@@ -180,7 +162,7 @@ def test_the_watermark_stays_until_its_lookback_is_proven_anew() -> None:
     demand = backfill(started_at=at(300), now=NOW)
 
     def bound(coverage: Coverage) -> datetime | None:
-        return watermark_bound(coverage, demand, BEGINNING, at(7), 2 * TICK)
+        return watermark_bound(coverage, demand, BEGINNING, at(7), 2 * SECOND)
 
     assert bound((old, head)) is None
     assert bound(add((old,), lower, at(300))) == NOW
@@ -190,7 +172,7 @@ def test_the_watermark_stays_until_the_demand_is_met() -> None:
     demand = reconcile(started_at=at(300), now=NOW)
     coverage = (Span(BEGINNING, at(3), at(100)), Span(at(3), NOW, at(300)))
 
-    assert watermark_bound(coverage, demand, BEGINNING, at(9), TICK) is None
+    assert watermark_bound(coverage, demand, BEGINNING, at(9), SECOND) is None
 
 
 def test_the_first_watermark_needs_history_to_its_end() -> None:
@@ -202,27 +184,66 @@ def test_the_first_watermark_needs_history_to_its_end() -> None:
     assert watermark_bound(whole, demand, BEGINNING, None, HOUR) == NOW
 
 
-@settings(max_examples=100, deadline=None)
-@given(coverages(), demands(), st.none() | instants)
-def test_the_share_done_is_a_share(
-    coverage: Coverage, demand: Demand, oldest: datetime | None
+def test_no_demand_goes_beyond_the_second_of_its_run() -> None:
+    now = NOW + 3 * TOCK
+    wanted = [
+        incremental(started_at=now, now=now, watermark=at(9), lookback=HOUR),
+        reconcile(started_at=now, now=now),
+        backfill(started_at=now, now=now, watermark=at(9), lookback=HOUR),
+        backfill(started_at=now, now=now, until=now),
+    ]
+
+    assert {missing((), demand)[-1].newest for demand in wanted} == {NOW}
+
+
+def test_a_run_taken_up_wants_anew_what_was_proven_within_its_lookback() -> None:
+    """Sessions turn up late in the list: they were dated just before the proof."""
+    demand = reconcile(started_at=at(300), now=NOW)
+    coverage = (
+        Span(BEGINNING, at(200), at(310)),
+        Span(at(200), at(305), at(310)),
+        Span(at(350), at(400), at(401)),
+    )
+
+    taken_up = take_up(demand, coverage, NOW, 20 * SECOND, demand.started_at)
+
+    lacking = [Gap(at(290), at(350)), Gap(at(381), NOW)]
+    assert list(missing(coverage, taken_up)) == lacking
+    anew = add(coverage, Span(at(290), NOW, NOW), NOW)
+    assert missing(anew, taken_up) == ()
+
+
+def test_a_run_taken_up_leaves_proofs_from_before_it_to_the_demand() -> None:
+    demand = incremental(started_at=at(300), now=NOW, watermark=at(200), lookback=20 * SECOND)
+    coverage = (Span(BEGINNING, at(250), at(250)),)
+
+    taken_up = take_up(demand, coverage, NOW, 20 * SECOND, demand.started_at)
+
+    assert missing(coverage, taken_up) == missing(coverage, demand) == (Gap(at(180), NOW),)
+
+
+def test_a_run_taken_up_that_does_not_reach_the_head_wants_no_more() -> None:
+    demand = backfill(started_at=at(300), now=NOW, since=at(3), until=at(400))
+
+    assert take_up(demand, (Span(at(3), at(350), at(360)),), NOW, HOUR, demand.started_at) == demand
+
+
+@settings(max_examples=150, deadline=None)
+@given(coverages(), demands(), st.integers(0, 5).map(lambda seconds: seconds * SECOND))
+def test_a_run_taken_up_wants_no_less_and_nothing_below_its_demand(
+    coverage: Coverage, demand: Demand, lookback: timedelta
 ) -> None:
-    left = missing(coverage, demand)
+    taken_up = take_up(demand, coverage, at(0), lookback, demand.started_at)
+    lowest = min(need.oldest for need in demand.requirements)
 
-    share = share_done(left, oldest)
+    wanted, before = missing(coverage, taken_up), missing(coverage, demand)
 
-    assert share is None or 0 <= share <= 1
-    assert left or share == 1
-
-
-def test_the_share_done_is_the_time_that_no_gap_holds() -> None:
-    assert share_done((Gap(at(4), at(10)),), at(0)) == 0.4
-    assert share_done((Gap(at(0), at(2)), Gap(at(8), at(10))), at(4)) == pytest.approx(2 / 3)
-    assert share_done((Gap(BEGINNING, at(10)),), at(0)) is None
-    assert share_done((Gap(at(4), at(10)),), None) is None
+    assert all(gap.oldest >= lowest for gap in wanted)
+    for gap in before:
+        assert any(one.oldest <= gap.oldest and gap.newest <= one.newest for one in wanted)
 
 
 def test_the_distance_below_stops_at_the_end_of_history() -> None:
-    assert subtract(at(5), 2 * TICK) == at(3)
-    assert subtract(BEGINNING + TICK, HOUR) == BEGINNING
+    assert subtract(at(5), 2 * SECOND) == at(3)
+    assert subtract(BEGINNING + SECOND, HOUR) == BEGINNING
     assert subtract(NOW, timedelta.max) == BEGINNING

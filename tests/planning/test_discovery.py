@@ -21,9 +21,7 @@ from etl.planning.discovery import (
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 # A small alphabet, so that ids meet, and patterns fit.
-ids = st.text("aB*[", min_size=1, max_size=3) | st.sampled_from(
-    ["gumball", "Analytics", "..", "\n"]
-)
+ids = st.text("aB*[", min_size=1, max_size=3) | st.sampled_from(["gumball", "Analytics", ".."])
 names = st.none() | st.text("aB é", max_size=3)
 found = st.builds(
     FoundAgent, ids, names, st.sampled_from([None, ABSENT, "t1", "t2"]), st.booleans()

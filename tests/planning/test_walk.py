@@ -1,16 +1,18 @@
 """What a walk claims against what it was shown, on a list that changes while it is walked."""
 
-from datetime import datetime
+import itertools
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 
-from etl.errors import CutShort
-from etl.models import BEGINNING, TICK, Entry, Listed, Order, Span
+from etl.errors import CursorRefused, CutShort
+from etl.models import BEGINNING, TICK, Entry, Listed, Order, Span, floor_second
 from etl.planning.coverage import Gap
-from etl.planning.plan import HEAD, TAIL
-from etl.planning.walk import BOOKMARK_EVERY, MOST_EMPTY, AbsenceCheck, Step, Walk, end_holds
-from tests.planning import Draws, Feed, Row, Stroll, at, chance, unproven
+from etl.planning.walks.absence import AbsenceCheck
+from etl.planning.walks.plan import HEAD, TAIL
+from etl.planning.walks.walk import BOOKMARK_EVERY, MOST_UNDATED, Step, Walk
+from tests.planning import SECOND, Draws, Feed, Row, Stroll, at, chance, unproven
 
 WHOLE = Gap(BEGINNING, at(10**9))
 NOW = at(10**6)
@@ -32,10 +34,19 @@ def walk_about(draws: Draws, feed: Feed) -> list[Stroll]:
             strolls.append(Stroll(feed, Walk(entry_somewhere(draws, feed), WHOLE)))
             going = strolls[-1:]
         stroll = going[draws.below(len(going))]
-        stroll.step(1 + draws.below(4))
+        try:
+            stroll.step(1 + draws.below(4))
+        except (CursorRefused, CutShort):
+            stroll.over = True
+            continue
         if stroll.over:
             stroll.end()
     return strolls
+
+
+def walk_to_the_end(draws: Draws, stroll: Stroll) -> None:
+    while not stroll.over:
+        stroll.step(1 + draws.below(4))
 
 
 def spans(strolls: list[Stroll]) -> list[Span]:
@@ -46,7 +57,7 @@ def accused(strolls: list[Stroll]) -> list[tuple[Row, AbsenceCheck]]:
     return [charge for stroll in strolls for charge in stroll.accused]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(chance)
 def test_what_walks_prove_was_shown_to_them(data: bytes) -> None:
     draws = Draws(data)
@@ -59,12 +70,82 @@ def test_what_walks_prove_was_shown_to_them(data: bytes) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(chance)
+def test_a_server_that_ignores_the_order_is_never_believed_in_the_other(data: bytes) -> None:
+    draws = Draws(data)
+    feed = Feed(draws, ignores_order=True)
+
+    strolls = walk_about(draws, feed)
+
+    assert unproven(feed, spans(strolls)) == []
+    assert accused(strolls) == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(chance)
+def test_walks_over_cursors_that_die_prove_no_more_than_they_show(data: bytes) -> None:
+    draws = Draws(data)
+    feed = Feed(draws, dead="first page" if draws.one_in(2) else "refused")
+    strolls: list[Stroll] = []
+    for _ in range(3):
+        strolls += walk_about(draws, feed)
+        feed.era += 1
+
+    assert unproven(feed, spans(strolls)) == []
+
+
+@settings(max_examples=150, deadline=None)
+@given(chance)
+def test_no_walk_proves_beyond_the_second_of_its_first_request(data: bytes) -> None:
+    draws = Draws(data)
+
+    for stroll in walk_about(draws, Feed(draws, illegible=draws.one_in(3))):
+        span = stroll.walk.proven()
+        assert span is None or span.newest <= floor_second(stroll.began_at or BEGINNING)
+        assert span is None or span.proven_at == stroll.began_at
+
+
+@settings(max_examples=150, deadline=None)
+@given(chance)
 def test_rows_that_were_there_all_along_are_never_suspected(data: bytes) -> None:
     draws = Draws(data)
 
     strolls = walk_about(draws, Feed(draws))
 
     assert accused(strolls) == []
+
+
+@settings(max_examples=150, deadline=None)
+@given(chance)
+def test_every_instant_that_a_walk_proves_is_judged_once(data: bytes) -> None:
+    draws = Draws(data)
+
+    for stroll in walk_about(draws, Feed(draws, gappy=draws.one_in(3))):
+        regions = sorted((check.oldest, check.newest) for check in stroll.checks)
+        assert all(low < high for low, high in regions)
+        assert all(one[1] == next[0] for one, next in itertools.pairwise(regions))
+        span = stroll.walk.proven()
+        if span is not None and stroll.walk.chain.in_order:
+            assert regions[0][0] == span.oldest
+            head = floor_second(span.proven_at or BEGINNING)
+            head -= TICK if stroll.walk.order == "oldest" else timedelta(0)
+            assert min(regions[-1][1], head) == span.newest
+
+
+@settings(max_examples=150, deadline=None)
+@given(chance)
+def test_a_row_that_went_before_a_walk_is_suspected_wherever_the_walk_proves(data: bytes) -> None:
+    draws = Draws(data)
+    feed = Feed(draws)
+
+    for stroll in walk_about(draws, feed):
+        span, began_at = stroll.walk.proven(), stroll.began_at or BEGINNING
+        if span is None or not stroll.walk.chain.in_order:
+            continue
+        for row in feed.rows:
+            if row.went and row.went < began_at and span.oldest <= row.at < span.newest:
+                [check] = [c for c in stroll.checks if c.oldest <= row.at < c.newest]
+                assert row.id not in check.held
+                assert check.requested_at >= began_at
 
 
 @settings(max_examples=100, deadline=None)
@@ -91,11 +172,11 @@ def test_rows_that_can_not_be_read_are_never_taken_for_missing(data: bytes) -> N
 
 @settings(max_examples=100, deadline=None)
 @given(chance)
-def test_a_walk_from_the_head_to_a_confirmed_end_covers_all_up_to_its_first_request(
+def test_a_walk_from_the_head_to_a_confirmed_end_covers_all_up_to_the_second_of_its_first_request(
     data: bytes,
 ) -> None:
     draws = Draws(data)
-    feed = Feed(draws, illegible=draws.one_in(2))
+    feed = Feed(draws, illegible=draws.one_in(2), ignores_order=draws.one_in(3))
     stroll = Stroll(feed, Walk(HEAD, WHOLE))
     while not stroll.over:
         stroll.step(1 + draws.below(4))
@@ -104,20 +185,48 @@ def test_a_walk_from_the_head_to_a_confirmed_end_covers_all_up_to_its_first_requ
     step = stroll.end()
 
     if step is not None:
-        assert step.proven == Span(BEGINNING, stroll.began_at or BEGINNING, stroll.began_at)
+        limit = floor_second(stroll.began_at or BEGINNING)
+        assert step.proven == Span(BEGINNING, limit, stroll.began_at)
         assert unproven(feed, [step.proven]) == []
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=150, deadline=None)
+@given(chance)
+def test_a_list_that_was_cut_short_has_no_confirmed_end(data: bytes) -> None:
+    draws = Draws(data)
+    feed = Feed(draws, cuts=True)
+
+    strolls = walk_about(draws, feed)
+
+    assert unproven(feed, spans(strolls)) == []
+
+
+@settings(max_examples=150, deadline=None)
 @given(chance)
 def test_the_end_check_agrees_with_a_list_that_stays_as_it_is(data: bytes) -> None:
     draws = Draws(data)
     feed = Feed(draws)
     stroll = Stroll(feed, Walk(entry_somewhere(draws, feed), WHOLE))
-    while not stroll.over:
-        stroll.step(1 + draws.below(4))
+    walk_to_the_end(draws, stroll)
 
     assert stroll.walk.order == "oldest" or stroll.end() is not None
+
+
+@settings(max_examples=150, deadline=None)
+@given(chance)
+def test_the_end_check_bears_that_the_oldest_rows_vanish(data: bytes) -> None:
+    draws = Draws(data)
+    feed = Feed(draws)
+    stroll = Stroll(feed, Walk(HEAD, WHOLE))
+    walk_to_the_end(draws, stroll)
+    instants = {row.at for row in feed.rows}
+    for row in feed.rows:
+        if row.at == min(instants):
+            row.went = feed.tick()
+
+    # A page of one instant shows no order, unless it is the whole list.
+    size = 1 + len(feed.rows)
+    assert (stroll.end(size) is not None) == (len(instants) != 1)
 
 
 @settings(max_examples=100, deadline=None)
@@ -143,16 +252,18 @@ def test_pages_without_ties_prove_all_but_their_last_instant(data: bytes) -> Non
 def chained(stroll: Stroll, low: datetime, high: datetime) -> Span | None:
     """The span that a chain of pages from `low` to `high` proves."""
     walk = stroll.walk
+    limit = floor_second(stroll.began_at or high)
     ends = {
-        ("newest", True): (low + TICK, stroll.began_at or high),
-        ("newest", False): (low + TICK, high),
+        ("newest", True): (low + TICK, limit),
+        ("newest", False): (low + TICK, min(high, limit)),
         ("oldest", True): (BEGINNING, high),
         ("oldest", False): (low + TICK, high),
     }
     oldest, newest = ends[(walk.order, walk.entry.cursor is None)]
     known = walk.proven()
     edges = (known.below, known.above) if known else (None, None)
-    return Span(oldest, newest, stroll.began_at, *edges) if oldest < newest else None
+    is_proven = low < high and oldest < newest
+    return Span(oldest, newest, stroll.began_at, *edges) if is_proven else None
 
 
 @settings(max_examples=100, deadline=None)
@@ -169,14 +280,12 @@ def test_a_span_goes_on_from_its_edge_without_a_gap(data: bytes) -> None:
     if span is None or entry is None:
         return
     second = Stroll(feed, Walk(entry, WHOLE))
-    while not second.over:
-        second.step(1 + draws.below(4))
+    walk_to_the_end(draws, second)
     if entry.order == "newest":
         assert second.end() is not None
 
     going_on = second.walk.proven()
 
-    assert first.walk.last is not None
     if going_on is not None and entry.order == "newest":
         assert going_on.newest >= span.oldest
     elif going_on is not None:
@@ -197,98 +306,12 @@ def walked(order: Order, *pages: list[Listed], entry: Entry | None = None) -> tu
     return walk, step
 
 
-def test_the_head_page_proves_up_to_the_time_of_its_request() -> None:
-    walk, step = walked("newest", page(("b", 5), ("a", 3)))
-
-    assert step.proven == Span(at(4), NOW, NOW, below=Entry("newest", None, NOW))
-    assert walk.frontier == at(4)
-
-
-def test_an_oldest_first_walk_never_proves_the_head() -> None:
-    _, step = walked("oldest", page(("a", 3), ("b", 2 * 10**6)))
-
-    assert step.proven is not None
-    assert step.proven.newest == NOW
-
-
-def test_a_row_dated_after_its_request_proves_nothing() -> None:
-    _, step = walked("newest", page(("a", 2 * 10**6)))
-
-    assert step.proven is None
-
-
-def test_a_page_of_one_instant_after_a_cursor_proves_nothing() -> None:
-    _, step = walked("newest", page(("b", 3), ("a", 3)), entry=Entry("newest", "x", at(3)))
-
-    assert step.proven is None
-
-
-def test_ties_over_a_page_edge_are_judged_once_they_are_passed() -> None:
-    _, first = walked("newest", page(("c", 5), ("b", 3)))
-    _, second = walked("newest", page(("c", 5), ("b", 3)), page(("a", 3), ("z", 1)))
-
-    assert first.absence is not None
-    assert first.absence.oldest == at(4)
-    assert second.absence is not None
-    assert (second.absence.oldest, second.absence.newest) == (at(2), at(4))
-    assert second.absence.held == {"b", "a", "z"}
-
-
-def test_a_record_without_an_id_ends_the_judgement_of_its_page() -> None:
-    _, step = walked("newest", [*page(("c", 5)), Listed(None, at(4)), *page(("b", 3))])
-
-    assert step.absence is None
-    assert step.proven is not None
-
-
-def test_a_record_without_an_instant_counts_as_held() -> None:
-    _, step = walked("newest", [*page(("c", 5)), Listed("x", None), *page(("b", 3))])
-
-    assert step.absence is not None
-    assert step.absence.held == {"c", "x", "b"}
-
-
-def test_ties_before_a_cursor_are_not_judged() -> None:
-    """The walk entered among rows of one instant, and can't know those before its entry."""
-    entry = Entry("newest", "x", at(3))
-
-    _, step = walked("newest", page(("b", 3)), page(("a", 1)), entry=entry)
-
-    assert step.absence is None or step.absence.newest <= at(3)
-
-
-def test_a_page_of_unreadable_instants_is_remembered_by_the_next_judgement() -> None:
-    blind = [Listed("x", None), Listed("y", None)]
-
-    _, step = walked("newest", page(("c", 5), ("b", 3)), blind, page(("a", 1), ("z", 0)))
-
-    assert step.absence is None or {"x", "y"} <= step.absence.held
-
-
-def test_a_page_of_records_without_anything_readable_ends_the_judgement_of_what_it_may_hold() -> (
-    None
-):
-    blind = [Listed(None, None)]
-
-    _, step = walked("newest", page(("c", 5), ("b", 3)), blind, page(("a", 1), ("z", 0)))
-
-    assert step.absence is None or step.absence.newest <= at(1)
-
-
-def test_a_last_page_of_unreadable_instants_is_remembered_by_the_judgement_of_the_end() -> None:
-    walk, _ = walked("newest", page(("c", 5), ("b", 3)), [Listed("x", None)])
-
-    absence = walk.confirm_end().absence
-
-    assert absence is None or "x" in absence.held
-
-
 def test_a_page_out_of_order_proves_nothing() -> None:
     walk, step = walked("newest", page(("a", 1), ("b", 5)))
 
     assert step.out_of_order
     assert (step.proven, step.absence, step.bookmark) == (None, None, None)
-    assert walk.disordered
+    assert not walk.chain.in_order
 
 
 def test_disorder_keeps_what_was_proven_before_it() -> None:
@@ -297,6 +320,16 @@ def test_disorder_keeps_what_was_proven_before_it() -> None:
 
     assert after.out_of_order
     assert after.proven == before.proven
+
+
+def test_pages_in_order_after_one_that_was_not_prove_nothing_more() -> None:
+    _, before = walked("newest", page(("c", 9), ("b", 7)))
+    pages = page(("c", 9), ("b", 7)), page(("x", 5), ("y", 6)), page(("z", 3), ("a", 1))
+
+    _, after = walked("newest", *pages)
+
+    assert not after.out_of_order
+    assert (after.proven, after.absence) == (before.proven, None)
 
 
 def test_a_disordered_walk_from_the_head_to_the_end_proves_all() -> None:
@@ -314,95 +347,87 @@ def test_a_disordered_walk_from_a_cursor_to_the_end_proves_nothing_more() -> Non
     assert walk.confirm_end().proven is None
 
 
+def test_rows_of_one_instant_from_the_head_to_the_end_prove_all() -> None:
+    walk, step = walked("newest", page(("b", 3), ("a", 3)))
+
+    assert step.proven is None
+    end = walk.confirm_end()
+    assert end.proven == Span(BEGINNING, NOW, NOW)
+    assert end.absence is not None
+    assert (end.absence.oldest, end.absence.held) == (BEGINNING, {"a", "b"})
+
+
 def test_an_empty_list_is_proven_by_its_end() -> None:
     walk, step = walked("newest", [])
 
     assert step.proven is None
-    assert end_holds(walk, [])
+    assert walk.end.judge_row([]) == "holds"
     assert walk.confirm_end().proven == Span(BEGINNING, NOW, NOW)
 
 
-@pytest.mark.parametrize("cursor", ["c0", "c1"], ids=["A-B-A", "A-A"])
-def test_a_cursor_seen_before_is_refused(cursor: str) -> None:
-    walk, _ = walked("newest", page(("d", 5)), page(("c", 4)))
+def test_a_last_page_of_unreadable_instants_is_remembered_by_the_judgement_of_the_end() -> None:
+    walk, _ = walked("newest", page(("c", 5), ("b", 3)), [Listed("x", None)])
 
-    with pytest.raises(CutShort, match="repeats a cursor"):
-        walk.check(page(("b", 3)), cursor)
+    absence = walk.confirm_end().absence
 
-
-def test_the_cursor_of_the_entry_counts_as_seen() -> None:
-    walk = Walk(Entry("newest", "x", at(3)), WHOLE)
-
-    with pytest.raises(CutShort, match="repeats a cursor"):
-        walk.check(page(("b", 3)), "x")
+    assert absence is not None
+    assert absence.held == {"b", "x"}
 
 
-def test_the_same_page_again_is_refused() -> None:
-    walk, _ = walked("newest", page(("d", 5), ("c", 4)))
+def test_a_walk_of_the_whole_list_tells_the_sessions_without_a_date() -> None:
+    undated = [Listed("u", None)]
+    whole, _ = walked("newest", page(("c", 5)), undated, page(("b", 3)))
+    part, _ = walked("newest", page(("b", 5)), undated, entry=Entry("newest", "x", at(5)))
+    blind, _ = walked("newest", page(("c", 5)), [*undated, Listed(None, None)])
 
-    with pytest.raises(CutShort, match="same page"):
-        walk.check(page(("d", 5), ("c", 4)), "other")
-
-
-@pytest.mark.parametrize(("order", "tick"), [("newest", 9), ("oldest", 1)])
-def test_a_page_that_does_not_go_on_from_the_last_is_refused(order: Order, tick: int) -> None:
-    walk, _ = walked(order, page(("d", 5)))
-
-    with pytest.raises(CutShort, match="doesn't go on"):
-        walk.check(page(("x", tick)), "other")
+    assert whole.confirm_end().undated == (frozenset({"u"}), NOW)
+    assert part.confirm_end().undated is None
+    assert blind.confirm_end().undated is None
 
 
-def test_empty_pages_are_followed_only_so_far() -> None:
-    walk, _ = walked("newest", *[[] for _ in range(MOST_EMPTY)])
+def test_too_many_sessions_without_a_date_are_not_judged() -> None:
+    most = [Listed(f"u{number}", None) for number in range(MOST_UNDATED)]
+    walk, _ = walked("newest", most)
+    more, _ = walked("newest", most, [Listed("one more", None)])
 
-    with pytest.raises(CutShort, match="empty pages"):
-        walk.check([], "other")
-
-
-def test_a_page_with_rows_starts_the_count_of_empty_pages_anew() -> None:
-    pages: list[list[Listed]] = [[] for _ in range(MOST_EMPTY - 1)]
-
-    walked("newest", *pages, page(("a", 1)), *pages, page(("b", 0)))
-
-
-END_CHECKS = {
-    "the same row": (page(("a", 1)), True),
-    "an older row": (page(("z", 0)), False),
-    "the last row has vanished": (page(("b", 3)), True),
-    "another row at the same instant": (page(("y", 1)), False),
-    "an unreadable row at the same instant": ([Listed(None, at(1))], True),
-    "an unreadable older row": ([Listed(None, at(0))], False),
-    "the same row, no longer dated": ([Listed("a", None)], True),
-    "another row without a date": ([Listed("y", None)], False),
-    "no row at all": ([], False),
-}
-
-
-@pytest.mark.parametrize("case", END_CHECKS)
-def test_the_end_holds_unless_the_oldest_row_lies_beyond_it(case: str) -> None:
-    oldest, holds = END_CHECKS[case]
-    walk, _ = walked("newest", page(("b", 3), ("a", 1)))
-
-    assert end_holds(walk, oldest) is holds
-
-
-def test_an_empty_walk_does_not_reach_the_end_of_a_list_with_rows() -> None:
-    walk, _ = walked("newest", [])
-
-    assert not end_holds(walk, page(("a", 1)))
+    assert walk.confirm_end().undated is not None
+    assert more.confirm_end().undated is None
 
 
 def test_bookmarks_are_kept_every_so_many_pages() -> None:
     pages = [page((f"s{tick}", tick)) for tick in range(30, 30 - 2 * BOOKMARK_EVERY - 1, -1)]
     walk, marks = Walk(HEAD, WHOLE), []
     for number, listed in enumerate(pages):
-        cursor = walk.cursor
-        step = walk.advance(listed, f"c{number}", NOW)
+        cursor, issued_at = walk.chain.cursor, walk.chain.issued_at
+        step = walk.advance(listed, f"c{number}", NOW + number * SECOND)
         if step.bookmark is not None:
             assert step.bookmark == Entry("newest", cursor, listed[0].created_at or NOW)
+            assert step.bookmark.issued_at == issued_at == NOW + (number - 1) * SECOND
             marks.append(number + 1)
 
     assert marks == [BOOKMARK_EVERY, 2 * BOOKMARK_EVERY]
+
+
+@pytest.mark.parametrize(
+    ("order", "entry_at", "tick", "position"),
+    [
+        ("newest", 99, None, 9),
+        ("newest", 7, None, 7),
+        ("newest", 99, 20, 9),
+        ("newest", 99, 5, 5),
+        ("oldest", -9, None, 3),
+        ("oldest", -9, 1, 3),
+        ("oldest", -9, 5, 5),
+    ],
+)
+def test_a_walk_short_of_its_gap_counts_as_standing_at_the_edge_where_it_will_arrive(
+    order: Order, entry_at: int, tick: int | None, position: int
+) -> None:
+    walk = Walk(Entry(order, "x", at(entry_at)), Gap(at(3), at(9)))
+    if tick is not None:
+        walk.advance(page(("a", tick)), "c", NOW)
+
+    assert walk.position() - at(position) in (timedelta(0), TICK)
 
 
 @pytest.mark.parametrize("order", ["newest", "oldest"])

@@ -6,10 +6,11 @@ from typing import Any
 from sqlalchemy import select
 
 from etl.models import Creator, Message, Rejected, Session
+from etl.store.runs.agent_state import AgentState
+from etl.store.runs.lease import Lease
+from etl.store.runs.runs import finish_run, start_run
 from etl.store.schema import tables as t
 from etl.store.store import Batch, Response, Run, Store
-from etl.store.write.agent_state import AgentState
-from etl.store.write.lease import Lease
 from etl.store.write.transcripts import Due, save_transcript
 
 AGENT = "agent"
@@ -65,7 +66,7 @@ def begin(store: Store) -> Run:
     """A run under way."""
     lease = store.claim(AGENT)
     assert isinstance(lease, Lease)
-    return store.start_run(lease, "backfill", AgentState(), T0)
+    return start_run(store, lease, "backfill", AgentState(), T0)
 
 
 def save(store: Store, run: Run, one: Response) -> Any:
@@ -88,7 +89,7 @@ def plant(store: Store) -> Run:
     say(store, run)
     from etl.models import Counts
 
-    store.finish_run(run, "failed", Counts(), f"the API said: no access for {ADDRESS}", T0)
+    finish_run(store, run, "failed", Counts(), f"the API said: no access for {ADDRESS}", T0)
     store.release(run.lease)
     return begin(store)
 

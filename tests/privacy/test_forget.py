@@ -18,6 +18,7 @@ from etl.store.privacy import forget as forgetting
 from etl.store.privacy.forget import ErasureReport, find_person, forget
 from etl.store.privacy.redaction import ERASED
 from etl.store.read.search import search
+from etl.store.runs.runs import finish_run
 from etl.store.schema import tables as t
 from etl.store.store import Batch, Response, Store
 from etl.store.write.transcripts import Due, note_failure, save_transcript, select_due
@@ -216,7 +217,7 @@ def test_errors_that_name_them_are_not_stored(store: Store) -> None:
     run = plant(store)
     forget(store, ADA)
 
-    store.finish_run(run, "failed", Counts(), f"no access for '{ADDRESS}' (HTTP 403)", T0)
+    finish_run(store, run, "failed", Counts(), f"no access for '{ADDRESS}' (HTTP 403)", T0)
     note_failure(store, run.lease, Due("his", T0), f"{ADA} has no access", T0)
 
     assert traces(store) == []
@@ -224,7 +225,7 @@ def test_errors_that_name_them_are_not_stored(store: Store) -> None:
     assert [row[0] for row in rows(store, errors)] == [ERASED, ERASED]
     store.release(run.lease)
     again = begin(store)
-    store.finish_run(again, "failed", Counts(), "the list was cut short", T0)
+    finish_run(store, again, "failed", Counts(), "the list was cut short", T0)
     assert rows(store, errors)[-1] == ("the list was cut short",)
 
 
@@ -322,7 +323,7 @@ def test_a_save_under_way_is_waited_for(store: Store, monkeypatch: pytest.Monkey
         at_the_same_time(
             store,
             monkeypatch,
-            "_judge",
+            "_note_absent",
             Store,
             lambda: save(rival, run, response(10, sessions=[*SESSIONS, new])),
             lambda: forget(store, ADA),

@@ -13,9 +13,9 @@ from sqlalchemy.exc import OperationalError
 
 from etl.api.client import utc_now
 from etl.errors import StoreError
+from etl.store.runs import lease as leases
 from etl.store.schema.engine import translate_errors
 from etl.store.store import Store
-from etl.store.write import lease as leases
 from tests.support.postgres import Cluster
 from tests.support.waiting import until
 

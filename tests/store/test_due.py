@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from etl.api.client import utc_now
+from etl.store.runs.lease import Lease
 from etl.store.schema import migrate
 from etl.store.schema import tables as t
 from etl.store.store import Store
-from etl.store.write.lease import Lease
 from etl.store.write.transcripts import (
     Due,
     count_transcripts,

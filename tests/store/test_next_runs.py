@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from etl.store.runs.lease import holder
+from etl.store.runs.next_runs import clear_next_runs, find_next_run, keep_next_run
 from etl.store.store import Store
-from etl.store.write.lease import holder
-from etl.store.write.next_runs import clear_next_runs, find_next_run, keep_next_run
 
 AGENT = "agent"
 NOW = datetime(2026, 5, 1, tzinfo=UTC)

@@ -46,7 +46,7 @@ class Stored:
     def save(self, batch: Iterable[Look], run_id: int) -> None:
         looks = list(batch)
         responses, as_ofs = [response(*look[:2]) for look in looks], [look[2] for look in looks]
-        changes = compare_rows(self.sessions, responses, as_ofs, "now", run_id, no_extra)
+        changes = compare_rows(self.sessions, responses, as_ofs, 1000, run_id, no_extra)
         assert not changes.new.keys() & self.sessions.keys()
         assert not changes.states.keys() & self.changes.keys(), "a key can be inserted once"
         self.sessions |= changes.new | changes.changed

@@ -18,10 +18,10 @@ from etl.models import Message
 from etl.planning.search_terms import parse_phrases
 from etl.store.privacy.delete_messages import compact_search, forget_messages, forget_transcripts
 from etl.store.read.search import search
+from etl.store.runs.lease import Lease
 from etl.store.schema import migrate
 from etl.store.schema import tables as t
 from etl.store.store import Store
-from etl.store.write.lease import Lease
 from etl.store.write.transcripts import Due, count_transcripts, save_transcript
 from tests.support.postgres import Cluster
 

@@ -24,11 +24,12 @@ from etl.models import (
 )
 from etl.simulator import Simulator, World
 from etl.simulator.world.edits import ABSENT
+from etl.store.runs import lease as leases
+from etl.store.runs.agent_state import AgentState
+from etl.store.runs.lease import Lease, LeaseHolder
+from etl.store.runs.runs import finish_run, keep_demand, start_run
 from etl.store.schema import tables as t
 from etl.store.store import Batch, Response, Run, Store
-from etl.store.write import lease as leases
-from etl.store.write.agent_state import AgentState
-from etl.store.write.lease import Lease, LeaseHolder
 from etl.sync.agent_run import RunOptions
 from tests.conftest import Runner
 from tests.support.audit import differences, stored_creators, stored_sessions
@@ -60,7 +61,7 @@ def run(store: Store) -> Run:
     """A run under way."""
     lease = store.claim(AGENT)
     assert isinstance(lease, Lease)
-    return store.start_run(lease, "backfill", AgentState(), T0)
+    return start_run(store, lease, "backfill", AgentState(), T0)
 
 
 def rejections(store: Store) -> list[dict[str, Any]]:
@@ -627,7 +628,7 @@ def test_what_another_agents_run_wrote_meanwhile_is_taken_into_account(
     elsewhere = Store(store.url, store.now)
     lease = elsewhere.claim("another")
     assert isinstance(lease, Lease)
-    other = elsewhere.start_run(lease, "backfill", AgentState(), T0)
+    other = start_run(elsewhere, lease, "backfill", AgentState(), T0)
     load, to_come = store._rows.load, [response(Session("s", "another", state="queued"), sent=2)]
 
     def load_late(connection: Any, table: str, *args: Any) -> Any:
@@ -673,7 +674,7 @@ def test_what_a_run_sees_again_is_counted_apart_from_what_was_unchanged(
     whole = [session(f"s{n}") for n in range(6)]
     changed = [session("s0", name="new"), *whole[1:3]]
     store.save(run, Batch([response(*whole)]))
-    second = store.start_run(run.lease, "reconcile", AgentState(), at(10))
+    second = start_run(store, run.lease, "reconcile", AgentState(), at(10))
 
     counts = [
         store.save(second, Batch([response(*shown, sent=sent)])).counts
@@ -814,7 +815,7 @@ def test_a_run_whose_lease_was_taken_over_saves_nothing(store: Store, run: Run) 
     for attempt in (
         lambda: store.save(run, Batch([response(session(state="late"), sent=9)])),
         lambda: store.renew(run.lease),
-        lambda: store.keep_demand(run, None, T0),
+        lambda: keep_demand(store, run, None, T0),
     ):
         with pytest.raises(LeaseLost):
             attempt()
@@ -828,7 +829,7 @@ def test_a_fenced_run_cannot_call_itself_a_success(store: Store, run: Run) -> No
     _take_over(store)
 
     with pytest.raises(LeaseLost):
-        store.finish_run(run, "succeeded", Batch().counts, None, at(9))
+        finish_run(store, run, "succeeded", Batch().counts, None, at(9))
 
     assert store.state(AGENT).last_success_at is None
     with store.reading() as connection:
@@ -847,7 +848,7 @@ def _take_over(store: Store) -> Lease:
 def test_the_next_run_marks_one_that_died(store: Store, run: Run) -> None:
     theirs = _take_over(store)
 
-    store.start_run(theirs, "incremental", store.state(AGENT), at(60))
+    start_run(store, theirs, "incremental", store.state(AGENT), at(60))
 
     query = select(t.sync_runs.c.status).order_by(t.sync_runs.c.id)
     with store.reading() as connection:
@@ -961,7 +962,7 @@ def test_two_agents_with_the_same_creator_at_the_same_time(
 ) -> None:
     lease = store.claim("other")
     assert isinstance(lease, Lease)
-    other = store.start_run(lease, "backfill", AgentState(), T0)
+    other = start_run(store, lease, "backfill", AgentState(), T0)
     theirs = [Session(f"theirs {number}", "other", creator_id="p") for number in range(count)]
     failures: list[Exception] = []
 
@@ -1013,14 +1014,14 @@ def test_a_run_that_lost_its_lease_ended_when_the_next_began(store: Store) -> No
     """Its process may close it a moment later: else the two would seem to overlap."""
     first = store.claim("a")
     assert isinstance(first, Lease)
-    run = store.start_run(first, "backfill", store.state("a"), utc_now())
+    run = start_run(store, first, "backfill", store.state("a"), utc_now())
     store.release(first)
     second = store.claim("a")
     assert isinstance(second, Lease)
     begun = utc_now()
 
-    store.finish_run(run, "failed", Counts(), "woken late", begun + timedelta(seconds=1))
-    store.start_run(second, "backfill", store.state("a"), begun)
+    finish_run(store, run, "failed", Counts(), "woken late", begun + timedelta(seconds=1))
+    start_run(store, second, "backfill", store.state("a"), begun)
 
     with store.reading() as connection:
         c = t.sync_runs.c
@@ -1031,13 +1032,13 @@ def test_a_run_that_lost_its_lease_ended_when_the_next_began(store: Store) -> No
 def test_a_run_that_another_process_has_closed_stays_as_it_is(store: Store) -> None:
     first = store.claim("a")
     assert isinstance(first, Lease)
-    run = store.start_run(first, "backfill", store.state("a"), utc_now())
+    run = start_run(store, first, "backfill", store.state("a"), utc_now())
     store.release(first)
     second = store.claim("a")
     assert isinstance(second, Lease)
-    store.start_run(second, "backfill", store.state("a"), utc_now())
+    start_run(store, second, "backfill", store.state("a"), utc_now())
 
-    store.finish_run(run, "failed", Counts(), "woken late", utc_now())
+    finish_run(store, run, "failed", Counts(), "woken late", utc_now())
 
     with store.reading() as connection:
         query = select(t.sync_runs.c.status).where(t.sync_runs.c.id == run.id)

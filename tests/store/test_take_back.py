@@ -9,10 +9,10 @@ from sqlalchemy import insert, select, update
 from etl.api.client import utc_now
 from etl.models import CLOCKS_DIFFER
 from etl.simulator import Simulator, World
+from etl.store.runs.lease import LEASE, Lease, LeaseHolder
+from etl.store.runs.take_back import load_truthful_state
 from etl.store.schema import tables as t
 from etl.store.store import Store
-from etl.store.write.lease import LEASE, Lease, LeaseHolder
-from etl.store.write.take_back import load_truthful_state
 from etl.sync.agent_run import RunOptions
 from tests.conftest import Runner
 
@@ -136,7 +136,7 @@ def test_hosts_may_disagree_a_little(store: Store, world: World, run_agent: Runn
     assert before.last_success_at is not None
     assert before.last_success_at > utc_now()
 
-    assert load_truthful_state(store, lease, utc_now()) == before
+    assert load_truthful_state(store, lease, utc_now()) == (before, set())
 
 
 def test_what_one_process_has_seen_itself_is_no_newer_either(
@@ -147,7 +147,7 @@ def test_what_one_process_has_seen_itself_is_no_newer_either(
     ahead = timedelta(hours=1)
     monkeypatch.setattr("etl.api.client.utc_now", lambda: utc_now() + ahead)
     monkeypatch.setattr(store, "_clock", lambda: utc_now() + ahead)
-    monkeypatch.setattr(store._answers, "_clock", lambda: utc_now() + ahead)
+    monkeypatch.setattr(store._responses, "_clock", lambda: utc_now() + ahead)
     run_agent(agent)
     newest = world.sessions(agent)[0]["id"]
     world.change(newest, name="Changed")

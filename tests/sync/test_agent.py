@@ -11,7 +11,7 @@ from etl.simulator import Fault, Simulator, World
 from etl.store.schema import tables as t
 from etl.store.store import Store
 from etl.sync.agent_run import RunOptions
-from etl.sync.parallel_walks import ParallelWalks
+from etl.sync.page_batch import PageBatcher
 from tests.conftest import Runner
 from tests.support.audit import differences
 
@@ -109,10 +109,11 @@ LASTING = [
 def test_a_list_cut_short_is_never_a_success(
     store: Store, world: World, api: Simulator, run_agent: Runner, kind: str, walkers: int
 ) -> None:
+    """Built cursors would lead past the break to more of the rows."""
     agent = world.agent_ids()[0]
     api.add_fault(Fault(kind, after=4, times=None))
 
-    cut = run_agent(agent, RunOptions("backfill", walkers=walkers), max_attempts=2)
+    cut = run_agent(agent, RunOptions("backfill", walkers=walkers, seek=False), max_attempts=2)
 
     missing = differences(store, world.sessions(agent), agent)
     assert cut.status == "incomplete"
@@ -195,13 +196,13 @@ def test_the_first_sessions_of_an_empty_agent_are_dated_by_the_second(
 def test_the_agents_name_comes_from_the_head_however_far_the_walk_has_run(
     store: Store, world: World, run_agent: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    agent, batch = world.agent_ids()[0], ParallelWalks._batch
+    agent, make = world.agent_ids()[0], PageBatcher.make
 
-    def late(self: ParallelWalks, arrivals: Any) -> Any:
+    def make_late(self: PageBatcher, arrivals: Any) -> Any:
         time.sleep(0.1)
-        return batch(self, arrivals)
+        return make(self, arrivals)
 
-    monkeypatch.setattr(ParallelWalks, "_batch", late)
+    monkeypatch.setattr(PageBatcher, "make", make_late)
 
     run_agent(agent, RunOptions("backfill", walkers=1), page_size=20)
 

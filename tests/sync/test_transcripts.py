@@ -14,9 +14,9 @@ from etl.errors import LeaseLost, Stopped
 from etl.models import Transcripts
 from etl.planning.transcripts import MOST_TROUBLE
 from etl.simulator import Fault, Simulator, World
+from etl.store.runs.lease import Lease
 from etl.store.schema import tables as t
 from etl.store.store import Store
-from etl.store.write.lease import Lease
 from etl.store.write.transcripts import count_transcripts
 from etl.sync.agent_run import RunOptions
 from etl.sync.transcripts import TranscriptSync
@@ -416,8 +416,8 @@ def test_what_a_database_refuses_is_one_bad_transcript(
     huge = body.replace('"parts": 1', '"parts": ["s3cret", 1e999999]').encode()
     response = api._api._session
 
-    def say(session_id: str, request: Any) -> Any:
-        right = response(session_id, request)
+    def say(session_id: str, request: Any, fault: Any) -> Any:
+        right = response(session_id, request, fault)
         return type(right)(200, huge) if session_id == ids[0] else right
 
     api._api._session = say  # type: ignore[method-assign]

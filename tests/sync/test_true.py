@@ -42,7 +42,7 @@ def test_a_sync_follows_open_sessions_to_their_end(
 
     report = run_agent(agent)
 
-    assert report.status == "succeeded"
+    assert report.status == "succeeded", report.error
     assert differences(store, world.sessions(agent), agent) == []
 
 

@@ -1,24 +1,20 @@
-"""Judges a run by the API's truth. Reads the file with nothing but sqlite3.
+"""Judges a run by the API's truth, on what databases.py read.
 
 Where the API changed during a run, only what was stable is compared.
 """
 
 import json
-import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 from etl.models import AgentReport
 from etl.sync.agent_run import RunOptions
 from tests.support.audit import USAGE, instant
-from tests.support.waiting import PATIENCE
+from tests.torture.databases import Database, Rows
 from tests.torture.truth import Truth
 
-Rows = list[dict[str, Any]]
 BEGINNING = datetime.min.replace(tzinfo=UTC)
 OPEN = ("queued", "processing", "approval_required", "idle")
 SETTLED = ("completed", "failed")
@@ -28,25 +24,16 @@ KNOWN = frozenset(
 ) | {"messages"}
 
 
-def snapshot(file: Path) -> dict[str, Rows]:
-    """Every table, and the view."""
-    with closing(sqlite3.connect(file, timeout=PATIENCE)) as connection:
-        connection.row_factory = sqlite3.Row
-        names = ("sessions", "creators", "session_states", "sync_state", "coverage", "sync_runs")
-        names += ("session_freshness", "rejected_records", "suspects")
-        return {
-            name: [dict(row) for row in connection.execute(f"SELECT * FROM {name}")]
-            for name in names
-        }
-
-
-def at(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC) if text else None
+def at(value: str | datetime | None) -> datetime | None:
+    """A stored instant: text in SQLite, an aware datetime in PostgreSQL."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC)
+    return datetime.fromisoformat(value).replace(tzinfo=UTC) if value else None
 
 
 @dataclass
 class Run:
-    """A run that is over, and the file before and after. `report` None: it died."""
+    """A run that is over, and the database before and after. `report` None: it died."""
 
     agent: str
     options: RunOptions
@@ -106,8 +93,8 @@ def spans(rows: Rows) -> list[Span]:
 class Auditor:
     """Knows the truth."""
 
-    def __init__(self, file: Path, truth: Truth) -> None:
-        self.file = file
+    def __init__(self, database: Database, truth: Truth) -> None:
+        self.database = database
         self.truth = truth
 
     def check(self, run: Run) -> None:
@@ -135,10 +122,7 @@ class Auditor:
     # -- what must hold whatever happened ----------------------------------------------------
 
     def _integrity(self, run: Run) -> list[str]:
-        with closing(sqlite3.connect(self.file, timeout=PATIENCE)) as connection:
-            found = connection.execute("PRAGMA integrity_check").fetchall()
-            foreign = connection.execute("PRAGMA foreign_key_check").fetchall()
-        return [f"broken: {found} {foreign}"] if found != [("ok",)] or foreign else []
+        return [f"broken: {one}" for one in self.database.broken()]
 
     def _nothing_lost(self, run: Run) -> list[str]:
         before = {row["id"] for row in run.before["sessions"]}
@@ -188,6 +172,7 @@ class Auditor:
     def _spans(self, run: Run) -> list[str]:
         found = spans(run.rows("coverage"))
         wrong = [f"empty span {span}" for span in found if span.oldest >= span.newest]
+        wrong += [f"{span} is of the future" for span in found if span.newest > run.ended]
         return wrong + [f"{a} overlaps {b}" for a, b in pairwise(found) if a.newest > b.oldest]
 
     def _claims(self, run: Run) -> list[str]:
@@ -230,6 +215,8 @@ class Auditor:
             return [f"the watermark went from {before} to {after}"]
         stored = {row["id"]: row for row in run.rows("sessions")}
         wrong = []
+        if after > run.ended:
+            wrong.append(f"the watermark {after} is later than the run's end")
         if after not in {at(row["created_at"]) for row in stored.values()}:
             wrong.append(f"the watermark {after} is no stored session's")
         lowest = max(run.floor, before - run.options.lookback if before else BEGINNING)
@@ -319,7 +306,8 @@ class Auditor:
         options, wrong = run.options, []
         found = spans(run.rows("coverage"))
         watermark = at(run.state("before").get("watermark"))
-        newest, since = run.started, options.since or BEGINNING
+        # Sessions are dated by the second: what is created later in it comes before the request.
+        newest, since = run.started.replace(microsecond=0), options.since or BEGINNING
         demands: list[tuple[datetime, datetime, datetime | None]] = []
         # Where nothing has moved the watermark yet, what was looked at last stands for it.
         looked = [span.newest for span in spans(run.rows("coverage", "before"))]
@@ -336,11 +324,16 @@ class Auditor:
             if (low, high) and low < high and (gap := first_gap(found, low, high, proven)):
                 wrong.append(f"succeeded without a proof of {gap} (since {proven})")
         stored = {row["id"] for row in run.rows("sessions")}
-        for id in self._listed_since(run.agent, run.since):
+        for id in self._listed_since(run.agent, run.started):
             created = self.truth.created_at(id)
-            if id not in stored and self._owed(run, created, again, watermark):
+            owed = self.truth.since[id] < run.since or self._is_timely(run, id, created)
+            if id not in stored and owed and self._owed(run, created, again, watermark):
                 wrong.append(f"{id} of {created} was listed when the run began, and isn't stored")
         return wrong
+
+    def _is_timely(self, run: Run, id: str, created: datetime | None) -> bool:
+        """Whether it turned up within lookback of its beginning: a run that goes on owes it too."""
+        return created is not None and self.truth.since[id] - created <= run.options.lookback
 
     def _owed(
         self, run: Run, created: datetime | None, again: datetime, watermark: datetime | None
@@ -424,7 +417,9 @@ class Auditor:
         created = record["created_at"]
         if at(row["created_at"]) != (created and instant(created)):
             wrong.append(f"created_at is {row['created_at']}, not {created}")
-        extra = json.loads(row["extra"] or "{}")
+        extra = row["extra"] or {}
+        # SQLite keeps it as text.
+        extra = json.loads(extra) if isinstance(extra, str) else extra
         for name in record.keys() - KNOWN:
             if extra.get(name) != record[name]:
                 wrong.append(f"extra has {name} {extra.get(name)!r}, not {record[name]!r}")

@@ -4,7 +4,7 @@ import socket
 import threading
 from contextlib import suppress
 
-COMMIT = b"COMMIT"
+COMMIT = b"COMMIT\0"
 
 
 class Proxy:

@@ -1,13 +1,9 @@
 """Drives the real engine against the simulator; crashes it; audits every run."""
 
-import shutil
-import sqlite3
 import threading
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event
@@ -16,13 +12,12 @@ from etl.api.client import Client, utc_now
 from etl.api.rate_limit import RateLimiter
 from etl.config import Api, Credentials
 from etl.models import AgentReport, Counts
-from etl.simulator import Simulator, World
-from etl.store.schema import migrate
+from etl.simulator import Simulator, Traits, World
+from etl.store.runs.lease import Lease, LeaseHolder, holder
 from etl.store.store import Store
-from etl.store.write.lease import Lease, LeaseHolder, holder
 from etl.sync.agent_run import AgentSync, RunOptions
-from tests.support.waiting import PATIENCE
-from tests.torture.auditor import Auditor, Run, snapshot
+from tests.torture.auditor import Auditor, Run
+from tests.torture.databases import Database, Rows
 from tests.torture.truth import Truth, now
 
 SENDS_OFF = Client._send
@@ -75,9 +70,9 @@ Hook = Callable[[], None]
 
 
 class Rig:
-    """A world, its API, a database file, and processes that come and go."""
+    """A world, its API, a database, and processes that come and go."""
 
-    def __init__(self, folder: Path, sizes: tuple[int, ...], template: Path | None = None) -> None:
+    def __init__(self, database: Database, sizes: tuple[int, ...]) -> None:
         self.world = World(seed=5)
         self.truth = Truth(self.world)
         self.agents = [self.world.add_agent(f"agent {i}", agent_id=f"agent{i}") for i in (0, 1)]
@@ -85,26 +80,37 @@ class Rig:
             for number in range(size):
                 hours = timedelta(hours=2 * (number // 3 if number % 5 else number))
                 self.truth.add(agent, now() - hours - timedelta(minutes=1))
-        self.file = folder / "torture.db"
-        if template:
-            shutil.copy(template, self.file)
+        self.database = database
         self.store = self._open()
-        if not template:
-            migrate.upgrade(self.store.engine)
         self.api = Simulator(self.world)
         self.api.start()
         self.hooks: dict[int, Hook] = {}
         self.hook_error: BaseException | None = None
         self.seen_requests = 0
-        self.auditor = Auditor(self.file, self.truth)
+        self.auditor = Auditor(database, self.truth)
         self.api.on_request = self._on_request
 
+    def adopt(self, traits: Traits) -> None:
+        """Be served like this from now on; what is there is shown."""
+        with self.truth.lock, self.world.lock:
+            for row in self.world._rows.values():
+                row.added = float("-inf")
+            for id, since in self.truth.since.items():
+                self.truth.since[id] = min(since, now())
+            self.truth.lag = timedelta(seconds=traits.list_lag)
+            self.api.adopt(traits)
+
     def _open(self) -> Store:
-        return Store(f"sqlite:///{self.file}", utc_now)
+        return Store(self.database.url, utc_now)
 
     def close(self) -> None:
         self.api.stop()
         self.store.close()
+        self.database.drop()
+
+    def snapshot(self) -> dict[str, Rows]:
+        """Every table, and the view."""
+        return self.database.snapshot()
 
     def _on_request(self, _record: object) -> None:
         self.seen_requests += 1
@@ -115,11 +121,6 @@ class Rig:
             except BaseException as error:
                 self.hook_error = error
 
-    def sql(self, statement: str, *values: object) -> None:
-        """Change the file behind the program's back."""
-        with closing(sqlite3.connect(self.file, timeout=PATIENCE)) as connection, connection:
-            connection.execute(statement, values)
-
     def take_over(self, agent: str) -> None:
         """Another process takes the lease: this one was frozen for so long."""
         past = "2020-01-01 00:00:00.000000"
@@ -127,7 +128,9 @@ class Rig:
         lease: Lease | LeaseHolder = LeaseHolder("", 0)
         # The holder may renew its lease between the two statements.
         while isinstance(lease, LeaseHolder):
-            self.sql("UPDATE sync_state SET lease_expires_at = ? WHERE agent_id = ?", past, agent)
+            self.database.execute(
+                "UPDATE sync_state SET lease_expires_at = ? WHERE agent_id = ?", past, agent
+            )
             lease = other.claim(agent)
         other.release(lease)
         other.close()
@@ -135,7 +138,7 @@ class Rig:
     def hold(self, agent: str, seconds: float) -> None:
         """Another host holds the lease for so long."""
         until = (now() + timedelta(seconds=seconds)).replace(tzinfo=None)
-        self.sql(
+        self.database.execute(
             "UPDATE sync_state SET lease_holder = 'elsewhere:1:1', lease_expires_at = ? "
             "WHERE agent_id = ?",
             until.isoformat(" ", "microseconds"),
@@ -157,7 +160,7 @@ class Rig:
         """One run, audited. None: it died."""
         options, killer = options or RunOptions(), killer or Killer()
         self.seen_requests, self.hooks, self.hook_error = 0, dict(hooks or {}), None
-        before, fired = snapshot(self.file), sum(n for _, n in self.api.faults.fired())
+        before, fired = self.snapshot(), sum(n for _, n in self.api.faults.fired())
         started = now()
         report = self._run(agent, options, killer, page_size, api)
         self.hooks = {}
@@ -170,7 +173,7 @@ class Rig:
         struck = disturbed or sum(n for _, n in self.api.faults.fired()) > fired
         if audit:
             self.auditor.check(
-                Run(agent, options, report, before, snapshot(self.file), started, ended, struck)
+                Run(agent, options, report, before, self.snapshot(), started, ended, struck)
             )
         return report
 
@@ -205,7 +208,9 @@ class Rig:
         """The process is gone: its connections too, and its pid."""
         self.store.close()
         self.store = self._open()
-        self.sql("UPDATE sync_state SET lease_holder = ? WHERE lease_holder IS NOT NULL", DEAD)
+        self.database.execute(
+            "UPDATE sync_state SET lease_holder = ? WHERE lease_holder IS NOT NULL", DEAD
+        )
 
 
 def when(text: str | None) -> datetime | None:

@@ -15,10 +15,11 @@ from etl.config import Api, Credentials
 from etl.errors import LeaseLost
 from etl.models import AgentReport, Session
 from etl.simulator import Simulator, World
+from etl.store.runs.lease import Lease
+from etl.store.runs.runs import start_run
 from etl.store.schema import migrate
 from etl.store.schema import tables as t
 from etl.store.store import Batch, Response, Store
-from etl.store.write.lease import Lease
 from etl.sync.agent_run import AgentSync, RunOptions
 from tests.support.audit import differences
 from tests.support.postgres import Cluster, Server, own_server
@@ -145,7 +146,7 @@ def test_a_commit_that_was_lost_is_no_success_after_a_takeover(
             connection.execute(update(t.sync_state).values(lease_expires_at=began))
         lease = other.claim("a")
         assert isinstance(lease, Lease)
-        successor = other.start_run(lease, "backfill", other.state("a"), utc_now())
+        successor = start_run(other, lease, "backfill", other.state("a"), utc_now())
         other.save(successor, Batch([Response([Session("theirs", "a")], [], [], utc_now())]))
 
     def lose(connection: Connection) -> None:
@@ -155,7 +156,7 @@ def test_a_commit_that_was_lost_is_no_success_after_a_takeover(
 
     lease = store.claim("a")
     assert isinstance(lease, Lease)
-    mine = store.start_run(lease, "backfill", store.state("a"), began)
+    mine = start_run(store, lease, "backfill", store.state("a"), began)
     store.save(mine, Batch([Response([Session("first", "a")], [], [], utc_now())]))
     monkeypatch.setattr("etl.store.store.time.sleep", take_over)
     event.listen(store.engine, "commit", lose)

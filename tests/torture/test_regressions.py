@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import event
@@ -11,12 +10,12 @@ from sqlalchemy import event
 from etl.errors import StoreError
 from etl.models import BEGINNING, Entry, Listed
 from etl.planning.coverage import Gap
-from etl.planning.walk import Walk
+from etl.planning.walks.walk import Walk
 from etl.simulator import Fault
 from etl.store.store import Store
 from etl.sync.agent_run import RunOptions
-from tests.support.waiting import PATIENCE
-from tests.torture.auditor import snapshot
+from tests.support.waiting import PATIENCE, until
+from tests.torture.databases import Databases
 from tests.torture.rig import Rig
 from tests.torture.truth import now
 
@@ -26,23 +25,23 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
+def rig(databases: Databases) -> Iterator[Rig]:
     """An API with one agent of 30 sessions and an empty database."""
-    made = Rig(tmp_path, (30, 3))
+    made = Rig(databases.make(), (30, 3))
     yield made
     made.close()
 
 
 @pytest.fixture
-def empty(tmp_path: Path) -> Iterator[Rig]:
+def empty(databases: Databases) -> Iterator[Rig]:
     """The same, without a session."""
-    made = Rig(tmp_path, (0, 0))
+    made = Rig(databases.make(), (0, 0))
     yield made
     made.close()
 
 
 def row(rig: Rig, id: str) -> dict[str, object]:
-    return next(one for one in snapshot(rig.file)["sessions"] if one["id"] == id)
+    return next(one for one in rig.snapshot()["sessions"] if one["id"] == id)
 
 
 def test_a_walk_that_enters_amid_ties_suspects_none_of_them() -> None:
@@ -80,7 +79,7 @@ def test_a_partial_mention_does_not_hide_a_full_one(empty: Rig) -> None:
 
     empty.run(agent, RunOptions("backfill", walkers=1))
 
-    assert snapshot(empty.file)["creators"][0]["email"] == "ada@example.com"
+    assert empty.snapshot()["creators"][0]["email"] == "ada@example.com"
 
 
 @pytest.mark.parametrize("record", [{"name": "no id, no date"}, 17, None])
@@ -147,7 +146,7 @@ def test_an_empty_page_with_a_cursor_is_asked_for_again(rig: Rig) -> None:
     report = rig.run(agent, RunOptions("backfill", walkers=1), audit=False)
 
     assert report is not None
-    assert len(snapshot(rig.file)["sessions"]) == 30
+    assert len(rig.snapshot()["sessions"]) == 30
 
 
 def test_a_save_that_failed_is_not_claimed_by_the_next(rig: Rig) -> None:
@@ -168,7 +167,7 @@ def test_a_save_that_failed_is_not_claimed_by_the_next(rig: Rig) -> None:
         rig.run(agent, RunOptions("backfill", walkers=1), page_size=3, disturbed=True)
     rig.run(agent, SYNC)
 
-    assert len(snapshot(rig.file)["sessions"]) == 30
+    assert len(rig.snapshot()["sessions"]) == 30
 
 
 def test_a_bookmark_replaces_one_of_the_same_instant(empty: Rig) -> None:
@@ -217,3 +216,19 @@ def test_a_save_that_fails_with_the_end_of_a_walk_does_not_hang(rig: Rig, lastin
         event.remove(rig.store.engine, "before_cursor_execute", fail)
     assert failed.is_set()
     assert done, "the run hangs"
+
+
+@pytest.mark.parametrize(
+    "options", [RunOptions(lookback=timedelta(0)), RunOptions("backfill", lookback=timedelta(0))]
+)
+def test_a_run_in_the_second_of_the_last_one_looks_at_the_head(
+    empty: Rig, options: RunOptions
+) -> None:
+    """Dates are whole seconds: new sessions share theirs with what is proven already."""
+    agent = empty.agents[0]
+    until(lambda: now().microsecond < 100_000, "a second's beginning")
+    for _ in range(2):
+        empty.truth.mutate(agent, "add_now", 4)
+        empty.run(agent, options)
+
+    assert len(empty.snapshot()["sessions"]) == 2

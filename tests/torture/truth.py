@@ -31,7 +31,10 @@ def now() -> datetime:
 
 @dataclass
 class Truth:
-    """A world and its past. `since`: listed, readable, without a break. `changed`: last change."""
+    """A world and its past. `since`: listed, readable, without a break. `changed`: last change.
+
+    `lag` is how late the list shows what is added.
+    """
 
     world: World
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -45,6 +48,7 @@ class Truth:
     names: dict[str, str] = field(default_factory=dict)
     last_change: datetime = NEVER
     count: int = 0
+    lag: timedelta = timedelta(0)
 
     # -- reading -------------------------------------------------------------------------
 
@@ -76,7 +80,7 @@ class Truth:
             fields.setdefault("creator", self._person(self.count))
             self.world.add_session(agent, id=id, created_at=created_at, **fields)
             self.agent_of[id] = agent
-            self.since[id] = self.changed[id] = self.last_change = now()
+            self.since[id] = self.changed[id] = self.last_change = now() + self.lag
             return id
 
     def change(self, id: str, **fields: Any) -> None:

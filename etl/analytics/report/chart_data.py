@@ -37,7 +37,7 @@ AT_MOST: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A chart, told in words and figures too. The key's entries are CSS classes and names."""
+    """A chart, with its words and figures. The key's entries are CSS classes and names."""
 
     id: str
     title: str

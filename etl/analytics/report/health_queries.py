@@ -8,8 +8,8 @@ from sqlalchemy import Connection, Row, func, select, text
 from etl.analytics.figures.period import Period
 from etl.planning.coverage import gaps, up_to
 from etl.store.read.unread import Unread, load_unread
+from etl.store.runs.agent_state import AgentState, load_state
 from etl.store.schema import tables as t
-from etl.store.write.agent_state import AgentState, load_state
 
 __all__ = ["Health", "health"]
 

@@ -15,7 +15,7 @@ NOBODY: Final = "No creator named"
 
 
 def short(text: str) -> str:
-    """A name that the page can bear, on one line."""
+    """A name that fits the page, on one line."""
     line = " ".join(text[: LONGEST * 4].split())
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}"
 

@@ -14,7 +14,7 @@ __all__ = ["NewFile", "hold_lock", "replace_file"]
 
 MODE: Final = 0o600
 RESERVED: Final = 16_384
-"""Bytes set aside before a token is asked for: a full disk must not lose it."""
+"""Bytes set aside before a token is requested: a full disk must not lose it."""
 
 PAUSE: Final = 0.05
 

@@ -295,7 +295,7 @@ class Grant:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _learn(self, secret: str) -> None:
-        """Note what must not be shown, for as long as a late answer may echo it."""
+        """Note what must not be shown, for as long as a late response may echo it."""
         if secret not in self._secrets:
             self._secrets = (*self._secrets, secret)[-MOST_SECRETS:]
 

@@ -39,32 +39,32 @@ UNDECODABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 def decode_agents(body: bytes) -> AgentsPage:
-    """Decode an answer of the list of agents. Raises Malformed where it isn't one."""
+    """Decode a response of the list of agents. Raises Malformed where it isn't one."""
     whole, records = _whole(body, "agents")
     cursor = whole.get("next_cursor")
     if not isinstance(cursor, str | None):
-        raise Malformed("the answer is not a list of agents: its cursor is no text")
+        raise Malformed("the response is not a list of agents: its cursor is no text")
     read = [_read(_Agent, record) for record in records]
     found = [agent.found() for agent in read if agent]
     return AgentsPage(found, len(read) - len(found), cursor or None)
 
 
 def decode_teams(body: bytes) -> list[Team]:
-    """Decode an answer of the list of teams. Raises Malformed where it isn't one."""
+    """Decode a response of the list of teams. Raises Malformed where it isn't one."""
     _, records = _whole(body, "teams")
     read = [_read(Team, record) for record in records]
     return [Team(team.id, _text(team.name)) for team in read if team]
 
 
 def _whole(body: bytes, key: str) -> tuple[dict[str, Any], list[Any]]:
-    """The answer and its records, also where one of them holds half a surrogate pair."""
+    """The response and its records, also where one of them holds half a surrogate pair."""
     try:
         whole = json.loads(body)
     except UNDECODABLE as error:
-        raise Malformed(f"the answer is not a list of {key}: {error}") from None
+        raise Malformed(f"the response is not a list of {key}: {error}") from None
     records = whole.get(key) if isinstance(whole, dict) else None
     if not isinstance(records, list):
-        raise Malformed(f"the answer holds no list of {key}")
+        raise Malformed(f"the response holds no list of {key}")
     return whole, records
 
 

@@ -1,4 +1,4 @@
-"""From the bytes of an answer to records. Pure: no clock, no network.
+"""From the bytes of a response to records. Pure: no clock, no network.
 
 A page is decoded in one typed pass when it holds nothing unforeseen. Otherwise it is taken apart
 record by record, so that a bad record costs itself alone, and unknown keys end up in `extra`.
@@ -44,7 +44,7 @@ __all__ = [
 
 
 class RetrievedSession(NamedTuple):
-    """One session by its id, and its creator if the answer told of one.
+    """One session by its id, and its creator if the response names one.
 
     `rejected` is the record if it can't be stored, or what can't be read of one that is.
     """
@@ -61,11 +61,11 @@ _loose: Final = msgspec.json.Decoder(WireSession)
 _answer: Final = msgspec.json.Decoder(WireResponse)
 
 MOST_RECORDS: Final = 10_000
-"""On a page. A hundred are asked for at most; millions of tiny ones would take gigabytes."""
+"""On a page. A hundred are requested at most; millions of tiny ones would take gigabytes."""
 
 
 def decode_page(body: bytes, agent_id: str) -> Page:
-    """Decode a list answer; raises `Malformed` where the body as a whole isn't one."""
+    """Decode a list response; raises `Malformed` where the body as a whole isn't one."""
     builder = PageBuilder(agent_id)
     try:
         whole = _strict_page.decode(body)
@@ -78,7 +78,7 @@ def decode_page(body: bytes, agent_id: str) -> Page:
 
 
 def decode_records(body: bytes) -> tuple[list[bytes], str | None]:
-    """A list answer's records as sent, and the next cursor. Raises `Malformed`."""
+    """A list response's records as sent, and the next cursor. Raises `Malformed`."""
     try:
         loose = _loose_page.decode(body)
     except UNDECODABLE as error:
@@ -99,7 +99,7 @@ def _split(body: bytes, why: str) -> tuple[list[bytes], str | None]:
     """
     records, depth, begin, element, key = [], 0, 0, 0, b""
     if has_many_brackets(body):
-        raise Malformed(f"the answer is not a page of sessions: {why}")
+        raise Malformed(f"the response is not a page of sessions: {why}")
     for token in TOKEN.finditer(body):
         char = token[0][:1]
         if char == b'"':
@@ -117,18 +117,18 @@ def _split(body: bytes, why: str) -> tuple[list[bytes], str | None]:
                 return [raw for raw in records if raw], _cursor_of(envelope, why)
         elif char != b",":
             depth -= 1
-    raise Malformed(f"the answer is not a page of sessions: {why}")
+    raise Malformed(f"the response is not a page of sessions: {why}")
 
 
 def _cursor_of(envelope: bytes, why: str) -> str | None:
     try:
         return _loose_page.decode(envelope).next_cursor or None
     except UNDECODABLE:
-        raise Malformed(f"the answer is not a page of sessions: {why}") from None
+        raise Malformed(f"the response is not a page of sessions: {why}") from None
 
 
 def decode_retrieved(body: bytes, session_id: str, agent_id: str) -> RetrievedSession:
-    """Decode a retrieve's answer; raises `Malformed` where it doesn't tell of that session.
+    """Decode a retrieve's response; raises `Malformed` where it doesn't tell of that session.
 
     A record that can't be stored is set aside, as in a list.
     """
@@ -149,7 +149,7 @@ def decode_retrieved(body: bytes, session_id: str, agent_id: str) -> RetrievedSe
             return RetrievedSession(None, None, bad)
         rejected = read.note
     if session.id != session_id:
-        raise Malformed(f"asked for session {session_id!r:.80}, it is of {session.id!r:.80}")
+        raise Malformed(f"requested session {session_id!r:.80}, got {session.id!r:.80}")
     return RetrievedSession(session, creator, rejected)
 
 
@@ -201,9 +201,15 @@ class PageBuilder:
         self.listed.append(Listed(session.id, session.created_at or None))
 
     def page(self, next_cursor: str | None) -> Page:
-        """Everything collected. Raises `Malformed` if the whole page is another agent's."""
+        """Everything collected. Raises `Malformed` if the whole page is another agent's.
+
+        A single record may be a bad one. Its id then tells nobody that it is listed.
+        """
         if self.foreign and self.foreign == len(self.listed):
-            raise Malformed(f"a page of another agent's sessions was sent for {self.agent_id!r}")
+            if self.foreign > 1:
+                message = f"a page of another agent's sessions was sent for {self.agent_id!r}"
+                raise Malformed(message)
+            self.listed = [Listed(None, self.listed[0].created_at)]
         return Page(
             self.sessions,
             list(self.creators.values()),

@@ -1,4 +1,4 @@
-"""From the answer of a retrieve to the messages of a session. Pure.
+"""From the response of a retrieve to the messages of a session. Pure.
 
 Every field of a message may be null, absent or of another type; what no column can hold goes to
 `extra`. So a transcript is readable whatever its messages are.
@@ -60,14 +60,14 @@ _part: Final = msgspec.json.Decoder(_Part)
 def decode_transcript(body: bytes, session_id: str) -> list[Message]:
     """The messages in their order; none where the API sent null.
 
-    Raises Malformed where the answer doesn't tell of that session's messages.
+    Raises Malformed where the response doesn't tell of that session's messages.
     """
     try:
         session = _session(body)
     except UNDECODABLE as error:
         raise Malformed(f"the transcript can't be read: {error}") from None
     if session.id != session_id:
-        raise Malformed(f"asked for session {session_id!r:.80}, it is of {session.id!r:.80}")
+        raise Malformed(f"requested session {session_id!r:.80}, got {session.id!r:.80}")
     messages = session.messages or ()
     if len(messages) > MOST_MESSAGES:
         raise Malformed(f"the transcript has more than {MOST_MESSAGES} messages")

@@ -93,21 +93,21 @@ class StrictSession(WireSession, forbid_unknown_fields=True, gc=False):
 
 
 class StrictPage(msgspec.Struct, gc=False):
-    """The list's answer where every record is as foreseen."""
+    """The list's response where every record is as foreseen."""
 
     sessions: list[StrictSession]
     next_cursor: str | None = None
 
 
 class LoosePage(msgspec.Struct, gc=False):
-    """The list's answer with its records left undecoded."""
+    """The list's response with its records left undecoded."""
 
     sessions: list[Raw]
     next_cursor: str | None = None
 
 
 class WireResponse(msgspec.Struct, gc=False):
-    """The answer of a retrieve."""
+    """The response of a retrieve."""
 
     session: Raw
 

@@ -14,11 +14,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     when = "a date or an ISO time (UTC), or how long ago, like 30d"
     parser.add_argument("--since", metavar="WHEN", help=f"where to begin: {when}")
     parser.add_argument("--until", metavar="WHEN", help=f"where to end: {when}")
-    parser.add_argument(
-        "--seek",
-        action="store_true",
-        help="a first backfill enters the list at cursors of our own making, too",
-    )
     parser.add_argument("--restart", action="store_true", help="walk it all again")
 
 
@@ -32,4 +27,4 @@ def run(args: argparse.Namespace) -> int:
     if since and until and since >= until:
         raise ConfigError("--since must lie before --until")
     bounds = {"since": since, "until": until}
-    return common.run_mode(args, "backfill", **bounds, restart=args.restart, seek=args.seek)
+    return common.run_mode(args, "backfill", **bounds, restart=args.restart)

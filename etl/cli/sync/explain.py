@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = ["explain"]
 
+STATE_LISTS = 2
+RECENT = 5
+"""Runs whose pace is looked at."""
+
 
 def explain(args: argparse.Namespace) -> int:
     """Print what a sync would walk and retrieve, and the cost; of a first sync, too."""
@@ -44,14 +48,14 @@ def _explain_first(settings: "Settings", agents: "Iterable[Agent]", now: datetim
     """The plan of agents of which nothing is stored."""
     from etl.planning.demand import missing
     from etl.service import runs
-    from etl.store.write.agent_state import AgentState
-    from etl.sync.agent_run import demand_of
+    from etl.store.runs.agent_state import AgentState
+    from etl.sync.run_demand import plan_demand
 
-    demand = demand_of(AgentState(), runs.run_options(settings, "incremental"), now)
+    demand = plan_demand(AgentState(), runs.run_options(settings, "incremental"), now, None)
     for agent in agents:
         _print_walks(agent.id, missing((), demand), now)
         _print_unknown(settings)
-        _print_rest(settings, 0)
+        _print_rest(settings, 0, 0)
 
 
 def _explain_next(settings: "Settings", store: "Store", agent: "Agent", now: datetime) -> None:
@@ -59,36 +63,53 @@ def _explain_next(settings: "Settings", store: "Store", agent: "Agent", now: dat
     from etl.planning.demand import missing
     from etl.service import runs
     from etl.store.read import status
-    from etl.sync.agent_run import demand_of
+    from etl.store.read.sessions import newest_session
+    from etl.sync.run_demand import plan_demand
 
     state = store.state(agent.id)
-    demand = demand_of(state, runs.run_options(settings, "incremental"), now)
+    demand = plan_demand(
+        state, runs.run_options(settings, "incremental"), now, newest_session(store, agent.id, now)
+    )
     gaps = missing(state.coverage, demand)
     _print_walks(agent.id, gaps, now)
+    pages = None
     if state.coverage:
         rows = sum(status.rows_within(store, agent.id, gap) for gap in gaps)
-        _print_cost(rows, gaps, settings.api.page_size)
+        pages = max(len(gaps), -(-rows // settings.api.page_size))
+        _print_cost(rows, gaps, pages)
     else:
         _print_unknown(settings)
-    _print_rest(settings, _count_due(settings, store, agent, gaps, now))
+    listed, retrieved = _count_open(settings, store, agent, gaps, now)
+    _print_rest(settings, listed, retrieved)
+    if pages is not None:
+        _print_sum(store, agent.id, pages + STATE_LISTS + listed + retrieved)
 
 
-def _count_due(
+def _count_open(
     settings: "Settings", store: "Store", agent: "Agent", gaps: "Iterable[Gap]", now: datetime
-) -> int:
-    """How many open sessions would be retrieved, unless a list or a walk shows them."""
+) -> tuple[int, int]:
+    """The requests for open sessions: pages of the idle ones' list, and sessions by their id."""
     from etl.models import BEGINNING
     from etl.planning.freshness import is_due
-    from etl.store.write.freshness import open_sessions
+    from etl.planning.open_sessions import list_idle_down_to
+    from etl.store.write.freshness import idle_instants, open_sessions
 
     idle, coverage = settings.sync.idle_recheck, store.state(agent.id).coverage
+    size = settings.api.page_size
     with store.reading() as connection:
-        opened = open_sessions(connection, agent.id, coverage, now, idle)
-    return sum(
-        is_due(one.state, one.changed_at, one.checked_at, now, idle)
-        and not any(g.oldest <= (one.created_at or BEGINNING) < g.newest for g in gaps)
-        for one in opened
-    )
+        due = [
+            one
+            for one in open_sessions(connection, agent.id, coverage, now, idle)
+            if is_due(one.state, one.changed_at, one.checked_at, now, idle)
+            and not any(g.oldest <= (one.created_at or BEGINNING) < g.newest for g in gaps)
+        ]
+        places = [one.created_at for one in due if one.state == "idle" and one.created_at]
+        stored = idle_instants(connection, agent.id, size * len(places))
+    down_to = list_idle_down_to(sorted(places, reverse=True), stored, size)
+    if down_to is None:
+        return 0, len(due)
+    listed = sum(place >= down_to for place in places)
+    return -(-sum(place >= down_to for place in stored) // size), len(due) - listed
 
 
 def _print_walks(agent_id: str, gaps: "Iterable[Gap]", now: datetime) -> None:
@@ -100,13 +121,25 @@ def _print_walks(agent_id: str, gaps: "Iterable[Gap]", now: datetime) -> None:
         print(f"  walk {oldest} .. {when(gap.newest)}")
 
 
-def _print_cost(rows: int, gaps: "Iterable[Gap]", page_size: int) -> None:
+def _print_cost(rows: int, gaps: "Iterable[Gap]", pages: int) -> None:
     from etl.models import BEGINNING
 
     least = "at least" if any(gap.oldest == BEGINNING for gap in gaps) else "about"
-    pages = max(sum(1 for _ in gaps), -(-rows // page_size))
     lie = "lies" if rows == 1 else "lie"
     print(f"  {count(rows, 'stored session')} {lie} there: {least} {count(pages, 'request')}")
+
+
+def _print_sum(store: "Store", agent_id: str, requests: int) -> None:
+    """The whole, in seconds at the pace of the last runs, walks side by side included."""
+    from etl.store.read import status
+
+    paces = [
+        (run["finished_at"] - run["started_at"]).total_seconds() / run["requests"]
+        for run in status.recent_runs(store, [agent_id], RECENT)
+        if run["requests"] and run["finished_at"] and run["status"] == "succeeded"
+    ]
+    seconds = f", {requests * min(paces):.1f} s at the pace of the last runs" if paces else ""
+    print(f"  in all about {count(requests, 'request')}{seconds}")
 
 
 def _print_unknown(settings: "Settings") -> None:
@@ -114,10 +147,12 @@ def _print_unknown(settings: "Settings") -> None:
     print(f"  how many sessions lie there is not known yet: a request for every {size} of them")
 
 
-def _print_rest(settings: "Settings", due: int) -> None:
-    print("  list what is processing, and what is queued: 2 requests or more")
-    if due:
-        print(f"  retrieve open sessions: at most {count(due, 'request')}")
+def _print_rest(settings: "Settings", listed: int, retrieved: int) -> None:
+    print(f"  list what is processing, and what is queued: {STATE_LISTS} requests or more")
+    if listed:
+        print(f"  list what is idle: about {count(listed, 'request')}")
+    if retrieved:
+        print(f"  retrieve open sessions: at most {count(retrieved, 'request')}")
     if settings.sync.transcripts:
         most = count(settings.sync.transcripts_per_run, "request")
         print(f"  retrieve transcripts of what is new or changed: at most {most}")

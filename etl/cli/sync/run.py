@@ -16,7 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run it; a stop asked for is no failure."""
+    """Run it; a requested stop is no failure."""
     from etl.api.credentials import source_of
     from etl.service import runs, scheduler
     from etl.service.lake_job import check_lake

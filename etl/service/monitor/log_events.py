@@ -134,5 +134,5 @@ def _retried(event: Retried) -> None:
 
 
 def _asked(what: str) -> str:
-    """What was asked for. An agent's id is the configuration's; a session's came from outside."""
+    """What was requested. An agent's id is the configuration's; a session's came from outside."""
     return "session" if what.startswith("session ") else what

@@ -1,7 +1,7 @@
 """What `run` writes to stderr: one line an event, under stable names, with known fields alone.
 
-Nothing that came from outside is written: no answer's words, no driver's, no names. An error is
-told by its kind, its HTTP status and our own hint; `runs` shows its whole sentence.
+Nothing that came from outside is written: no response's words, no driver's, no names. An error is
+written as its kind, its HTTP status and our own hint; `runs` shows its whole sentence.
 """
 
 import logging

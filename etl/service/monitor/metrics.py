@@ -84,7 +84,7 @@ class Metrics:
         self.lost = self._counter("leases_lost", "Agents that another process took over", "agent")
         self.requests = Histogram(
             f"{PREFIX}_request_duration_seconds",
-            "Requests to the API by HTTP status; none: no whole answer came",
+            "Requests to the API by HTTP status; none: no whole response came",
             ["status"],
             buckets=BUCKETS,
             registry=self.registry,

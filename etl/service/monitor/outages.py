@@ -23,7 +23,7 @@ Of = Literal["api", "database"]
 
 
 class Outages:
-    """Turns single failures into outages: told when one begins and when it ends.
+    """Turns single failures into outages: reported when one begins and when it ends.
 
     The API is away when a request was given up, unless only its rate was limited, and back with
     the first 200. The database is away with its first failure, and back when it does its work.
@@ -55,7 +55,7 @@ class Outages:
         self._tell(OutageBegan(of, error))
 
     def _end(self, of: Of) -> None:
-        # Nearly always there is none, and this is asked at every answer.
+        # Nearly always there is none, and this is asked at every response.
         if of not in self._since:
             return
         with self._lock:

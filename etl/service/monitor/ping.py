@@ -41,7 +41,7 @@ def ping_url(service: Service) -> str | None:
 
 
 def fail_url(url: str) -> str:
-    """Where failure is told: `/fail` goes to the path, whatever query follows."""
+    """Where failure is reported: `/fail` goes to the path, whatever query follows."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(path=parts.path.rstrip("/") + "/fail", fragment=""))
 

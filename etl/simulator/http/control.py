@@ -10,6 +10,7 @@ from etl.simulator.http.errors import ApiError, not_found
 from etl.simulator.http.faults import Fault, FaultScript, faults_from
 from etl.simulator.http.messages import Answer, Request
 from etl.simulator.times import parse_instant, to_datetime
+from etl.simulator.traits import Traits
 from etl.simulator.world.edits import ABSENT
 from etl.simulator.world.world import World
 
@@ -29,6 +30,8 @@ class Controlled(Protocol):
     def clear_faults(self) -> None: ...
     def clear_requests(self) -> None: ...
     def stats(self) -> JsonObject: ...
+    def adopt(self, traits: Traits) -> None: ...
+    def expire_cursors(self) -> None: ...
 
 
 Command = Callable[[Controlled, Any], Any]
@@ -60,6 +63,17 @@ def _add_faults(simulator: Controlled, objects: Any) -> JsonObject:
 def _clear_faults(simulator: Controlled, _: Any) -> JsonObject:
     simulator.clear_faults()
     return {"faults": 0}
+
+
+def _adopt(simulator: Controlled, argument: JsonObject) -> JsonObject:
+    traits = Traits(**argument)
+    simulator.adopt(traits)
+    return {"traits": asdict(traits)}
+
+
+def _expire_cursors(simulator: Controlled, _: Any) -> JsonObject:
+    simulator.expire_cursors()
+    return {}
 
 
 def _change(simulator: Controlled, argument: JsonObject) -> JsonObject:
@@ -118,6 +132,8 @@ def _clear_requests(simulator: Controlled, _: Any) -> JsonObject:
 _COMMANDS: dict[tuple[str, str], Command] = {
     ("POST", "faults"): _add_faults,
     ("DELETE", "faults"): _clear_faults,
+    ("POST", "traits"): _adopt,
+    ("POST", "expire_cursors"): _expire_cursors,
     ("POST", "change"): _change,
     ("POST", "add"): _add,
     ("POST", "add_raw"): _add_raw,

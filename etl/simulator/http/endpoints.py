@@ -14,6 +14,7 @@ from etl.simulator.http.errors import ApiError, bad_request, not_found
 from etl.simulator.http.faults import Fault, Target
 from etl.simulator.http.messages import Answer, Request
 from etl.simulator.http.query import ListQuery, parse_list_query, parse_page_size
+from etl.simulator.traits import CursorBook, Traits, bend
 from etl.simulator.world.account import encode
 from etl.simulator.world.agents import Agent
 from etl.simulator.world.transcript import retrieved
@@ -32,9 +33,11 @@ def answer_json(body: Any, status: int = 200) -> Answer:
 class Api:
     """Answers requests; *fault*, if given, is one that distorts a page of sessions."""
 
-    def __init__(self, world: World, credentials: Credentials) -> None:
+    def __init__(self, world: World, credentials: Credentials, traits: Traits) -> None:
         self.world = world
         self.credentials = credentials
+        self.traits = traits
+        self.cursors = CursorBook(traits)
         # By a cursor that was issued: the cursor of the request that it answered.
         self._cursors_before: OrderedDict[str, str | None] = OrderedDict()
 
@@ -87,17 +90,24 @@ class Api:
         return agent
 
     def _sessions(self, agent: Agent, request: Request, fault: Fault | None) -> Answer:
-        query = parse_list_query(request.params)
-        page = self._page(agent.id, query)
+        query = bend(parse_list_query(request.params), self.traits)
+        page = self._cut(self._page(agent.id, self.cursors.admit(query)), query)
         if fault:
             page = distort(page, self._scene(agent.id, query, fault))
         if page.next_cursor:
             self._remember(page.next_cursor, query.cursor)
+            self.cursors.note(page.next_cursor)
         return page.answer()
 
     def _page(self, agent_id: str, query: ListQuery) -> Listing:
         rows, key = self.world.page(agent_id, query)
         return Listing(rows, None if key is None else query.cursor_at(key))
+
+    def _cut(self, page: Listing, query: ListQuery) -> Listing:
+        most = self.traits.state_rows
+        if most is None or query.filters.state is None or len(page.rows or ()) < most:
+            return page
+        return Listing((page.rows or [])[:most], None)
 
     def _scene(self, agent_id: str, query: ListQuery, fault: Fault) -> Scene:
         head = replace(query, cursor=None)

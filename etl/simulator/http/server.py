@@ -17,6 +17,7 @@ from etl.simulator.http.endpoints import Api
 from etl.simulator.http.errors import ApiError
 from etl.simulator.http.faults import Fault, FaultScript
 from etl.simulator.http.messages import Answer, Request
+from etl.simulator.traits import CursorBook, Traits
 from etl.simulator.world.world import World
 
 BACKLOG = 512
@@ -38,7 +39,7 @@ class Simulator:
 
     *latency* is in seconds and delays every answer, *rate_limit* is in requests a second.
     *on_request* is called in the server's thread before a request is answered, so what it
-    changes in the world shows in the answer. Its `Date` headers are *clock_ahead* seconds ahead.
+    changes in the world shows in the answer. *traits* is what the server is like.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Simulator:
         rate_limit: float | None = None,
         log: bool = True,
         expires_in: float = 3600,
+        traits: Traits | None = None,
     ) -> None:
         self.world = world
         self.credentials = Credentials(token, api_key, user_id, expires_in=expires_in)
@@ -67,7 +69,8 @@ class Simulator:
         self.host = host
         self.port = port
         self._limit = RateLimit(rate_limit) if rate_limit else None
-        self._api = Api(world, self.credentials)
+        self._api = Api(world, self.credentials, traits or Traits())
+        self.adopt(self._api.traits)
         self._answered = 0
         self._in_flight = InFlight()
         self._connections: set[Connection] = set()
@@ -122,6 +125,16 @@ class Simulator:
             connection.close()
         # One more turn lets the aborted transports close their sockets.
         self._loop.call_soon(self._loop.call_soon, self._loop.stop)
+
+    def adopt(self, traits: Traits) -> None:
+        """Be like *traits* from now on; every cursor issued before is one of another server."""
+        self._api.traits, self._api.cursors = traits, CursorBook(traits)
+        self.clock_ahead = self.world.clock_ahead = traits.clock_ahead
+        self.world.list_lag = traits.list_lag
+
+    def expire_cursors(self) -> None:
+        """Make every cursor that was issued so far an old one."""
+        self._api.cursors.expire_all()
 
     def add_fault(self, *faults: Fault) -> None:
         """Append faults to the script."""

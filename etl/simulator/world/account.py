@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from random import Random
 from typing import Any
 
@@ -26,6 +27,9 @@ class Account:
         self.teams: dict[str, str] = dict(seed_data.TEAMS)
         # Up to this instant life has been lived.
         self.lived_to = lived_to
+        # Seconds: how late lists show what is added, and how far the clock is ahead.
+        self.list_lag = 0.0
+        self.clock_ahead = 0.0
         self._agents: dict[str, Agent] = {}
         self._rows: dict[str, Row] = {}
         self._recipes: dict[str, Recipe] = {}
@@ -105,11 +109,15 @@ class Account:
             return bodies, page[-1].key if len(rows) > query.page_size else None
 
     def _page_rows(self, agent: Agent, query: ListQuery) -> list[Row]:
+        shown_until = time.monotonic() - self.list_lag
+
         def match(row: Row) -> bool:
+            if row.added > shown_until or not query.filters.needs_record:
+                return row.added <= shown_until
             record = json.loads(self._body(row))
             return query.filters.match(record, self._trigger(row, record))
 
-        matcher = match if query.filters.needs_record else None
+        matcher = match if query.filters.needs_record or self.list_lag else None
         # One more than asked for tells whether there is a next page.
         size = query.page_size + 1
         return agent.rows.page(query.order, query.after(), size, query.filters.state, matcher)

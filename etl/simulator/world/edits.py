@@ -1,7 +1,8 @@
 """An account whose sessions can be added, changed, removed and restored."""
 
 import json
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from etl.simulator.times import (
@@ -50,7 +51,8 @@ class EditableAccount(Account):
     def now(self) -> datetime:
         """The time of this world."""
         lived = to_datetime(self.lived_to)
-        return max(lived, datetime.now(UTC)) if self._follows else lived
+        now = max(lived, datetime.now(UTC)) if self._follows else lived
+        return now + timedelta(seconds=self.clock_ahead)
 
     def add_session(
         self,
@@ -103,6 +105,7 @@ class EditableAccount(Account):
             raise ValueError(f"the id {row_id!r} is taken")
         row = Row(agent_id, (instant, row_id), _state(record))
         row.body = encode(_present(record))
+        row.added = time.monotonic()
         self._rows[row_id] = row
         self._agents[agent_id].rows.add(row)
         return row

@@ -15,7 +15,7 @@ Key = tuple[int, str]
 class Row:
     """One session: its place, and its JSON as bytes once somebody has asked for it."""
 
-    __slots__ = ("agent_id", "body", "key", "number", "state", "trigger_id")
+    __slots__ = ("added", "agent_id", "body", "key", "number", "state", "trigger_id")
 
     def __init__(self, agent_id: str, key: Key, state: str | None, number: int = -1) -> None:
         self.agent_id = agent_id
@@ -25,6 +25,8 @@ class Row:
         self.number = number
         self.body: bytes | None = None
         self.trigger_id: str | None = None
+        # When it was added to a world that goes on, in seconds of the monotonic clock.
+        self.added = float("-inf")
 
 
 _key = attrgetter("key")

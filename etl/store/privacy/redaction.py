@@ -86,7 +86,7 @@ def wait_for_lock(connection: Connection) -> None:
 def redact_responses(
     connection: Connection, guard: Guard, rules: Rules, responses: list[Response]
 ) -> list[Response]:
-    """The answers as they may be stored. Raises StoreError if other rules are in force."""
+    """The responses as they may be stored. Raises StoreError if other rules are in force."""
     check_rules(guard, rules)
     if rules.on:
         responses = [_treated(response, rules) for response in responses]

@@ -14,11 +14,11 @@ from sqlalchemy.sql import column
 from etl.errors import SchemaMismatch
 from etl.invocation import program_name
 from etl.models import OPEN_STATES, SETTLED_STATES
+from etl.store.runs import lease as leases
 from etl.store.schema import migrate
 from etl.store.schema import tables as t
 from etl.store.schema.engine import translate_errors
 from etl.store.store import Store
-from etl.store.write import lease as leases
 
 __all__ = [
     "AgentProbe",

@@ -12,14 +12,14 @@ from etl.invocation import program_name
 from etl.models import SETTLED_STATES
 from etl.planning.coverage import Gap
 from etl.store.read.unread import Unread, load_unread
+from etl.store.runs.agent_state import AgentState
+from etl.store.runs.lease import holder
+from etl.store.runs.next_runs import find_next_run
 from etl.store.schema import migrate
 from etl.store.schema import tables as t
 from etl.store.schema.engine import mask_password, open_engine, translate_errors
 from etl.store.schema.url import parse_url
 from etl.store.store import Store
-from etl.store.write.agent_state import AgentState
-from etl.store.write.lease import holder
-from etl.store.write.next_runs import find_next_run
 
 __all__ = [
     "AgentStatus",
@@ -36,7 +36,7 @@ __all__ = [
 
 
 AGES: Final = (timedelta(minutes=15), timedelta(days=1), timedelta(days=7))
-"""How fresh rows are told: known to be right as of so long ago at most."""
+"""The classes of freshness: known to be right as of so long ago at most."""
 
 
 class AgentStatus(NamedTuple):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HEAD", "check_encoding", "current", "downgrade", "ensure", "scripts", "upgrade"]
 
-HEAD: Final = "0008"
+HEAD: Final = "0009"
 """The revision that this program works with; known here so that a run needn't load Alembic."""
 
 LOCK: Final = 7_461_120_093

@@ -208,6 +208,7 @@ sync_state = Table(
     Column("last_success_at", Instant),
     Column("last_reconciled_at", Instant),
     Column("history_from", Instant),
+    Column("seek_refused_at", Instant),
     Column("demand_mode", Text),
     Column("demand_since", Instant),
     Column("demand_until", Instant),

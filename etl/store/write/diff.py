@@ -1,4 +1,4 @@
-"""What a batch of answers changes in the rows that are stored. Pure.
+"""What a batch of responses changes in the rows that are stored. Pure.
 
 A row is a tuple in the order of `COLUMNS`, in the form that the database gives back.
 """
@@ -10,10 +10,19 @@ from typing import Any, Final
 
 from etl.models import ABSENT, Creator, Session
 
-__all__ = ["AS_OF", "COLUMNS", "FIELDS", "Changes", "Row", "compare_rows", "creator_row"]
+__all__ = [
+    "AS_OF",
+    "COLUMNS",
+    "FIELDS",
+    "MAY_REPLACE",
+    "Changes",
+    "Row",
+    "compare_rows",
+    "creator_row",
+]
 
 FIELDS: Final = Session.__struct_fields__
-"""The columns that an answer fills."""
+"""The columns that a response fills."""
 
 COLUMNS: Final = (*FIELDS, "first_seen_at", "updated_at", "missing_since", "as_of", "first_run_id")
 CREATED_AT: Final = FIELDS.index("created_at")
@@ -21,6 +30,12 @@ STATE: Final = FIELDS.index("state")
 EXTRA: Final = FIELDS.index("extra")
 WIDTH: Final = len(FIELDS)
 FIRST_SEEN, UPDATED, MISSING, AS_OF, FIRST_RUN = range(WIDTH, WIDTH + 5)
+
+MAY_REPLACE: Final = "excluded.as_of >= {0}.as_of OR {0}.as_of > excluded.updated_at"
+"""In SQL, whether a row may take a stored one's place: that one is older, or dated later than now.
+
+It guards against another process that has written the row since it was loaded.
+"""
 
 Row = tuple[Any, ...]
 
@@ -56,9 +71,10 @@ def compare_rows(
     join_extra: Callable[[Any, Any], Any],
     was_seen: Callable[[str, Row], bool] = never_seen,
 ) -> Changes:
-    """Compare answers, each with the time of its request, with what is stored.
+    """Compare responses, each with the time of its request, with what is stored.
 
-    An absent key keeps what is stored. An answer older than the one that the row holds is ignored.
+    An absent key keeps what is stored. A response older than the one that the row holds is
+    ignored, unless the row is dated later than now, by a clock that was ahead.
     A record that shows up twice counts each time: one that changes nothing is `repeated` if this
     batch holds it twice or the run `was_seen` to have it, else `unchanged`.
     """
@@ -76,7 +92,8 @@ def compare_rows(
             changes.inserted += 1
             continue
         new = _merge(old, response, join_extra)
-        if old[AS_OF] > as_of or (new == old[:WIDTH] and old[MISSING] is None):
+        is_late = as_of < old[AS_OF] <= now
+        if is_late or (new == old[:WIDTH] and old[MISSING] is None):
             if id in met or was_seen(id, old):
                 changes.repeated += 1
             else:
@@ -106,7 +123,7 @@ def _first_rows(
 
 
 def _merge(old: Row, response: Row, join_extra: Callable[[Any, Any], Any]) -> Row:
-    """The row after this answer: what it sent, and what is stored where it sent nothing."""
+    """The row after this response: what it sent, and what is stored where it sent nothing."""
     # Most are as they were. Comparing them whole takes a fifth of going through them.
     if response[:EXTRA] == old[:EXTRA] and response[EXTRA] in (ABSENT, old[EXTRA]):
         return old[:WIDTH]
@@ -119,9 +136,9 @@ def _merge(old: Row, response: Row, join_extra: Callable[[Any, Any], Any]) -> Ro
 def creator_row(
     old: Row | None, creator: Creator, now: Any, as_of: Any, *, is_late: bool = False
 ) -> Row | None:
-    """The creator's row after this answer; None where nothing changes.
+    """The creator's row after this response; None where nothing changes.
 
-    A null says nothing: it never blanks what is known, and an answer older than the row's, or one
+    A null says nothing: it never blanks what is known, and a response older than the row's, or one
     that is late, fills what is null. Columns: the fields, `first_seen_at`, `updated_at`, `as_of`.
     """
     facts = (
@@ -133,7 +150,7 @@ def creator_row(
     )
     if old is None:
         return (*facts, now, now, as_of)
-    is_late = is_late or old[-1] > as_of
+    is_late = is_late or as_of < old[-1] <= now
     pairs = zip(old, facts, strict=False)
     if is_late:
         new = tuple(said if was is None else was for was, said in pairs)

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, exists, func, or_, select, update
 
 from etl.models import OPEN_STATES, SETTLED_STATES
 from etl.planning.coverage import Coverage
 from etl.planning.freshness import are_believable
-from etl.planning.walk import AbsenceCheck
+from etl.planning.walks.absence import AbsenceCheck
 from etl.store.schema import tables as t
 from etl.store.schema.engine import insert_into
 
@@ -17,7 +17,8 @@ __all__ = [
     "OpenSession",
     "SettleResult",
     "clear_suspects",
-    "forget_suspects",
+    "drop_suspects",
+    "idle_instants",
     "keep_retrievals",
     "old_suspects",
     "open_sessions",
@@ -34,8 +35,11 @@ SUSPECTS: Final = select(t.suspects.c.session_id, t.suspects.c.suspected_at).whe
     t.suspects.c.agent_id == bindparam("agent")
 )
 _C: Final = t.sessions.c
+# What a clock that was ahead has dated later than now says nothing.
 PRESENT: Final = select(_C.id).where(
-    _C.agent_id == bindparam("agent"), _C.missing_since.is_(None), _C.as_of < bindparam("since")
+    _C.agent_id == bindparam("agent"),
+    _C.missing_since.is_(None),
+    or_(_C.as_of < bindparam("since"), _C.as_of > bindparam("now", type_=t.Instant)),
 )
 WITHIN: Final = PRESENT.where(_C.created_at >= bindparam("oldest"), _C.created_at < bindparam("to"))
 UNDATED: Final = PRESENT.where(_C.created_at.is_(None))
@@ -78,6 +82,15 @@ def open_sessions(
     return [_open_session(row, coverage) for row in rows]
 
 
+def idle_instants(connection: Connection, agent_id: str, most: int) -> list[datetime]:
+    """The instants of the stored sessions that are idle, newest first."""
+    c = t.sessions.c
+    idle = (c.agent_id == agent_id, c.state == "idle", c.created_at.is_not(None))
+    present = select(c.created_at).where(*idle, c.missing_since.is_(None))
+    newest_first = present.order_by(c.created_at.desc()).limit(most)
+    return list(connection.execute(newest_first).scalars()) if most else []
+
+
 def keep_retrievals(connection: Connection, retrieved: Iterable[tuple[str, datetime]]) -> None:
     """Note when sessions were retrieved by their id."""
     rows = [{"session_id": id, "retrieved_at": at} for id, at in retrieved]
@@ -93,22 +106,28 @@ def keep_retrievals(connection: Connection, retrieved: Iterable[tuple[str, datet
 def suspect_absent(
     connection: Connection,
     agent_id: str,
-    verdict: AbsenceCheck,
+    check: AbsenceCheck,
     seen_since: Callable[[str, datetime], bool],
-) -> None:
-    """Note stored sessions that a page should have held and didn't, and no later answer showed."""
-    asked_at = verdict.requested_at
-    within = {"agent": agent_id, "since": asked_at, "oldest": verdict.oldest, "to": verdict.newest}
-    absent = _absent(connection.execute(WITHIN, within).scalars(), verdict.held)
-    gone = [(id, asked_at) for id in absent if not seen_since(id, asked_at)]
-    suspect_gone(connection, agent_id, gone)
+    now: datetime,
+) -> list[str]:
+    """Note stored sessions that a page should have held and didn't, and no later response showed.
+
+    Returns their ids.
+    """
+    asked_at = check.requested_at
+    within = {"agent": agent_id, "since": asked_at, "oldest": check.oldest, "to": check.newest}
+    absent = _absent(connection.execute(WITHIN, within | {"now": now}).scalars(), check.held)
+    gone = [id for id in absent if not seen_since(id, asked_at)]
+    suspect_gone(connection, agent_id, [(id, asked_at) for id in gone])
+    return gone
 
 
 def suspect_undated(
-    connection: Connection, agent_id: str, held: frozenset[str], since: datetime
+    connection: Connection, agent_id: str, held: frozenset[str], since: datetime, now: datetime
 ) -> None:
     """Note stored sessions without `created_at` that a walk of the whole list didn't show."""
-    present = connection.execute(UNDATED, {"agent": agent_id, "since": since}).scalars()
+    mine = {"agent": agent_id, "since": since, "now": now}
+    present = connection.execute(UNDATED, mine).scalars()
     absent = _absent(present, held)
     suspect_gone(connection, agent_id, [(id, since) for id in absent])
 
@@ -126,7 +145,7 @@ def suspect_gone(
 
 
 def clear_suspects(connection: Connection, agent_id: str, seen: dict[str, datetime]) -> None:
-    """Suspects that an answer asked for later has shown are none."""
+    """Drop the suspects that a later request has shown."""
     c = t.suspects.c
     cleared = [
         row.session_id
@@ -137,25 +156,24 @@ def clear_suspects(connection: Connection, agent_id: str, seen: dict[str, dateti
         connection.execute(delete(t.suspects).where(c.agent_id == agent_id, c.session_id == id))
 
 
-def old_suspects(
-    connection: Connection, agent_id: str, since: datetime, before: datetime
-) -> list[str]:
-    """Suspects that this demand left behind in an earlier, interrupted run."""
+def old_suspects(connection: Connection, agent_id: str, before: datetime) -> list[str]:
+    """Suspects that earlier runs, which were interrupted, have left behind."""
     s = t.suspects.c
-    within = (s.suspected_at >= since, s.suspected_at < before)
-    query = select(s.session_id).where(s.agent_id == agent_id, *within)
+    query = select(s.session_id).where(s.agent_id == agent_id, s.suspected_at < before)
     return list(connection.execute(query).scalars())
 
 
 def settle(connection: Connection, agent_id: str, now: datetime, since: datetime) -> SettleResult:
     """Mark the suspects since then missing if they are few enough to be believed; else none.
 
-    Older ones stay: they belong to a demand that has not been met yet.
+    Older ones stay: nobody could look at them. A session that is another agent's by now, or has
+    been seen since, is not missing.
     """
     c, s = t.sessions.c, t.suspects.c
     ours = (s.agent_id == agent_id, s.suspected_at >= since)
-    mine = select(s.session_id).where(*ours)
-    absent = and_(c.id.in_(mine), c.missing_since.is_(None))
+    unseen = or_(c.as_of <= s.suspected_at, c.as_of > now)
+    mine = exists().where(*ours, s.session_id == c.id, unseen)
+    absent = and_(c.agent_id == agent_id, mine, c.missing_since.is_(None))
     suspects = connection.execute(select(func.count()).select_from(t.sessions).where(absent))
     count = int(suspects.scalar_one())
     settled = SettleResult(0, count)
@@ -168,11 +186,15 @@ def settle(connection: Connection, agent_id: str, now: datetime, since: datetime
     return settled
 
 
-def forget_suspects(connection: Connection, agent_id: str, before: datetime) -> None:
-    """Drop the suspects of demands that nobody will take up again."""
-    s = t.suspects.c
+def drop_suspects(connection: Connection, agent_id: str, before: datetime) -> list[datetime]:
+    """Drop the suspects of earlier runs. Returns the instants at which they lie."""
+    s, c = t.suspects.c, t.sessions.c
     stale = (s.agent_id == agent_id, s.suspected_at < before)
+    places = select(c.created_at).join(t.suspects, s.session_id == c.id).where(*stale)
+    dated = places.where(c.created_at.is_not(None)).distinct()
+    found = list(connection.execute(dated).scalars())
     connection.execute(delete(t.suspects).where(*stale))
+    return found
 
 
 def sample_ids(connection: Connection, agent_id: str, size: int) -> tuple[int, list[str]]:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from etl.models import ABSENT, STORED_WITHOUT, Rejected, Session
-from etl.store.write.diff import EXTRA, Row
+from etl.store.write.diff import EXTRA, MAY_REPLACE, Row
 
 __all__ = ["PostgresRows", "insert_values"]
 
@@ -62,7 +62,7 @@ class PostgresRows:
 
     @staticmethod
     def join_extra(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-        """What is stored, with the keys that the answer sent."""
+        """What is stored, with the keys that the response sent."""
         return old | new
 
     @staticmethod
@@ -91,7 +91,7 @@ class PostgresRows:
     def upsert(
         connection: Connection, table: str, columns: Sequence[str], rows: Collection[Row]
     ) -> int:
-        """Insert rows, or overwrite those with the same id, unless they hold a newer answer.
+        """Insert rows, or overwrite those with the same id, unless they hold a newer response.
 
         Returns how many were written.
         """
@@ -101,7 +101,7 @@ class PostgresRows:
         ordered = sorted(_dump_value(rows, columns), key=itemgetter(0))
         names = ",".join(columns)
         sets = ",".join(f"{name}=excluded.{name}" for name in columns[1:])
-        merge = f"ON CONFLICT (id) DO UPDATE SET {sets} WHERE excluded.as_of >= {table}.as_of"
+        merge = f"ON CONFLICT (id) DO UPDATE SET {sets} WHERE {MAY_REPLACE.format(table)}"
         if len(ordered) <= FEW:
             return insert_values(connection, f"{table} ({names})", ordered, merge)
         incoming = f"pg_temp.incoming_{table}"
@@ -142,7 +142,7 @@ def _copy(connection: Connection, table: str, names: str, rows: Sequence[Row]) -
 
 
 def _load_value(value: Any) -> Any:
-    """A value as answers hold it: a float as it was sent, an instant in UTC.
+    """A value as responses hold it: a float as it was sent, an instant in UTC.
 
     Python compares two instants of one zone by its clock, which in autumn shows an hour twice.
     """

@@ -1,4 +1,4 @@
-"""Saving what answers hold: sessions, states, creators, the agent's name, bad records."""
+"""Saving what responses hold: sessions, states, creators, the agent's name, bad records."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -10,16 +10,16 @@ from sqlalchemy import Connection, update
 
 from etl.errors import StoreError
 from etl.models import Counts, Creator, Mode, Rejected, Session
+from etl.store.runs.lease import Lease
 from etl.store.schema import tables as t
 from etl.store.write.diff import AS_OF, COLUMNS, Row, compare_rows, creator_row
-from etl.store.write.lease import Lease
 from etl.store.write.rejected import note_rejected, settle_rejected
 
 __all__ = ["ConcurrentWrite", "Response", "ResponseWriter", "Run"]
 
 CREATOR_COLUMNS: Final = tuple(column.name for column in t.creators.c)
 MOST_SIGHTINGS: Final = 20_000
-"""Sessions, and creators, whose last answer is remembered: more than walks may have in flight."""
+"""Sessions, and creators, whose last response is remembered: more than walks may have in flight."""
 
 STATE_COLUMNS: Final = tuple(column.name for column in t.state_changes.c)
 
@@ -49,7 +49,7 @@ class ConcurrentWrite(StoreError):
 
 
 class ResponseWriter:
-    """Saves answers within a transaction; `rows` speaks the database's own SQL."""
+    """Saves responses within a transaction; `rows` speaks the database's own SQL."""
 
     def __init__(self, rows: Any, clock: Callable[[], datetime]) -> None:
         self._rows = rows
@@ -57,7 +57,7 @@ class ResponseWriter:
         self._sightings: dict[type, dict[str, datetime]] = {Session: {}, Creator: {}}
 
     def save(self, connection: Connection, run: Run, responses: list[Response]) -> Counts:
-        """Save what the answers hold, and count what became of it."""
+        """Save what the responses hold, and count what became of it."""
         now = self._clock()
         ordered = sorted(responses, key=lambda response: response.requested_at)
         rejected = [
@@ -73,7 +73,7 @@ class ResponseWriter:
         ids = {session.id for session, _ in sessions}
         stored = self._rows.load(connection, "sessions", COLUMNS, ids)
         fresh = self._not_outdated(sessions, stored)
-        # Once per answer, not per record: writing an instant as text is slow.
+        # Once per response, not per record: writing an instant as text is slow.
         instants = {
             response.requested_at: self._rows.instant(response.requested_at)
             for response in responses
@@ -108,7 +108,7 @@ class ResponseWriter:
     def note(self, responses: list[Response]) -> None:
         """Remember who was shown when, once that is committed.
 
-        A row's own `as_of` tells of the answer that changed it last, not of those that confirmed
+        A row's own `as_of` tells of the response that changed it last, not of those that confirmed
         it: they leave no trace in the row, so that a quiet run changes none.
         """
         now = self._clock()
@@ -123,12 +123,11 @@ class ResponseWriter:
                     seen.pop(id, None)
 
     def seen_since(self, kind: type, id: str, asked_at: datetime) -> bool:
-        """Whether an answer asked for later has shown a session or a creator.
+        """Whether a response requested later has shown a session or a creator.
 
-        One asked for in the future was dated by a clock that has been set back since.
+        One dated later than now tells of a clock that has been set back.
         """
-        shown_at = self._sightings[kind].get(id, asked_at)
-        return shown_at > asked_at and shown_at <= self._clock()
+        return asked_at < self._sightings[kind].get(id, asked_at) <= self._clock()
 
     def _seen_in(self, run: Run) -> Callable[[str, Row], bool]:
         """Tells of a stored session, by its id and row, whether this run has had it already.
@@ -146,7 +145,7 @@ class ResponseWriter:
     def _not_outdated(
         self, records: list[tuple[Any, datetime]], stored: dict[str, Row]
     ) -> list[tuple[Any, datetime]]:
-        """Those that no later answer has shown; only what is stored can be newer."""
+        """Those that no later response has shown; only what is stored can be newer."""
         return [
             (record, at)
             for record, at in records

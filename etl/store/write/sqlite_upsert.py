@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from etl.models import Rejected, Session
 from etl.store.schema.tables import instant_text
-from etl.store.write.diff import CREATED_AT, EXTRA, Row
+from etl.store.write.diff import CREATED_AT, EXTRA, MAY_REPLACE, Row
 
 __all__ = ["SqliteRows"]
 
@@ -53,7 +53,7 @@ class SqliteRows:
 
     @staticmethod
     def join_extra(old: str, new: str) -> str:
-        """What is stored, with the keys that the answer sent."""
+        """What is stored, with the keys that the response sent."""
         return _json.encode(msgspec.json.decode(old) | msgspec.json.decode(new)).decode()
 
     @staticmethod
@@ -95,7 +95,7 @@ class SqliteRows:
     def upsert(
         connection: Connection, table: str, columns: Sequence[str], rows: Collection[Row]
     ) -> int:
-        """Insert rows, or overwrite those with the same id, unless they hold a newer answer.
+        """Insert rows, or overwrite those with the same id, unless they hold a newer response.
 
         Returns how many were written.
         """
@@ -105,6 +105,6 @@ class SqliteRows:
         sets = ",".join(f"{name}=excluded.{name}" for name in columns[1:])
         sql = (
             f"INSERT INTO {table} ({','.join(columns)}) VALUES ({marks}) "
-            f"ON CONFLICT (id) DO UPDATE SET {sets} WHERE excluded.as_of >= {table}.as_of"
+            f"ON CONFLICT (id) DO UPDATE SET {sets} WHERE {MAY_REPLACE.format(table)}"
         )
         return connection.exec_driver_sql(sql, list(rows)).rowcount

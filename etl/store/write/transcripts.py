@@ -1,4 +1,4 @@
-"""The messages of sessions: which are to be retrieved; an answer replaces what is stored."""
+"""The messages of sessions: which are to be retrieved; a response replaces what is stored."""
 
 import hashlib
 import re
@@ -14,12 +14,12 @@ from etl.errors import Malformed
 from etl.models import Message
 from etl.store.privacy.delete_messages import delete_of, slices
 from etl.store.privacy.redaction import known_ids, redact_messages, redact_sentence
+from etl.store.runs import lease as leases
+from etl.store.runs.lease import Lease
 from etl.store.schema import tables as t
 from etl.store.schema.engine import insert_into
 from etl.store.schema.tables import instant_text
 from etl.store.store import Store
-from etl.store.write import lease as leases
-from etl.store.write.lease import Lease
 from etl.store.write.postgres_copy import insert_values
 
 __all__ = [
@@ -124,10 +124,10 @@ def note_failure(store: Store, lease: Lease, due: Due, error: str, retry_at: dat
 
 
 def _due(query: Select[Any], agent_id: str, now: datetime) -> Select[Any]:
-    """Only the agent's due ones: never asked for, changed since, or failed and to be tried again.
+    """Only the agent's due ones: never retrieved, changed since, or failed and to be tried again.
 
     Those of forgotten people never are.
-    Told by inequality, not by order: a clock that was set back hides no change.
+    Compared by inequality, not by order: a clock that was set back hides no change.
     """
     c, m = t.sessions.c, t.transcripts.c
     is_due = or_(m.session_id.is_(None), m.as_of != c.as_of, m.retry_at <= now)

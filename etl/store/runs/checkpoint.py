@@ -8,9 +8,9 @@ from sqlalchemy import Connection, Text, bindparam, func, select, update
 from etl.errors import LeaseLost
 from etl.models import Counts
 from etl.store.privacy.redaction import GUARD, Guard
+from etl.store.runs import lease as leases
+from etl.store.runs.agent_state import newest_below
 from etl.store.schema import tables as t
-from etl.store.write import lease as leases
-from etl.store.write.agent_state import newest_below
 from etl.store.write.responses import Run
 
 __all__ = ["check", "lost", "move_watermark", "saves", "tally"]

@@ -8,12 +8,13 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from etl.models import BEGINNING, Entry, Mode, Order, Span
-from etl.planning.coverage import Coverage
+from etl.planning.coverage import Coverage, up_to
 from etl.store.schema import tables as t
 
 __all__ = [
     "AgentState",
     "StoredDemand",
+    "drop_bookmarks",
     "keep_bookmarks",
     "keep_coverage",
     "load_state",
@@ -56,6 +57,8 @@ class AgentState:
     last_cursor: str | None = None
     last_success_at: datetime | None = None
     last_reconciled_at: datetime | None = None
+    seek_refused_at: datetime | None = None
+    """When the server last refused a cursor of our own making, or ignored it."""
     demand: StoredDemand | None = None
     coverage: Coverage = ()
     bookmarks: list[Entry] = field(default_factory=list)
@@ -87,17 +90,24 @@ def load_state(connection: Connection, agent_id: str) -> AgentState:
         row.last_cursor,
         row.last_success_at,
         row.last_reconciled_at,
+        row.seek_refused_at,
         _demand(row),
         tuple(_span(span) for span in spans),
         [Entry(mark.sort_order, mark.cursor, mark.at) for mark in marks],
     )
 
 
-def keep_coverage(connection: Connection, agent_id: str, coverage: Coverage) -> None:
-    """Replace an agent's spans; there are never more than a few dozen."""
+def keep_coverage(connection: Connection, agent_id: str, coverage: Coverage, now: datetime) -> None:
+    """Replace an agent's spans; there are never more than a few dozen. None reaches beyond now."""
     connection.execute(DROP_COVERAGE, {"agent": agent_id})
-    if coverage:
-        connection.execute(ADD_COVERAGE, [_span_row(agent_id, span) for span in coverage])
+    rows = [_span_row(agent_id, span) for span in up_to(coverage, now)]
+    if rows:
+        connection.execute(ADD_COVERAGE, rows)
+
+
+def drop_bookmarks(connection: Connection, agent_id: str) -> None:
+    """Forget an agent's bookmarks: the server refuses them."""
+    connection.execute(delete(MARKS).where(MARKS.c.agent_id == agent_id))
 
 
 def keep_bookmarks(

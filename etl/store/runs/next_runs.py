@@ -4,8 +4,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select, update
 
+from etl.store.runs.lease import may_be_alive
 from etl.store.schema import tables as t
-from etl.store.write.lease import may_be_alive
 
 __all__ = ["clear_next_runs", "find_next_run", "keep_next_run"]
 

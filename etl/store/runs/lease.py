@@ -84,7 +84,7 @@ def claim(connection: Connection, agent_id: str, me: str) -> Lease | LeaseHolder
     if row is None:
         connection.execute(insert(state).values(agent_id=agent_id, fence=0))
     elif row.lease_holder == me:
-        # The answer to this very claim was lost; it was granted.
+        # The reply to this very claim was lost; it was granted.
         return Lease(agent_id, row.fence)
     elif row.lease_holder and row.lease_expires_at > now and may_be_alive(row.lease_holder, me):
         expires_at = _shorten(connection, agent_id, row.lease_expires_at, now)

@@ -10,12 +10,11 @@ from typing import Any, Final
 from sqlalchemy import Connection, Table, delete, select, update
 
 from etl.models import CLOCKS_DIFFER
-from etl.planning.coverage import up_to
+from etl.store.runs import lease as leases
+from etl.store.runs.agent_state import AgentState, keep_coverage, newest_below
+from etl.store.runs.lease import Lease
 from etl.store.schema import tables as t
 from etl.store.store import Store
-from etl.store.write import lease as leases
-from etl.store.write.agent_state import AgentState, keep_coverage
-from etl.store.write.lease import Lease
 
 __all__ = ["load_truthful_state"]
 
@@ -26,26 +25,29 @@ LONGEST_PAUSE: Final = timedelta(days=8)
 """No failed transcript waits longer, see `etl.planning.transcripts`."""
 
 
-def load_truthful_state(store: Store, lease: Lease, now: datetime) -> AgentState:
+WARNING: Final = "this machine's clock was ahead in an earlier run; what that dated is taken back"
+
+
+def load_truthful_state(store: Store, lease: Lease, now: datetime) -> tuple[AgentState, set[str]]:
     """What is remembered of an agent; what claims to be of the future is taken back first.
 
-    Raises LeaseLost, StoreError.
+    Returns a warning with it where that was so. Raises LeaseLost, StoreError.
     """
     state = store.state(lease.agent_id)
     if not _claims_beyond(state, now + CLOCKS_DIFFER):
-        return state
+        return state, set()
 
     def work(connection: Connection) -> None:
         leases.renew(connection, lease)
-        keep_coverage(connection, lease.agent_id, up_to(state.coverage, now))
+        keep_coverage(connection, lease.agent_id, state.coverage, now)
         _take_back(connection, lease.agent_id, now)
 
     store.transact(work)
-    return store.state(lease.agent_id)
+    return store.state(lease.agent_id), {WARNING}
 
 
 def _claims_beyond(state: AgentState, horizon: datetime) -> bool:
-    times = [state.last_success_at, state.last_reconciled_at]
+    times = [state.watermark, state.last_success_at, state.last_reconciled_at]
     times += [state.demand.started_at] if state.demand else []
     times += [at for span in state.coverage for at in (span.newest, span.proven_at)]
     return any(at is not None and at > horizon for at in times)
@@ -60,6 +62,8 @@ def _take_back(connection: Connection, agent_id: str, now: datetime) -> None:
     of_agent = state.c.agent_id == agent_id
     for name in ("last_success_at", "last_reconciled_at"):
         _set(connection, state, {name: None}, of_agent, state.c[name] > future)
+    newest = newest_below(connection, agent_id, now)
+    _set(connection, state, {"watermark": newest}, of_agent, state.c.watermark > now)
     demand = {"demand_mode": None, "demand_started_at": None}
     _set(connection, state, demand, of_agent, state.c.demand_started_at > future)
     # A transcript is retrieved again if its session's time differs: one that agrees goes along.

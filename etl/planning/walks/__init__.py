@@ -1,0 +1,1 @@
+"""Walks through a list: what their pages prove, where they enter, and when they end."""

@@ -1,0 +1,106 @@
+"""One chain of cursors: which page can be its next one, and in which order its rows come. Pure."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from etl.errors import CursorRefused, CutShort
+from etl.models import Entry, Listed, Order
+
+__all__ = ["MOST_EMPTY", "Chain", "dated"]
+
+MOST_EMPTY: Final = 100
+"""Empty pages in a row that are followed before the list counts as broken."""
+
+
+class Chain:
+    """The pages behind an entry. Holds the ids of the last page, and a hash per cursor."""
+
+    def __init__(self, entry: Entry, ceiling: datetime | None = None) -> None:
+        self.entry = entry
+        """Where the chain began."""
+        self.order: Order = entry.order
+        """The order in which rows must come."""
+        self.cursor = entry.cursor
+        """Requests the next page; None at the beginning, and again after the last page."""
+        self.issued_at = entry.issued_at
+        """When the page that held `cursor` was requested."""
+        self.ceiling = ceiling
+        """The oldest instant that the list has shown: the list's tail must not begin above it."""
+        self.pages = 0
+        """How many pages have been taken."""
+        self.first: datetime | None = None
+        """The instant of the first dated row of all."""
+        self.last: datetime | None = None
+        """The instant of the last dated row so far."""
+        self.last_ids: frozenset[str] = frozenset()
+        """The ids of the last page that had rows."""
+        self.in_order = True
+        """Whether all rows so far came in the requested order. False is for good."""
+        self.shows_order = False
+        """Whether two instants came one after the other, as requested.
+
+        Rows of a single instant look the same in every order. Only two of them show whether the
+        server ignores `sort_order`.
+        """
+        self._cursors = {hash(entry.cursor)}
+        """Hashes of all cursors so far: a list that repeats one never ends."""
+        self._empty = 0
+        """Empty pages in a row, up to now."""
+
+    def check(self, listed: Sequence[Listed], next_cursor: str | None) -> None:
+        """Raise CutShort if the page can't be the next one, CursorRefused if the entry misleads."""
+        if next_cursor is not None and hash(next_cursor) in self._cursors:
+            raise CutShort("the list repeats a cursor", "it has no end; try again later")
+        if not listed and self._empty >= MOST_EMPTY:
+            raise CutShort(f"the list sent {MOST_EMPTY} empty pages in a row")
+        ids = {row.id for row in listed if row.id is not None}
+        if ids and ids <= self.last_ids:
+            raise CutShort("the list sent the same page again")
+        instants = dated(listed)
+        if instants and self.first is None:
+            self._check_entry(instants[0])
+        if self.last is None or not self.in_order or not instants:
+            return
+        # One row before the last one is a list out of order; a page of them is another page.
+        if all(self.is_before(instant, self.last) for instant in instants):
+            raise CutShort("the list sent a page that doesn't go on from the one before")
+
+    def take(
+        self, listed: Sequence[Listed], next_cursor: str | None, requested_at: datetime
+    ) -> bool:
+        """Take a page that has passed `check`. Returns whether its rows are in order."""
+        instants = dated(listed)
+        in_order = self._are_in_order(instants)
+        self.in_order = self.in_order and in_order
+        self.pages += 1
+        self._empty = 0 if listed else self._empty + 1
+        if instants:
+            self.first = instants[0] if self.first is None else self.first
+            self.shows_order |= self.in_order and self.first != instants[-1]
+            self.last = instants[-1]
+        if listed:
+            self.last_ids = frozenset(row.id for row in listed if row.id is not None)
+        self.cursor, self.issued_at = next_cursor, requested_at
+        self._cursors.add(hash(next_cursor))
+        return in_order
+
+    def is_before(self, one: datetime, other: datetime) -> bool:
+        """Whether `one` belongs strictly before `other` in this chain's order."""
+        return one > other if self.order == "newest" else one < other
+
+    def _check_entry(self, first: datetime) -> None:
+        if self.entry.cursor is not None and self.is_before(first, self.entry.at):
+            raise CursorRefused("a cursor that was kept leads elsewhere in the list")
+        is_tail = self.order == "oldest" and self.entry.cursor is None
+        if is_tail and self.ceiling is not None and first > self.ceiling:
+            raise CursorRefused("the list oldest first doesn't begin with the oldest session")
+
+    def _are_in_order(self, instants: Sequence[datetime]) -> bool:
+        rows = [self.last, *instants] if self.last is not None else list(instants)
+        return not any(self.is_before(rows[i + 1], rows[i]) for i in range(len(rows) - 1))
+
+
+def dated(listed: Sequence[Listed]) -> list[datetime]:
+    """The instants that can be read, in the order of their rows."""
+    return [row.created_at for row in listed if row.created_at is not None]

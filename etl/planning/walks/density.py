@@ -1,0 +1,128 @@
+"""How many sessions lie between two instants, as far as pages and rows tell. Pure.
+
+Used to cut a gap where its rows are. A wrong estimate costs requests, never rows.
+"""
+
+import math
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from etl.models import BEGINNING
+
+__all__ = ["Density", "Sample"]
+
+SHORTEST: Final = 1.0
+"""Seconds: a page of ties counts as this long."""
+
+STEEPEST: Final = math.log(20)
+"""The logarithm of how many times denser one edge of a stretch may count: bursts mislead."""
+
+
+class Sample(NamedTuple):
+    """So many rows from `oldest` to `newest`, both included."""
+
+    oldest: datetime
+    newest: datetime
+    rows: int
+
+    @property
+    def rate(self) -> float:
+        """Rows a second."""
+        return self.rows / max(SHORTEST, (self.newest - self.oldest).total_seconds())
+
+
+@dataclass(slots=True)
+class Density:
+    """What is known of an agent's list, in rows over time."""
+
+    stored: Sequence[datetime] = ()
+    """Instants of stored sessions, oldest first; if given, only they count."""
+    stored_step: int = 1
+    """How many stored sessions one of them stands for."""
+    oldest: datetime | None = None
+    """The oldest instant that the list has; None as long as nobody has looked."""
+    _samples: list[Sample] = field(default_factory=list)
+    """What pages have shown, oldest first."""
+    _idle: list[tuple[datetime, datetime]] = field(default_factory=list)
+    """Times without a session, disjoint, oldest first."""
+
+    def take(self, oldest: datetime, newest: datetime, rows: int) -> None:
+        """Take a page of so many rows."""
+        insort(self._samples, Sample(oldest, newest, rows))
+
+    def take_idle(self, oldest: datetime, newest: datetime) -> None:
+        """Take a time without a session."""
+        idle = sorted([*self._idle, (oldest, newest)])
+        self._idle = idle[:1]
+        for low, high in idle[1:]:
+            before = self._idle[-1]
+            if low <= before[1]:
+                self._idle[-1] = (before[0], max(high, before[1]))
+            else:
+                self._idle.append((low, high))
+
+    def rows(self, oldest: datetime, newest: datetime) -> float:
+        """An estimate of the rows within `[oldest, newest)`; infinite where nothing tells."""
+        if self.stored:
+            return (self._rank(newest) - self._rank(oldest)) * self.stored_step
+        bottom = self._bottom(oldest)
+        if bottom is None or not self._samples:
+            return math.inf
+        below, above = self._rates(bottom, newest)
+        steep = math.log(above / below)
+        rate = (above - below) / steep if abs(steep) > 1e-9 else above
+        return self._busy_seconds(bottom, newest) * rate
+
+    def cut(self, oldest: datetime, newest: datetime, share: float) -> datetime:
+        """The instant below which this share of the rows within `[oldest, newest)` lies."""
+        if self.stored:
+            low, high = self._rank(oldest), self._rank(newest)
+            index = min(round(low + share * (high - low)), len(self.stored) - 1)
+            return min(newest, max(oldest, self.stored[index]))
+        bottom = self._bottom(oldest) or newest
+        below, above = self._rates(bottom, newest)
+        steep = max(-STEEPEST, min(STEEPEST, math.log(above / below)))
+        if abs(steep) > 1e-9:
+            share = math.log1p(share * math.expm1(steep)) / steep
+        busy = self._busy_seconds(bottom, newest) * share
+        return min(newest, self._after_busy(bottom, busy))
+
+    def _busy_seconds(self, oldest: datetime, newest: datetime) -> float:
+        """The seconds of a stretch that may hold sessions."""
+        idle = (min(high, newest) - max(low, oldest) for low, high in self._idle)
+        length = (newest - oldest).total_seconds()
+        return max(0.0, length - sum(max(0.0, one.total_seconds()) for one in idle))
+
+    def _after_busy(self, oldest: datetime, seconds: float) -> datetime:
+        """The instant so many busy seconds after another one."""
+        at = oldest
+        for low, high in self._idle:
+            if high <= at:
+                continue
+            busy = (low - at).total_seconds()
+            if busy >= seconds:
+                break
+            seconds, at = seconds - max(0.0, busy), high
+        return at + timedelta(seconds=seconds)
+
+    def _bottom(self, oldest: datetime) -> datetime | None:
+        """Where the rows of a stretch begin; None if nobody knows."""
+        return self.oldest if oldest == BEGINNING else oldest
+
+    def _rates(self, oldest: datetime, newest: datetime) -> tuple[float, float]:
+        """Rows a second of the nearest pages below and above."""
+        below = next((s.rate for s in reversed(self._samples) if s.oldest <= oldest), None)
+        above = next((s.rate for s in self._samples if s.newest >= newest), None)
+        known = below or above or 1.0
+        return below or known, above or known
+
+    def _rank(self, instant: datetime) -> float:
+        """How many knots lie below an instant, with its part of the way between two of them."""
+        index = bisect_left(self.stored, instant)
+        if index in (0, len(self.stored)):
+            return float(index)
+        low, high = self.stored[index - 1], self.stored[index]
+        return index - 1 + (instant - low) / (high - low)

@@ -1,0 +1,68 @@
+"""Whether a newest-first chain that has no next cursor has really reached the oldest session. Pure.
+
+The list is requested in the other order, for its first row. A server that ignores `sort_order`
+sends the newest one, so a row proves the end only if the chain has ended with it.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import pairwise
+from typing import Literal
+
+from etl.models import Listed
+from etl.planning.walks.chain import dated
+
+__all__ = ["EndCheck", "Verdict"]
+
+Verdict = Literal["holds", "unsure", "cut short"]
+
+
+class EndCheck:
+    """Remembers what a chain has shown at its lowest instant."""
+
+    def __init__(self) -> None:
+        self.lowest: datetime | None = None
+        """The oldest instant shown."""
+        self._lowest_ids: set[str] = set()
+        """The ids at that instant, and those without one on the last page."""
+        self._shown_any = False
+        """Whether the chain has shown any row."""
+        self._ends_unreadable = False
+        """Whether its last page had a record with neither id nor instant: it may be the oldest."""
+
+    def take(self, listed: Sequence[Listed]) -> None:
+        """Take a page of the chain."""
+        if not listed:
+            return
+        self._shown_any = True
+        self._ends_unreadable = any(row.id is None and row.created_at is None for row in listed)
+        lowest = min([*dated(listed), *([self.lowest] if self.lowest else [])], default=None)
+        kept = self._lowest_ids if lowest == self.lowest else set()
+        new = {row.id for row in listed if row.id and row.created_at in (lowest, None)}
+        self.lowest, self._lowest_ids = lowest, kept | new
+
+    def judge_row(self, oldest: Sequence[Listed]) -> Verdict:
+        """Judge the first row of the list, oldest first; `unsure` calls for a whole page."""
+        if not oldest:
+            return "cut short" if self._shown_any else "holds"
+        row = oldest[0]
+        if row.id is not None and row.id in self._lowest_ids:
+            return "holds"
+        if row.created_at is None:
+            return "holds" if row.id is None and self._ends_unreadable else "unsure"
+        if self.lowest is None or row.created_at < self.lowest:
+            return "cut short"
+        if row.created_at == self.lowest:
+            return "holds" if row.id is None else "cut short"
+        return "unsure"
+
+    def judge_page(self, listed: Sequence[Listed], next_cursor: str | None) -> Verdict:
+        """Judge the first page of the list, oldest first, where a row alone doesn't decide.
+
+        The last row may have vanished. The page must show its order, or be the whole list.
+        """
+        instants = dated(listed)
+        if self.lowest is None or not instants or min(instants) < self.lowest:
+            return "cut short"
+        ascends = instants[0] < instants[-1] and all(a <= b for a, b in pairwise(instants))
+        return "holds" if ascends or next_cursor is None else "cut short"

@@ -1,0 +1,259 @@
+"""What a run still has to walk, who walks where, and whether a walk goes on. Pure: no IO, no clock.
+
+Pages count here as soon as they arrive, so that walks meet; they are saved afterwards.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from etl.errors import CursorRefused, CutShort, Denied
+from etl.models import TICK, Listed, floor_second
+from etl.planning.coverage import Coverage, Gap, add
+from etl.planning.demand import Demand, missing
+from etl.planning.walks.chain import dated
+from etl.planning.walks.density import Density
+from etl.planning.walks.hints import Hints, is_built
+from etl.planning.walks.plan import HEAD, TAIL, ActiveWalk, PlannedWalk, Situation, plan_walks
+from etl.planning.walks.walk import Step, Walk
+
+__all__ = ["GapTracker"]
+
+MOST_FAILURES: Final = 4
+"""Walks in a row that may break off or get nowhere before the run gives up. Hints don't count."""
+
+SINGLE_PAGES: Final = 2
+"""Pages of a run that one walk fetches alone: most syncs have no more."""
+
+
+@dataclass(slots=True)
+class GapTracker:
+    """The gaps of one demand, and the walks that close them."""
+
+    demand: Demand
+    """What the run wants proven."""
+    started_at: datetime
+    """When the run began: what is proven since then merges."""
+    coverage: Coverage
+    """What is proven, by earlier runs and by the pages that have arrived."""
+    hints: Hints
+    """Entries that need a cursor."""
+    density: Density
+    """Where the rows are, as far as is known."""
+    page_size: int
+    """Rows of a full page."""
+    walks: dict[Walk, None] = field(default_factory=dict)
+    """The walks under way, in the order of their start."""
+    pages: int = 0
+    """How many pages have arrived."""
+    ceiling: datetime | None = None
+    """The oldest instant that the list, newest first, has shown in order."""
+    _tail_is_shut: bool = False
+    """Whether a walk from the list's tail has failed in this run."""
+    _useful: set[Walk] = field(default_factory=set)
+    """Walks under way that have proven something."""
+    _failures: int = 0
+    """Walks in a row that broke off or got nowhere; see MOST_FAILURES."""
+    _tracks: dict[int, Walk] = field(default_factory=dict)
+    """By the hash of a next cursor: the walk that was given it first."""
+    _stands: dict[Walk, tuple[datetime | None, int]] = field(default_factory=dict)
+    """A walk's frontier, and the number of the page, over all walks, that moved it there."""
+    _superseded: set[Walk] = field(default_factory=set)
+    """Walks that another one follows with a better proof: they end with their next page."""
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """What is left to walk."""
+        return missing(self.coverage, self.demand)
+
+    def plan(self, walkers: int) -> list[PlannedWalk]:
+        """The walks to start, if so many may be under way."""
+        free = walkers - len(self.walks)
+        if self.pages < SINGLE_PAGES and not self.density.stored:
+            free = min(free, 1 - len(self.walks))
+        gaps = self.gaps
+        if free <= 0 or not gaps:
+            return []
+        active = [ActiveWalk(walk.entry, walk.position()) for walk in self.walks]
+        is_open = self.ceiling is not None and not self._tail_is_shut
+        now = Situation(
+            gaps,
+            self.coverage,
+            active,
+            self.density,
+            self.page_size,
+            free,
+            is_open,
+            floor_second(self.started_at),
+        )
+        return plan_walks(now, self.hints)
+
+    def start(self, planned: PlannedWalk) -> Walk:
+        """Begin a walk."""
+        walk = Walk(planned.entry, planned.gap, self.ceiling)
+        self.walks[walk] = None
+        return walk
+
+    def take(self, walk: Walk, step: Step, listed: Sequence[Listed]) -> bool:
+        """Take what a page of a walk has shown. Returns whether the walk goes on."""
+        before, self.pages = self.gaps, self.pages + 1
+        if walk not in self._stands or self._stands[walk][0] != walk.frontier:
+            self._stands[walk] = (walk.frontier, self.pages)
+        if step.proven is not None:
+            self.coverage = add(self.coverage, step.proven, self.started_at)
+        left = self.gaps
+        if left != before:
+            self._useful.add(walk)
+        if step.bookmark is not None:
+            self.hints.keep(step.bookmark)
+        self._learn(walk, listed)
+        goes_on = self._goes_on(walk, left, listed)
+        if not goes_on:
+            # Its place is free at once, and no other walk counts on it.
+            self.walks.pop(walk, None)
+        return goes_on
+
+    def finish(self, walk: Walk, error: BaseException | None) -> BaseException | None:
+        """Forget a walk that is over. Returns its error if no other way may help."""
+        self.walks.pop(walk, None)
+        useful = walk in self._useful
+        self._useful.discard(walk)
+        if useful:
+            self._failures = 0
+        if not useful and walk.entry.cursor is not None:
+            # It brought nothing: another attempt would bring as little.
+            self.hints.refuse(walk.entry)
+        if error is None and (useful or self._is_attended(walk)):
+            return None
+        if self._is_hint_refused(walk, error):
+            return None
+        if isinstance(error, CursorRefused):
+            self.hints.bury(walk.chain.issued_at)
+        self._drop_entry(walk)
+        if error is not None and not isinstance(error, CursorRefused | CutShort):
+            return error
+        if useful or (error is None and (walk.entry != HEAD or self._rivals(walk))):
+            return None
+        self._failures += 1
+        if self._failures < MOST_FAILURES:
+            return None
+        return error or CutShort("no walk through the list gets any further", "try again later")
+
+    def pages_left(self) -> float:
+        """An estimate of the pages that are left; infinite if nobody knows."""
+        return sum(self.density.rows(gap.oldest, gap.newest) for gap in self.gaps) / self.page_size
+
+    def share_done(self, seen: int) -> float | None:
+        """The share of the rows that have been seen; None: nobody knows how many are left."""
+        left = self.pages_left() * self.page_size
+        if math.isinf(left):
+            return None
+        return seen / (seen + left) if left else 1.0
+
+    def _learn(self, walk: Walk, listed: Sequence[Listed]) -> None:
+        instants = dated(listed)
+        if not instants:
+            return
+        if walk.chain.pages == 1 and walk.entry.cursor is not None:
+            self.hints.confirm(walk.entry)
+            idle = sorted((walk.entry.at, instants[0]))
+            self.density.take_idle(idle[0], idle[1])
+        if walk.entry == TAIL and walk.chain.first is not None:
+            self.density.oldest = walk.chain.first
+        self.density.take(min(instants), max(instants), len(instants))
+        if walk.order == "newest" and walk.chain.in_order and walk.chain.shows_order:
+            lowest = walk.end.lowest or instants[-1]
+            self.ceiling = min(self.ceiling or lowest, lowest)
+
+    def _goes_on(self, walk: Walk, left: Sequence[Gap], listed: Sequence[Listed]) -> bool:
+        """A walk goes on while it stands at a gap, or is on its way to one, and nobody else is."""
+        if not walk.chain.in_order:
+            return walk.order == "newest" and walk.is_unbroken
+        if not left or self._is_on_anothers_track(walk):
+            return False
+        frontier = walk.frontier
+        if frontier is None or walk.proven() is None:
+            return True
+        gap = self._gap_at(walk, frontier, left)
+        if gap is None:
+            return walk not in self._useful and self._is_short(walk, frontier, left)
+        if gap.newest - gap.oldest <= TICK:
+            # Rows of one instant: a second walk, also from the other side, would fetch the same.
+            return walk is min(self._walks_at(gap), key=lambda one: self._stands[one][1])
+        # A rival that stands amid this page has already requested what comes next.
+        edges = sorted(
+            (frontier, min(dated(listed), default=frontier), max(dated(listed), default=frontier))
+        )
+        return not any(
+            one.frontier is not None and edges[0] <= one.frontier <= edges[-1] and one.proven()
+            for one in self._rivals(walk)
+        )
+
+    def _is_on_anothers_track(self, walk: Walk) -> bool:
+        """Whether a walk follows the same cursors as another one; of two, one ends.
+
+        Only the one that came from above can prove the instant that a cursor stands amid.
+        """
+        if walk in self._superseded or walk.chain.cursor is None:
+            return walk in self._superseded
+        track = hash((walk.order, walk.chain.cursor))
+        first = self._tracks.setdefault(track, walk)
+        if first is walk or first not in self.walks:
+            return False
+        if walk.proven() is None or first.proven() is not None:
+            return True
+        self._tracks[track] = walk
+        self._superseded.add(first)
+        return False
+
+    def _gap_at(self, walk: Walk, frontier: datetime, left: Sequence[Gap]) -> Gap | None:
+        """The gap that holds the next instant of a walk."""
+        if walk.order == "newest":
+            return next((gap for gap in left if gap.oldest < frontier <= gap.newest), None)
+        return next((gap for gap in left if gap.oldest <= frontier < gap.newest), None)
+
+    def _is_short(self, walk: Walk, frontier: datetime, left: Sequence[Gap]) -> bool:
+        """Whether a part of the walk's gap lies ahead, and no other walk is nearer to it."""
+        for gap in left:
+            if gap.newest <= walk.target.oldest or gap.oldest >= walk.target.newest:
+                continue
+            low, high = (gap.oldest, frontier) if walk.order == "newest" else (frontier, gap.newest)
+            if low < high and not any(low <= one.position() <= high for one in self._rivals(walk)):
+                return True
+        return False
+
+    def _walks_at(self, gap: Gap) -> list[Walk]:
+        """The walks whose next instant is all that a gap holds."""
+        edges = {"newest": gap.newest, "oldest": gap.oldest}
+        return [one for one in self.walks if one.proven() and one.frontier == edges[one.order]]
+
+    def _rivals(self, walk: Walk) -> list[Walk]:
+        return [other for other in self.walks if other is not walk and other.order == walk.order]
+
+    def _is_attended(self, walk: Walk) -> bool:
+        """Whether nothing is left of a walk's gap, or another walk is in it."""
+        left = [gap for gap in self.gaps if gap.oldest < walk.target.newest]
+        left = [gap for gap in left if gap.newest > walk.target.oldest]
+        places = [other.position() for other in self.walks]
+        return all(any(gap.oldest <= at <= gap.newest for at in places) for gap in left)
+
+    def _is_hint_refused(self, walk: Walk, error: BaseException | None) -> bool:
+        """Whether a cursor has failed at once, which costs its request and no more."""
+        refused = isinstance(error, CursorRefused) or (
+            is_built(walk.entry) and isinstance(error, Denied | CutShort)
+        )
+        if walk.chain.pages or not refused or walk.entry == HEAD:
+            return False
+        if walk.entry == TAIL:
+            self._tail_is_shut = True
+        else:
+            self.hints.refuse_all_like(walk.entry)
+        return True
+
+    def _drop_entry(self, walk: Walk) -> None:
+        if walk.entry == TAIL:
+            self._tail_is_shut = True
+        elif walk.entry != HEAD:
+            self.hints.refuse(walk.entry)

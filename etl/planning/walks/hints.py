@@ -1,0 +1,94 @@
+"""Cursors that may let a walk enter amid the list: kept ones, and ones that we build. Pure.
+
+How long the server honours a cursor is not documented. So every one is a hint: it may be refused
+or lead elsewhere, which costs a request and takes the cursors of its age out of use. The ends of
+the list, which need no cursor, always work.
+"""
+
+import base64
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from etl.models import BEGINNING, Entry
+from etl.planning.coverage import Coverage
+
+__all__ = ["Hints", "build_entry", "is_built"]
+
+
+@dataclass(slots=True)
+class Hints:
+    """The entries of a run that need a cursor."""
+
+    bookmarks: list[Entry] = field(default_factory=list)
+    """Cursors that the server issued on earlier pages, of this run too."""
+    may_build: bool = True
+    """Whether cursors of our own making may be tried."""
+    build_works: bool | None = None
+    """Whether the server follows them; None until the first one, which goes alone, has shown it."""
+    dead_since: datetime | None = None
+    """Cursors issued then or before, or at an unknown time, are not used any more."""
+    _refused: set[Entry] = field(default_factory=set)
+    """Entries that were of no use in this run."""
+
+    def entries(self, coverage: Coverage, in_use: Iterable[Entry] = ()) -> list[Entry]:
+        """The cursors that the server issued and that may still lead somewhere."""
+        edges = [entry for span in coverage for entry in (span.below, span.above) if entry]
+        used = self._refused.union(in_use)
+        known = dict.fromkeys((*edges, *self.bookmarks))
+        return [e for e in known if e.cursor is not None and e not in used and self.is_alive(e)]
+
+    def keep(self, mark: Entry) -> None:
+        """Remember a bookmark, in place of one amid the rows of the same instant."""
+        kept = [one for one in self.bookmarks if (one.order, one.at) != (mark.order, mark.at)]
+        self.bookmarks = [*kept, mark]
+
+    def is_alive(self, entry: Entry) -> bool:
+        """Whether no cursor that was issued as late has been refused."""
+        return self.dead_since is None or (entry.issued_at or BEGINNING) > self.dead_since
+
+    def build(self, at: datetime, in_use: Iterable[Entry] = ()) -> Entry | None:
+        """An entry of our own making, behind which rows are older than an instant.
+
+        None where none may be built: the first of a run goes alone.
+        """
+        if not self.may_build or self.build_works is False:
+            return None
+        entry = build_entry(at)
+        used = self._refused.union(in_use)
+        first = self.build_works is None and any(map(is_built, used))
+        return None if first or entry in used else entry
+
+    def confirm(self, entry: Entry) -> None:
+        """The first page behind an entry has shown that it leads where it should."""
+        if is_built(entry):
+            self.build_works = True
+
+    def refuse(self, entry: Entry) -> None:
+        """Use an entry no more; others like it may still serve."""
+        self._refused.add(entry)
+
+    def refuse_all_like(self, entry: Entry) -> None:
+        """A cursor was refused, or has led elsewhere: those that are as old, or built, will too."""
+        self._refused.add(entry)
+        if is_built(entry):
+            self.build_works = False
+        else:
+            self.bury(entry.issued_at)
+
+    def bury(self, issued_at: datetime | None) -> None:
+        """Use no cursor any more that was issued then or before, or nobody knows when."""
+        self.dead_since = max(issued_at or BEGINNING, self.dead_since or BEGINNING)
+
+
+def is_built(entry: Entry) -> bool:
+    """Whether an entry is of our own making."""
+    return entry.cursor is not None and entry == build_entry(entry.at)
+
+
+def build_entry(at: datetime) -> Entry:
+    """An entry newest first, its cursor in the documented form: a sample has this key alone."""
+    text = at.isoformat().replace("+00:00", "Z")
+    cursor = base64.b64encode(json.dumps({"sort_value": text}).encode()).decode()
+    return Entry("newest", cursor, at)

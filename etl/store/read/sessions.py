@@ -1,0 +1,49 @@
+"""What a run asks about the sessions that are stored before it walks."""
+
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from etl.store.runs.agent_state import newest_below
+from etl.store.schema import tables as t
+from etl.store.store import Store
+
+__all__ = ["count_sessions", "has_undated", "newest_session", "read_instants"]
+
+
+def count_sessions(store: Store, agent_id: str, most: int) -> int:
+    """How many sessions of an agent are stored; counting stops at `most`."""
+    some = select(t.sessions.c.id).where(t.sessions.c.agent_id == agent_id).limit(most)
+    query = select(func.count()).select_from(some.subquery())
+    with store.reading() as connection:
+        return int(connection.execute(query).scalar_one())
+
+
+def newest_session(store: Store, agent_id: str, before: datetime) -> datetime | None:
+    """The newest `created_at` stored of an agent, before an instant."""
+    with store.reading() as connection:
+        return newest_below(connection, agent_id, before)
+
+
+def read_instants(store: Store, agent_id: str, most: int) -> tuple[list[datetime], int]:
+    """About `most` of the stored instants, evenly spread over the rows, oldest first.
+
+    Returns them and the number of rows from one to the next.
+    """
+    c = t.sessions.c
+    mine = (c.agent_id == agent_id, c.created_at.is_not(None))
+    number = func.row_number().over(order_by=c.created_at)
+    with store.reading() as connection:
+        stored = connection.execute(select(func.count()).where(*mine)).scalar_one()
+        step = max(1, stored // most)
+        rows = select(c.created_at, number.label("number")).where(*mine).subquery()
+        every = select(rows.c.created_at).where(rows.c.number % step == 0)
+        return list(connection.execute(every.order_by(rows.c.created_at)).scalars()), step
+
+
+def has_undated(store: Store, agent_id: str) -> bool:
+    """Whether sessions without `created_at` are stored of an agent."""
+    c = t.sessions.c
+    query = select(c.id).where(c.agent_id == agent_id, c.created_at.is_(None)).limit(1)
+    with store.reading() as connection:
+        return connection.execute(query).first() is not None

@@ -1,0 +1,166 @@
+"""Runs of one agent: how they begin and end, and what they leave for the next one."""
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection, insert, select, update
+
+from etl.models import Counts, Mode, Status
+from etl.planning.coverage import Coverage, forget_freshness, forget_freshness_at
+from etl.planning.demand import Demand
+from etl.store.privacy.redaction import redact_sentence, wait_for_lock
+from etl.store.runs import lease as leases
+from etl.store.runs.agent_state import AgentState, StoredDemand, keep_coverage
+from etl.store.runs.checkpoint import lost
+from etl.store.runs.lease import Lease
+from etl.store.schema import tables as t
+from etl.store.store import Store
+from etl.store.write import freshness
+from etl.store.write.freshness import SettleResult
+from etl.store.write.responses import Run
+
+__all__ = [
+    "drop_demand",
+    "drop_suspects",
+    "finish_run",
+    "keep_demand",
+    "keep_seek_refused",
+    "settle",
+    "start_run",
+]
+
+A_DAY: Final = timedelta(days=1)
+RUNS: Final = t.sync_runs
+
+
+def start_run(
+    store: Store, lease: Lease, mode: Mode, state: AgentState, started_at: datetime
+) -> Run:
+    """Open a run. Runs of this agent that never ended are marked interrupted: they died.
+
+    One that closed itself since, without the lease that it had lost, ended now.
+    Raises LeaseLost, StoreError.
+    """
+    c = RUNS.c
+    values: dict[str, Any] = {"agent_id": lease.agent_id, "mode": mode, "status": "running"}
+    values |= {"started_at": started_at, "watermark_before": state.watermark}
+    mine = (c.agent_id == lease.agent_id, c.status == "running")
+    died = {"status": "interrupted", "finished_at": started_at, "error": "the process died"}
+
+    def work(connection: Connection) -> int:
+        leases.renew(connection, lease)
+        same = select(c.id).where(*mine, c.started_at == started_at, c.mode == mode)
+        found = connection.execute(same).scalar()
+        if found is not None:
+            return int(found)
+        connection.execute(update(RUNS).where(*mine).values(died))
+        lately = c.started_at.between(started_at - A_DAY, started_at)
+        late = (c.agent_id == lease.agent_id, lately, c.finished_at > started_at)
+        connection.execute(update(RUNS).where(*late).values(finished_at=started_at))
+        row = values | {"watermark_after": state.watermark}
+        key = connection.execute(insert(RUNS).values(row)).inserted_primary_key
+        assert key is not None
+        return int(key[0])
+
+    return Run(store.transact(work), lease, lease.agent_id, mode, started_at)
+
+
+def finish_run(
+    store: Store, run: Run, status: Status, counts: Counts, error: str | None, now: datetime
+) -> None:
+    """Close a run, unless another process has taken over and closed it.
+
+    A success clears the demand and notes when it began. Raises LeaseLost, StoreError.
+    """
+    ended: dict[str, Any] = {"status": status, "finished_at": now, "requests": counts.requests}
+    ended |= {"missing": counts.missing, "error": None}
+    met: dict[str, Any] = {"last_success_at": now}
+    if run.mode == "reconcile":
+        met["last_reconciled_at"] = now
+
+    def work(connection: Connection) -> None:
+        still_ours = (RUNS.c.id == run.id, RUNS.c.status == "running")
+        if error:
+            wait_for_lock(connection)
+            ended["error"] = store.text(redact_sentence(connection, store.rules, error))
+        connection.execute(update(RUNS).where(*still_ours).values(ended))
+        if status == "succeeded" and run.mode != "verify":
+            _keep_state(connection, run, **met)
+            _clear_demand(connection, run)
+
+    store.transact(work)
+    store.forget_run(run)
+
+
+def keep_demand(
+    store: Store, run: Run, demand: StoredDemand | None, history_from: datetime | None
+) -> None:
+    """Remember what the run wants proven, so that one after a crash can take it up."""
+    kept: dict[str, Any] = {"history_from": history_from}
+    if demand is not None:
+        kept |= {"demand_mode": demand.mode, "demand_started_at": demand.started_at}
+        kept |= {"demand_since": demand.since, "demand_until": demand.until}
+    store.transact(lambda connection: _keep_state(connection, run, **kept))
+
+
+def drop_demand(store: Store, run: Run) -> None:
+    """Forget what the run wanted proven, though it was no success: the next one starts anew."""
+    store.transact(lambda connection: _clear_demand(connection, run))
+
+
+def keep_seek_refused(store: Store, run: Run) -> None:
+    """Remember that the server doesn't follow cursors of our own making."""
+    at = store.now()
+    store.transact(lambda connection: _keep_state(connection, run, seek_refused_at=at))
+
+
+def settle(store: Store, run: Run, coverage: Coverage, demand: Demand) -> SettleResult:
+    """Mark this run's suspects missing, or none and claim no freshness for what it proved."""
+
+    def work(connection: Connection) -> SettleResult:
+        _count_save(connection, run)
+        now = store.now()
+        settled = freshness.settle(connection, run.agent_id, now, run.started_at)
+        if settled.withheld:
+            forgotten = forget_freshness(coverage, demand.started_at)
+            keep_coverage(connection, run.agent_id, forgotten, now)
+        return settled
+
+    return store.transact_once(run, work)
+
+
+def drop_suspects(store: Store, run: Run, coverage: Coverage, before: datetime) -> Coverage:
+    """Give up suspects of earlier runs; where they lie, coverage claims no freshness.
+
+    Returns the coverage that is left.
+    """
+
+    def work(connection: Connection) -> Coverage:
+        _count_save(connection, run)
+        places = freshness.drop_suspects(connection, run.agent_id, before)
+        left = forget_freshness_at(coverage, places)
+        keep_coverage(connection, run.agent_id, left, store.now())
+        return left
+
+    return store.transact_once(run, work)
+
+
+def _count_save(connection: Connection, run: Run) -> None:
+    _keep_state(connection, run, saves=t.sync_state.c.saves + 1)
+
+
+def _keep_state(connection: Connection, run: Run, **values: Any) -> None:
+    c = t.sync_state.c
+    mine = (c.agent_id == run.agent_id, c.fence == run.lease.fence)
+    if connection.execute(update(t.sync_state).where(*mine).values(**values)).rowcount != 1:
+        raise lost(run)
+
+
+def _clear_demand(connection: Connection, run: Run) -> None:
+    """The demand is met. An interrupted reconcile's outlives the syncs in between."""
+    c = t.sync_state.c
+    connection.execute(
+        update(t.sync_state)
+        .where(c.agent_id == run.agent_id, c.demand_mode == run.mode)
+        .values(demand_mode=None, demand_started_at=None)
+    )

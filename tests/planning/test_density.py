@@ -1,0 +1,144 @@
+"""How many sessions lie between two instants, as far as pages and rows tell."""
+
+import math
+from datetime import datetime
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from etl.models import BEGINNING
+from etl.planning.walks.density import Density
+from tests.planning import SECOND, at
+
+ticks = st.integers(0, 1000)
+pairs = st.tuples(ticks, ticks).filter(lambda pair: pair[0] < pair[1])
+
+
+@st.composite
+def densities(draw: st.DrawFn) -> Density:
+    if draw(st.booleans()):
+        knots = sorted(at(tick) for tick in draw(st.lists(ticks, min_size=1, max_size=20)))
+        return Density(knots, draw(st.integers(1, 50)))
+    density = Density(oldest=draw(st.none() | ticks.map(at)))
+    for low, high in draw(st.lists(pairs, max_size=4)):
+        density.take(at(low), at(high), draw(st.integers(1, 100)))
+    for low, high in draw(st.lists(pairs, max_size=3)):
+        density.take_idle(at(low), at(high))
+    return density
+
+
+@settings(max_examples=200, deadline=None)
+@given(densities(), pairs, st.booleans(), st.floats(0, 1))
+def test_a_cut_lies_within_its_stretch(
+    density: Density, pair: tuple[int, int], from_the_end: bool, share: float
+) -> None:
+    oldest, newest = at(pair[0]), at(pair[1])
+    if from_the_end and not density.stored and not (density.oldest and density.oldest < newest):
+        return
+    low = BEGINNING if from_the_end else oldest
+
+    cut = density.cut(low, newest, share)
+
+    assert low <= cut <= newest
+
+
+@settings(max_examples=200, deadline=None)
+@given(densities(), pairs)
+def test_an_estimate_is_never_negative(density: Density, pair: tuple[int, int]) -> None:
+    assert density.rows(at(pair[0]), at(pair[1])) >= 0
+    assert density.rows(BEGINNING, at(pair[1])) >= 0 or density.oldest is not None
+
+
+@settings(max_examples=150, deadline=None)
+@given(densities(), pairs, st.lists(st.floats(0, 1), min_size=2, max_size=5))
+def test_a_greater_share_is_never_cut_lower(
+    density: Density, pair: tuple[int, int], shares: list[float]
+) -> None:
+    cuts = [density.cut(at(pair[0]), at(pair[1]), share) for share in sorted(shares)]
+
+    assert all(low <= high + SECOND / 1000 for low, high in pairwise(cuts))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(ticks, min_size=2, max_size=60, unique=True), st.integers(1, 5), pairs)
+def test_stored_rows_are_counted_to_within_a_step_at_each_end(
+    rows: list[int], step: int, pair: tuple[int, int]
+) -> None:
+    instants = sorted(at(tick) for tick in rows)
+    density = Density(instants[::step], step)
+    oldest, newest = at(pair[0]), at(pair[1])
+
+    estimate = density.rows(oldest, newest)
+
+    assert abs(estimate - len([i for i in instants if oldest <= i < newest])) <= 2 * step
+
+
+def test_nothing_tells_before_a_page_came() -> None:
+    assert math.isinf(Density().rows(at(0), at(9)))
+
+
+def test_nothing_tells_how_far_down_a_list_goes_before_somebody_has_looked() -> None:
+    density = Density()
+    density.take(at(90), at(100), 10)
+
+    assert math.isinf(density.rows(BEGINNING, at(90)))
+    density.oldest = at(0)
+    assert density.rows(BEGINNING, at(90)) == pytest.approx(90)
+
+
+def test_a_page_tells_the_rate_of_its_neighbourhood() -> None:
+    density = Density()
+    density.take(at(90), at(100), 20)
+
+    assert density.rows(at(0), at(90)) == pytest.approx(180)
+
+
+def test_between_two_pages_the_rate_passes_from_one_to_the_other() -> None:
+    density = Density()
+    density.take(at(0), at(10), 10)
+    density.take(at(110), at(120), 100)
+
+    rows = density.rows(at(10), at(110))
+
+    assert 100 < rows < 1000
+    assert density.cut(at(10), at(110), 0.5) > at(60), "most rows lie above"
+
+
+def test_times_without_a_session_hold_no_rows() -> None:
+    density = Density()
+    density.take(at(90), at(100), 10)
+    density.take_idle(at(20), at(60))
+    density.take_idle(at(50), at(70))
+
+    assert density.rows(at(0), at(90)) == pytest.approx(40)
+    assert density.cut(at(0), at(90), 0.5) in (at(20), at(70))
+    assert density.cut(at(0), at(90), 0.75) == at(80)
+
+
+def test_a_page_of_ties_counts_as_a_second() -> None:
+    density = Density()
+    density.take(at(5), at(5), 100)
+
+    assert density.rows(at(0), at(5)) == pytest.approx(500)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(pairs, max_size=6), pairs)
+def test_idle_times_are_counted_once_however_they_overlap(
+    idle: list[tuple[int, int]], pair: tuple[int, int]
+) -> None:
+    density = Density()
+    density.take(at(2000), at(2010), 10)
+    for low, high in idle:
+        density.take_idle(at(low), at(high))
+    busy = [t for t in range(*pair) if not any(low <= t < high for low, high in idle)]
+
+    assert density.rows(at(pair[0]), at(pair[1])) == pytest.approx(len(busy))
+
+
+def test_stored_rows_are_cut_where_they_are() -> None:
+    instants: list[datetime] = [at(n) for n in range(10)] + [at(1000)]
+
+    assert Density(instants).cut(at(0), at(1001), 0.5) in (at(5), at(6))

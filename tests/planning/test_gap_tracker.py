@@ -1,0 +1,337 @@
+"""Whole runs by the gap tracker on a changing list, killed and taken up again."""
+
+from collections import Counter
+from math import ceil
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from etl.errors import ApiError, CursorRefused, CutShort
+from etl.models import BEGINNING, Entry, Listed, Span
+from etl.planning.coverage import Coverage
+from etl.planning.demand import Demand, Requirement
+from etl.planning.walks.density import Density
+from etl.planning.walks.gap_tracker import MOST_FAILURES, GapTracker
+from etl.planning.walks.hints import Hints
+from etl.planning.walks.plan import HEAD, PlannedWalk
+from etl.planning.walks.walk import Walk
+from tests.planning import SECOND, TOCK, Draws, Feed, at, chance
+from tests.planning.expedition import Expedition, Wish, covered
+
+NOW = at(1000)
+
+
+def any_feed(draws: Draws, *, healthy: bool) -> Feed:
+    feed = Feed(draws, ignores_order=not healthy and draws.one_in(4))
+    feed.dead = "first page" if draws.one_in(2) else "refused"
+    feed.built = ("followed", "refused", "first page")[draws.below(3)]  # type: ignore[assignment]
+    return feed
+
+
+def any_trip(draws: Draws, *, healthy: bool = True) -> Expedition:
+    feed = any_feed(draws, healthy=healthy)
+    trip = Expedition(draws, feed, lookback=draws.below(5) * SECOND)
+    trip.may_build = not draws.one_in(3)
+    trip.mortal = draws.one_in(2)
+    trip.page_size = draws.below(5) or None
+    return trip
+
+
+def calm_down(trip: Expedition) -> Expedition:
+    trip.calm = True
+    return trip
+
+
+@settings(max_examples=200, deadline=None)
+@given(chance)
+def test_runs_cover_only_what_was_saved(data: bytes) -> None:
+    """Across modes, kills, changes and dead cursors, every row of a span was saved since its proof
+    began.
+    """
+    draws = Draws(data)
+    trip = any_trip(draws, healthy=False)
+
+    for _ in range(1 + draws.below(5)):
+        trip.run(trip.choose(), 1 + draws.below(4))
+
+    assert trip.unproven() == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(chance)
+def test_no_row_that_stays_in_the_list_is_ever_suspected(data: bytes) -> None:
+    draws = Draws(data)
+    trip = any_trip(draws, healthy=False)
+
+    for _ in range(1 + draws.below(4)):
+        trip.run(trip.choose(), 1 + draws.below(4))
+        assert [stroll.accused for stroll in trip.strolls if stroll.accused] == []
+
+
+@settings(max_examples=250, deadline=None)
+@given(chance)
+def test_an_unhurt_run_always_meets_its_demand(data: bytes) -> None:
+    """After any runs that were killed, whatever hints they have left, alive or dead."""
+    draws = Draws(data)
+    trip = any_trip(draws)
+    for _ in range(draws.below(4)):
+        trip.run(trip.choose(), 1 + draws.below(4))
+        trip.feed.era += draws.one_in(2)
+    calm_down(trip)
+    wish = trip.choose()
+
+    demand = trip.run(wish, 1 + draws.below(4))
+
+    assert trip.failure is None
+    assert demand is not None
+    assert trip.unproven() == []
+
+
+@settings(max_examples=150, deadline=None)
+@given(chance)
+def test_a_run_of_all_history_saves_every_session_that_was_listed_when_it_began(
+    data: bytes,
+) -> None:
+    draws = Draws(data)
+    trip = any_trip(draws)
+    for _ in range(draws.below(3)):
+        trip.run(trip.choose(), 1 + draws.below(4))
+    calm_down(trip)
+    now = trip.feed.tick()
+    there = trip.feed.present(now)
+
+    trip.run(Wish("reconcile", BEGINNING, None, now), 1 + draws.below(4))
+
+    dated_by_now = [row for row in there if row.at < at(0) + (now - at(0)) // SECOND * SECOND]
+    assert [row for row in dated_by_now if trip.stored.get(row.id, BEGINNING) < now] == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(chance)
+def test_rows_that_turn_up_within_the_lookback_are_found_by_the_next_sync(data: bytes) -> None:
+    """Whatever runs were killed and taken up before it, once one has set the watermark."""
+    draws = Draws(data)
+    trip = Expedition(draws, Feed(draws, lag=3 * SECOND), lookback=3 * SECOND)
+    calm_down(trip).run(trip.choose(["incremental"]), 1)
+    trip.calm = False
+    for _ in range(1 + draws.below(6)):
+        trip.run(trip.choose(bounded=False), 1 + draws.below(3))
+    calm_down(trip)
+    wish = trip.choose(["incremental"])
+    there = [row for row in trip.feed.present(trip.feed.now) if row.at < trip.feed.now - SECOND]
+
+    assert trip.run(wish, 1 + draws.below(3)) is not None
+
+    assert [row for row in there if row.id not in trip.stored] == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(chance)
+def test_a_killed_run_goes_on_with_smaller_gaps(data: bytes) -> None:
+    draws = Draws(data)
+    trip = any_trip(draws)
+    wish = Wish("reconcile", BEGINNING, None, trip.feed.tick())
+
+    for _ in range(4):
+        before = covered(trip.coverage)
+        trip.run(wish, 2)
+        assert before <= covered(trip.coverage)
+    calm_down(trip)
+
+    assert trip.run(wish, 2) is not None
+
+
+@settings(max_examples=100, deadline=None)
+@given(chance)
+def test_a_full_walk_moves_the_watermark_to_the_newest_row_before_its_second(
+    data: bytes,
+) -> None:
+    draws = Draws(data)
+    trip = calm_down(any_trip(draws))
+    for _ in range(draws.below(3)):
+        trip.feed.put(trip.feed.now + draws.below(3) * TOCK)
+    now = trip.feed.tick()
+
+    demand = trip.run(Wish("reconcile", BEGINNING, None, now), 1 + draws.below(4))
+
+    assert demand is not None
+    head = demand.requirements[0].newest
+    below = [row.at for row in trip.feed.rows if row.at < head]
+    assert (trip.watermark or BEGINNING) >= max(below, default=BEGINNING)
+
+
+@settings(max_examples=100, deadline=None)
+@given(chance)
+def test_a_server_that_ignores_the_order_ends_a_run_as_cut_short_at_worst(data: bytes) -> None:
+    draws = Draws(data)
+    trip = calm_down(any_trip(draws))
+    trip.feed.ignores_order = True
+
+    demand = trip.run(trip.choose(), 1 + draws.below(4))
+
+    assert demand is not None or isinstance(trip.failure, CutShort)
+    assert trip.unproven() == []
+
+
+@st.composite
+def still_lists(draw: st.DrawFn) -> Expedition:
+    """An agent with up to 120 sessions, all ties or none, and a run that nothing disturbs."""
+    draws = Draws(draw(st.binary(min_size=250, max_size=250)))
+    feed = Feed(draws, built=draw(st.sampled_from(["followed", "refused", "first page"])))
+    feed.rows.clear()
+    spread = draw(st.sampled_from([1, 3, 10, 100, 10**5]))
+    for second in draw(st.lists(st.integers(0, spread - 1), max_size=120)):
+        feed.put(at(-second))
+    trip = Expedition(draws, feed, page_size=draw(st.integers(2, 20)), calm=True)
+    trip.may_build = draw(st.booleans())
+    return trip
+
+
+def walk_all_history(trip: Expedition, walkers: int) -> int:
+    """Reconcile. Returns the requests that it cost."""
+    before = trip.feed.requests
+    demand = trip.run(Wish("reconcile", BEGINNING, None, trip.feed.tick()), walkers)
+    assert demand is not None, trip.failure
+    return trip.feed.requests - before
+
+
+def count_pages(trip: Expedition) -> int:
+    return max(1, ceil(len(trip.feed.rows) / (trip.page_size or 1)))
+
+
+def longest_tie(trip: Expedition) -> int:
+    """Pages that the rows of one instant take: they show no order, so two walks may fetch them."""
+    ties = Counter(row.at for row in trip.feed.rows)
+    return ceil(max(ties.values(), default=0) / (trip.page_size or 1))
+
+
+@settings(max_examples=150, deadline=None)
+@given(still_lists(), st.integers(2, 8))
+def test_a_run_costs_each_page_once_and_a_request_or_a_tie_for_each_walk(
+    trip: Expedition, walkers: int
+) -> None:
+    """The bound: pages + walks x (1 + pages of the longest tie), and a walk for two pages."""
+    requests = walk_all_history(trip, walkers)
+
+    pages, walks = count_pages(trip), len(trip.strolls)
+    assert walks <= walkers + pages // 2
+    assert requests <= pages + walks * (1 + longest_tie(trip))
+
+
+@settings(max_examples=100, deadline=None)
+@given(still_lists(), st.integers(1, 20))
+def test_one_walk_costs_each_page_once_and_the_end_check(trip: Expedition, size: int) -> None:
+    trip.page_size = size
+
+    assert walk_all_history(trip, 1) <= count_pages(trip) + 1
+    assert len(trip.strolls) == 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(still_lists(), st.integers(2, 8))
+def test_no_two_walks_fetch_the_same_page_twice_but_for_one_each_and_ties(
+    trip: Expedition, walkers: int
+) -> None:
+    walk_all_history(trip, walkers)
+
+    assert max(trip.repeats.values(), default=0) <= 1 + longest_tie(trip)
+
+
+@settings(max_examples=100, deadline=None)
+@given(still_lists(), st.integers(1, 8))
+def test_dead_hints_cost_a_request_each_and_no_more(trip: Expedition, walkers: int) -> None:
+    walk_all_history(trip, walkers)
+    trip.feed.era += 1
+    trip.feed.built, trip.may_build = trip.feed.dead, True
+
+    requests = walk_all_history(trip, walkers)
+
+    pages, walks = count_pages(trip), len(trip.strolls)
+    assert walks <= walkers + pages // 2 + len(trip.bookmarks)
+    assert requests <= pages + walks * (1 + longest_tie(trip))
+
+
+def tracker(coverage: Coverage = ()) -> GapTracker:
+    demand = Demand("backfill", NOW, (Requirement(BEGINNING, NOW, None),))
+    return GapTracker(demand, NOW, coverage, Hints(may_build=False), Density(), 2)
+
+
+def start(tracker: GapTracker, entry: Entry = HEAD) -> Walk:
+    return tracker.start(PlannedWalk(entry, tracker.gaps[0]))
+
+
+def take(tracker: GapTracker, walk: Walk, *rows: tuple[str, int], cursor: str | None) -> bool:
+    listed = [Listed(id, at(tick)) for id, tick in rows]
+    return tracker.take(walk, walk.advance(listed, cursor, NOW), listed)
+
+
+def test_a_run_begins_with_one_walk_however_many_may_go() -> None:
+    assert [one.entry for one in tracker().plan(8)] == [HEAD]
+
+
+def test_a_walk_ends_where_another_has_begun() -> None:
+    gaps = tracker((Span(BEGINNING, at(3), at(1)),))
+    walk = start(gaps)
+
+    assert take(gaps, walk, ("d", 9), ("c", 7), cursor="c0")
+    assert not take(gaps, walk, ("b", 5), ("a", 2), cursor="c1")
+    assert gaps.finish(walk, None) is None
+    assert (gaps.gaps, gaps.plan(8)) == ((), [])
+
+
+def test_walks_that_get_nowhere_give_up_after_a_few() -> None:
+    gaps = tracker()
+    failures = []
+    while not failures or failures[-1] is None:
+        walk = start(gaps)
+        failures.append(gaps.finish(walk, CutShort("broken")))
+
+    assert len(failures) == MOST_FAILURES
+    assert str(failures[-1]) == "broken"
+
+
+def test_a_walk_that_brought_something_starts_the_count_of_failures_anew() -> None:
+    gaps = tracker()
+    for tick in range(50, 10, -4):
+        walk = start(gaps)
+        take(gaps, walk, ("b", tick), ("a", tick - 2), cursor="c")
+        assert gaps.finish(walk, CutShort("broken")) is None
+
+
+def test_refused_hints_never_count_as_failures() -> None:
+    gaps = tracker()
+    for number in range(2 * MOST_FAILURES):
+        walk = start(gaps, Entry("newest", f"m{number}", at(5)))
+        assert gaps.finish(walk, CursorRefused("no")) is None
+
+
+def test_an_error_of_the_api_ends_the_run() -> None:
+    gaps = tracker()
+    error = ApiError("the server is down")
+
+    assert gaps.finish(start(gaps), error) is error
+
+
+def test_a_list_out_of_order_is_walked_by_one_walk_to_its_end() -> None:
+    gaps = tracker()
+    walk = start(gaps)
+
+    assert take(gaps, walk, ("a", 1), ("b", 5), cursor="c0")
+    assert take(gaps, walk, ("c", 9), ("d", 2), cursor=None)
+    gaps.take(walk, walk.confirm_end(), [])
+
+    assert gaps.gaps == ()
+
+
+def test_the_share_done_counts_sessions() -> None:
+    gaps = tracker()
+    assert gaps.share_done(0) is None
+    walk = start(gaps)
+    take(gaps, walk, ("b", 900), ("a", 800), cursor="c0")
+    gaps.density.oldest = at(0)
+
+    assert gaps.pages_left() == pytest.approx(8, rel=0.01)
+    assert gaps.share_done(16) == pytest.approx(0.5, rel=0.01)
+    gaps.take(walk, walk.confirm_end(), [])
+    assert gaps.share_done(16) == 1.0

@@ -1,0 +1,105 @@
+"""Traits: servers that work, but unlike the documented one."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from etl.simulator import Simulator, Traits, World
+
+
+def ask(api: Simulator, **params: Any) -> httpx.Response:
+    agent = api.world.agent_ids()[0]
+    headers = {"Authorization": "Bearer sim-token"}
+    url = f"{api.base_url}/agents/{agent}/sessions"
+    return httpx.get(url, params={"page_size": 10, **params}, headers=headers)
+
+
+def ids(response: httpx.Response) -> list[str]:
+    return [record["id"] for record in response.json()["sessions"]]
+
+
+@pytest.fixture
+def world() -> World:
+    return World.generate(agents=1, sessions=45, seed=3)
+
+
+def test_an_old_cursor_is_refused(api: Simulator) -> None:
+    cursor = ask(api).json()["next_cursor"]
+    assert ask(api, cursor=cursor).status_code == 200
+
+    api.expire_cursors()
+
+    response = ask(api, cursor=cursor)
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid_cursor")
+
+
+def test_an_old_cursor_can_be_answered_with_the_first_page(api: Simulator) -> None:
+    api.adopt(Traits(cursor_requests=(1, 1), old_cursor="first_page"))
+    first = ask(api)
+    cursor = first.json()["next_cursor"]
+
+    assert ids(ask(api, cursor=cursor)) != ids(first)
+    assert ids(ask(api, cursor=cursor)) == ids(first)
+
+
+def test_a_foreign_cursor_is_refused_or_not(api: Simulator) -> None:
+    cursor = ask(api).json()["next_cursor"]
+    api.adopt(Traits())
+    assert ask(api, cursor=cursor).status_code == 200
+
+    api.adopt(Traits(foreign_cursor="refuse"))
+    assert ask(api, cursor=cursor).status_code == 400
+
+
+def test_every_list_comes_in_the_only_order(api: Simulator) -> None:
+    api.adopt(Traits(only_order="newest"))
+    first = ask(api, sort_order="oldest")
+
+    assert ids(first) == ids(ask(api, sort_order="newest"))
+    assert ids(ask(api, sort_order="oldest", cursor=first.json()["next_cursor"])) != ids(first)
+
+
+def test_the_state_is_ignored(api: Simulator) -> None:
+    api.adopt(Traits(ignores_state=True))
+
+    assert ids(ask(api, state="queued")) == ids(ask(api))
+
+
+def test_a_list_of_one_state_is_cut_short(api: Simulator) -> None:
+    api.adopt(Traits(state_rows=3))
+
+    page = ask(api, state="completed").json()
+
+    assert (len(page["sessions"]), page["next_cursor"]) == (3, None)
+
+
+def test_a_new_session_is_listed_late_and_retrieved_at_once(api: Simulator) -> None:
+    api.adopt(Traits(list_lag=3600))
+    id = api.world.add_session(api.world.agent_ids()[0])
+
+    url = f"{api.base_url}/sessions/{id}"
+    assert httpx.get(url, headers={"Authorization": "Bearer sim-token"}).status_code == 200
+    assert id not in ids(ask(api))
+    assert len(ids(ask(api))) == 10
+
+    api.adopt(Traits())
+    assert id in ids(ask(api))
+
+
+def test_the_clock_of_the_server_is_ahead(api: Simulator) -> None:
+    behind = api.world.now
+    api.adopt(Traits(clock_ahead=3600))
+
+    assert (api.world.now - behind).total_seconds() >= 3600
+    assert ask(api).headers["Date"] > ""
+    assert api.clock_ahead == 3600
+
+
+def test_traits_are_set_from_outside(api: Simulator) -> None:
+    cursor = ask(api).json()["next_cursor"]
+
+    answer = httpx.post(f"{api.root_url}/_sim/traits", json={"foreign_cursor": "refuse"})
+
+    assert answer.json()["traits"]["foreign_cursor"] == "refuse"
+    assert ask(api, cursor=cursor).status_code == 400

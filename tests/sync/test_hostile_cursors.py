@@ -1,0 +1,152 @@
+"""Cursors that die young or are foreign: each is a hint, and the ends of a list always work."""
+
+import random
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from etl.simulator import Fault, Traits
+from etl.sync.agent_run import RunOptions
+from tests.sync.lab import BACKFILL, RECONCILE, RESTART, SYNC, Lab, second
+from tests.torture.rig import Killer
+
+REFUSE = Traits(old_cursor="refuse", foreign_cursor="refuse")
+FIRST_PAGE = Traits(old_cursor="first_page", foreign_cursor="first_page")
+MIXED = Traits(old_cursor="first_page", foreign_cursor="follow")
+OLD = Traits(old_cursor="refuse", foreign_cursor="follow")
+EVERY_KIND = pytest.mark.parametrize(
+    "traits", [REFUSE, FIRST_PAGE, MIXED, OLD], ids=["refuse", "first_page", "mixed", "old"]
+)
+
+
+def refused(lab: Lab) -> int:
+    return Counter(one.status for one in lab.api.requests)[400]
+
+
+@EVERY_KIND
+@pytest.mark.parametrize("walkers", [None, 1, 3])
+@pytest.mark.parametrize("options", [RECONCILE, RESTART], ids=["reconcile", "restart"])
+def test_a_full_walk_over_dead_bookmarks_succeeds(
+    lab: Lab, traits: Traits, walkers: int | None, options: RunOptions
+) -> None:
+    lab.api.adopt(traits)
+    ids = lab.spread(400)
+    assert lab.run(replace(BACKFILL, walkers=walkers)).status == "succeeded"
+    for id in ids[::7]:
+        lab.world.change(id, name="another")
+    for _ in range(3):
+        lab.api.expire_cursors()
+
+        report = lab.run(replace(options, walkers=walkers))
+
+        assert (report.status, report.error) == ("succeeded", None)
+        assert lab.wrong() == []
+
+
+@EVERY_KIND
+@pytest.mark.parametrize("walkers", [None, 1, 4])
+@pytest.mark.parametrize("mode", ["backfill", "incremental", "reconcile"])
+def test_a_killed_run_goes_on_after_its_cursors_have_died(
+    lab: Lab, traits: Traits, walkers: int | None, mode: str
+) -> None:
+    lab.api.adopt(traits)
+    lab.spread(300)
+    options = RunOptions(mode, walkers=walkers)  # type: ignore[arg-type]
+    lab.run(options, kill=Killer(at_request=12))
+    lab.api.expire_cursors()
+
+    report = lab.run(options)
+
+    assert (report.status, report.error) == ("succeeded", None)
+    assert lab.wrong() == []
+
+
+def test_a_dead_generation_of_bookmarks_costs_a_request_for_each_walk_at_most(lab: Lab) -> None:
+    lab.api.adopt(REFUSE)
+    lab.spread(1500, every=5)
+    lab.run(BACKFILL)
+    lab.api.expire_cursors()
+    lab.api.clear_requests()
+
+    report = lab.run(RECONCILE)
+
+    assert (report.status, lab.wrong()) == ("succeeded", [])
+    assert refused(lab) <= 8
+    assert report.counts.requests <= 150 * 1.2
+
+
+@EVERY_KIND
+@pytest.mark.parametrize("seek", [True, False], ids=["seek", "no-seek"])
+@pytest.mark.parametrize("walkers", [1, 3])
+def test_a_walk_that_outlives_its_own_cursor_enters_again(
+    lab: Lab, traits: Traits, seek: bool, walkers: int
+) -> None:
+    lab.api.adopt(replace(traits, cursor_life=0.25))
+    lab.spread(200)
+    lab.api.add_fault(Fault("latency", seconds=0.4, after=7, times=1))
+    lab.api.add_fault(Fault("latency", seconds=0.4, after=13, times=1))
+
+    report = lab.run(replace(BACKFILL, seek=seek, walkers=walkers))
+
+    assert (report.status, report.error) == ("succeeded", None)
+    assert lab.wrong() == []
+
+
+@EVERY_KIND
+def test_cursors_that_all_die_at_once_amid_a_walk_fail_nothing(lab: Lab, traits: Traits) -> None:
+    lab.api.adopt(traits)
+    lab.spread(400)
+    moments = {9, 17, 18, 26, 40, 55}
+
+    def expire(_: object) -> None:
+        if len(lab.api.requests) in moments:
+            lab.api.expire_cursors()
+
+    lab.api.on_request = expire
+
+    report = lab.run(replace(BACKFILL, walkers=3))
+
+    assert (report.status, report.error) == ("succeeded", None)
+    assert lab.wrong() == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_cursors_of_random_lives_fail_no_run(lab: Lab, seed: int) -> None:
+    rng = random.Random(seed)
+    walkers = rng.choice((None, 1, 2, 3))
+    least = 8 if walkers else 24
+    lab.page_size = rng.choice((3, 7, 10, 20))
+    lab.api.adopt(
+        Traits(
+            cursor_requests=(least, least + rng.choice((0, 10, 60))),
+            old_cursor=rng.choice(("refuse", "first_page")),
+            foreign_cursor=rng.choice(("refuse", "first_page", "follow")),
+            seed=seed,
+        )
+    )
+    ties = rng.choice((1, 1, 2, 3, 15))
+    lab.add([second(7200 + 60 * (n // ties)) for n in range(rng.randint(1, 60) * lab.page_size)])
+    for _ in range(8):
+        mode = rng.choice(("incremental", "backfill", "reconcile"))
+        options = RunOptions(mode, walkers=walkers, seek=rng.random() < 0.5)
+        options = replace(options, restart=mode == "backfill" and rng.random() < 0.5)
+        if rng.random() < 0.4:
+            lab.run(options, kill=Killer(at_request=rng.randint(1, 30)))
+            continue
+        lab.add([second(n) for n in range(rng.randint(0, 30))])
+        report = lab.run(options)
+        told = (seed, options, report.status, report.error)
+        assert (report.status, lab.wrong()) == ("succeeded", []), told
+
+
+def test_sync_after_sync_needs_no_cursor_of_the_last(lab: Lab) -> None:
+    lab.api.adopt(REFUSE)
+    lab.spread(100)
+    for _ in range(4):
+        lab.add([second(n) for n in range(35)])
+
+        report = lab.run(replace(SYNC, seek=False))
+
+        assert (report.status, lab.wrong(), refused(lab)) == ("succeeded", [], 0)
+        lab.api.expire_cursors()

@@ -1,0 +1,206 @@
+"""Sessions that vanish: marked by a full walk that succeeds, never claimed as listed later."""
+
+import random
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from etl.api.client import utc_now
+from etl.store.store import Store
+from etl.sync.agent_run import RunOptions
+from tests.sync.lab import AGENT, BACKFILL, RECONCILE, RESTART, SYNC, Lab, second
+from tests.torture.rig import Killer
+
+
+def vanish(lab: Lab, ids: Iterable[str]) -> datetime:
+    """Take sessions out of the list; when that was."""
+    for id in ids:
+        lab.world.remove(id)
+    return utc_now()
+
+
+def falsely_listed(lab: Lab, ids: Iterable[str], gone_at: datetime) -> list[str]:
+    """Those neither marked nor kept as suspects, and claimed as listed after they had gone."""
+    missing, listed = lab.missing() | lab.suspects(), lab.listed_at()
+    late = {id for id, at in listed.items() if at is not None and at > gone_at}
+    return sorted(id for id in ids if id in late and id not in missing)
+
+
+# -- 6: instants of a page or more --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("walkers", [None, 1, 2, 3, 5])
+@pytest.mark.parametrize("bulk", [40, 300])
+@pytest.mark.parametrize("page_size", [10, 20])
+def test_sessions_that_vanish_from_bulk_imports_are_marked(
+    lab: Lab, walkers: int | None, bulk: int, page_size: int
+) -> None:
+    """Pages are one instant whole, and bookmarks lead amid them."""
+    lab.page_size = page_size
+    ids = lab.spread(60, ago=3 * 86_400)
+    ids += lab.add([second(2 * 86_400)] * bulk, "one")
+    ids += lab.add([second(86_400)] * bulk, "two") + lab.spread(60)
+    lab.run(replace(BACKFILL, walkers=walkers))
+    lab.run(replace(RECONCILE, walkers=walkers))
+    gone = ids[5:120:17] + ids[130::67]
+    gone_at = vanish(lab, gone)
+
+    report = lab.run(replace(RECONCILE, walkers=walkers))
+
+    assert (report.status, report.error) == ("succeeded", None)
+    assert falsely_listed(lab, gone, gone_at) == []
+    assert lab.missing() == set(gone)
+    assert report.counts.missing == len(gone)
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_no_shape_of_a_history_hides_what_vanished(lab: Lab, seed: int) -> None:
+    rng = random.Random(seed)
+    lab.page_size, ids, ago = rng.choice((3, 7, 10)), [], 7200
+    for _ in range(rng.randint(2, 12)):
+        ago += rng.randint(1, 100)
+        ids += lab.add([second(ago)] * rng.choice((1, 2, 9, 10, 11, 40, 100)), f"t{ago}-")
+        ids += lab.spread(rng.choice((0, 5, 30)), every=rng.choice((0, 1, 2)), ago=ago + 1)
+        ago += 60
+    lab.run(BACKFILL)
+    left = list(ids)
+    for number in range(4):
+        options = replace(RECONCILE, walkers=rng.choice((None, 1, 2, 4)), seek=rng.random() < 0.5)
+        gone = rng.sample(left, min(5, len(left)))
+        left = [id for id in left if id not in gone]
+        gone_at = vanish(lab, gone)
+
+        report = lab.run(options)
+
+        told = (seed, number, options, report.error)
+        assert (report.status, falsely_listed(lab, gone, gone_at)) == ("succeeded", []), told
+        assert (lab.missing(), lab.wrong()) == (set(ids) - set(left), []), told
+
+
+# -- 7: suspects of killed runs -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("full", [RESTART, RECONCILE], ids=lambda one: one.mode)
+@pytest.mark.parametrize("walkers", [None, 1, 3])
+@pytest.mark.parametrize("at", [3, 5, 8, 11])
+def test_a_killed_full_walk_leaves_no_claim_of_vanished_sessions(
+    lab: Lab, full: RunOptions, walkers: int | None, at: int
+) -> None:
+    full = replace(full, walkers=walkers)
+    ids = lab.spread(120)
+    lab.run(BACKFILL)
+    gone = ids[2:100:10]
+    gone_at = vanish(lab, gone)
+    lab.run(full, kill=Killer(at_request=at))
+    for _ in range(2):
+        assert falsely_listed(lab, gone, gone_at) == []
+        assert lab.run(replace(SYNC, walkers=walkers)).status == "succeeded"
+    assert falsely_listed(lab, gone, gone_at) == []
+
+    report = lab.run(RECONCILE)
+
+    assert (report.status, lab.missing()) == ("succeeded", set(gone))
+    assert lab.wrong() == []
+
+
+@pytest.mark.parametrize("full", [RESTART, RECONCILE], ids=lambda one: one.mode)
+@pytest.mark.parametrize("at", range(25, 145, 15))
+def test_a_kill_at_any_statement_leaves_no_claim_of_vanished_sessions(
+    lab: Lab, full: RunOptions, at: int
+) -> None:
+    ids = lab.spread(120)
+    lab.run(BACKFILL)
+    gone = ids[2:100:10]
+    gone_at = vanish(lab, gone)
+    lab.run(full, kill=Killer(at_statement=at))
+    for options in (SYNC, BACKFILL, SYNC):
+        assert falsely_listed(lab, gone, gone_at) == []
+        assert lab.run(options).status == "succeeded"
+    assert falsely_listed(lab, gone, gone_at) == []
+
+
+# -- 8: a session that moves to another agent ----------------------------------------------------
+
+
+def move(lab: Lab, id: str, to: str) -> None:
+    """Let another agent have the session."""
+    world = lab.world
+    with world.lock:
+        row = world._rows[id]
+        world._agents[row.agent_id].rows.drop(row)
+        row.agent_id = to
+        world._agents[to].rows.add(row)
+        world.change(id, agent_id=to)
+
+
+@pytest.fixture
+def two(lab: Lab) -> Lab:
+    """A second agent, and a history of each that is stored."""
+    lab.world.add_agent("other", agent_id="other")
+    lab.spread(80)
+    lab.spread(30, agent_id="other", prefix="o")
+    for agent in (AGENT, "other"):
+        lab.run(BACKFILL, agent=agent)
+    return lab
+
+
+@pytest.mark.parametrize("options", [RECONCILE, SYNC, RESTART], ids=lambda one: one.mode)
+@pytest.mark.parametrize("walkers", [None, 1])
+def test_a_moved_session_that_a_killed_reconcile_suspects_is_not_marked(
+    two: Lab, options: RunOptions, walkers: int | None
+) -> None:
+    ids = list(two.rows())[30:33]
+    for id in ids:
+        move(two, id, "other")
+    two.run(replace(RECONCILE, walkers=walkers), kill=Killer(at_request=8))
+    two.run(RECONCILE, agent="other")
+
+    two.run(options)
+
+    assert two.wrong("other") == []
+    assert not any(row.missing_since for row in two.rows("other").values())
+    assert two.wrong() == []
+
+
+@pytest.mark.parametrize("walkers", [None, 1])
+def test_a_session_that_moves_while_it_is_suspected_is_not_marked(
+    two: Lab, walkers: int | None
+) -> None:
+    """The other agent's reconcile comes between the suspicion and its settlement."""
+    ids = list(two.rows())[30:33]
+    for id in ids:
+        move(two, id, "other")
+    other = Lab(two.url, two.world)
+    settle = Store.settle
+    done: list[int] = []
+
+    def late(store: Store, *args: Any) -> Any:
+        if not done:
+            done.append(1)
+            assert other.run(RECONCILE, agent="other").status == "succeeded"
+        return settle(store, *args)
+
+    with patch.object(Store, "settle", late):
+        report = two.run(replace(RECONCILE, walkers=walkers))
+    other.close()
+
+    assert (report.status, report.counts.missing) == ("succeeded", 0)
+    assert not any(row.missing_since for row in two.rows("other").values())
+    assert two.wrong("other") == []
+
+
+def test_a_moved_session_that_vanishes_is_marked_by_its_new_agent(two: Lab) -> None:
+    id = list(two.rows())[30]
+    move(two, id, "other")
+    for agent in (AGENT, "other"):
+        two.run(RECONCILE, agent=agent)
+    gone_at = vanish(two, [id])
+
+    report = two.run(RECONCILE, agent="other")
+
+    assert (report.status, report.counts.missing) == ("succeeded", 1)
+    assert two.rows("other")[id].missing_since >= gone_at - timedelta(seconds=60)
