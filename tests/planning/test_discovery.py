@@ -88,12 +88,12 @@ def test_more_patterns_only_widen_include_and_narrow_exclude(agents, rules) -> N
     assert with_more(exclude=Names(("*",))) == set()
 
 
-@given(st.lists(found, max_size=6), rules)
+@given(st.lists(found, max_size=6, unique_by=lambda agent: agent.id), rules)
 def test_the_order_of_the_lists_decides_nothing_but_order(agents, rules) -> None:
     assert set(synced(agents, rules)) == set(synced(agents[::-1], rules))
 
 
-@given(st.text(min_size=1, max_size=6), st.none() | st.text(max_size=6))
+@given(st.text(min_size=1, max_size=6).filter(str.strip), st.none() | st.text(max_size=6))
 def test_a_star_fits_everything_that_can_be_used(id: str, name: str | None) -> None:
     usable = synced([FoundAgent(id, name)], rule())
 
