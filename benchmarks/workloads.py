@@ -32,7 +32,7 @@ def long(bench: Bench) -> None:
         runners = [
             c.etl("etl, 1 walk", "backfill", "--walkers", "1"),
             c.etl("etl, 2 walks", "backfill", "--walkers", "2"),
-            c.etl("etl, 8 walks, seek", "backfill", "--walkers", "8", "--seek"),
+            c.etl("etl, as it comes", "backfill"),
             c.floor(),
             c.sdk(),
             *c.dlt(),
@@ -110,7 +110,7 @@ def reconcile(bench: Bench) -> None:
             for n in (1, 8)
         ]
         with bench.places("SQLite", walks) as places:
-            first = c.etl("etl", "backfill", "--walkers", "8", "--seek")
+            first = c.etl("etl", "backfill")
             for place in places:
                 bench.prepare("SQLite", simulated, first, place)
             spots = dict(zip((one.name for one in walks), places, strict=True))
