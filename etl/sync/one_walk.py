@@ -87,13 +87,10 @@ class PageSource:
             hint = "the next run goes on from here"
             raise CutShort("the list ended before its oldest session", hint)
 
-    def is_plainly_whole(self, walk: Walk) -> bool:
-        """Whether the one page of a filtered list needs no second look.
-
-        One that isn't full ends where a list ends. An empty one does if nothing contradicts it.
-        """
-        rows = len(walk.chain.last_ids)
-        return self.may_be_empty() if not rows else rows < self.client.api.page_size
+    def is_plainly_empty(self, walk: Walk) -> bool:
+        """Whether a filtered list is one empty page that nothing contradicts."""
+        is_one_page = bool(self.filters) and walk.chain.pages == 1
+        return is_one_page and not walk.chain.last_ids and self.may_be_empty()
 
     def _fetch_oldest(self, counts: Counts, page_size: int | None) -> Page:
         return self.client.fetch_page(
@@ -137,8 +134,7 @@ def _end_walk(
     behind_the_end = not walk.is_unbroken and walk.end.lowest is None
     if walk.order == "oldest" or behind_the_end:
         return
-    short = bool(source.filters) and walk.chain.pages == 1 and source.is_plainly_whole(walk)
-    if short or not source.checks_end:
+    if source.is_plainly_empty(walk) or not source.checks_end:
         return
     counts = Counts()
     with _count_failure(counts, wasted):
