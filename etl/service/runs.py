@@ -108,7 +108,7 @@ class Service:
         skew = self.client.clock_skew
         if skew is not None and skew > CLOCKS_DIFFER:
             what = f"nothing is deleted by age: {min(skew_warnings(skew))}"
-            raise EtlError(what, "set the clock; `python -m etl check` compares it")
+            raise EtlError(what, f"set the clock; `{program_name()} check` compares it")
         return prune(self.store, self.settings.retention, utc_now())
 
     def _agent_sync(self) -> AgentSync:

@@ -151,7 +151,8 @@ def test_killed_at_any_instant(
     # has passed. A walk of the first run is a chain of cursors.
     twice = {page.key for page in was if page.cursor} & {page.key for page in again}
     print(f"{len(was)} pages in {walks(was)} walks, {len(again)} more, {len(twice)} of them again")
-    assert len(twice) <= PAGES_TWICE * walks(was)
+    # A span may have been cut anew at the kill: one page more of each agent.
+    assert len(twice) <= PAGES_TWICE * walks(was) + len(world.agent_ids())
 
 
 @pytest.mark.parametrize("command", ["backfill", "sync"])

@@ -4,10 +4,15 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
 from urllib.parse import parse_qs, unquote
 
 from etl.simulator import World
 from etl.simulator.http.server import RequestRecord
+from tests.support.audit import instant
+
+NONE: Final = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,7 @@ def pages(world: World, requests: Sequence[RequestRecord], page_size: int) -> li
 
     The end check (`page_size=1`), lists under a filter and retrievals are no pages of a walk.
     """
-    lists = {id: [session["id"] for session in world.sessions(id)] for id in world.agent_ids()}
+    lists = {id: list(world.sessions(id)) for id in world.agent_ids()}
     found = []
     for request in requests:
         query = {name: values[0] for name, values in parse_qs(request.query).items()}
@@ -38,8 +43,9 @@ def pages(world: World, requests: Sequence[RequestRecord], page_size: int) -> li
         if query.get("page_size") != str(page_size) or "state" in query or agent_id not in lists:
             continue
         order, cursor = query.get("sort_order", "newest"), query.get("cursor")
-        ids = lists[agent_id] if order == "newest" else lists[agent_id][::-1]
-        begin = 0 if cursor is None else ids.index(_last_id(cursor)) + 1
+        rows = lists[agent_id] if order == "newest" else lists[agent_id][::-1]
+        ids = [row["id"] for row in rows]
+        begin = 0 if cursor is None else _begin(rows, _position(cursor), order)
         found.append(Asked(agent_id, order, cursor, tuple(ids[begin : begin + page_size])))
     return found
 
@@ -48,7 +54,8 @@ def walks(asked: Sequence[Asked]) -> int:
     """How many chains these pages make up: each page that goes on from no other begins one."""
     ends = {(page.agent_id, page.order, page.ids[-1]) for page in asked if page.ids}
     return sum(
-        page.cursor is None or (page.agent_id, page.order, _last_id(page.cursor)) not in ends
+        page.cursor is None
+        or (page.agent_id, page.order, _position(page.cursor).get("interaction_id")) not in ends
         for page in asked
     )
 
@@ -60,7 +67,18 @@ def fetched_twice(before: Sequence[Asked], after: Sequence[Asked]) -> int:
     return len(old & new)
 
 
-def _last_id(cursor: str) -> str:
-    """The row behind which a page begins, from the documented form of a cursor."""
+def _begin(rows: Sequence[dict[str, Any]], position: dict[str, Any], order: str) -> int:
+    """Where a page begins: behind a row, or at an instant if the cursor names no row."""
+    id = position.get("interaction_id")
+    if id is not None:
+        return [row["id"] for row in rows].index(id) + 1
+    at, sign = instant(position["sort_value"]), -1 if order == "newest" else 1
+    behind = (n for n, row in enumerate(rows) if sign * (instant(row["created_at"]) - at) > NONE)
+    return next(behind, len(rows))
+
+
+def _position(cursor: str) -> dict[str, Any]:
+    """Where a page begins, from the documented form of a cursor."""
     padded = cursor + "=" * (-len(cursor) % 4)
-    return str(json.loads(base64.b64decode(padded))["interaction_id"])
+    position: dict[str, Any] = json.loads(base64.b64decode(padded))
+    return position

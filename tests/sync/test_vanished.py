@@ -10,7 +10,8 @@ from unittest.mock import patch
 import pytest
 
 from etl.api.client import utc_now
-from etl.store.store import Store
+from etl.store.runs import runs
+from etl.sync import agent_run
 from etl.sync.agent_run import RunOptions
 from tests.sync.lab import AGENT, BACKFILL, RECONCILE, RESTART, SYNC, Lab, second
 from tests.torture.rig import Killer
@@ -175,16 +176,16 @@ def test_a_session_that_moves_while_it_is_suspected_is_not_marked(
     for id in ids:
         move(two, id, "other")
     other = Lab(two.url, two.world)
-    settle = Store.settle
+    settle = runs.settle
     done: list[int] = []
 
-    def late(store: Store, *args: Any) -> Any:
+    def late(*args: Any) -> Any:
         if not done:
             done.append(1)
             assert other.run(RECONCILE, agent="other").status == "succeeded"
-        return settle(store, *args)
+        return settle(*args)
 
-    with patch.object(Store, "settle", late):
+    with patch.object(agent_run, "settle", late):
         report = two.run(replace(RECONCILE, walkers=walkers))
     other.close()
 
