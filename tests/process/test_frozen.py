@@ -48,8 +48,8 @@ WORKS = {
 def url(postgres: Cluster) -> Iterator[str]:
     fresh = postgres.fresh()
     with psycopg.connect(fresh) as connection:
-        connection.execute("CREATE TABLE things (id int PRIMARY KEY, as_of int)")
-        connection.execute("INSERT INTO things VALUES (1, 0)")
+        connection.execute("CREATE TABLE things (id int PRIMARY KEY, as_of int, updated_at int)")
+        connection.execute("INSERT INTO things VALUES (1, 0, 0)")
     yield fresh
     postgres.drop(fresh)
 
