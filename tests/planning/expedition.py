@@ -83,7 +83,8 @@ class Expedition:
         self.failure, self.strolls = None, []
         self.repeats, self._waiting, self.wish = {}, [], wish
         demand = self._demand(wish)
-        hints = Hints(list(self.bookmarks), may_build=self.may_build)
+        marks = list(self.bookmarks)
+        hints = Hints(marks, may_build=self.may_build, started_at=self.started_at)
         size = self.page_size or 3
         density = self._density(wish)
         tracker = GapTracker(demand, self.started_at, self.coverage, hints, density, size)

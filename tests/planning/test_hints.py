@@ -76,6 +76,18 @@ def test_no_refusal_brings_a_cursor_back(ages: list[int | None], data: st.DataOb
         assert all(one.issued_at and one.issued_at > (refused.issued_at or at(-1)) for one in after)
 
 
+def test_the_first_cursor_of_an_earlier_run_goes_alone_until_it_has_told() -> None:
+    own = Entry("newest", "own", at(4), issued_at=at(300))
+    hints = Hints([OLD, YOUNG, UNKNOWN, own], started_at=at(250))
+
+    assert hints.entries(()) == [OLD, YOUNG, UNKNOWN, own]
+    assert hints.entries((), in_use=[YOUNG]) == [own], "this run's own need no trial"
+    hints.confirm(YOUNG)
+    assert hints.entries((), in_use=[YOUNG]) == [OLD, UNKNOWN, own]
+    hints.refuse_all_like(OLD)
+    assert hints.entries((), in_use=[YOUNG]) == [own], "and alone again after a refusal"
+
+
 def test_a_built_cursor_has_the_documented_form() -> None:
     entry = build_entry(at(5))
 

@@ -183,6 +183,21 @@ def test_a_long_gap_under_walk_is_entered_at_the_bookmark_nearest_to_its_middle(
     assert plan_walks(now, Hints(marks)) == [PlannedWalk(marks[1], gap)]
 
 
+def test_the_first_cursor_of_an_earlier_run_goes_alone_and_is_the_youngest() -> None:
+    """Where the youngest is refused, all are: one request is lost, whatever the walks."""
+    marks = [
+        Entry("newest", f"m{second}", at(second), issued_at=at(20 + age))
+        for age, second in ((1, 2), (3, 4), (2, 6))
+    ]
+    gap = Gap(at(0), at(9))
+    now = situation([gap], active=[ActiveWalk(HEAD, at(9))], density=even(0, 9), free=4)
+    hints = Hints(marks, may_build=False, started_at=at(30))
+
+    assert plan_walks(now, hints) == [PlannedWalk(marks[1], gap)]
+    hints.refuse_all_like(marks[1])
+    assert plan_walks(now, hints) == []
+
+
 def test_a_refused_cursor_is_skipped() -> None:
     mark = Entry("newest", "m", at(9))
     gap = Gap(BEGINNING, at(9))

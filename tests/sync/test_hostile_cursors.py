@@ -20,10 +20,6 @@ EVERY_KIND = pytest.mark.parametrize(
 )
 
 
-MOST_WALKS = 8
-"""`api.concurrency`, as it is by default: each walk may meet a cursor that is refused."""
-
-
 def refused(lab: Lab) -> int:
     return Counter(one.status for one in lab.api.requests)[400]
 
@@ -144,15 +140,18 @@ def test_cursors_of_random_lives_fail_no_run(lab: Lab, seed: int) -> None:
         assert (report.status, lab.wrong()) == ("succeeded", []), told
 
 
-def test_refused_cursors_of_the_last_sync_cost_a_request_per_walk(lab: Lab) -> None:
+@pytest.mark.parametrize(
+    "options", [SYNC, RECONCILE, RESTART], ids=["sync", "reconcile", "restart"]
+)
+def test_dead_cursors_of_earlier_runs_cost_one_request(lab: Lab, options: RunOptions) -> None:
     lab.api.adopt(REFUSE)
-    lab.spread(100)
-    for _ in range(4):
+    lab.spread(400)
+    for number in range(4):
         lab.add([second(n) for n in range(35)])
         lab.api.clear_requests()
 
-        report = lab.run(replace(SYNC, seek=False))
+        report = lab.run(replace(options if number else BACKFILL, seek=False))
 
         assert (report.status, lab.wrong()) == ("succeeded", [])
-        assert refused(lab) <= MOST_WALKS
+        assert refused(lab) <= 1
         lab.api.expire_cursors()

@@ -7,7 +7,7 @@ the list, which need no cursor, always work.
 
 import base64
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -27,17 +27,30 @@ class Hints:
     """Whether cursors of our own making may be tried."""
     build_works: bool | None = None
     """Whether the server follows them; None until the first one, which goes alone, has shown it."""
+    started_at: datetime = BEGINNING
+    """When the run began: cursors issued earlier may have died since."""
+    kept_work: bool = False
+    """Whether one of those has led where it should, and none was refused after it."""
     dead_since: datetime | None = None
     """Cursors issued then or before, or at an unknown time, are not used any more."""
     _refused: set[Entry] = field(default_factory=set)
     """Entries that were of no use in this run."""
 
-    def entries(self, coverage: Coverage, in_use: Iterable[Entry] = ()) -> list[Entry]:
-        """The cursors that the server issued and that may still lead somewhere."""
+    def entries(self, coverage: Coverage, in_use: Collection[Entry] = ()) -> list[Entry]:
+        """The cursors that the server issued and that may still lead somewhere.
+
+        The first one of an earlier run goes alone, as the first built one does.
+        """
         edges = [entry for span in coverage for entry in (span.below, span.above) if entry]
         used = self._refused.union(in_use)
         known = dict.fromkeys((*edges, *self.bookmarks))
-        return [e for e in known if e.cursor is not None and e not in used and self.is_alive(e)]
+        alive = [e for e in known if e.cursor is not None and e not in used and self.is_alive(e)]
+        on_trial = any(map(self.needs_trial, in_use))
+        return [entry for entry in alive if not (on_trial and self.needs_trial(entry))]
+
+    def needs_trial(self, entry: Entry) -> bool:
+        """Whether nothing in this run shows that such a cursor is still honoured."""
+        return not self.kept_work and self._is_kept(entry)
 
     def keep(self, mark: Entry) -> None:
         """Remember a bookmark, in place of one amid the rows of the same instant."""
@@ -64,6 +77,7 @@ class Hints:
         """The first page behind an entry has shown that it leads where it should."""
         if is_built(entry):
             self.build_works = True
+        self.kept_work = self.kept_work or self._is_kept(entry)
 
     def refuse(self, entry: Entry) -> None:
         """Use an entry no more; others like it may still serve."""
@@ -75,11 +89,17 @@ class Hints:
         if is_built(entry):
             self.build_works = False
         else:
+            self.kept_work = False
             self.bury(entry.issued_at)
 
     def bury(self, issued_at: datetime | None) -> None:
         """Use no cursor any more that was issued then or before, or nobody knows when."""
         self.dead_since = max(issued_at or BEGINNING, self.dead_since or BEGINNING)
+
+    def _is_kept(self, entry: Entry) -> bool:
+        """Whether the server issued an entry's cursor before this run."""
+        issued_at = entry.issued_at or BEGINNING
+        return entry.cursor is not None and issued_at < self.started_at and not is_built(entry)
 
 
 def is_built(entry: Entry) -> bool:

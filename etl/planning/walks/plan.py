@@ -210,6 +210,9 @@ def _inner(
     known = hints.entries(now.coverage, used)
     inside = [e for e in known if e.order == "newest" and gap.oldest < e.at < gap.newest]
     nearest = min(inside, key=pages, default=None)
+    if nearest is not None and hints.needs_trial(nearest):
+        # The youngest: if it is refused, the others needn't be tried.
+        nearest = max(inside, key=lambda entry: (entry.issued_at or BEGINNING, -pages(entry)))
     if nearest is not None and pages(nearest) <= share / 2:
         return nearest
     built = hints.build(at, used) if gap.oldest < at < gap.newest else None
