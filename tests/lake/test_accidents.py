@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pyarrow as pa
@@ -69,12 +70,12 @@ def die(url: str, lake: Path, what: str, left: int) -> bool:
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Store:
+def small(tmp_path: Path) -> Iterator[Store]:
     """A database of hostile values in a file."""
-    store = Store(f"sqlite:///{tmp_path / 'it.db'}", utc_now)
-    migrate.upgrade(store.engine)
-    fill(store)
-    return store
+    with Store(f"sqlite:///{tmp_path / 'it.db'}", utc_now) as store:
+        migrate.upgrade(store.engine)
+        fill(store)
+        yield store
 
 
 def change(store: Store, number: int) -> None:
@@ -149,7 +150,7 @@ def test_a_database_restored_from_a_backup_is_what_the_lake_shows(
     small: Store, lake: Path, tmp_path: Path
 ) -> None:
     backup = tmp_path / "backup.db"
-    with sqlite3.connect(backup) as to, sqlite3.connect(tmp_path / "it.db") as of:
+    with closing(sqlite3.connect(backup)) as to, closing(sqlite3.connect(tmp_path / "it.db")) as of:
         of.backup(to)
     change(small, 1)
     with small.engine.begin() as connection:

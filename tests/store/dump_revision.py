@@ -7,6 +7,7 @@ import re
 import sqlite3
 import subprocess
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -34,10 +35,10 @@ def upgrade(url: str) -> None:
 def dump_sqlite(source: str, to: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "old.db"
-        with sqlite3.connect(file) as connection:
+        with closing(sqlite3.connect(file)) as connection:
             connection.executescript(source)
         upgrade(f"sqlite:///{file}")
-        with sqlite3.connect(file) as connection:
+        with closing(sqlite3.connect(file)) as connection:
             to.write_text("\n".join(statements(connection)) + "\n", encoding="utf-8")
 
 
