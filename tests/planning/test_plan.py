@@ -198,6 +198,17 @@ def test_the_first_cursor_of_an_earlier_run_goes_alone_and_is_the_youngest() -> 
     assert plan_walks(now, hints) == []
 
 
+def test_a_refused_cursor_of_an_earlier_run_is_the_last_that_is_tried_for_speed() -> None:
+    older, younger = (Entry("newest", f"m{n}", at(4), issued_at=at(20 + n)) for n in (1, 2))
+    now = situation([Gap(at(0), at(9))], active=[ActiveWalk(HEAD, at(9))], density=even(0, 9))
+    hints = Hints([younger], may_build=False, started_at=at(30))
+
+    hints.refuse_all_like(older)
+
+    assert plan_walks(now, hints) == []
+    assert hints.entries(()) == [younger], "it may still be the nearest way to a gap"
+
+
 def test_a_refused_cursor_is_skipped() -> None:
     mark = Entry("newest", "m", at(9))
     gap = Gap(BEGINNING, at(9))

@@ -209,9 +209,12 @@ def _inner(
 
     known = hints.entries(now.coverage, used)
     inside = [e for e in known if e.order == "newest" and gap.oldest < e.at < gap.newest]
+    if hints.dead_since is not None:
+        # One request has been lost for speed already.
+        inside = [entry for entry in inside if not hints.needs_trial(entry)]
     nearest = min(inside, key=pages, default=None)
     if nearest is not None and hints.needs_trial(nearest):
-        # The youngest: if it is refused, the others needn't be tried.
+        # The youngest: if it is refused, so are all.
         nearest = max(inside, key=lambda entry: (entry.issued_at or BEGINNING, -pages(entry)))
     if nearest is not None and pages(nearest) <= share / 2:
         return nearest
