@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.errors import ApiError, CursorRefused, CutShort
-from etl.models import BEGINNING, Entry, Listed, Span
+from etl.models import BEGINNING, Entry, Listed, Span, just_after
 from etl.planning.coverage import Coverage
 from etl.planning.demand import Demand, Requirement
 from etl.planning.walks.density import Density
@@ -335,3 +335,22 @@ def test_the_share_done_counts_sessions() -> None:
     assert gaps.share_done(16) == pytest.approx(0.5, rel=0.01)
     gaps.take(walk, walk.confirm_end(), [])
     assert gaps.share_done(16) == 1.0
+
+
+def test_a_walk_that_closes_a_gap_on_its_way_to_another_is_waited_for() -> None:
+    """Amid an instant of many rows it takes long: those that arrive meanwhile have not failed."""
+    gaps = tracker((Span(BEGINNING, at(5), at(1)), Span(just_after(at(5)), at(8), at(1))))
+    instant, head = gaps.gaps
+    passer = gaps.start(PlannedWalk(Entry("oldest", "kept", at(3)), head))
+    assert take(gaps, passer, ("e", 4), ("f", 5), cursor="c0")
+    first = gaps.start(PlannedWalk(HEAD, head))
+    assert not take(gaps, first, ("z", 9), ("y", 7), cursor="d0")
+    assert gaps.finish(first, None) is None
+
+    for _ in range(2 * MOST_FAILURES):
+        arriving = gaps.start(PlannedWalk(HEAD, instant))
+        assert take(gaps, arriving, ("z", 9), ("y", 6), cursor="d0")
+        assert not take(gaps, arriving, ("x", 5), ("w", 5), cursor="d1")
+        assert gaps.gaps == (instant,)
+        assert gaps.finish(arriving, None) is None
+    assert gaps.plan(4) == [], "nobody is sent after it"

@@ -76,7 +76,7 @@ class GapTracker:
         gaps = self.gaps
         if free <= 0 or not gaps:
             return []
-        active = [ActiveWalk(walk.entry, walk.position()) for walk in self.walks]
+        active = [ActiveWalk(one.entry, at) for one in self.walks for at in self._places(one, gaps)]
         is_open = self.ceiling is not None and not self._tail_is_shut
         now = Situation(
             gaps,
@@ -208,6 +208,13 @@ class GapTracker:
         self._superseded.add(first)
         return False
 
+    def _places(self, walk: Walk, left: Sequence[Gap]) -> list[datetime]:
+        """Where a walk closes gaps: in its own, and in the one that it passes on its way there."""
+        frontier, places = walk.frontier, [walk.position()]
+        if frontier is not None and walk.proven() and self._gap_at(walk, frontier, left):
+            places.append(frontier)
+        return places
+
     def _gap_at(self, walk: Walk, frontier: datetime, left: Sequence[Gap]) -> Gap | None:
         """The gap that holds the next instant of a walk."""
         if walk.order == "newest":
@@ -236,7 +243,7 @@ class GapTracker:
         """Whether nothing is left of a walk's gap, or another walk is in it."""
         left = [gap for gap in self.gaps if gap.oldest < walk.target.newest]
         left = [gap for gap in left if gap.newest > walk.target.oldest]
-        places = [other.position() for other in self.walks]
+        places = [at for other in self.walks for at in self._places(other, left)]
         return all(any(gap.oldest <= at <= gap.newest for at in places) for gap in left)
 
     def _is_hint_refused(self, walk: Walk, error: BaseException | None) -> bool:
