@@ -26,7 +26,10 @@ class Chain:
         self.issued_at = entry.issued_at
         """When the page that held `cursor` was requested."""
         self.ceiling = ceiling
-        """The oldest instant that the list has shown: the list's tail must not begin above it."""
+        """The oldest instant that the list has shown: its tail must begin below.
+
+        At that instant it would bring nothing, and may be the head of a list in one order only.
+        """
         self.pages = 0
         """How many pages have been taken."""
         self.first: datetime | None = None
@@ -93,7 +96,7 @@ class Chain:
         if self.entry.cursor is not None and self.is_before(first, self.entry.at):
             raise CursorRefused("a cursor that was kept leads elsewhere in the list")
         is_tail = self.order == "oldest" and self.entry.cursor is None
-        if is_tail and self.ceiling is not None and first > self.ceiling:
+        if is_tail and self.ceiling is not None and first >= self.ceiling:
             raise CursorRefused("the list oldest first doesn't begin with the oldest session")
 
     def _are_in_order(self, instants: Sequence[datetime]) -> bool:
