@@ -1,6 +1,7 @@
 """Fixtures: a clean environment, a simulator, and a store on both databases."""
 
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ from tests.support.selection import (
     pytest_sessionfinish,
     pytest_terminal_summary,
 )
+from tests.support.stores import open_store
 
 __all__ = [
     "pytest_addoption",
@@ -82,21 +84,29 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     cluster.drop(url)
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with the newest schema, to be copied."""
+    file = tmp_path_factory.mktemp("template") / "newest.db"
+    with Store(f"sqlite:///{file}", utc_now) as store:
+        migrate.upgrade(store.engine)
+    return file
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """A database with the newest schema, on SQLite and on PostgreSQL."""
     if request.param == "sqlite":
-        opened = Store(f"sqlite:///{tmp_path / 'test.db'}", utc_now)
-        migrate.upgrade(opened.engine)
-        yield opened
-        opened.close()
+        file = tmp_path / "test.db"
+        shutil.copyfile(request.getfixturevalue("sqlite_template"), file)
+        with open_store(f"sqlite:///{file}") as opened:
+            yield opened
         return
     template: str = request.getfixturevalue("postgres_template")
     cluster: Cluster = request.getfixturevalue("postgres")
     url = cluster.fresh(template)
-    opened = Store(url, utc_now)
-    yield opened
-    opened.close()
+    with open_store(url) as opened:
+        yield opened
     cluster.drop(url)
 
 

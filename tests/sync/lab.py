@@ -16,9 +16,9 @@ from etl.config import Api, Credentials
 from etl.models import AgentReport
 from etl.simulator import Simulator, Traits, World
 from etl.store.schema import tables as t
-from etl.store.store import Store
 from etl.sync.agent_run import AgentSync, RunOptions
 from tests.support.audit import differences
+from tests.support.stores import open_store
 from tests.torture.rig import DEAD, Crash, Killer, MortalClient
 
 BACKFILL, RECONCILE, SYNC = RunOptions("backfill"), RunOptions("reconcile"), RunOptions()
@@ -50,7 +50,7 @@ class Lab:
             self.world.add_agent("agent", agent_id=AGENT)
         self.api = Simulator(self.world)
         self.api.start()
-        self.store = Store(self.url, utc_now)
+        self.store = open_store(self.url)
         self.clients: list[MortalClient] = []
 
     def close(self) -> None:
@@ -110,13 +110,16 @@ class Lab:
             return AgentReport(agent, options.mode)
         finally:
             stop.set()
-            self._reopen()
             if killer.dead:
+                self._reopen()
                 self._bury()
+            else:
+                for name in ("before_cursor_execute", "commit"):
+                    event.remove(self.store.engine, name, killer.statement)
 
     def _reopen(self) -> None:
         self.store.close()
-        self.store = Store(self.url, utc_now)
+        self.store = open_store(self.url)
 
     def _bury(self) -> None:
         held = t.sync_state.c.lease_holder.is_not(None)

@@ -16,6 +16,7 @@ from etl.simulator import Simulator, Traits, World
 from etl.store.runs.lease import Lease, LeaseHolder, holder
 from etl.store.store import Store
 from etl.sync.agent_run import AgentSync, RunOptions
+from tests.support.stores import open_store
 from tests.torture.auditor import Auditor, Run
 from tests.torture.databases import Database, Rows
 from tests.torture.truth import Truth, now
@@ -101,7 +102,7 @@ class Rig:
             self.api.adopt(traits)
 
     def _open(self) -> Store:
-        return Store(self.database.url, utc_now)
+        return open_store(self.database.url)
 
     def close(self) -> None:
         self.api.stop()

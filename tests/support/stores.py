@@ -1,0 +1,24 @@
+"""Stores that compile each statement once for all tests of a process."""
+
+from typing import Any
+
+from etl.api.client import utc_now
+from etl.store.store import Store
+
+__all__ = ["open_store"]
+
+_dialects: dict[str, tuple[Any, Any]] = {}
+
+
+def open_store(url: str) -> Store:
+    """A store of a database with the newest schema.
+
+    To compile all of a run's statements takes longer than a run of a few pages. SQLAlchemy keeps
+    them per engine and dialect, so those of the first engine serve the others.
+    """
+    store = Store(url, utc_now)
+    engine: Any = store.engine
+    known = _dialects.setdefault(engine.name, (engine.dialect, engine._compiled_cache))
+    if engine.dialect is not known[0]:
+        engine.dialect, engine._compiled_cache = known
+    return store
