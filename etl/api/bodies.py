@@ -77,9 +77,10 @@ def _inflate(what: str, response: httpx.Response) -> Iterator[bytes]:
     inflater = zlib.decompressobj(EITHER_FORMAT)
     try:
         for packed in response.iter_raw():
-            while packed and not inflater.eof:
-                yield inflater.decompress(packed, CHUNK)
-                packed = inflater.unconsumed_tail  # noqa: PLW2901
+            left = packed
+            while left and not inflater.eof:
+                yield inflater.decompress(left, CHUNK)
+                left = inflater.unconsumed_tail
         yield inflater.flush(CHUNK)
     except zlib.error as error:
         raise Malformed(f"{what}: the response can't be unpacked: {error}") from None

@@ -75,15 +75,20 @@ class CredentialSource(Protocol):
     """What tells the credential of each request, as `etl.api.credentials` has them."""
 
     @property
-    def team_id(self) -> str | None: ...  # noqa: D102
+    def team_id(self) -> str | None:
+        """The team that every request names, if any."""
 
-    def current(self) -> Credentials: ...  # noqa: D102
+    def current(self) -> Credentials:
+        """The credential of the next request."""
 
-    def renewed(self, used: Credentials, /) -> bool: ...  # noqa: D102
+    def renewed(self, used: Credentials, /) -> bool:
+        """Whether there is another one, after the API has refused this one."""
 
-    def gave_up(self, used: Credentials, /) -> None: ...  # noqa: D102
+    def gave_up(self, used: Credentials, /) -> None:
+        """Note that the API has refused it for good."""
 
-    def secrets(self) -> tuple[str, ...]: ...  # noqa: D102
+    def secrets(self) -> tuple[str, ...]:
+        """What no message may show."""
 
 
 class Client:
