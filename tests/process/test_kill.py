@@ -32,9 +32,10 @@ KILLS = int(os.environ.get("ETL_TEST_KILLS") or 0)
 PAGE = 40
 TIMES = {"sqlite": KILLS or 6, "postgres": KILLS or 4}
 KILLED = [pytest.param(name, n, id=f"{name}-{n}") for name in TIMES for n in range(TIMES[name])]
-PAGES_TWICE = 2
-"""Pages per walk that may be fetched again: the one not saved yet, and the one before it, since a
-walk that enters at a stored cursor proves only what lies beyond its first row."""
+PAGES_TWICE = 3
+"""Pages per walk that may be fetched again: the one under way, the one that is being saved, and
+the one before, since a walk that enters at a stored cursor proves only what lies beyond its first
+row."""
 
 
 @dataclass(slots=True)
@@ -151,8 +152,7 @@ def test_killed_at_any_instant(
     # has passed. A walk of the first run is a chain of cursors.
     twice = {page.key for page in was if page.cursor} & {page.key for page in again}
     print(f"{len(was)} pages in {walks(was)} walks, {len(again)} more, {len(twice)} of them again")
-    # A span may have been cut anew at the kill: one page more of each agent.
-    assert len(twice) <= PAGES_TWICE * walks(was) + len(world.agent_ids())
+    assert len(twice) <= PAGES_TWICE * walks(was)
 
 
 @pytest.mark.parametrize("command", ["backfill", "sync"])
