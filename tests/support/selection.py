@@ -1,19 +1,22 @@
-"""What is run, and in which order: `--quick`, `--allow-skip`, and the long tests first."""
+"""What is run, and in which order: `--quick`, `--every-case`, `--allow-skip`, long tests first."""
 
 import os
 import sys
+from collections import Counter
 from functools import cache
 from itertools import islice
 from typing import Any
+from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 SLOW_FOLDERS = ("process", "torture")
-SLOW_FIXTURES = {"api", "browser", "postgres", "serve"}
+SLOW_FIXTURES = {"api", "browser", "lab", "postgres", "serve"}
 STARTS = {"subprocess.Popen", "os.fork", "os.posix_spawn"}
 SETTINGS = "_hypothesis_internal_use_settings"
 FEW = 15
+MANY_CASES = 8
 
 refused: list[str] = []
 """Skipped tests that `--allow-skip` doesn't allow, with their reasons."""
@@ -22,6 +25,11 @@ refused: list[str] = []
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--quick", action="store_true", help="only tests without a process, a server or a browser"
+    )
+    parser.addoption(
+        "--every-case",
+        action="store_true",
+        help="each case of a strange server on both databases, not on one of them",
     )
     parser.addoption(
         "--allow-skip",
@@ -45,6 +53,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not _is_slow(item)]
         for item in items:
             _try_few_examples(item)
+    if not config.getoption("--every-case"):
+        spared = _spare_cases(items)
+        config.hook.pytest_deselected(items=spared)
+        items[:] = [item for item in items if item not in set(spared)]
     items[:] = _put_long_first(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
@@ -79,6 +91,23 @@ def _is_slow(item: Any) -> bool:
         or not SLOW_FIXTURES.isdisjoint(item.fixturenames)
         or any(value == "postgres" for value in values)
     )
+
+
+def _spare_cases(items: list[Any]) -> list[Any]:
+    """Half of the cases of strange servers: each is tried on one of the databases.
+
+    They torture the engine, which knows no database; what it asks of one is tested on both. Which
+    of them is drawn by the case's name, so that no other parameter decides it.
+    """
+    cases = [item for item in items if "lab" in item.fixturenames]
+    counts = Counter(item.function for item in cases)
+
+    def is_drawn(item: Any) -> bool:
+        database = item.callspec.params["store"]
+        name = item.nodeid.replace(database, "", 1)
+        return ("sqlite", "postgres")[crc32(name.encode()) % 2] == database
+
+    return [one for one in cases if counts[one.function] >= MANY_CASES and not is_drawn(one)]
 
 
 def _put_long_first(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
