@@ -354,3 +354,24 @@ def test_a_walk_that_closes_a_gap_on_its_way_to_another_is_waited_for() -> None:
         assert gaps.gaps == (instant,)
         assert gaps.finish(arriving, None) is None
     assert gaps.plan(4) == [], "nobody is sent after it"
+
+
+def test_of_two_walks_that_follow_the_same_cursors_the_later_one_ends() -> None:
+    gaps = tracker()
+    first = start(gaps)
+    assert take(gaps, first, ("d", 9), ("c", 5), cursor="c0")
+    later = start(gaps, Entry("newest", "kept", at(7)))
+
+    assert not take(gaps, later, ("c", 5), ("b", 5), cursor="c0")
+    assert take(gaps, first, ("b", 5), ("a", 3), cursor="c1")
+
+
+def test_of_two_walks_that_follow_the_same_cursors_one_that_proves_nothing_gives_way() -> None:
+    """It has entered amid an instant, of which only the one from above has seen all rows."""
+    gaps = tracker()
+    amid = start(gaps, Entry("newest", "kept", at(6)))
+    assert take(gaps, amid, ("c", 5), ("b", 5), cursor="c0")
+    from_above = start(gaps)
+
+    assert take(gaps, from_above, ("e", 9), ("d", 5), cursor="c0")
+    assert not take(gaps, amid, ("a", 5), ("z", 3), cursor="c1")
