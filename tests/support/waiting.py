@@ -12,9 +12,13 @@ PATIENCE: Final = 300.0
 
 
 def until(what: Callable[[], Any], saying: str, seconds: float = PATIENCE) -> Any:
-    """Ask again and again until the answer is true, and return it."""
-    deadline = time.monotonic() + seconds
+    """Ask again and again until the answer is true, and return it.
+
+    The longer it takes, the more rarely, so that asking leaves the processors to those at work.
+    """
+    began = time.monotonic()
     while not (answer := what()):
-        assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain: {saying}"
-        time.sleep(0.02)
+        waited = time.monotonic() - began
+        assert waited < seconds, f"waited {seconds:.0f} s in vain: {saying}"
+        time.sleep(min(0.5, 0.02 + waited / 20))
     return answer
