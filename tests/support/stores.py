@@ -7,7 +7,8 @@ from etl.store.store import Store
 
 __all__ = ["open_store"]
 
-_dialects: dict[str, tuple[Any, Any]] = {}
+_compiled: dict[str, tuple[Any, Any]] = {}
+"""By the kind of database: a dialect that has met its server, and what it has compiled."""
 
 
 def open_store(url: str) -> Store:
@@ -18,7 +19,8 @@ def open_store(url: str) -> Store:
     """
     store = Store(url, utc_now)
     engine: Any = store.engine
-    known = _dialects.setdefault(engine.name, (engine.dialect, engine._compiled_cache))
-    if engine.dialect is not known[0]:
-        engine.dialect, engine._compiled_cache = known
+    if engine.name not in _compiled:
+        engine.connect().close()
+        _compiled[engine.name] = engine.dialect, engine._compiled_cache
+    engine.dialect, engine._compiled_cache = _compiled[engine.name]
     return store
