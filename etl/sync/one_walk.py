@@ -37,8 +37,9 @@ class PageSource:
     client: Client
     agent_id: str
     filters: Mapping[str, str] = field(default_factory=dict)
-    checks_end: bool = True
-    """Whether the end of a list has to be confirmed: not if nothing is concluded from it."""
+    checks_end: Callable[[], bool] = lambda: True
+    """Whether the end of the list has to be confirmed: not if nothing is concluded from it, or if
+    another walk comes from there."""
     may_be_empty: Callable[[], bool] = lambda: True
     """Whether nothing is known that contradicts an empty list: then it needs no second look."""
 
@@ -134,7 +135,7 @@ def _end_walk(
     behind_the_end = not walk.is_unbroken and walk.end.lowest is None
     if walk.order == "oldest" or behind_the_end:
         return
-    if source.is_plainly_empty(walk) or not source.checks_end:
+    if source.is_plainly_empty(walk) or not source.checks_end():
         return
     counts = Counts()
     with _count_failure(counts, wasted):

@@ -106,7 +106,7 @@ class StateLists:
             client,
             run.agent_id,
             {"state": state},
-            checks_end=state in LISTED_STATES,
+            checks_end=lambda: state in LISTED_STATES,
             may_be_empty=lambda: not is_known,
         )
         wasted = Counts()

@@ -73,8 +73,8 @@ class ParallelWalks:
     """The walks whose end has not been taken from the queue yet."""
     _queue: "SaveQueue[Arrival | WalkEnd]" = field(default_factory=SaveQueue)
     """From the walks' threads to the one that saves."""
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    """Guards the tracker: walks report to it from their threads."""
+    _lock: threading.Condition = field(default_factory=threading.Condition)
+    """Guards the tracker: walks report to it from their threads. Notified when one has."""
     _saving: bool = False
     """Whether a save is under way, or has failed."""
     _renewed: float = field(default_factory=time.monotonic)
@@ -114,7 +114,12 @@ class ParallelWalks:
         """A walk's thread: its end is always announced."""
         error: BaseException | None = None
         wasted = Counts()
-        source = PageSource(self.client, self.run.agent_id, may_be_empty=self._may_be_empty)
+        source = PageSource(
+            self.client,
+            self.run.agent_id,
+            checks_end=self._checks_end,
+            may_be_empty=self._may_be_empty,
+        )
         try:
             follow_walk(walk, source, self._arrive, wasted)
         except BaseException as caught:
@@ -137,11 +142,24 @@ class ParallelWalks:
             return error.status == HTTPStatus.NOT_FOUND
         return not ids
 
+    def _checks_end(self) -> bool:
+        """Whether the end has to be confirmed, once a walk that comes from there has told."""
+        with self._lock:
+            tail = self.tracker.walk_from_tail
+
+            def has_told() -> bool:
+                return tail not in self.tracker.walks or not self.tracker.gaps
+
+            while not (self._lock.wait_for(has_told, TICK) or self._queue.closed.is_set()):
+                pass
+            return bool(self.tracker.gaps)
+
     def _arrive(self, arrival: Arrival) -> bool:
         """Note a page and queue it for saving. Returns whether its walk goes on."""
         listed = arrival.fetched.page.listed if arrival.fetched else ()
         with self._lock:
             goes_on = self.tracker.take(arrival.walk, arrival.step, listed)
+            self._lock.notify_all()
         self._queue.put(arrival)
         self._queue.wait_for_room(arrival.walk)
         return goes_on and not self._queue.closed.is_set()
@@ -204,6 +222,7 @@ class ParallelWalks:
         self._threads.pop(ended.walk, None)
         self._queue.forget(ended.walk)
         with self._lock:
+            self._lock.notify_all()
             return self.tracker.finish(ended.walk, ended.error)
 
     def _end_walks(self, failure: BaseException | None) -> BaseException | None:

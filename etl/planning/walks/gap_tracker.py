@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from etl.errors import CursorRefused, CutShort, Denied
-from etl.models import TICK, Listed, floor_second
+from etl.models import BEGINNING, TICK, Listed, floor_second
 from etl.planning.coverage import Coverage, Gap, add
 from etl.planning.demand import Demand, missing
 from etl.planning.walks.chain import dated
@@ -68,12 +68,18 @@ class GapTracker:
         """What is left to walk."""
         return missing(self.coverage, self.demand)
 
+    @property
+    def walk_from_tail(self) -> Walk | None:
+        """The walk that is under way from the list's end, if there is one."""
+        return next((walk for walk in self.walks if walk.entry == TAIL), None)
+
     def plan(self, walkers: int) -> list[PlannedWalk]:
         """The walks to start, if so many may be under way."""
-        free = walkers - len(self.walks)
-        if self.pages < SINGLE_PAGES and not self.density.stored:
+        free, gaps = walkers - len(self.walks), self.gaps
+        # A walk from the list's end is worth it sooner: it spares the check of that end.
+        single = 1 if gaps and gaps[0].oldest == BEGINNING else SINGLE_PAGES
+        if self.pages < single and not self.density.stored:
             free = min(free, 1 - len(self.walks))
-        gaps = self.gaps
         if free <= 0 or not gaps:
             return []
         active = [ActiveWalk(one.entry, at) for one in self.walks for at in self._places(one, gaps)]
@@ -87,6 +93,7 @@ class GapTracker:
             free,
             is_open,
             floor_second(self.started_at),
+            self.pages,
         )
         return plan_walks(now, self.hints)
 

@@ -23,7 +23,10 @@ HEAD: Final = Entry("newest", None, ENDLESS)
 TAIL: Final = Entry("oldest", None, BEGINNING)
 
 ALONE: Final = 2.0
-"""Pages that are not worth a second walk."""
+"""Pages that are not worth a second walk, which may cost a request more."""
+
+LONG: Final = 20
+"""Pages of a run after which such a request counts for little: half of ALONE is worth a walk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class Situation:
     """Whether the list oldest first may be entered: newest first has shown its order."""
     head: datetime = ENDLESS
     """The second of the run's start. A gap up to it is entered at the list's head alone."""
+    pages: int = 0
+    """How many pages have arrived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,8 @@ def plan_walks(now: Situation, hints: Hints) -> list[PlannedWalk]:
     """The walks worth starting, at most as many as are free."""
     stretches = [stretch for gap in now.gaps for stretch in _cut_at_walks(gap, now)]
     planned: list[PlannedWalk] = []
-    for stretch in _share_out(stretches, now.free):
+    alone = ALONE if now.pages < LONG else ALONE / 2
+    for stretch in _share_out(stretches, now.free, alone):
         planned += _enter(stretch, planned, now, hints)
     return planned
 
@@ -117,11 +123,11 @@ def _cut_at_walks(gap: Gap, now: Situation) -> list[_Stretch]:
     ]
 
 
-def _share_out(stretches: list[_Stretch], free: int) -> list[_Stretch]:
+def _share_out(stretches: list[_Stretch], free: int, alone: float) -> list[_Stretch]:
     """Give each free walk to the stretch with the most pages for each of its walks."""
     for _ in range(free):
         index = max(range(len(stretches)), key=lambda i: stretches[i].share, default=None)
-        if index is None or stretches[index].share <= ALONE:
+        if index is None or stretches[index].share <= alone:
             break
         longest = stretches[index]
         stretches[index] = replace(longest, more=longest.more + 1)
