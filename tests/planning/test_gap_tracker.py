@@ -14,7 +14,7 @@ from etl.planning.demand import Demand, Requirement
 from etl.planning.walks.density import Density
 from etl.planning.walks.gap_tracker import MOST_FAILURES, GapTracker
 from etl.planning.walks.hints import Hints
-from etl.planning.walks.plan import HEAD, PlannedWalk
+from etl.planning.walks.plan import HEAD, TAIL, PlannedWalk
 from etl.planning.walks.walk import Walk
 from tests.planning import SECOND, TOCK, Draws, Feed, at, chance
 from tests.planning.expedition import Expedition, Wish, covered
@@ -268,6 +268,20 @@ def take(tracker: GapTracker, walk: Walk, *rows: tuple[str, int], cursor: str | 
 
 def test_a_run_begins_with_one_walk_however_many_may_go() -> None:
     assert [one.entry for one in tracker().plan(8)] == [HEAD]
+
+
+def test_the_second_walk_of_a_first_backfill_begins_at_the_end_with_the_second_page() -> None:
+    gaps = tracker()
+    assert take(gaps, start(gaps), ("d", 9), ("c", 7), cursor="c0")
+
+    assert [one.entry for one in gaps.plan(8)] == [TAIL]
+
+
+def test_a_sync_of_two_pages_is_one_walk() -> None:
+    gaps = tracker((Span(BEGINNING, at(3), at(1)),))
+    assert take(gaps, start(gaps), ("d", 9), ("c", 7), cursor="c0")
+
+    assert gaps.plan(8) == []
 
 
 def test_a_walk_ends_where_another_has_begun() -> None:

@@ -1,6 +1,7 @@
 """Where walks enter the list: the right side of a gap, never twice the same way."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import given, settings
@@ -11,7 +12,15 @@ from etl.planning.coverage import Coverage, Gap
 from etl.planning.demand import Demand, missing
 from etl.planning.walks.density import Density
 from etl.planning.walks.hints import Hints, is_built
-from etl.planning.walks.plan import HEAD, TAIL, ActiveWalk, PlannedWalk, Situation, plan_walks
+from etl.planning.walks.plan import (
+    HEAD,
+    LONG,
+    TAIL,
+    ActiveWalk,
+    PlannedWalk,
+    Situation,
+    plan_walks,
+)
 from etl.planning.walks.walk import Walk
 from tests.planning import at
 from tests.planning.expedition import assert_on_the_right_side
@@ -150,6 +159,16 @@ def test_a_walk_is_left_alone_with_two_pages() -> None:
     now = situation([gap], active=active, density=even(0, 20), page_size=10)
 
     assert plan_walks(now, Hints(build_works=True)) == []
+
+
+def test_after_many_pages_a_walk_is_worth_one() -> None:
+    gap = Gap(at(0), at(20))
+    active = [ActiveWalk(HEAD, at(20))]
+    now = situation([gap], active=active, density=even(0, 20), page_size=10)
+
+    [planned] = plan_walks(replace(now, pages=LONG), Hints(build_works=True))
+
+    assert at(9) <= planned.entry.at <= at(11)
 
 
 def test_the_first_cursor_of_our_own_goes_alone() -> None:

@@ -166,3 +166,15 @@ def test_a_list_that_is_cut_short_is_never_whole(
     lab.api.clear_faults()
 
     assert_complete(lab, lab.run(replace(SYNC, walkers=walkers)))
+
+
+@pytest.mark.parametrize("count", [11, 15, 19])
+def test_a_first_backfill_of_two_pages_costs_three_requests(lab: Lab, count: int) -> None:
+    """The walk from the end, which begins with the second page, spares the check of that end."""
+    lab.spread(count)
+    lab.api.latency = 0.2
+
+    report = lab.run(BACKFILL)
+
+    assert (report.status, lab.wrong()) == ("succeeded", [])
+    assert len(lab.api.requests) == 3
