@@ -1,6 +1,7 @@
 """How a server may differ from the documented one while it works as its makers want."""
 
 import time
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -43,11 +44,16 @@ class CursorBook:
     traits: Traits
     clock: Callable[[], float] = time.monotonic
     requests: int = 0
+    generation: int = 0
     _issued: dict[str, tuple[float, int]] = field(default_factory=dict)
     _rng: Random = field(init=False)
 
     def __post_init__(self) -> None:
         self._rng = Random(self.traits.seed)
+
+    def renew(self, cursor: str) -> str:
+        """Return *cursor* as text that no expired one has: spaces behind its JSON mean nothing."""
+        return b64encode(b64decode(cursor) + b" " * self.generation).decode()
 
     def note(self, cursor: str) -> None:
         """Take down that *cursor* was issued now."""
@@ -56,6 +62,7 @@ class CursorBook:
 
     def expire_all(self) -> None:
         """Make every cursor that was issued so far an old one."""
+        self.generation += 1
         self._issued = dict.fromkeys(self._issued, (float("-inf"), -1))
 
     def admit(self, query: ListQuery) -> ListQuery:

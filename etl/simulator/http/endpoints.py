@@ -101,7 +101,7 @@ class Api:
 
     def _page(self, agent_id: str, query: ListQuery) -> Listing:
         rows, key = self.world.page(agent_id, query)
-        return Listing(rows, None if key is None else query.cursor_at(key))
+        return Listing(rows, None if key is None else self.cursors.renew(query.cursor_at(key)))
 
     def _cut(self, page: Listing, query: ListQuery) -> Listing:
         most = self.traits.state_rows
