@@ -98,6 +98,8 @@ class Truth:
     def restore(self, id: str) -> None:
         with self.lock:
             self.world.restore(id)
+            # What was shown before is shown at once, however late the list shows what is new.
+            self.world._rows[id].added = float("-inf")
             del self.gone[id]
             self._refresh_creator(id)
             self.changed[id] = self.last_change = now()
