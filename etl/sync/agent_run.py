@@ -134,7 +134,9 @@ class AgentSync:
         refused = state.seek_refused_at
         lately = refused is not None and run.started_at - refused < SEEK_AGAIN
         may_build = options.seek and not lately
-        hints = Hints(list(state.bookmarks), may_build=may_build, started_at=run.started_at)
+        # A sync has so little to walk again that a dead cursor would cost more than it saves.
+        may_try = options.mode != "incremental"
+        hints = Hints(list(state.bookmarks), may_build, may_try, started_at=run.started_at)
         is_one_chain = self._needs_one_chain(run.agent_id, options)
         most = 1 if is_one_chain else options.walkers or self.client.api.concurrency
         tracker = GapTracker(

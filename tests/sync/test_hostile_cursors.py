@@ -140,6 +140,18 @@ def test_cursors_of_random_lives_fail_no_run(lab: Lab, seed: int) -> None:
         assert (report.status, lab.wrong()) == ("succeeded", []), told
 
 
+def test_sync_after_sync_needs_no_cursor_of_the_last(lab: Lab) -> None:
+    lab.api.adopt(REFUSE)
+    lab.spread(100)
+    for _ in range(4):
+        lab.add([second(n) for n in range(35)])
+
+        report = lab.run(replace(SYNC, seek=False))
+
+        assert (report.status, lab.wrong(), refused(lab)) == ("succeeded", [], 0)
+        lab.api.expire_cursors()
+
+
 @pytest.mark.parametrize(
     "options", [SYNC, RECONCILE, RESTART], ids=["sync", "reconcile", "restart"]
 )

@@ -25,6 +25,8 @@ class Hints:
     """Cursors that the server issued on earlier pages, of this run too."""
     may_build: bool = True
     """Whether cursors of our own making may be tried."""
+    may_try: bool = True
+    """Whether a cursor of an earlier run may be tried for speed alone."""
     build_works: bool | None = None
     """Whether the server follows them; None until the first one, which goes alone, has shown it."""
     started_at: datetime = BEGINNING

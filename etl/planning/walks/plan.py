@@ -215,8 +215,8 @@ def _inner(
 
     known = hints.entries(now.coverage, used)
     inside = [e for e in known if e.order == "newest" and gap.oldest < e.at < gap.newest]
-    if hints.dead_since is not None:
-        # One request has been lost for speed already.
+    if hints.dead_since is not None or not hints.may_try:
+        # A trial may cost a request; one that was lost is enough.
         inside = [entry for entry in inside if not hints.needs_trial(entry)]
     nearest = min(inside, key=pages, default=None)
     if nearest is not None and hints.needs_trial(nearest):
