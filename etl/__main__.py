@@ -4,7 +4,7 @@ Ctrl-C ends the process at once, without Python's traceback, before the first mo
 must be cleared away or saved has handlers of its own: see `etl.cli.common`.
 """
 
-# Built in: the module `signal` itself takes a while to load.
+# Built in, so it has no stub; the module `signal` itself takes a while to load.
 import _signal  # type: ignore[import-not-found]
 
 if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:

@@ -35,6 +35,7 @@ MILLISECONDS: Final = 10_000
 """How long a query may take: those over all sessions need more than Datasette's second."""
 
 
+# Datasette and its hooks have no types: hence the marks.
 class Explorer(Datasette):  # type: ignore[misc]
     """Datasette that shows creators by their full names, and keeps what it reads to itself."""
 

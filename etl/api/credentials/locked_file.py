@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 from etl.errors import EtlError, Transient
 
@@ -47,9 +47,9 @@ def _open_lock(lock: Path) -> int:
         raise _unwritable(lock, error) from None
 
 
-def _try_lock(fcntl: object, descriptor: int) -> bool:
+def _try_lock(fcntl: Any, descriptor: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # type: ignore[attr-defined]
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from etl.cli.common import iso, load_settings, open_store, parse_number, stored_agents, when
 from etl.cli.table import print_table
@@ -41,13 +43,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _line(row: dict[str, object]) -> tuple[object, ...]:
+def _line(row: Mapping[str, Any]) -> tuple[object, ...]:
     started, finished = row["started_at"], row["finished_at"]
-    took = f"{(finished - started).total_seconds():.1f}s" if finished else "-"  # type: ignore[operator]
+    took = f"{(finished - started).total_seconds():.1f}s" if finished else "-"
     counts = [row[name] for name in COLUMNS[:6]]
-    started_text = when(started)  # type: ignore[arg-type]
     return (
-        started_text,
+        when(started),
         took,
         row["agent_id"],
         row["mode"],
