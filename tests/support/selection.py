@@ -1,4 +1,4 @@
-"""What is run, and in which order: `--quick`, `--every-case`, `--allow-skip`, long tests first."""
+"""What is run, and in which order: `--quick`, `--cases`, `--allow-skip`, long tests first."""
 
 import os
 import sys
@@ -27,9 +27,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--quick", action="store_true", help="only tests without a process, a server or a browser"
     )
     parser.addoption(
-        "--every-case",
-        action="store_true",
-        help="each case of a strange server on both databases, not on one of them",
+        "--cases",
+        choices=("half", "others", "all"),
+        default="half",
+        help="each case of a strange server on one database, on the other one, or on both",
     )
     parser.addoption(
         "--allow-skip",
@@ -53,10 +54,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not _is_slow(item)]
         for item in items:
             _try_few_examples(item)
-    if not config.getoption("--every-case"):
-        spared = _spare_cases(items)
-        config.hook.pytest_deselected(items=spared)
-        items[:] = [item for item in items if item not in set(spared)]
+    spared = _spare_cases(items, config.getoption("--cases"))
+    config.hook.pytest_deselected(items=spared)
+    items[:] = [item for item in items if item not in set(spared)]
     items[:] = _put_long_first(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
@@ -93,11 +93,11 @@ def _is_slow(item: Any) -> bool:
     )
 
 
-def _spare_cases(items: list[Any]) -> list[Any]:
-    """Half of the cases of strange servers: each is tried on one of the databases.
+def _spare_cases(items: list[Any], which: str) -> list[Any]:
+    """The cases of strange servers that are tried on the other database, or by another run.
 
     They torture the engine, which knows no database; what it asks of one is tested on both. Which
-    of them is drawn by the case's name, so that no other parameter decides it.
+    of them a case gets is drawn by its name, so that no other parameter decides it.
     """
     cases = [item for item in items if "lab" in item.fixturenames]
     counts = Counter(item.function for item in cases)
@@ -107,7 +107,8 @@ def _spare_cases(items: list[Any]) -> list[Any]:
         name = item.nodeid.replace(database, "", 1)
         return ("sqlite", "postgres")[crc32(name.encode()) % 2] == database
 
-    return [one for one in cases if counts[one.function] >= MANY_CASES and not is_drawn(one)]
+    many = [one for one in cases if counts[one.function] >= MANY_CASES and which != "all"]
+    return [one for one in many if is_drawn(one) != (which == "half")]
 
 
 def _put_long_first(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
