@@ -14,11 +14,12 @@ PATIENCE: Final = 300.0
 def until(what: Callable[[], Any], saying: str, seconds: float = PATIENCE) -> Any:
     """Ask again and again until the answer is true, and return it.
 
-    The longer it takes, the more rarely, so that asking leaves the processors to those at work.
+    A question that takes long is asked more rarely: the processors are for those at work.
     """
-    began = time.monotonic()
+    began = asked = time.monotonic()
     while not (answer := what()):
-        waited = time.monotonic() - began
-        assert waited < seconds, f"waited {seconds:.0f} s in vain: {saying}"
-        time.sleep(min(0.5, 0.02 + waited / 20))
+        now = time.monotonic()
+        assert now < began + seconds, f"waited {seconds:.0f} s in vain: {saying}"
+        time.sleep(max(0.02, now - asked))
+        asked = time.monotonic()
     return answer
