@@ -219,7 +219,7 @@ class Auditor:
             wrong.append(f"the watermark {after} is later than the run's end")
         if after not in {at(row["created_at"]) for row in stored.values()}:
             wrong.append(f"the watermark {after} is no stored session's")
-        lowest = max(run.floor, before - run.options.lookback if before else BEGINNING)
+        lowest = self._proven_anew_from(run)
         for id in self._listed_since(run.agent, run.since):
             created = self.truth.created_at(id)
             if created and lowest <= created <= after and id not in stored:
@@ -228,6 +228,16 @@ class Auditor:
         if report is not None and report.watermark != after:
             wrong.append(f"the report's watermark {report.watermark} is not {after}")
         return wrong
+
+    def _proven_anew_from(self, run: Run) -> datetime:
+        """From where a run owes what was listed when it began: what is older may wait.
+
+        That is `lookback` below the watermark. Where nothing has moved that yet, what was looked
+        at last stands for it: a run that goes on from a killed one asks nothing twice.
+        """
+        looked = (span.newest for span in spans(run.rows("coverage", "before")))
+        top = at(run.state("before").get("watermark")) or max(looked, default=None)
+        return max(run.floor, top - run.options.lookback) if top else run.floor
 
     def _marked(self, run: Run) -> list[str]:
         before = {row["id"]: row["missing_since"] for row in run.rows("sessions", "before")}
@@ -309,10 +319,7 @@ class Auditor:
         # Sessions are dated by the second: what is created later in it comes before the request.
         newest, since = run.started.replace(microsecond=0), options.since or BEGINNING
         demands: list[tuple[datetime, datetime, datetime | None]] = []
-        # Where nothing has moved the watermark yet, what was looked at last stands for it.
-        looked = [span.newest for span in spans(run.rows("coverage", "before"))]
-        top = watermark or max(looked, default=None)
-        again = max(run.floor, top - options.lookback) if top else run.floor
+        again = self._proven_anew_from(run)
         if options.mode == "reconcile":
             demands.append((run.floor, newest, run.since))
         elif options.mode == "incremental":
