@@ -64,6 +64,8 @@ class Expedition:
     strolls: list[Stroll] = field(default_factory=list)
     repeats: dict[Stroll, int] = field(default_factory=dict)
     """Pages of a walk that showed nothing new to the run."""
+    _arrived: dict[Stroll, Step] = field(default_factory=dict)
+    """Pages that walks have taken in their threads, and that the tracker doesn't know yet."""
     _waiting: list[tuple[Stroll, Step, list[str]]] = field(default_factory=list)
 
     def choose(self, modes: Sequence[Mode] = MODES, *, bounded: bool = True) -> Wish:
@@ -81,7 +83,7 @@ class Expedition:
         is_new = wish.started_at == self.feed.now
         self.started_at = wish.started_at if is_new else self.feed.tick()
         self.failure, self.strolls = None, []
-        self.repeats, self._waiting, self.wish = {}, [], wish
+        self.repeats, self._arrived, self._waiting, self.wish = {}, {}, [], wish
         demand = self._demand(wish)
         marks = list(self.bookmarks)
         hints = Hints(marks, may_build=self.may_build, started_at=self.started_at)
@@ -153,10 +155,14 @@ class Expedition:
         self.strolls.append(active[-1])
 
     def _advance(self, tracker: GapTracker, stroll: Stroll) -> bool:
-        """One page. Whether the walk goes on."""
+        """One page, which the tracker may take later. Whether the walk goes on."""
         goes_on, error = False, None
         try:
-            step = stroll.step(self.page_size or 1 + self.draws.below(4))
+            if stroll not in self._arrived:
+                self._arrived[stroll] = stroll.step(self.page_size or 1 + self.draws.below(4))
+                if self.draws.one_in(3):
+                    return True
+            step = self._arrived.pop(stroll)
             self._note_page(stroll, step)
             goes_on = tracker.take(stroll.walk, step, stroll.listed)
             if goes_on and stroll.over:

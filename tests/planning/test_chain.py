@@ -64,6 +64,22 @@ def test_a_page_that_does_not_go_on_from_the_last_is_refused(order: Order, tick:
         chain.check(page(("x", tick)), "other")
 
 
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+def test_a_page_of_an_instant_that_shows_nothing_new_is_refused(order: Order) -> None:
+    chain = chained(order, page(("e", 5), ("d", 5)), page(("c", 5), ("b", 5)))
+
+    with pytest.raises(CutShort, match="doesn't go on"):
+        chain.check(page(("e", 5), ("d", 5)), "other")
+    chain.check(page(("d", 5), ("a", 5)), "other")
+
+
+def test_the_head_again_amid_its_last_instant_is_refused() -> None:
+    chain = chained("newest", page(("f", 6), ("e", 5)), page(("d", 5), ("c", 5)))
+
+    with pytest.raises(CutShort, match="doesn't go on"):
+        chain.check(page(("f", 6), ("e", 5)), "other")
+
+
 def test_once_out_of_order_any_page_may_follow() -> None:
     chain = chained("newest", page(("a", 1), ("b", 5)))
 

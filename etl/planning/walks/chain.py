@@ -14,7 +14,7 @@ MOST_EMPTY: Final = 100
 
 
 class Chain:
-    """The pages behind an entry. Holds the ids of the last page, and a hash per cursor."""
+    """The pages behind an entry. Holds the ids of the last page and instant, a hash per cursor."""
 
     def __init__(self, entry: Entry, ceiling: datetime | None = None) -> None:
         self.entry = entry
@@ -38,6 +38,8 @@ class Chain:
         """The instant of the last dated row so far."""
         self.last_ids: frozenset[str] = frozenset()
         """The ids of the last page that had rows."""
+        self._tied_ids: set[str | None] = set()
+        """The ids that were shown at the instant `last`."""
         self.in_order = True
         """Whether all rows so far came in the requested order. False is for good."""
         self.shows_order = False
@@ -65,8 +67,9 @@ class Chain:
             self._check_entry(instants[0])
         if self.last is None or not self.in_order or not instants:
             return
-        # One row before the last one is a list out of order; a page of them is another page.
-        if all(self.is_before(instant, self.last) for instant in instants):
+        # One row before the last one is a list out of order; a page of nothing else but what was
+        # shown at the last instant is another page.
+        if not any(self._goes_on(row) for row in listed):
             raise CutShort("the list sent a page that doesn't go on from the one before")
 
     def take(
@@ -79,6 +82,7 @@ class Chain:
         self.pages += 1
         self._empty = 0 if listed else self._empty + 1
         if instants:
+            self._note_tied(listed, instants[-1])
             self.first = instants[0] if self.first is None else self.first
             self.shows_order |= self.in_order and self.first != instants[-1]
             self.last = instants[-1]
@@ -98,6 +102,18 @@ class Chain:
         is_tail = self.order == "oldest" and self.entry.cursor is None
         if is_tail and self.ceiling is not None and first >= self.ceiling:
             raise CursorRefused("the list oldest first doesn't begin with the oldest session")
+
+    def _goes_on(self, row: Listed) -> bool:
+        """Whether a row belongs behind the last one. Needs a dated row before it."""
+        assert self.last is not None
+        if row.created_at is None or self.is_before(row.created_at, self.last):
+            return False
+        return row.created_at != self.last or row.id is None or row.id not in self._tied_ids
+
+    def _note_tied(self, listed: Sequence[Listed], last: datetime) -> None:
+        if last != self.last:
+            self._tied_ids = set()
+        self._tied_ids.update(row.id for row in listed if row.created_at == last)
 
     def _are_in_order(self, instants: Sequence[datetime]) -> bool:
         rows = [self.last, *instants] if self.last is not None else list(instants)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from etl.errors import CursorRefused, CutShort, Denied
 from etl.models import BEGINNING, TICK, Listed, floor_second
@@ -28,6 +28,17 @@ SINGLE_PAGES: Final = 2
 """Pages of a run that one walk fetches alone: most syncs have no more."""
 
 
+class Standing(NamedTuple):
+    """Where a walk stood when the tracker took its last page. Its thread may be further on."""
+
+    position: datetime
+    frontier: datetime | None
+    proves: bool
+    """Whether its rows have shown their order."""
+    arrived: int
+    """The number of the page, over all walks, that moved the frontier there."""
+
+
 @dataclass(slots=True)
 class GapTracker:
     """The gaps of one demand, and the walks that close them."""
@@ -44,8 +55,8 @@ class GapTracker:
     """Where the rows are, as far as is known."""
     page_size: int
     """Rows of a full page."""
-    walks: dict[Walk, None] = field(default_factory=dict)
-    """The walks under way, in the order of their start."""
+    walks: dict[Walk, Standing] = field(default_factory=dict)
+    """The walks under way, in the order of their start, and where each stands."""
     pages: int = 0
     """How many pages have arrived."""
     ceiling: datetime | None = None
@@ -58,8 +69,6 @@ class GapTracker:
     """Walks in a row that broke off or got nowhere; see MOST_FAILURES."""
     _tracks: dict[int, Walk] = field(default_factory=dict)
     """By the hash of a next cursor: the walk that was given it first."""
-    _stands: dict[Walk, tuple[datetime | None, int]] = field(default_factory=dict)
-    """A walk's frontier, and the number of the page, over all walks, that moved it there."""
     _superseded: set[Walk] = field(default_factory=set)
     """Walks that another one follows with a better proof: they end with their next page."""
 
@@ -82,7 +91,11 @@ class GapTracker:
             free = min(free, 1 - len(self.walks))
         if free <= 0 or not gaps:
             return []
-        active = [ActiveWalk(one.entry, at) for one in self.walks for at in self._places(one, gaps)]
+        active = [
+            ActiveWalk(one.entry, at)
+            for one, standing in self.walks.items()
+            for at in self._places(one, standing, gaps)
+        ]
         is_open = self.ceiling is not None and not self._tail_is_shut
         now = Situation(
             gaps,
@@ -100,14 +113,16 @@ class GapTracker:
     def start(self, planned: PlannedWalk) -> Walk:
         """Begin a walk."""
         walk = Walk(planned.entry, planned.gap, self.ceiling)
-        self.walks[walk] = None
+        self.walks[walk] = Standing(walk.position(), None, False, 0)
         return walk
 
     def take(self, walk: Walk, step: Step, listed: Sequence[Listed]) -> bool:
         """Take what a page of a walk has shown. Returns whether the walk goes on."""
         before, self.pages = self.gaps, self.pages + 1
-        if walk not in self._stands or self._stands[walk][0] != walk.frontier:
-            self._stands[walk] = (walk.frontier, self.pages)
+        old = self.walks[walk]
+        arrived = old.arrived if old.frontier == walk.frontier else self.pages
+        proves = walk.proven() is not None
+        self.walks[walk] = Standing(walk.position(), walk.frontier, proves, arrived)
         if step.proven is not None:
             self.coverage = add(self.coverage, step.proven, self.started_at)
         left = self.gaps
@@ -188,13 +203,14 @@ class GapTracker:
             return walk not in self._useful and self._is_short(walk, frontier, left)
         if gap.newest - gap.oldest <= TICK:
             # Rows of one instant: a second walk, also from the other side, would fetch the same.
-            return walk is min(self._walks_at(gap), key=lambda one: self._stands[one][1])
+            mine = self.walks[walk].arrived
+            return all(mine <= other.arrived for other in self._standings_at(gap))
         # A rival that stands amid this page has already requested what comes next.
         edges = sorted(
             (frontier, min(dated(listed), default=frontier), max(dated(listed), default=frontier))
         )
         return not any(
-            one.frontier is not None and edges[0] <= one.frontier <= edges[-1] and one.proven()
+            one.frontier is not None and edges[0] <= one.frontier <= edges[-1] and one.proves
             for one in self._rivals(walk)
         )
 
@@ -209,16 +225,16 @@ class GapTracker:
         first = self._tracks.setdefault(track, walk)
         if first is walk or first not in self.walks:
             return False
-        if walk.proven() is None or first.proven() is not None:
+        if walk.proven() is None or self.walks[first].proves:
             return True
         self._tracks[track] = walk
         self._superseded.add(first)
         return False
 
-    def _places(self, walk: Walk, left: Sequence[Gap]) -> list[datetime]:
+    def _places(self, walk: Walk, standing: Standing, left: Sequence[Gap]) -> list[datetime]:
         """Where a walk closes gaps: in its own, and in the one that it passes on its way there."""
-        frontier, places = walk.frontier, [walk.position()]
-        if frontier is not None and walk.proven() and self._gap_at(walk, frontier, left):
+        frontier, places = standing.frontier, [standing.position]
+        if frontier is not None and standing.proves and self._gap_at(walk, frontier, left):
             places.append(frontier)
         return places
 
@@ -234,23 +250,26 @@ class GapTracker:
             if gap.newest <= walk.target.oldest or gap.oldest >= walk.target.newest:
                 continue
             low, high = (gap.oldest, frontier) if walk.order == "newest" else (frontier, gap.newest)
-            if low < high and not any(low <= one.position() <= high for one in self._rivals(walk)):
+            if low < high and not any(low <= one.position <= high for one in self._rivals(walk)):
                 return True
         return False
 
-    def _walks_at(self, gap: Gap) -> list[Walk]:
+    def _standings_at(self, gap: Gap) -> list[Standing]:
         """The walks whose next instant is all that a gap holds."""
         edges = {"newest": gap.newest, "oldest": gap.oldest}
-        return [one for one in self.walks if one.proven() and one.frontier == edges[one.order]]
+        known = self.walks.items()
+        return [s for walk, s in known if s.proves and s.frontier == edges[walk.order]]
 
-    def _rivals(self, walk: Walk) -> list[Walk]:
-        return [other for other in self.walks if other is not walk and other.order == walk.order]
+    def _rivals(self, walk: Walk) -> list[Standing]:
+        others = ((other, at) for other, at in self.walks.items() if other is not walk)
+        return [standing for other, standing in others if other.order == walk.order]
 
     def _is_attended(self, walk: Walk) -> bool:
         """Whether nothing is left of a walk's gap, or another walk is in it."""
         left = [gap for gap in self.gaps if gap.oldest < walk.target.newest]
         left = [gap for gap in left if gap.newest > walk.target.oldest]
-        places = [at for other in self.walks for at in self._places(other, left)]
+        known = self.walks.items()
+        places = [at for other, standing in known for at in self._places(other, standing, left)]
         return all(any(gap.oldest <= at <= gap.newest for at in places) for gap in left)
 
     def _is_hint_refused(self, walk: Walk, error: BaseException | None) -> bool:
