@@ -86,6 +86,21 @@ def test_once_out_of_order_any_page_may_follow() -> None:
     chain.check(page(("x", 9)), "other")
 
 
+def test_out_of_order_no_session_may_come_twice() -> None:
+    """A page from the end in place of another looks like a list out of order, until its end."""
+    chain = chained("newest", page(("f", 6)), page(("a", 1), ("b", 2)), page(("d", 4), ("c", 3)))
+
+    with pytest.raises(CutShort, match="a session twice"):
+        chain.check(page(("b", 2), ("a", 1)), None)
+
+
+def test_the_last_page_out_of_order_may_be_shown_in_part_again() -> None:
+    """Where pages are counted off, a session that turned up has shifted them."""
+    chain = chained("newest", page(("a", 1), ("b", 2)), page(("d", 4), ("c", 3)))
+
+    chain.check(page(("c", 3), ("x", 0)), "other")
+
+
 def test_empty_pages_are_followed_only_so_far() -> None:
     chain = chained("newest", *[[] for _ in range(MOST_EMPTY)])
 

@@ -70,6 +70,7 @@ TROUBLE = [
     Fault("repeat_cursor", after=1),
     Fault("aba_cursor", after=2),
     Fault("elsewhere", after=3),
+    *(Fault("elsewhere", where="tail", after=after) for after in range(4)),
     Fault("other_agent", after=3),
     Fault("null_cursor", after=2),
     Fault("refuse_cursor", after=2),
@@ -77,8 +78,12 @@ TROUBLE = [
 ]
 
 
+def describe(fault: Fault) -> str:
+    return "-".join([fault.kind, *filter(None, [fault.params.get("where")]), str(fault.after)])
+
+
 @pytest.mark.parametrize("walkers", [1, 2])
-@pytest.mark.parametrize("fault", TROUBLE, ids=lambda f: f"{f.kind}-{f.after}")
+@pytest.mark.parametrize("fault", TROUBLE, ids=describe)
 def test_passing_trouble_leaves_no_trace(
     store: Store, world: World, api: Simulator, run_agent: Runner, fault: Fault, walkers: int
 ) -> None:

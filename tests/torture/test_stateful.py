@@ -43,6 +43,7 @@ FAULTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("repeat_cursor", {}),
     ("aba_cursor", {}),
     ("elsewhere", {}),
+    ("elsewhere", {"where": "tail"}),
     ("other_agent", {}),
     ("refuse_cursor", {}),
     ("ignore_cursor", {}),

@@ -48,6 +48,8 @@ class Chain:
         Rows of a single instant look the same in every order. Only two of them show whether the
         server ignores `sort_order`.
         """
+        self._unordered_ids: set[str] = set()
+        """The ids that were shown since the rows came out of order."""
         self._cursors = {hash(entry.cursor)}
         """Hashes of all cursors so far: a list that repeats one never ends."""
         self._empty = 0
@@ -65,6 +67,8 @@ class Chain:
         instants = dated(listed)
         if instants and self.first is None:
             self._check_entry(instants[0])
+        if (ids & self._unordered_ids) - self.last_ids:
+            raise CutShort("the list, which is out of order, shows a session twice")
         if self.last is None or not self.in_order or not instants:
             return
         # One row before the last one is a list out of order; a page of nothing else but what was
@@ -88,6 +92,8 @@ class Chain:
             self.last = instants[-1]
         if listed:
             self.last_ids = frozenset(row.id for row in listed if row.id is not None)
+        if not self.in_order:
+            self._unordered_ids |= self.last_ids
         self.cursor, self.issued_at = next_cursor, requested_at
         self._cursors.add(hash(next_cursor))
         return in_order
