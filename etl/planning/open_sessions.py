@@ -1,10 +1,12 @@
 """How open sessions are looked at for the fewest requests: by lists, or one by one. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from math import ceil
 
-__all__ = ["list_idle_down_to"]
+from etl.models import just_after
+
+__all__ = ["enter_above_several", "list_idle_down_to"]
 
 
 def list_idle_down_to(
@@ -26,3 +28,21 @@ def list_idle_down_to(
         if cost < cheapest:
             best, cheapest = instant, cost
     return best
+
+
+def enter_above_several(
+    due: Sequence[datetime], page_reaches: Callable[[datetime], datetime]
+) -> list[datetime]:
+    """The instants below which a page of the list shows two or more of the sessions that are due.
+
+    `due` are their instants, newest first. `page_reaches` tells down to which instant a page goes
+    whose first row lies at an instant. No page shows what another one does.
+    """
+    entries, left = [], list(due)
+    while len(left) > 1:
+        oldest = page_reaches(left[0])
+        shown = sum(instant >= oldest for instant in left)
+        if shown > 1:
+            entries.append(just_after(left[0]))
+        left = left[max(shown, 1) :]
+    return entries

@@ -221,12 +221,12 @@ class AgentSync:
         """Walk; in a sync, look after the open sessions; then settle who is missing."""
         try:
             walks.fill()
+            if options.mode == "incremental":
+                freshen(walks, options.idle_recheck, self.clock())
         finally:
             if walks.tracker.hints.build_works is False:
                 keep_seek_refused(self.store, walks.run)
         state, demand = walks.batcher.state, walks.tracker.demand
-        if options.mode == "incremental":
-            freshen(walks, options.idle_recheck, self.clock())
         self._look_again(walks)
         settled = settle(self.store, walks.run, state.coverage, demand)
         walks.counts.missing += settled.marked

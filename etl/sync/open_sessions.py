@@ -2,22 +2,26 @@
 
 First the lists of what is processing or queued now: they are short, and show old sessions that
 were reopened. Then the list of idle ones, as far as it costs fewer requests than retrieving them.
-What was open and is in no list any more has changed, and is retrieved by its id.
+What was open and is in no list any more has changed: where several of those lie on one page of all
+sessions, it is read, by a cursor of our own; the others are retrieved by their id.
 """
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from functools import partial
+from typing import Final, NamedTuple, TypeVar
 
 from etl.api.client import Client, FetchedSession, utc_now
 from etl.errors import CursorRefused, CutShort, Denied, Malformed, Stopped
-from etl.models import BEGINNING, ENDLESS, Counts, Progress
+from etl.models import BEGINNING, ENDLESS, Counts, Entry, Progress
 from etl.planning.coverage import Gap
 from etl.planning.freshness import is_due
-from etl.planning.open_sessions import list_idle_down_to
+from etl.planning.open_sessions import enter_above_several, list_idle_down_to
+from etl.planning.walks.hints import build_entry
 from etl.planning.walks.plan import HEAD
 from etl.planning.walks.walk import Walk
 from etl.store.store import Batch, Response, Run, Store
@@ -37,6 +41,8 @@ MOST_ATTEMPTS: Final = 3
 
 AT_ONCE: Final = 64
 """Sessions retrieved before they are saved."""
+
+Result = TypeVar("Result")
 
 
 class RetrieveResult(NamedTuple):
@@ -75,10 +81,54 @@ class StateLists:
     """The stored open sessions."""
     seen: set[str] = field(default_factory=set)
     """Sessions that a list has shown in the requested state."""
+    states: dict[str, str | None] = field(default_factory=dict)
+    """The states that pages of all sessions have shown."""
     ignored: bool = False
     """Whether the server ignores the filter."""
     problem: CutShort | CursorRefused | None = None
     """The first list that broke off."""
+
+    def read_around(self, due: Sequence[OpenSession]) -> None:
+        """Save the pages of all sessions that show several of those that are due.
+
+        The cursors are built, so the first page goes alone until one has led where it should.
+        """
+        hints, client = self.walks.tracker.hints, self.walks.client
+        instants = sorted((one.created_at for one in due if one.created_at), reverse=True)
+        with self.walks.store.reading() as connection:
+            reaches = partial(
+                freshness.page_end,
+                connection,
+                self.walks.run.agent_id,
+                page_size=client.api.page_size,
+            )
+            entries = [build_entry(at) for at in enter_above_several(instants, reaches)]
+        while entries and hints.may_build and hints.build_works is not False:
+            some = entries[: client.api.concurrency if hints.build_works else 1]
+            fetches = [partial(self._fetch_page, entry) for entry in some]
+            pages = run_at_once(fetches, client, self.walks.store, self.walks.run)
+            for entry, (arrival, wasted) in zip(some, pages, strict=True):
+                self.walks.counts.add(wasted)
+                if arrival is None:
+                    hints.refuse_all_like(entry)
+                else:
+                    hints.confirm(entry)
+                    self._take(arrival, None)
+            entries = entries[len(some) :]
+
+    def _fetch_page(self, entry: Entry) -> tuple[Arrival | None, Counts]:
+        """The page behind a built entry, None if the server doesn't follow that; and the waste."""
+        arrivals: list[Arrival] = []
+        walk, wasted = Walk(entry, Gap(BEGINNING, entry.at)), Counts()
+
+        def keep(arrival: Arrival) -> bool:
+            arrivals.append(arrival)
+            return False
+
+        with suppress(CutShort, CursorRefused, Denied):
+            source = PageSource(self.walks.client, self.walks.run.agent_id)
+            follow_walk(walk, source, keep, wasted)
+        return (arrivals[0] if arrivals else None), wasted
 
     def read(
         self, state: str, down_to: datetime = BEGINNING, wanted: Collection[str] | None = None
@@ -126,23 +176,28 @@ class StateLists:
 
     def check(self, states: Mapping[str, str | None]) -> None:
         """Compare with what was retrieved: who is in a state must have been in its list."""
+        found = {**self.states, **states}
         for one in self.known:
-            if one.state in LISTED_STATES and states.get(one.id) == one.state and not self.ignored:
+            if one.state in LISTED_STATES and found.get(one.id) == one.state and not self.ignored:
                 what = f"the list of {one.state} sessions lacks some that are {one.state}"
                 self.walks.warnings.add(f"{what}; reopened ones may be lacking, too")
 
-    def _take(self, arrival: Arrival, state: str) -> bool:
+    def _take(self, arrival: Arrival, state: str | None) -> bool:
+        """Save a page of a state's list, or of all. Returns whether the filter holds."""
         batch = Batch(counts=arrival.counts)
         if arrival.fetched is not None:
             response = make_response(arrival)
             batch.responses.append(response._replace(agent_name=None))
-            shown = {one.id for one in response.sessions if one.state == state}
-            self.ignored = len(shown) < len(response.sessions)
+            shown = {one.id for one in response.sessions if state in (None, one.state)}
+            if state is None:
+                self.states |= {one.id: one.state for one in response.sessions if one.state}
+            else:
+                self.ignored = len(shown) < len(response.sessions)
             self.seen |= shown
             due = shown.intersection(one.id for one in self.known)
             batch.retrieved = [(id, response.requested_at) for id in sorted(due)]
         self.walks.counts.add(self.walks.store.save(self.walks.run, batch).counts)
-        if self.ignored:
+        if self.ignored and state is not None:
             self.walks.warnings.add(
                 f"the API ignores the filter state={state}: sessions that were reopened are not "
                 "noticed, those known as open are"
@@ -169,6 +224,7 @@ def freshen(walks: ParallelWalks, idle_recheck: timedelta, now: datetime) -> Non
     if down_to is not None:
         wanted = {one.id for one in due if one.state == "idle" and _lies_from(one, down_to)}
         lists.read("idle", down_to, wanted)
+    lists.read_around([one for one in due if one.id not in lists.seen])
     ids = [one.id for one in due if one.id not in lists.seen]
     found = retrieve_all(walks.client, walks.store, walks.run, ids, walks.on_progress)
     walks.counts.add(found.counts)
@@ -218,37 +274,38 @@ def retrieve_all(
 ) -> RetrieveSummary:
     """Retrieve sessions by id, many at once, and save what they show. Raises ApiError."""
     found, done = RetrieveSummary(Counts(), []), 0
-    pool = ThreadPoolExecutor(client.api.concurrency, "retrieve")
-    try:
-        for some in _batches(list(ids), AT_ONCE):
-            results = _all_of(pool, client, store, run, some)
-            found.problems += [result.problem for result in results if result.problem]
-            found.states |= {result.id: result.state for result in results}
-            found.counts.add(store.save(run, _batch(results)).counts)
-            done += len(some)
-            on_progress(Progress(run.agent_id, "open sessions", done, done / len(ids)))
-    finally:
-        # Not waited for: after a stop, a late response may take its time.
-        pool.shutdown(wait=False, cancel_futures=True)
+    for some in _batches(list(ids), AT_ONCE):
+        tasks = [partial(_retrieve, client, run.agent_id, id) for id in some]
+        results = run_at_once(tasks, client, store, run)
+        found.problems += [result.problem for result in results if result.problem]
+        found.states |= {result.id: result.state for result in results}
+        found.counts.add(store.save(run, _batch(results)).counts)
+        done += len(some)
+        on_progress(Progress(run.agent_id, "open sessions", done, done / len(ids)))
     return found
 
 
-def _all_of(
-    pool: ThreadPoolExecutor, client: Client, store: Store, run: Run, ids: list[str]
-) -> list[RetrieveResult]:
-    """Retrieve these sessions, and keep the lease meanwhile.
+def run_at_once(
+    tasks: Sequence[Callable[[], Result]], client: Client, store: Store, run: Run
+) -> list[Result]:
+    """What these requests come to, many at once; the lease is kept meanwhile.
 
     Raises Stopped on a signal, ApiError for the first that fails, LeaseLost.
     """
-    futures = [pool.submit(_retrieve, client, run.agent_id, id) for id in ids]
-    renewed = time.monotonic()
-    while wait(futures, timeout=0.5).not_done:
-        if client.stopping:
-            raise Stopped("asked to stop")
-        if time.monotonic() - renewed > RENEW_EVERY:
-            store.renew(run.lease)
-            renewed = time.monotonic()
-    return [future.result() for future in futures]
+    pool = ThreadPoolExecutor(client.api.concurrency, "request")
+    try:
+        futures = [pool.submit(task) for task in tasks]
+        renewed = time.monotonic()
+        while wait(futures, timeout=0.5).not_done:
+            if client.stopping:
+                raise Stopped("asked to stop")
+            if time.monotonic() - renewed > RENEW_EVERY:
+                store.renew(run.lease)
+                renewed = time.monotonic()
+        return [future.result() for future in futures]
+    finally:
+        # Not waited for: after a stop, a late response may take its time.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _retrieve(client: Client, agent_id: str, id: str) -> RetrieveResult:

@@ -1,13 +1,15 @@
-"""How far down the list of idle sessions is worth its pages."""
+"""How far down the list of idle sessions is worth its pages, and which pages show several."""
 
 from datetime import datetime
+from itertools import pairwise
 from math import ceil
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.planning.open_sessions import list_idle_down_to
-from tests.planning import at
+from etl.models import just_after
+from etl.planning.open_sessions import enter_above_several, list_idle_down_to
+from tests.planning import SECOND, at
 
 newest_first = st.lists(st.integers(0, 30), max_size=25).map(lambda ticks: sorted(ticks)[::-1])
 
@@ -57,3 +59,33 @@ def test_one_that_is_due_is_retrieved() -> None:
 
 def test_two_on_the_first_page_are_listed() -> None:
     assert list_idle_down_to([at(5), at(4)], [at(5), at(4), at(3)], 100) == at(4)
+
+
+@settings(max_examples=300, deadline=None)
+@given(newest_first, st.data(), st.integers(1, 6))
+def test_each_page_shows_two_that_no_other_page_shows(
+    ticks: list[int], data: st.DataObject, size: int
+) -> None:
+    rows = [at(tick) for tick in ticks]
+    are_due = data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows)))
+    due = [one for one, is_due in zip(rows, are_due, strict=True) if is_due]
+
+    def page_reaches(first: datetime) -> datetime:
+        page = [row for row in rows if row <= first][:size]
+        return page[-1]
+
+    entries = enter_above_several(due, page_reaches)
+
+    left = list(due)
+    for entry in entries:
+        first = max(one for one in left if one < entry)
+        shown = [one for one in left if page_reaches(first) <= one <= first]
+        assert len(shown) > 1
+        left = [one for one in left if one not in shown]
+    assert all(page_reaches(one) > other for one, other in pairwise(left) if one != other)
+
+
+def test_what_lies_on_one_page_needs_one() -> None:
+    due = [at(9), at(8), at(1)]
+
+    assert enter_above_several(due, lambda first: first - 3 * SECOND) == [just_after(at(9))]

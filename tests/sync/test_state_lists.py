@@ -1,6 +1,9 @@
 """The lists of one state: bounded if the filter is ignored, and checked as every list is."""
 
+import json
+from base64 import b64decode
 from dataclasses import replace
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -143,3 +146,66 @@ def test_a_cursor_that_a_state_list_refuses_once_in_a_while_fails_nothing(
 
     assert (report.status, report.error) == ("succeeded", None)
     assert lab.wrong() == []
+
+
+# -- Several on one page of all sessions ----------------------------------------------------------
+
+
+BELOW = 60
+"""Of the eighty, so many at least are older than `lookback`: a sync doesn't pass them."""
+
+
+@pytest.fixture
+def changed(lab: Lab) -> list[str]:
+    """Eighty of four hundred sessions were open when they were stored, and have ended since."""
+    ids = lab.spread(400, ago=5 * 3600)[::5]
+    for id in ids:
+        lab.world.change(id, state="idle")
+    assert lab.run(BACKFILL).status == "succeeded"
+    for id in ids:
+        lab.world.change(id, state="completed", usage={"credit_cost": 7.5})
+    lab.api.clear_requests()
+    return ids
+
+
+def retrieves(lab: Lab) -> int:
+    return sum(not one.path.endswith("/sessions") for one in lab.api.requests)
+
+
+def test_pages_that_show_several_take_the_place_of_retrieves(lab: Lab, changed: list[str]) -> None:
+    assert lab.run().status == "succeeded"
+
+    assert lab.wrong() == []
+    assert retrieves(lab) <= 1, "one may be left alone"
+    assert len(lab.api.requests) <= len(changed) / 2 + 10
+
+
+@pytest.mark.parametrize("treatment", ["refuse", "first_page"])
+def test_where_no_built_cursor_is_followed_one_request_tells(
+    lab: Lab, changed: list[str], treatment: str
+) -> None:
+    lab.api.adopt(Traits(foreign_cursor=treatment))
+
+    assert lab.run().status == "succeeded"
+
+    assert lab.wrong() == []
+    assert retrieves(lab) >= BELOW
+    assert built(lab) == 1
+    for id in changed:
+        lab.world.change(id, state="idle")
+    assert lab.run().status == "succeeded"
+    assert built(lab) == 1
+
+
+def test_without_seek_each_is_retrieved(lab: Lab, changed: list[str]) -> None:
+    assert lab.run(replace(SYNC, seek=False)).status == "succeeded"
+
+    assert lab.wrong() == []
+    assert retrieves(lab) >= BELOW
+    assert built(lab) == 0
+
+
+def built(lab: Lab) -> int:
+    """Requests whose cursor the server has not issued: that has more than a `sort_value`."""
+    cursors = (parse_qs(one.query).get("cursor", [""])[0] for one in lab.api.requests)
+    return sum(set(json.loads(b64decode(text))) == {"sort_value"} for text in cursors if text)

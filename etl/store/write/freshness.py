@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, delete, exists, func, or_, select, update
 
-from etl.models import OPEN_STATES, SETTLED_STATES
+from etl.models import BEGINNING, OPEN_STATES, SETTLED_STATES
 from etl.planning.coverage import Coverage
 from etl.planning.freshness import are_believable
 from etl.planning.walks.absence import AbsenceCheck
@@ -22,6 +22,7 @@ __all__ = [
     "keep_retrievals",
     "old_suspects",
     "open_sessions",
+    "page_end",
     "sample_ids",
     "settle",
     "suspect_absent",
@@ -89,6 +90,15 @@ def idle_instants(connection: Connection, agent_id: str, most: int) -> list[date
     present = select(c.created_at).where(*idle, c.missing_since.is_(None))
     newest_first = present.order_by(c.created_at.desc()).limit(most)
     return list(connection.execute(newest_first).scalars()) if most else []
+
+
+def page_end(connection: Connection, agent_id: str, first: datetime, page_size: int) -> datetime:
+    """The instant of the last row of a page that begins at an instant, as far as is stored."""
+    c = t.sessions.c
+    rows = select(c.created_at).where(c.agent_id == agent_id, c.created_at <= first)
+    last = rows.order_by(c.created_at.desc()).offset(page_size - 1).limit(1)
+    found: datetime | None = connection.execute(last).scalar()
+    return found or BEGINNING
 
 
 def keep_retrievals(connection: Connection, retrieved: Iterable[tuple[str, datetime]]) -> None:
