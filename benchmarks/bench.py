@@ -85,7 +85,7 @@ class Bench:
 
     def _postgres(self) -> str:
         if self._cluster is None:
-            self._cluster = self.stack.enter_context(cluster(*DURABLE))
+            self._cluster = self.stack.enter_context(cluster(*DURABLE, in_memory=False))
         return self._cluster.fresh()
 
     def turns(self, contenders: Sequence[Contender]) -> Iterator[list[Contender]]:

@@ -135,7 +135,7 @@ def database(kind: str, folder: Path) -> Iterator[str]:
     if kind == "sqlite":
         yield f"sqlite:///{folder / 'bench.db'}"
         return
-    with cluster() as running:
+    with cluster(in_memory=False) as running:
         yield running.fresh()
 
 

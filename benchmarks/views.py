@@ -132,7 +132,7 @@ def main() -> None:
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="etl-views-"))
         urls = {"SQLite": f"sqlite:///{Path(folder) / 'views.db'}"}
-        urls["PostgreSQL"] = stack.enter_context(cluster()).fresh()
+        urls["PostgreSQL"] = stack.enter_context(cluster(in_memory=False)).fresh()
         for name, url in urls.items():
             engine = open_engine(url)
             migrate.upgrade(engine)

@@ -1,5 +1,6 @@
 """The workloads: which history, who runs on it, what is measured."""
 
+import json
 import random
 from collections.abc import Callable
 
@@ -8,6 +9,8 @@ from benchmarks.bench import Bench
 from benchmarks.simulated import Simulated
 
 KINDS = ("SQLite", "PostgreSQL")
+SLOW_API = ("--no-log", "--latency", "100")
+HALF_A_YEAR = 182 * 86_400
 
 
 def throughput(bench: Bench) -> None:
@@ -21,14 +24,14 @@ def throughput(bench: Bench) -> None:
 
 def latency(bench: Bench) -> None:
     """8 agents x 2,000 sessions at 100 ms, 16 requests in flight: a first backfill."""
-    with Simulated(8, bench.size(2_000, 500), "--no-log", "--latency", "100") as simulated:
+    with Simulated(8, bench.size(2_000, 500), *SLOW_API) as simulated:
         runners = [c.etl("etl", "backfill"), c.floor(), c.sdk(), *c.dlt()]
         bench.alternate("latency", "SQLite", simulated, runners)
 
 
 def long(bench: Bench) -> None:
     """1 agent x 8,000 sessions at 100 ms: a first backfill."""
-    with Simulated(1, bench.size(8_000, 1_500), "--no-log", "--latency", "100") as simulated:
+    with Simulated(1, bench.size(8_000, 1_500), *SLOW_API) as simulated:
         runners = [
             c.etl("etl, 1 walk", "backfill", "--walkers", "1"),
             c.etl("etl, 2 walks", "backfill", "--walkers", "2"),
@@ -38,6 +41,48 @@ def long(bench: Bench) -> None:
             *c.dlt(),
         ]
         bench.alternate("long", "SQLite", simulated, runners)
+
+
+def adapt(bench: Bench) -> None:
+    """1 agent x 8,000 at 100 ms, 8 in flight: a first backfill as it comes, of other servers."""
+    servers = {
+        "recent": (),
+        "last used half a year ago": ("--behind", str(HALF_A_YEAR)),
+        "built cursors refused": ("--traits", json.dumps({"foreign_cursor": "refuse"})),
+        "built cursors ignored": ("--traits", json.dumps({"foreign_cursor": "first_page"})),
+    }
+    for name, options in servers.items():
+        with Simulated(1, bench.size(8_000, 1_500), *SLOW_API, *options) as simulated:
+            runner = c.etl(f"etl, {name}", "backfill", concurrency=8)
+            bench.alternate("adapt", "SQLite", simulated, [runner])
+
+
+def share(bench: Bench) -> None:
+    """20 agents, one of 20,000 and nineteen of 200, at 100 ms, 16 in flight: a first backfill."""
+    more = str(bench.size(19_800, 2_000))
+    with Simulated(20, 200, *SLOW_API, "--first", more) as simulated:
+        bench.alternate("share", "SQLite", simulated, [c.etl("etl", "backfill")])
+
+
+def follow(bench: Bench) -> None:
+    """1 agent x 5,000, of which 500 idle, 40 processing, 10 waiting for approval: two syncs."""
+    for _ in range(bench.rounds):
+        with Simulated(1, bench.size(5_000, 1_000), "--no-log") as simulated:
+            simulated.settle()
+            ids = [record["id"] for record in simulated.records(simulated.agents[0])]
+            states = ["idle"] * 500 + ["processing"] * 40 + ["approval_required"] * 10
+            opened = random.Random(6).sample(ids, len(states))
+            for id, state in zip(opened, states, strict=True):
+                simulated.change(id, state=state)
+            first = c.etl("etl", "backfill")
+            with bench.places("SQLite", [first]) as (place,):
+                bench.prepare("SQLite", simulated, first, place)
+                quiet = c.etl("etl sync, quiet", "sync")
+                bench.measure("follow", "SQLite", simulated, quiet, place)
+                for id in random.Random(7).sample(opened, 60):
+                    simulated.change(id, state="completed")
+                changed = c.etl("etl sync, 60 have ended", "sync")
+                bench.measure("follow", "SQLite", simulated, changed, place)
 
 
 def noop(bench: Bench) -> None:
@@ -103,11 +148,11 @@ def _happen(simulated: Simulated, opened: list[str]) -> None:
 
 
 def reconcile(bench: Bench) -> None:
-    """1 agent x 20,000 sessions at 100 ms, all stored: the whole history proven anew."""
-    with Simulated(1, bench.size(20_000, 2_000), "--no-log", "--latency", "100") as simulated:
+    """1 agent x 20,000 sessions at 100 ms, all stored, 8 in flight: all history proven anew."""
+    with Simulated(1, bench.size(20_000, 2_000), *SLOW_API) as simulated:
         walks = [
-            c.etl(f"etl reconcile, {n} walk{'s' * (n > 1)}", "reconcile", "--walkers", str(n))
-            for n in (1, 8)
+            c.etl("etl reconcile, 1 walk", "reconcile", "--walkers", "1", concurrency=8),
+            c.etl("etl reconcile, as it comes", "reconcile", concurrency=8),
         ]
         with bench.places("SQLite", walks) as places:
             first = c.etl("etl", "backfill")
@@ -160,5 +205,8 @@ def _allowance_used(simulated: Simulated, allowed: float) -> str:
 
 WORKLOADS: dict[str, Callable[[Bench], None]] = {
     work.__name__: work
-    for work in (throughput, latency, long, noop, stale, reconcile, startup, rate)
+    for work in (
+        *(throughput, latency, long, adapt, share, follow),
+        *(noop, stale, reconcile, startup, rate),
+    )
 }

@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--port", type=int, default=0, help="0, the default, takes a free one")
     add("--agents", type=int, default=2)
     add("--sessions", type=int, default=1000, help="per agent")
+    add("--first", type=int, metavar="N", default=0, help="more sessions of the first agent")
     add("--days", type=float, default=120, help="over which the sessions are spread")
     add("--seed", type=int, default=1)
     add("--behind", type=float, default=0, metavar="SECONDS", help="the world's clock starts late")
@@ -61,13 +62,16 @@ def _end_on_signals(ended: threading.Event) -> None:
 
 def _world(options: argparse.Namespace) -> World:
     behind = timedelta(seconds=options.behind)
-    return World.generate(
+    world = World.generate(
         agents=options.agents,
         sessions=options.sessions,
         seed=options.seed,
         days=options.days,
         now=datetime.now(UTC) - behind if behind else None,
     )
+    if options.first:
+        world.fill(world.agent_ids()[0], options.first, options.days)
+    return world
 
 
 def _simulator(options: argparse.Namespace, world: World, faults: list[Fault]) -> Simulator:

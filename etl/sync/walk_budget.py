@@ -7,7 +7,7 @@ from typing import Final
 
 __all__ = ["WalkBudget"]
 
-UNKNOWN: Final = 100.0
+UNKNOWN: Final = 10.0
 """Pages that an agent is taken to have left as long as nobody knows."""
 
 
@@ -22,12 +22,17 @@ class WalkBudget:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def allow(self, agent_id: str, pages_left: float) -> int:
-        """How many walks an agent with so many pages left may have now: one at least."""
+        """How many walks an agent with so many pages left may have now: one at least.
+
+        As long as nobody knows how many, two: the second one, from the list's end, tells.
+        """
+        is_known = not math.isinf(pages_left)
         with self._lock:
-            known = UNKNOWN if math.isinf(pages_left) else pages_left
+            known = pages_left if is_known else UNKNOWN
             self._left[agent_id] = max(1.0, known)
             share = self._left[agent_id] / sum(self._left.values())
-        return max(1, round(self.total * share))
+        least = 1 if is_known else min(2, self.total)
+        return max(least, round(self.total * share))
 
     def leave(self, agent_id: str) -> None:
         """An agent has no more to walk: the others share its part."""

@@ -118,20 +118,21 @@ class Standby(Server):
 
 
 @contextmanager
-def cluster(*options: str) -> Iterator[Cluster]:
+def cluster(*options: str, in_memory: bool = True) -> Iterator[Cluster]:
     """The server that the tests use, or one with these settings beside the usual ones."""
     given = os.environ.get("ETL_TEST_POSTGRES_URL")
     if given:
         yield Cluster(given)
         return
-    with own_server(*options) as server:
+    with own_server(*options, in_memory=in_memory) as server:
         yield server
 
 
 @contextmanager
-def own_server(*options: str) -> Iterator[Server]:
+def own_server(*options: str, in_memory: bool = True) -> Iterator[Server]:
     """A server from the wheel, in a folder that `nobody` can reach."""
-    with tempfile.TemporaryDirectory(prefix="etl-postgres-", dir=_memory_disk()) as folder:
+    place = _memory_disk() if in_memory else None
+    with tempfile.TemporaryDirectory(prefix="etl-postgres-", dir=place) as folder:
         Path(folder).chmod(0o755)
         server = Server(Path(folder) / "server")
         server.initialize()

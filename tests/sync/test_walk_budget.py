@@ -43,6 +43,16 @@ def test_an_agent_that_is_done_leaves_its_walks_to_the_others() -> None:
     assert budget.allow("b", 100.0) == 8
 
 
+def test_one_whose_size_is_unknown_may_send_a_second_walk_to_tell_it() -> None:
+    budget = WalkBudget(8)
+    for number in range(20):
+        budget.allow(str(number), math.inf)
+
+    assert budget.allow("a", math.inf) == 2
+    assert budget.allow("a", 3.0) == 1
+    assert WalkBudget(1).allow("a", math.inf) == 1
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.integers(1, 32), st.lists(pages, min_size=1, max_size=8))
 def test_every_agent_has_a_walk_and_all_together_few_more_than_there_are(
@@ -56,8 +66,9 @@ def test_every_agent_has_a_walk_and_all_together_few_more_than_there_are(
 
     assert min(shares) >= 1
     assert max(shares) <= total
-    # Each is rounded by itself, and none is left without.
-    assert sum(shares) <= total + len(left)
+    # Each is rounded by itself, and none is left without: nor, as long as its size is unknown,
+    # without the walk that tells it.
+    assert sum(shares) <= total + len(left) + sum(map(math.isinf, left))
 
 
 def test_agents_come_and_go_in_several_threads() -> None:
