@@ -56,7 +56,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             _try_few_examples(item)
     spared = _spare_cases(items, config.getoption("--cases"))
     config.hook.pytest_deselected(items=spared)
-    items[:] = [item for item in items if item not in set(spared)]
+    left_out = set(spared)
+    items[:] = [item for item in items if item not in left_out]
     items[:] = _put_long_first(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 

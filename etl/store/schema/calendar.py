@@ -78,6 +78,9 @@ def _local(at: datetime, zone: ZoneInfo) -> tuple[date, int]:
 def _change(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
     """The first instant, to the second, whose day or offset is not that of `before`."""
     was = _local(before, zone)
+    # Nearly every day begins at a whole hour of UTC.
+    if _local(after - SECOND, zone) == was:
+        return after
     while after - before > SECOND:
         middle = before + (after - before) // 2
         middle = middle.replace(microsecond=0)
