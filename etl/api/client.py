@@ -36,6 +36,7 @@ from etl.config import Api, Credentials
 from etl.errors import (
     ApiError,
     ConfigError,
+    CursorRefused,
     CutShort,
     Denied,
     Malformed,
@@ -49,6 +50,9 @@ __all__ = ["Client", "CredentialSource", "Fetched", "FetchedTranscript", "utc_no
 
 LARGE: Final = 2**20
 """Bodies beyond this are decoded one at a time: JSON may take sixty times its size meanwhile."""
+
+REFUSE_CURSOR: Final = frozenset(range(400, 500)) - {401, 403}
+"""Statuses by which a request with a cursor may be told that the cursor is of no use."""
 
 DEADLINE_FACTOR: Final = 4
 """A body may trickle for so many timeouts; `timeout` itself bounds each read."""
@@ -171,13 +175,23 @@ class Client:
         page_size: int | None = None,
         filters: Mapping[str, str] | None = None,
     ) -> Fetched:
-        """One page of an agent's sessions. Raises Malformed if a 200 isn't one."""
+        """One page of an agent's sessions. Raises Malformed if a 200 isn't one.
+
+        Raises CursorRefused if a request with a cursor is refused for anything but the credential:
+        how a server refuses a cursor that has died isn't documented (400, 404, 410 ...). If it is
+        the agent that is gone, the request without a cursor tells.
+        """
         query = {"page_size": str(page_size or self.api.page_size), "sort_order": order}
         query |= dict(filters or {}) | ({"cursor": cursor} if cursor else {})
         path = f"{_path_of(agent_id)}/sessions"
         what = f"sessions of agent {agent_id!r:.80}"
         decode = partial(decode_page, agent_id=agent_id)
-        return Fetched(*self._fetch(what, path, query, counts, decode))
+        try:
+            return Fetched(*self._fetch(what, path, query, counts, decode))
+        except Denied as error:
+            if cursor is None or error.status not in REFUSE_CURSOR:
+                raise
+            raise CursorRefused(error.message, status=error.status, code=error.code) from None
 
     def each_record(
         self, agent_id: str, order: str, filters: Mapping[str, str], limit: int | None

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from etl.errors import ApiError, CursorRefused, Denied, RetryLater, Transient
+from etl.errors import ApiError, Denied, RetryLater, Transient
 
 __all__ = [
     "find_error",
@@ -57,8 +57,6 @@ def translate_response(
     if status in TRANSIENT or status >= 500:
         error = Transient(text, hint or "the API is in trouble; the next run goes on from here")
         error.retry_after = wait_asked(headers, now)
-    elif status == 400 and "cursor" in f"{said.code} {said.message}".lower():
-        return CursorRefused(text, status=status, code=said.code)
     elif 300 <= status < 400:
         return Denied(text, "redirects are not followed; check api.base_url", status=status)
     else:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Literal
 
-from etl.simulator.http.errors import bad_request
+from etl.simulator.http.errors import ApiError
 from etl.simulator.http.query import ListQuery
 
 Treatment = Literal["follow", "refuse", "first_page"]
@@ -19,16 +19,18 @@ class Traits:
 
     *cursor_life* is in seconds, *cursor_requests* in further requests to any list, drawn for each
     cursor between the two numbers; what outlives either is treated as *old_cursor* says, and what
-    this server never issued as *foreign_cursor* says. *only_order* is the order of every list,
-    whatever is asked for. *list_lag* is how many seconds a list shows a new session late (a
-    retrieve doesn't). *clock_ahead* is how many seconds the server's clock is ahead: of new
-    sessions, and of the `Date` header. *state_rows* is where the list of one state ends.
+    this server never issued as *foreign_cursor* says. *refusal* is the status of a refused cursor.
+    *only_order* is the order of every list, whatever is asked for. *list_lag* is how many seconds
+    a list shows a new session late (a retrieve doesn't). *clock_ahead* is how many seconds the
+    server's clock is ahead: of new sessions, and of the `Date` header. *state_rows* is where the
+    list of one state ends.
     """
 
     cursor_life: float | None = None
     cursor_requests: tuple[int, int] | None = None
     old_cursor: Treatment = "refuse"
     foreign_cursor: Treatment = "follow"
+    refusal: int = 400
     only_order: Literal["newest", "oldest"] | None = None
     ignores_state: bool = False
     list_lag: float = 0.0
@@ -70,7 +72,8 @@ class CursorBook:
         self.requests += 1
         treatment = self._treatment(query.cursor)
         if treatment == "refuse":
-            raise bad_request("invalid_cursor", "cursor is not valid any more", "cursor")
+            code = "invalid_cursor" if self.traits.refusal == 400 else "gone"
+            raise ApiError(self.traits.refusal, code, "this page is not there any more")
         return replace(query, cursor=None) if treatment == "first_page" else query
 
     def _treatment(self, cursor: str | None) -> Treatment:

@@ -76,6 +76,9 @@ class PageSource:
 
         Raises CutShort if it doesn't.
         """
+        if walk.end.is_of_one_instant:
+            self._confirm_instant(walk, counts)
+            return
         oldest = self._fetch_oldest(counts, page_size=1)
         if not oldest.listed and not self.filters and not self.may_be_empty():
             raise CutShort("the list is empty, but sessions of this agent are stored")
@@ -84,9 +87,22 @@ class PageSource:
             # The last row has vanished, or the server ignores the order: a page tells.
             whole = self._fetch_oldest(counts, page_size=None)
             verdict = walk.end.judge_page(whole.listed, whole.next_cursor)
-        if verdict != "holds":
-            hint = "the next run goes on from here"
-            raise CutShort("the list ended before its oldest session", hint)
+        _require_end(verdict == "holds")
+
+    def _confirm_instant(self, walk: Walk, counts: Counts) -> None:
+        """Confirm the end of a list that has shown rows of one instant alone."""
+        whole = self._fetch_oldest(counts, page_size=None)
+        verdict = walk.end.judge_instant(whole.listed, whole.next_cursor)
+        if verdict == "unsure":
+            again = self.client.fetch_page(
+                self.agent_id,
+                counts,
+                order=walk.order,
+                cursor=walk.chain.page_cursor,
+                filters=self.filters,
+            )
+            verdict = "holds" if again.page.next_cursor is None else "cut short"
+        _require_end(verdict == "holds")
 
     def is_plainly_empty(self, walk: Walk) -> bool:
         """Whether a filtered list is one empty page that nothing contradicts."""
@@ -141,6 +157,12 @@ def _end_walk(
     with _count_failure(counts, wasted):
         source.confirm_end(walk, counts)
     hand_over(Arrival(walk, None, walk.confirm_end(), counts, None))
+
+
+def _require_end(confirmed: bool) -> None:
+    if not confirmed:
+        hint = "the next run goes on from here"
+        raise CutShort("the list ended before its oldest session", hint)
 
 
 @contextmanager

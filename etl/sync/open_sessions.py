@@ -16,7 +16,7 @@ from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
 from etl.api.client import Client, FetchedSession, utc_now
-from etl.errors import CursorRefused, CutShort, Denied, Malformed, Stopped
+from etl.errors import CursorRefused, CutShort, Denied, Malformed, Stopped, Transient
 from etl.models import BEGINNING, ENDLESS, Counts, Entry, Progress
 from etl.planning.coverage import Gap
 from etl.planning.freshness import is_due
@@ -125,7 +125,7 @@ class StateLists:
             arrivals.append(arrival)
             return False
 
-        with suppress(CutShort, CursorRefused, Denied):
+        with suppress(CutShort, CursorRefused, Malformed, Transient):
             source = PageSource(self.walks.client, self.walks.run.agent_id)
             follow_walk(walk, source, keep, wasted)
         return (arrivals[0] if arrivals else None), wasted

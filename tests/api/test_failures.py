@@ -6,7 +6,7 @@ from email.utils import format_datetime
 import pytest
 
 from etl.api.errors import HINTS, LONGEST_MESSAGE, find_error, retry_after, translate_response
-from etl.errors import ApiError, CursorRefused, Denied, Transient
+from etl.errors import ApiError, Denied, Transient
 
 NOW = datetime(2026, 5, 15, 14, 32, tzinfo=UTC)
 
@@ -91,19 +91,6 @@ def test_a_redirect_is_not_followed(status: int) -> None:
     assert isinstance(told, Denied)
     assert "redirects" in told.hint
     assert "elsewhere" not in str(told)
-
-
-CURSORS = [
-    b'{"error":{"code":"invalid_cursor","message":"no"}}',
-    b'{"error":"bad_request","message":"Cursor expired"}',
-    b'{"error":"INVALID_CURSOR"}',
-]
-
-
-@pytest.mark.parametrize("body", CURSORS)
-def test_a_refused_cursor_is_told_apart(body: bytes) -> None:
-    assert isinstance(error(400, body), CursorRefused)
-    assert isinstance(error(403, body), Denied)
 
 
 def test_an_endless_message_is_cut() -> None:

@@ -78,9 +78,42 @@ def test_an_empty_walk_does_not_reach_the_end_of_a_list_with_rows() -> None:
 
 
 @pytest.mark.parametrize("last", [[Listed(None, None)], [*BA, Listed(None, None)]])
-def test_a_last_row_without_anything_readable_is_an_end(last: list[Listed]) -> None:
-    assert checked(BA, last).judge_row([Listed(None, None)]) == "holds"
-    assert checked(last, page(("z", 0))).judge_row([Listed(None, None)]) == "unsure"
+def test_a_last_row_without_anything_readable_may_be_another(last: list[Listed]) -> None:
+    check = checked(BA, last)
+
+    assert check.judge_row([Listed(None, None)]) == "unsure"
+    assert check.judge_page([Listed(None, None), *BA[::-1]], "more") == "holds"
+    assert check.judge_page([Listed(None, None), *page(("z", 0))], "more") == "cut short"
+
+
+def test_where_nothing_at_all_can_be_read_there_is_no_other() -> None:
+    assert checked([Listed(None, None)]).judge_row([Listed(None, None)]) == "holds"
+
+
+INSTANTS: dict[str, tuple[list[Listed], str | None, Verdict]] = {
+    "it is the whole list": (page(("a", 1), ("b", 1)), None, "holds"),
+    "it is the whole list, and new ones": (page(("b", 1), ("a", 1), ("n", 9)), None, "holds"),
+    "there are more": (page(("a", 1), ("b", 1)), "more", "unsure"),
+    "another row at the instant": (page(("a", 1), ("y", 1)), None, "cut short"),
+    "an unreadable row at the instant": ([Listed(None, at(1))], None, "holds"),
+    "an older row": (page(("z", 0), ("a", 1)), None, "cut short"),
+    "it is empty": ([], None, "cut short"),
+}
+
+
+@pytest.mark.parametrize("case", INSTANTS)
+def test_of_one_instant_the_list_must_come_out_alike_in_either_order(case: str) -> None:
+    listed, next_cursor, verdict = INSTANTS[case]
+    check = checked(page(("b", 1), ("a", 1)))
+
+    assert check.is_of_one_instant
+    assert check.judge_instant(listed, next_cursor) == verdict
+
+
+def test_two_instants_show_more_than_one() -> None:
+    assert not checked(BA).is_of_one_instant
+    assert not checked(page(("b", 3)), page(("a", 1))).is_of_one_instant
+    assert not checked([Listed(None, None)]).is_of_one_instant
 
 
 @settings(max_examples=150, deadline=None)
@@ -99,8 +132,9 @@ def test_the_end_never_holds_while_a_row_beyond_it_is_listed(data: bytes) -> Non
 
     lowest = stroll.walk.end.lowest
     if step is not None and lowest is not None:
-        # A row that came after the last page was not there to be missed.
-        rows = (row for row in feed.rows if row.came <= stroll.last_at)
+        # The proof counts as of the first request: a row that came since may have been passed.
+        assert stroll.began_at is not None
+        rows = (row for row in feed.rows if row.came <= stroll.began_at)
         there = [row for row in rows if row.went is None and not row.hidden]
         beyond = [row for row in there if row.at < lowest and not row.bad_instant]
         assert [row for row in beyond if not feed.gappy or row.shown is None] == []

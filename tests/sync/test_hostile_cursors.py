@@ -62,6 +62,33 @@ def test_a_killed_run_goes_on_after_its_cursors_have_died(
     assert lab.wrong() == []
 
 
+@pytest.mark.parametrize("status", [400, 404, 410, 422, 500])
+@pytest.mark.parametrize("walkers", [None, 1])
+def test_a_cursor_may_be_refused_in_any_way(lab: Lab, status: int, walkers: int | None) -> None:
+    lab.api.adopt(replace(REFUSE, refusal=status))
+    lab.spread(200)
+    assert lab.run(replace(BACKFILL, walkers=walkers)).status == "succeeded"
+    for options in (RECONCILE, RESTART, SYNC):
+        lab.run(replace(options, walkers=walkers), kill=Killer(at_request=6))
+        lab.api.expire_cursors()
+
+        report = lab.run(replace(options, walkers=walkers))
+
+        assert (report.status, report.error) == ("succeeded", None)
+        assert lab.wrong() == []
+
+
+@pytest.mark.parametrize("status", [400, 404, 410])
+def test_a_walk_whose_cursor_is_refused_amid_the_list_enters_again(lab: Lab, status: int) -> None:
+    lab.api.adopt(replace(REFUSE, refusal=status, cursor_requests=(3, 6)))
+    lab.spread(200)
+
+    report = lab.run(BACKFILL)
+
+    assert (report.status, report.error) == ("succeeded", None)
+    assert lab.wrong() == []
+
+
 def test_a_dead_generation_of_bookmarks_costs_a_request_for_each_walk_at_most(lab: Lab) -> None:
     lab.api.adopt(REFUSE)
     lab.spread(1500, every=5)

@@ -143,6 +143,30 @@ def test_an_end_check_in_the_wrong_order_confirms_no_end(
     assert_honest(lab, lab.run(replace(SYNC, walkers=walkers)))
 
 
+@pytest.mark.parametrize("after", [0, 1])
+@pytest.mark.parametrize("newest", [1, 10, 15, 25])
+@pytest.mark.parametrize("walkers", [None, 1])
+def test_an_end_amid_one_instant_is_looked_at_again(
+    lab: Lab, after: int, newest: int, walkers: int | None
+) -> None:
+    """All that was shown is one instant, and the check in the wrong order finds a row of it."""
+    lab.api.adopt(Traits(only_order="newest"))
+    lab.add([second(7200)] * newest)
+    lab.spread(60, ago=9000)
+    lab.api.add_fault(Fault("null_cursor", after=after, times=1, path="page_size=10"))
+
+    assert_honest(lab, lab.run(replace(BACKFILL, walkers=walkers)))
+    assert_honest(lab, lab.run(replace(SYNC, walkers=walkers)))
+
+
+@pytest.mark.parametrize("count", [1, 10, 11, 95])
+def test_a_history_of_one_instant_is_believed(lab: Lab, count: int) -> None:
+    lab.add([second(7200)] * count)
+
+    assert_complete(lab, lab.run(BACKFILL))
+    assert len(lab.api.requests) <= count // 10 + 4
+
+
 def test_one_order_fails_no_list_that_one_walk_reads_whole(lab: Lab) -> None:
     lab.api.adopt(Traits(only_order="newest"))
     lab.spread(90)

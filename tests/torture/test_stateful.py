@@ -59,6 +59,7 @@ traits = st.builds(
     cursor_requests=st.none() | st.tuples(st.integers(24, 30), st.integers(30, 80)),
     old_cursor=st.sampled_from(("refuse", "first_page")),
     foreign_cursor=st.sampled_from(TREATMENTS),
+    refusal=st.sampled_from((400, 404, 410, 500)),
     list_lag=st.sampled_from(LAGS),
     ignores_state=st.booleans(),
     seed=st.integers(0, 1000),

@@ -23,6 +23,8 @@ class Chain:
         """The order in which rows must come."""
         self.cursor = entry.cursor
         """Requests the next page; None at the beginning, and again after the last page."""
+        self.page_cursor = entry.cursor
+        """Requested the last page."""
         self.issued_at = entry.issued_at
         """When the page that held `cursor` was requested."""
         self.ceiling = ceiling
@@ -94,7 +96,8 @@ class Chain:
             self.last_ids = frozenset(row.id for row in listed if row.id is not None)
         if not self.in_order:
             self._unordered_ids |= self.last_ids
-        self.cursor, self.issued_at = next_cursor, requested_at
+        self.page_cursor, self.cursor = self.cursor, next_cursor
+        self.issued_at = requested_at
         self._cursors.add(hash(next_cursor))
         return in_order
 

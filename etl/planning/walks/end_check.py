@@ -23,6 +23,8 @@ class EndCheck:
     def __init__(self) -> None:
         self.lowest: datetime | None = None
         """The oldest instant shown."""
+        self._highest: datetime | None = None
+        """The newest instant shown."""
         self._lowest_ids: set[str] = set()
         """The ids at that instant, and those without one on the last page."""
         self._shown_any = False
@@ -37,9 +39,17 @@ class EndCheck:
         self._shown_any = True
         self._ends_unreadable = any(row.id is None and row.created_at is None for row in listed)
         lowest = min([*dated(listed), *([self.lowest] if self.lowest else [])], default=None)
+        self._highest = max(
+            [*dated(listed), *([self._highest] if self._highest else [])], default=None
+        )
         kept = self._lowest_ids if lowest == self.lowest else set()
         new = {row.id for row in listed if row.id and row.created_at in (lowest, None)}
         self.lowest, self._lowest_ids = lowest, kept | new
+
+    @property
+    def is_of_one_instant(self) -> bool:
+        """Whether the rows can't show the order: then the newest row is one of the lowest too."""
+        return self.lowest is not None and self.lowest == self._highest
 
     def judge_row(self, oldest: Sequence[Listed]) -> Verdict:
         """Judge the first row of the list, oldest first; `unsure` calls for a whole page."""
@@ -49,11 +59,26 @@ class EndCheck:
         if row.id is not None and row.id in self._lowest_ids:
             return "holds"
         if row.created_at is None:
-            return "holds" if row.id is None and self._ends_unreadable else "unsure"
+            is_all_there_is = self.lowest is None and self._ends_unreadable
+            return "holds" if row.id is None and is_all_there_is else "unsure"
         if self.lowest is None or row.created_at < self.lowest:
             return "cut short"
         if row.created_at == self.lowest:
             return "holds" if row.id is None else "cut short"
+        return "unsure"
+
+    def judge_instant(self, listed: Sequence[Listed], next_cursor: str | None) -> Verdict:
+        """Judge the first page of the list, oldest first, where all that was shown is one instant.
+
+        A list of one page is whole if it comes out alike in either order. Of a longer one, the
+        chain's last page has to end the list again (`unsure`).
+        """
+        assert self.lowest is not None
+        ids = {row.id for row in listed if row.created_at == self.lowest} - {None}
+        if ids - self._lowest_ids or min(dated(listed), default=self.lowest) < self.lowest:
+            return "cut short"
+        if next_cursor is None:
+            return "holds" if listed else "cut short"
         return "unsure"
 
     def judge_page(self, listed: Sequence[Listed], next_cursor: str | None) -> Verdict:

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from etl.errors import CursorRefused, CutShort, Denied
+from etl.errors import CursorRefused, CutShort, Malformed, Transient
 from etl.models import BEGINNING, TICK, Listed, floor_second
 from etl.planning.coverage import Coverage, Gap, add
 from etl.planning.demand import Demand, missing
 from etl.planning.walks.chain import dated
 from etl.planning.walks.density import Density
-from etl.planning.walks.hints import Hints, is_built
+from etl.planning.walks.hints import Hints
 from etl.planning.walks.plan import HEAD, TAIL, ActiveWalk, PlannedWalk, Situation, plan_walks
 from etl.planning.walks.walk import Step, Walk
 
@@ -273,9 +273,13 @@ class GapTracker:
         return all(any(gap.oldest <= at <= gap.newest for at in places) for gap in left)
 
     def _is_hint_refused(self, walk: Walk, error: BaseException | None) -> bool:
-        """Whether a cursor has failed at once, which costs its request and no more."""
+        """Whether a cursor has failed at once, which costs its request and no more.
+
+        Also by an error that is the server's own: if the cursor isn't the cause, the walk from the
+        list's end meets it too.
+        """
         refused = isinstance(error, CursorRefused) or (
-            is_built(walk.entry) and isinstance(error, Denied | CutShort)
+            walk.entry.cursor is not None and isinstance(error, CutShort | Malformed | Transient)
         )
         if walk.chain.pages or not refused or walk.entry == HEAD:
             return False
