@@ -23,7 +23,7 @@ class Traits:
     *only_order* is the order of every list, whatever is asked for. *list_lag* is how many seconds
     a list shows a new session late (a retrieve doesn't). *clock_ahead* is how many seconds the
     server's clock is ahead: of new sessions, and of the `Date` header. *state_rows* is where the
-    list of one state ends.
+    list of one state ends. With *empty_end* the last page has a cursor that leads to an empty one.
     """
 
     cursor_life: float | None = None
@@ -36,6 +36,7 @@ class Traits:
     list_lag: float = 0.0
     clock_ahead: float = 0.0
     state_rows: int | None = None
+    empty_end: bool = False
     seed: int = 1
 
 

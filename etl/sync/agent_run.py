@@ -12,7 +12,7 @@ from etl.api.clock_skew import skew_warnings
 from etl.errors import CutShort, EtlError, LeaseHeld, Malformed, Stopped, StoreError
 from etl.events import LeaseTakenOver, Observe, RunUnrecorded, ignore
 from etl.invocation import program_name
-from etl.models import BEGINNING, AgentReport, Progress, Status
+from etl.models import BEGINNING, ENDLESS, AgentReport, Progress, Status
 from etl.planning import demand as demands
 from etl.planning.coverage import up_to
 from etl.planning.demand import Demand
@@ -189,8 +189,9 @@ class AgentSync:
     def _look_again(self, walks: ParallelWalks) -> None:
         """Look at suspects of runs that were interrupted, and at those that are in doubt."""
         run, state = walks.run, walks.batcher.state
+        before = ENDLESS if walks.is_out_of_order else run.started_at
         with self.store.reading() as connection:
-            old = freshness.old_suspects(connection, run.agent_id, run.started_at)
+            old = freshness.old_suspects(connection, run.agent_id, before)
         ids = set(old) | walks.doubtful
         if len(ids) > MOST_LOOKED_AT:
             state.coverage = drop_suspects(self.store, run, state.coverage, self.clock())

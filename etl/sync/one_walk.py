@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from etl.api.client import Client, Fetched
-from etl.errors import CutShort, Stopped
+from etl.errors import CursorRefused, CutShort, Stopped
 from etl.models import Counts, Page
 from etl.planning.walks.walk import Step, Walk
 
@@ -48,26 +48,24 @@ class PageSource:
 
         An empty page is believed when it stays so: with a cursor at the second time, without one
         at the last, and then the end check has the last word. Under a filter, or behind a cursor
-        that was kept, an empty page is nothing unusual.
+        that was kept, an empty page is nothing unusual. It is believed as well if its cursor
+        doesn't live until the next look: whoever requests it the first time gets the same.
         """
+        empty: Fetched | None = None
         for attempt in range(1, PAGE_ATTEMPTS + 1):
-            fetched = self.client.fetch_page(
-                self.agent_id,
-                counts,
-                order=walk.order,
-                cursor=walk.chain.cursor,
-                filters=self.filters,
-            )
             last = attempt == PAGE_ATTEMPTS
             try:
-                walk.check(fetched.page.listed, fetched.page.next_cursor)
-            except CutShort:
-                if last:
+                fetched = self._fetch_next(walk, counts)
+            except (CutShort, CursorRefused) as error:
+                if empty is not None and (last or isinstance(error, CursorRefused)):
+                    return empty
+                if last or isinstance(error, CursorRefused):
                     raise
             else:
                 again = fetched.page.next_cursor is not None and attempt > 1
                 if last or fetched.page.listed or again or self._may_begin_empty(walk):
                     return fetched
+                empty = fetched
             self.client.pause_before(attempt + 1)
         raise Stopped("asked to stop")
 
@@ -108,6 +106,18 @@ class PageSource:
         """Whether a filtered list is one empty page that nothing contradicts."""
         is_one_page = bool(self.filters) and walk.chain.pages == 1
         return is_one_page and not walk.chain.last_ids and self.may_be_empty()
+
+    def _fetch_next(self, walk: Walk, counts: Counts) -> Fetched:
+        """What the walk's cursor leads to. Raises CutShort if that can't be the next page."""
+        fetched = self.client.fetch_page(
+            self.agent_id,
+            counts,
+            order=walk.order,
+            cursor=walk.chain.cursor,
+            filters=self.filters,
+        )
+        walk.check(fetched.page.listed, fetched.page.next_cursor)
+        return fetched
 
     def _fetch_oldest(self, counts: Counts, page_size: int | None) -> Page:
         return self.client.fetch_page(

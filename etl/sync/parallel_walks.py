@@ -69,6 +69,8 @@ class ParallelWalks:
     """Sentences for the report; the run goes on."""
     doubtful: set[str] = field(default_factory=set)
     """Suspects that have to be looked at by their id."""
+    is_out_of_order: bool = False
+    """Whether a page showed the list out of order: then it makes nobody a suspect for certain."""
     _threads: dict[Walk, threading.Thread] = field(default_factory=dict)
     """The walks whose end has not been taken from the queue yet."""
     _queue: "SaveQueue[Arrival | WalkEnd]" = field(default_factory=SaveQueue)
@@ -210,6 +212,7 @@ class ParallelWalks:
             return
         page, requested_at = arrival.fetched
         if arrival.step.out_of_order:
+            self.is_out_of_order = True
             self.warnings.add("the list is out of order; only a walk of all of it proves anything")
         if any(row.created_at and row.created_at > requested_at for row in page.listed):
             self.warnings.add("sessions are dated in the future; check this machine's clock")

@@ -1,6 +1,7 @@
 """Whole runs by the gap tracker on a changing list, killed and taken up again."""
 
 from collections import Counter
+from datetime import timedelta
 from math import ceil
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.errors import ApiError, CursorRefused, CutShort
-from etl.models import BEGINNING, Entry, Listed, Span, just_after
+from etl.models import BEGINNING, Entry, Listed, Span, floor_second, just_after
 from etl.planning.coverage import Coverage
 from etl.planning.demand import Demand, Requirement
 from etl.planning.walks.density import Density
@@ -16,7 +17,7 @@ from etl.planning.walks.gap_tracker import MOST_FAILURES, GapTracker
 from etl.planning.walks.hints import Hints
 from etl.planning.walks.plan import HEAD, TAIL, PlannedWalk
 from etl.planning.walks.walk import Walk
-from tests.planning import SECOND, TOCK, Draws, Feed, at, chance
+from tests.planning import SECOND, TOCK, Draws, Feed, Row, at, chance
 from tests.planning.expedition import Expedition, Wish, covered
 
 NOW = at(1000)
@@ -99,12 +100,15 @@ def test_a_run_of_all_history_saves_every_session_that_was_listed_when_it_began(
         trip.run(trip.choose(), 1 + draws.below(4))
     calm_down(trip)
     now = trip.feed.tick()
-    there = trip.feed.present(now)
+    for number in range(draws.below(12)):
+        # Begun in the second in which the run begins, a tick before it.
+        began = max(floor_second(now), now - TOCK) + number * timedelta(milliseconds=1)
+        trip.feed.rows.append(Row(900_000 + number, began, now - TOCK))
+    there = [row for row in trip.feed.present(now) if row.at <= now]
 
     trip.run(Wish("reconcile", BEGINNING, None, now), 1 + draws.below(4))
 
-    dated_by_now = [row for row in there if row.at < at(0) + (now - at(0)) // SECOND * SECOND]
-    assert [row for row in dated_by_now if trip.stored.get(row.id, BEGINNING) < now] == []
+    assert [row for row in there if trip.stored.get(row.id, BEGINNING) < now] == []
 
 
 @settings(max_examples=200, deadline=None)

@@ -89,6 +89,22 @@ def test_a_walk_whose_cursor_is_refused_amid_the_list_enters_again(lab: Lab, sta
     assert lab.wrong() == []
 
 
+@pytest.mark.parametrize("traits", [REFUSE, FIRST_PAGE], ids=["refuse", "first_page"])
+@pytest.mark.parametrize(("walkers", "requests"), [(1, 1), (1, 2), (None, 4), (2, 3)])
+def test_an_empty_last_page_whose_cursor_is_used_up_is_believed(
+    lab: Lab, traits: Traits, requests: int, walkers: int | None
+) -> None:
+    """It is requested again, as any empty page is, which its cursor may not outlive."""
+    lab.api.adopt(replace(traits, cursor_requests=(requests, requests), empty_end=True))
+    for number, id in enumerate(lab.spread(100, every=20)):
+        lab.world.change(id, state="processing" if number % 4 == 0 else "completed")
+    for options in (BACKFILL, SYNC, RECONCILE, SYNC):
+        report = lab.run(replace(options, walkers=walkers))
+
+        assert (report.status, report.error) == ("succeeded", None)
+        assert lab.wrong() == []
+
+
 def test_a_dead_generation_of_bookmarks_costs_a_request_for_each_walk_at_most(lab: Lab) -> None:
     lab.api.adopt(REFUSE)
     lab.spread(1500, every=5)

@@ -1,5 +1,6 @@
 """Sessions that vanish: marked by a full walk that succeeds, never claimed as listed later."""
 
+import json
 import random
 from collections.abc import Iterable
 from dataclasses import replace
@@ -10,6 +11,8 @@ from unittest.mock import patch
 import pytest
 
 from etl.api.client import utc_now
+from etl.simulator.times import format_instant
+from etl.simulator.world.account import encode
 from etl.store.runs import runs
 from etl.sync import agent_run
 from etl.sync.agent_run import RunOptions
@@ -205,3 +208,31 @@ def test_a_moved_session_that_vanishes_is_marked_by_its_new_agent(two: Lab) -> N
 
     assert (report.status, report.counts.missing) == ("succeeded", 1)
     assert two.rows("other")[id].missing_since >= gone_at - timedelta(seconds=60)
+
+
+# -- a list in the order of arrival, dates up to some seconds off ---------------------------------
+
+
+def disorder(lab: Lab, seed: int) -> None:
+    """Leave each session where it is in the list, and date it up to five seconds off."""
+    rng = random.Random(seed)
+    for row in lab.world._rows.values():
+        instant = row.key[0] // 1_000_000 * 1_000_000
+        record = json.loads(lab.world._body(row))
+        created_at = format_instant(instant + rng.randint(-5, 5) * 1_000_000)
+        row.body = encode({**record, "created_at": created_at})
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_nobody_is_missing_because_the_list_is_out_of_order(lab: Lab, seed: int) -> None:
+    """Before a walk notices, it has passed pages in order, which prove less than that."""
+    rng = random.Random(seed)
+    lab.page_size = 3
+    lab.add([second(86_400 - 600 * n) for n in range(30)])
+    lab.add(sorted(second(7200) + timedelta(seconds=rng.random() * 12) for _ in range(25)))
+    disorder(lab, seed)
+    lab.run(BACKFILL)
+    for walkers in (2, 5, None):
+        lab.run(replace(RECONCILE, walkers=walkers))
+
+        assert lab.missing() == set()

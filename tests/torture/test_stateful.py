@@ -62,6 +62,7 @@ traits = st.builds(
     refusal=st.sampled_from((400, 404, 410, 500)),
     list_lag=st.sampled_from(LAGS),
     ignores_state=st.booleans(),
+    empty_end=st.booleans(),
     seed=st.integers(0, 1000),
 )
 

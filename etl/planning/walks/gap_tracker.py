@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from etl.errors import CursorRefused, CutShort, Malformed, Transient
-from etl.models import BEGINNING, TICK, Listed, floor_second
+from etl.models import BEGINNING, ENDLESS, TICK, Listed, floor_second
 from etl.planning.coverage import Coverage, Gap, add
 from etl.planning.demand import Demand, missing
 from etl.planning.walks.chain import dated
@@ -76,6 +76,12 @@ class GapTracker:
     def gaps(self) -> tuple[Gap, ...]:
         """What is left to walk."""
         return missing(self.coverage, self.demand)
+
+    @property
+    def _second(self) -> datetime:
+        """The beginning of the second in which a run that looks at the head began."""
+        head = max((need.newest for need in self.demand.requirements), default=BEGINNING)
+        return head if head >= floor_second(self.started_at) else ENDLESS
 
     @property
     def walk_from_tail(self) -> Walk | None:
@@ -193,9 +199,12 @@ class GapTracker:
         """A walk goes on while it stands at a gap, or is on its way to one, and nobody else is."""
         if not walk.chain.in_order:
             return walk.order == "newest" and walk.is_unbroken
+        frontier = walk.frontier
+        if walk.entry == HEAD and frontier is not None and frontier > self._second:
+            # Sessions of this second are in no gap yet, as more of them may come.
+            return True
         if not left or self._is_on_anothers_track(walk):
             return False
-        frontier = walk.frontier
         if frontier is None or walk.proven() is None:
             return True
         gap = self._gap_at(walk, frontier, left)

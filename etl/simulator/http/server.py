@@ -131,6 +131,7 @@ class Simulator:
         self._api.traits, self._api.cursors = traits, CursorBook(traits)
         self.clock_ahead = self.world.clock_ahead = traits.clock_ahead
         self.world.list_lag = traits.list_lag
+        self.world.empty_end = traits.empty_end
 
     def expire_cursors(self) -> None:
         """Make every cursor that was issued so far an old one."""

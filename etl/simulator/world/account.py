@@ -29,6 +29,7 @@ class Account:
         self.lived_to = lived_to
         # Seconds: how late lists show what is added, and how far the clock is ahead.
         self.list_lag = 0.0
+        self.empty_end = False
         self.clock_ahead = 0.0
         self._agents: dict[str, Agent] = {}
         self._rows: dict[str, Row] = {}
@@ -106,7 +107,8 @@ class Account:
             rows = self._page_rows(self._agents[agent_id], query)
             page = rows[: query.page_size]
             bodies = [row.body or self._body(row) for row in page]
-            return bodies, page[-1].key if len(rows) > query.page_size else None
+            goes_on = len(rows) > query.page_size or (self.empty_end and bool(page))
+            return bodies, page[-1].key if goes_on else None
 
     def _page_rows(self, agent: Agent, query: ListQuery) -> list[Row]:
         shown_until = time.monotonic() - self.list_lag

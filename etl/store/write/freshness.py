@@ -167,7 +167,7 @@ def clear_suspects(connection: Connection, agent_id: str, seen: dict[str, dateti
 
 
 def old_suspects(connection: Connection, agent_id: str, before: datetime) -> list[str]:
-    """Suspects that earlier runs, which were interrupted, have left behind."""
+    """Suspects since before an instant: those of earlier runs, which were interrupted, or all."""
     s = t.suspects.c
     query = select(s.session_id).where(s.agent_id == agent_id, s.suspected_at < before)
     return list(connection.execute(query).scalars())
