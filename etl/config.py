@@ -233,12 +233,14 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the file and the environment. Raises ConfigError, naming the key and what it wants."""
     tables = _read(path) if path.exists() or not _from_environment_alone(path, environ) else {}
     sources = [str(path)] if path.exists() else []
+    check_names(tables, Settings, str(path))
     if environ.get("GUMLOOP_BASE_URL"):
         _override(tables, "ETL_API__BASE_URL", environ["GUMLOOP_BASE_URL"])
         sources.append("GUMLOOP_BASE_URL")
     for name, value in environ.items():
         if name.startswith("ETL_") and value and ("__" in name or name == "ETL_AGENTS"):
             _override(tables, name, value)
+            check_names(tables, Settings, name)
             sources.append(name)
     return check(tables, ", ".join(sources))
 
@@ -264,7 +266,8 @@ def _read(path: Path) -> dict[str, Any]:
         tables = tomllib.loads(read_text(path))
         return {table: _dates_as_text(keys) for table, keys in tables.items()}
     except FileNotFoundError:
-        hint = f"`{program_name()} init` writes one; --config or ETL_CONFIG names another"
+        words = "init" if path == DEFAULT_PATH else f"--config {path} init"
+        hint = f"`{program_name()} {words}` writes one; --config or ETL_CONFIG names another"
         raise ConfigError(f"there is no configuration file {path}", hint) from None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
@@ -372,4 +375,4 @@ def _check_service(service: Service, source: str) -> None:
 
 
 def _hint() -> str:
-    return "config.example.toml lists every key with its default"
+    return f"`{program_name()} --config FILE init` writes a FILE with every key and its default"

@@ -31,7 +31,7 @@ LONGEST_WISH: Final = 10 * 365 * 86400.0
 """Seconds. A longer wait counts as this one, so that the calendar can hold its end."""
 
 HINTS: Final = {
-    400: "the API didn't accept the request; check the agent's id",
+    400: "the API didn't accept the request; check the options, and the agent's id",
     401: "check GUMLOOP_ACCESS_TOKEN, or GUMLOOP_API_KEY together with GUMLOOP_USER_ID",
     403: "the credential may not read this; check its role, and GUMLOOP_TEAM_ID for a team's agent",
     404: "no such agent or session for this credential; check the id, and api.base_url",

@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -37,6 +38,9 @@ __all__ = [
 ]
 
 MOST = 1_000_000_000
+SAME_WISH = 0.3
+"""Seconds within which a second signal is the same wish: `timeout` sends two at once."""
+
 UNITS = (("d", 86_400), ("h", 3600), ("min", 60))
 EXIT_CODES: dict[Status, int] = {"succeeded": 0, "interrupted": 130}
 
@@ -94,7 +98,7 @@ def parse_number(text: str) -> int:
 def stop_on_signals(
     say: Callable[[], None] = lambda: complain("stopping: saving the page at hand"),
 ) -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set; a second signal ends the process at once.
+    """An event that SIGINT and SIGTERM set; a later signal ends the process at once.
 
     A thread of its own hears them. Python's handlers run in the main thread: they would wait for
     ever where the kernel hands the signal to another one while the main thread waits for a lock,
@@ -123,16 +127,17 @@ def stop_on_signals(
 def _listen(
     hears: int, numbers: Collection[int], stop: threading.Event, say: Callable[[], None]
 ) -> None:
-    """Until the pipe is closed: the first signal asks for a stop, the second ends the process."""
-    asked = False
+    """Until the pipe is closed: the first signal asks for a stop, a later one ends the process."""
+    asked_at: float | None = None
     while heard := os.read(hears, 1):
         if heard[0] not in numbers:
             continue
-        if asked:
+        if asked_at is None:
+            asked_at = time.monotonic()
+            stop.set()
+            say()
+        elif time.monotonic() - asked_at > SAME_WISH:
             os._exit(130)
-        asked = True
-        stop.set()
-        say()
 
 
 @contextmanager

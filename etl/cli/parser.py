@@ -26,7 +26,7 @@ class Parser(argparse.ArgumentParser):
         said = f"unrecognized arguments: {' '.join(words)}"
         first = words[0].partition("=")[0]
         if first in above:
-            return f"{said}; {first} stands before the command"
+            return f"{said}; put {first} before the command"
         close = suggest(first, self.options()) if first.startswith("-") else None
         return f"{said}; did you mean {close}?" if close else said
 
@@ -44,7 +44,7 @@ class Parser(argparse.ArgumentParser):
         if isinstance(action, argparse._SubParsersAction):
             kind = str(action.metavar).lower()
             raise argparse.ArgumentError(None, f"there is no {kind} {value!r:.80}; {hint}")
-        raise argparse.ArgumentError(action, f"{value!r:.80} is not possible; {hint}")
+        raise argparse.ArgumentError(action, f"{value!r:.80} is not a choice; {hint}")
 
 
 def grouped_help(groups: Mapping[str, Sequence[str]]) -> type[argparse.HelpFormatter]:

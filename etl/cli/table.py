@@ -25,8 +25,8 @@ def print_table(
 ) -> list[str]:
     """A table that fits the terminal; piped, it is whole.
 
-    Where there isn't room, `spare` columns are left out, the first one first, and `elastic` ones
-    cut short. Returns the names of those that are shown.
+    Where there isn't room, columns without a value are left out, then `spare` ones, the first one
+    first, and `elastic` ones are cut short. Returns the names of those that are shown.
     """
     from rich.cells import cell_len
     from rich.console import Console
@@ -39,7 +39,9 @@ def print_table(
         name: max(cell_len(text) for text in (name, *(row[n].plain for row in cells)))
         for n, name in enumerate(columns)
     }
-    fit = fit_columns(widths, console.width, elastic, spare)
+    empty = [name for n, name in enumerate(columns) if not any(row[n].plain for row in cells)]
+    order = list(dict.fromkeys([*(empty if cells else ()), *spare]))
+    fit = fit_columns(widths, console.width, elastic, order)
     table = Table(title=title or None, box=None, title_justify="left", pad_edge=False)
     rows = list(rows) if not isinstance(rows, list) else rows
     shown = [n for n, name in enumerate(columns) if name in fit]
@@ -56,7 +58,7 @@ def print_table(
     console.print(table)
     if len(shown) < len(columns):
         left_out = ", ".join(name for name in columns if name not in fit)
-        print(f"(no room for: {left_out})")
+        print(f"(columns left out: {left_out})")
     return list(fit)
 
 

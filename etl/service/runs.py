@@ -143,7 +143,8 @@ def open_service(
 def select_agents(settings: Settings, ids: Sequence[str] | None) -> list[Agent]:
     """The agents named by `--agent`, else all. Raises ConfigError for one that isn't configured."""
     if not settings.agents and not settings.discovery.on:
-        hint = "add a table [[agents]] with its id, or set ETL_AGENTS=ID,ID, or see [discovery]"
+        hint = "add a table [[agents]] with its id (`agents --toml` prints it), or set "
+        hint += "ETL_AGENTS=ID,ID, or [discovery] own = true"
         raise ConfigError("no agents are configured", hint)
     known = {agent.id: agent for agent in settings.agents}
     for id in ids or ():

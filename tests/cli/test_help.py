@@ -84,7 +84,7 @@ def test_a_word_that_is_like_none_is_told_what_there_is(etl: Command) -> None:
 
 
 def test_a_global_option_after_the_command_is_told_its_place(etl: Command) -> None:
-    assert "--config stands before the command" in etl("sync", "--config", "x.toml").err
+    assert "put --config before the command" in etl("sync", "--config", "x.toml").err
 
 
 COMPLETE = """

@@ -102,7 +102,7 @@ def _locked(file: Path) -> Iterator[None]:
 
 
 FILES: dict[str, tuple[Callable[[Path], Iterator[None] | None], set[str]]] = {
-    "missing": (_missing, {"verify", "sync --explain", "db upgrade", "db timezone Europe/Berlin"}),
+    "missing": (_missing, {"sync --explain", "db upgrade", "db timezone Europe/Berlin"}),
     "empty": (
         _empty,
         {"verify", "sync --explain", "db upgrade", "db current", "db timezone", COMMANDS[-1]},

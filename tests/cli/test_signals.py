@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from etl.cli.common import stop_on_signals
+from etl.cli.common import SAME_WISH, stop_on_signals
 from tests.support.waiting import PATIENCE
 
 SECOND = """
@@ -15,8 +15,9 @@ said = threading.Event()
 with stop_on_signals(lambda: (print("stopping", flush=True), said.set())) as stop:
     os.kill(os.getpid(), signal.{first})
     stop.wait(), said.wait()
+    time.sleep({pause})
     os.kill(os.getpid(), signal.{second})
-    time.sleep(1000)
+    time.sleep({left})
 """
 
 
@@ -33,13 +34,23 @@ def test_a_signal_amid_a_wait_on_the_event_ends_that_wait() -> None:
 
 @pytest.mark.parametrize(("first", "second"), [("SIGINT", "SIGTERM"), ("SIGTERM", "SIGTERM")])
 def test_a_second_signal_ends_the_process_at_once(first: str, second: str) -> None:
-    code = SECOND.format(first=first, second=second)
+    code = SECOND.format(first=first, second=second, pause=2 * SAME_WISH, left=1000)
     done = subprocess.run(
         [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=PATIENCE
     )
 
     assert done.returncode == 130
     assert done.stdout.splitlines() == ["stopping"]
+
+
+def test_two_signals_at_once_are_one_wish() -> None:
+    """`timeout` signals the process, and its group right after that."""
+    code = SECOND.format(first="SIGTERM", second="SIGTERM", pause=0, left=0.5)
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=PATIENCE
+    )
+
+    assert (done.returncode, done.stdout.splitlines()) == (0, ["stopping"])
 
 
 ELSEWHERE = """

@@ -112,7 +112,7 @@ def test_status_fits_and_says_what_matters(
     problems = [line for line in lines if line.startswith("! ")]
     assert len(problems) == 1
     assert world.agents()[0].name in problems[0]
-    assert ("(no room for: " in "\n".join(lines)) == (width < 200)
+    assert ("(columns left out: " in "\n".join(lines)) == (width < 200)
     assert any("coverage: " in line for line in lines) == ("coverage" in table[0])
 
 

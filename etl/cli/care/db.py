@@ -23,7 +23,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("prune", help="delete what is past the ages of [retention]")
     actions.add_parser("compact", help="take what was deleted out of the files")
     zone = actions.add_parser("timezone", help="set the zone whose days the views show")
-    zone.add_argument("name", metavar="NAME", nargs="?", help="as Europe/Berlin; none: print it")
+    zone.add_argument(
+        "name",
+        metavar="NAME",
+        nargs="?",
+        help="such as Europe/Berlin; without it the zone is only printed",
+    )
     parser.set_defaults(run=None)
     for action in actions.choices.values():
         action.set_defaults(run=run, parser=action)

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
             return 1
         _erase(store, people)
         due = [lake.target for lake in lakes(store)]
-    print("nothing of it is left in the database's files, nor will a sync bring it back")
+    print("nothing of them is left in the database's files, and no sync will bring it back")
     print("backups, replicas and exported files are not reached: delete those yourself")
     for target in due:
         print(f"next, for the lake's files: {program_name()} lake {printable(target)}")
@@ -82,7 +82,7 @@ def _erase(store: "Store", people: "list[Person]") -> None:
 def _check(person: "Person") -> None:
     """Refuse an address in place of an id: nothing would be erased."""
     if not person.id or ("@" in person.id and not (person.is_known or person.was_forgotten)):
-        hint = "SELECT id FROM creators WHERE email = '...' tells it"
+        hint = "SELECT id FROM creators WHERE email = '...' finds it"
         raise ConfigError(f"no creator has the id {printable(person.id)!r}", hint)
 
 

@@ -43,16 +43,16 @@ def run(args: argparse.Namespace) -> int:
         ) as client:
             listing = list_agents(client, rules if rules.on else everything)
     if args.toml:
-        _print_toml(
-            decide_agents(settings.agents, listing.found, rules if rules.on else everything)
-        )
+        decided = decide_agents(settings.agents, listing.found, rules if rules.on else everything)
+        _print_toml(decided, is_all=bool(listing.found) and not listing.failures)
         return _tell(listing)
     decided = decide_agents(settings.agents, listing.found, rules)
     if args.json:
         print(json.dumps(_document(decided, listing), indent=1))
     else:
         head = ("id", "name", "team", "active", "synced")
-        rows = [_line(fate, listing.teams) for fate in decided]
+        absent = "unknown" if listing.failures else "not listed"
+        rows = [_line(fate, listing.teams, absent) for fate in decided]
         print_table(head, rows, elastic=("name", "team", "synced"), spare=("team", "active"))
     return _tell(listing)
 
@@ -72,9 +72,9 @@ def _team_of(fate: "Decision") -> str | None:
     return None if fate.found is None or fate.found.team_id is ABSENT else fate.found.team_id
 
 
-def _line(fate: "Decision", teams: dict[str, str | None]) -> tuple[object, ...]:
+def _line(fate: "Decision", teams: dict[str, str | None], absent: str) -> tuple[object, ...]:
     team = _team_of(fate)
-    active = "not listed" if fate.found is None else "yes" if fate.found.active else "no"
+    active = absent if fate.found is None else "yes" if fate.found.active else "no"
     synced = f"yes, {fate.why}" if fate.synced else f"no, {fate.why}"
     return fate.id, fate.name or "-", teams.get(team or "") or team or "-", active, synced
 
@@ -94,12 +94,12 @@ def _document(decided: "list[Decision]", listing: "AgentListing") -> dict[str, A
     return {"agents": agents, "errors": listing.failures, "warnings": listing.warnings}
 
 
-def _print_toml(decided: "list[Decision]") -> None:
+def _print_toml(decided: "list[Decision]", *, is_all: bool) -> None:
     """The agents that would be synced and aren't configured yet."""
     from etl.planning.discovery import format_toml
 
     new = [fate for fate in decided if fate.synced and fate.why != "configured"]
     if new:
         print("\n\n".join(format_toml(fate.id, fate.name) for fate in new))
-    else:
+    elif is_all:
         print("every agent that was found is configured already", file=sys.stderr)

@@ -19,7 +19,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--agent", action="append", type=str.strip, metavar="ID", help="only this agent's"
     )
-    parser.add_argument("--limit", type=parse_number, default=20, metavar="N", help="how many (20)")
+    parser.add_argument(
+        "--limit", type=parse_number, default=20, metavar="N", help="how many (default: 20)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
 
 

@@ -30,7 +30,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="WHEN",
         help="no older ones: a date, an ISO time, or how long ago, like 30d",
     )
-    parser.add_argument("--limit", type=parse_number, default=20, metavar="N", help="how many (20)")
+    parser.add_argument(
+        "--limit", type=parse_number, default=20, metavar="N", help="how many (default: 20)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
 
 

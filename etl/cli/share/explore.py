@@ -17,8 +17,12 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
-    parser.add_argument("--port", type=int, default=8001, help="port; 0 takes a free one (8001)")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"
+    )
+    parser.add_argument(
+        "--port", type=int, default=8001, help="port; 0 takes a free one (default: 8001)"
+    )
     parser.add_argument("--open", action="store_true", help="open the browser")
 
 

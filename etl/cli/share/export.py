@@ -17,16 +17,21 @@ HELP = "tables and views as Parquet or CSV files, of one snapshot"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
     parser.add_argument(
-        "--output", default="export", metavar="DIR", help="the folder, its own (export)"
+        "--output",
+        default="export",
+        metavar="DIR",
+        help="a folder for the export alone (default: export)",
     )
     parser.add_argument(
         "--table",
         action="append",
         default=[],
         metavar="NAME",
-        help="only this table or view; may be repeated (the public ones)",
+        help="only this table or view; may be repeated (default: all public ones)",
     )
-    parser.add_argument("--format", choices=("parquet", "csv"), default="parquet", help="(parquet)")
+    parser.add_argument(
+        "--format", choices=("parquet", "csv"), default="parquet", help="default: parquet"
+    )
     parser.add_argument(
         "--since-run",
         type=parse_number,
@@ -34,7 +39,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="only rows changed in or after this run",
     )
     parser.add_argument(
-        "--raw", action="store_true", help="CSV: leave cells that a spreadsheet would run"
+        "--raw",
+        action="store_true",
+        help="CSV: don't escape cells that a spreadsheet would take for formulas",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
 

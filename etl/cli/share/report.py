@@ -24,8 +24,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
     when = "a date or an ISO time (in --timezone), or how long ago, like 30d"
     parser.add_argument("--output", required=True, metavar="FILE", help="where to; - is stdout")
-    parser.add_argument("--since", metavar="WHEN", help=f"begin: {when} (30 days, with today)")
-    parser.add_argument("--until", metavar="WHEN", help=f"end: {when} (now)")
+    parser.add_argument(
+        "--since", metavar="WHEN", help=f"begin: {when} (default: 30 days, with today)"
+    )
+    parser.add_argument("--until", metavar="WHEN", help=f"end: {when} (default: now)")
     parser.add_argument(
         "--agent", action="append", type=str.strip, metavar="ID", help="only this agent's sessions"
     )

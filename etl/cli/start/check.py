@@ -202,4 +202,7 @@ def _discovery(
     hint = "its agents are not checked"
     lacking = [Finding("discovery", False, said, hint, 1) for said in listing.failures]
     said = f"{count(len(listing.found), 'agent')} listed, {len(agents)} to sync"
+    if not agents:
+        none = "look at own, teams and exclude below [discovery], and at [[agents]]"
+        lacking = lacking or [Finding("discovery", False, said, none, 1)]
     return lacking or [Finding("discovery", True, said)], agents

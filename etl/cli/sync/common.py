@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--walkers",
         type=parse_number,
         metavar="N",
-        help="walks side by side, per agent (sync.walkers)",
+        help="walks side by side, per agent (default: sync.walkers)",
     )
     parser.add_argument(
         "--migrate", action="store_true", help="upgrade an older database schema first"

@@ -27,15 +27,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=parse_number,
         default=SIZE,
         metavar="N",
-        help=f"sessions per agent ({SIZE})",
+        help=f"sessions per agent (default: {SIZE})",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Check every chosen agent."""
     from etl.service import runs
+    from etl.store.read import status
 
     settings = load_settings(args)
+    status.require_file(settings.database.url)
     if not settings.discovery.on:
         runs.select_agents(settings, args.agent)
     with stop_on_signals() as stop:
@@ -44,17 +46,17 @@ def run(args: argparse.Namespace) -> int:
             found = running.roster(args.agent)
             common.print_discovery(found)
             results = [running.verify_agent(agent, max(1, args.sample)) for agent in found.agents]
-    status = runs.worst_status([report for report, _ in results], incomplete=bool(found.failures))
+    worst = runs.worst_status([report for report, _ in results], incomplete=bool(found.failures))
     if args.json:
         shown = [_json(report, sample) for report, sample in results]
-        print(json.dumps({"status": status, "agents": shown}, indent=1))
+        print(json.dumps({"status": worst, "agents": shown}, indent=1))
     else:
         for report, sample in results:
             if sample is not None:
                 print(_sentence(report.agent_id, sample))
             if report.error:
                 print(f"error: {report.agent_id}: {report.error}", file=sys.stderr)
-    return exit_code(status)
+    return exit_code(worst)
 
 
 def _sentence(agent_id: str, sample: "Sample") -> str:
