@@ -84,10 +84,16 @@ class EndCheck:
     def judge_page(self, listed: Sequence[Listed], next_cursor: str | None) -> Verdict:
         """Judge the first page of the list, oldest first, where a row alone doesn't decide.
 
-        The last row may have vanished. The page must show its order, or be the whole list.
+        The last row may have vanished, or can't be read. The page must begin with a row of the
+        lowest instant, as far as it can be read, or show its order, or be the whole list.
         """
         instants = dated(listed)
-        if self.lowest is None or not instants or min(instants) < self.lowest:
+        if not instants:
+            return "holds" if listed and self._ends_unreadable else "cut short"
+        if self.lowest is None or min(instants) < self.lowest:
             return "cut short"
+        first = next(row.id for row in listed if row.created_at is not None)
+        if first in self._lowest_ids and not self.is_of_one_instant:
+            return "holds"
         ascends = instants[0] < instants[-1] and all(a <= b for a, b in pairwise(instants))
         return "holds" if ascends or next_cursor is None else "cut short"
