@@ -338,7 +338,8 @@ def test_a_disordered_walk_from_the_head_to_the_end_proves_all() -> None:
     step = walk.confirm_end()
 
     assert step.proven == Span(BEGINNING, NOW, NOW)
-    assert step.absence is None
+    in_doubt = AbsenceCheck(BEGINNING, NOW, frozenset(), NOW - TICK, certain=False)
+    assert step.absence == in_doubt, "whoever was not shown"
 
 
 def test_a_disordered_walk_from_a_cursor_to_the_end_proves_nothing_more() -> None:

@@ -236,3 +236,20 @@ def test_nobody_is_missing_because_the_list_is_out_of_order(lab: Lab, seed: int)
         lab.run(replace(RECONCILE, walkers=walkers))
 
         assert lab.missing() == set()
+
+
+@pytest.mark.parametrize("walkers", [None, 1, 3])
+def test_who_vanishes_from_a_list_out_of_order_is_not_claimed_as_listed(
+    lab: Lab, walkers: int | None
+) -> None:
+    ids = lab.spread(60, every=1)
+    disorder(lab, 3)
+    lab.run(BACKFILL)
+    gone = ids[5:50:9]
+    gone_at = vanish(lab, gone)
+
+    report = lab.run(replace(RECONCILE, walkers=walkers))
+
+    assert report.status == "succeeded"
+    assert falsely_listed(lab, gone, gone_at) == []
+    assert lab.missing() == set(gone)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from etl.models import Entry, Listed, Order, Span
+from etl.models import TICK, Entry, Listed, Order, Span
 from etl.planning.coverage import Gap
 from etl.planning.walks.absence import AbsenceCheck, AbsenceJudge
 from etl.planning.walks.chain import Chain, dated
@@ -111,11 +111,23 @@ class Walk:
         if not self.chain.in_order and not self.is_unbroken:
             return Step(self.proven())
         proven = self.proof.reach_end(unbroken=self.is_unbroken)
-        absence = self._judge.reach_end(self.proof.bound) if self.chain.in_order else None
+        absence = self._judge_end(proven)
         undated = None
         if self.is_unbroken and self._undated is not None and self.proof.started_at is not None:
             undated = (frozenset(self._undated), self.proof.started_at)
         return Step(proven, absence, undated=undated)
+
+    def _judge_end(self, proven: Span | None) -> AbsenceCheck | None:
+        """Whom the list should have shown. Out of order, pages alone tell nobody: all of them do.
+
+        Whoever they haven't shown is in doubt, as he may have moved behind the walk.
+        """
+        if self.chain.in_order:
+            return self._judge.reach_end(self.proof.bound)
+        if proven is None or self.proof.started_at is None:
+            return None
+        since = self.proof.started_at - TICK
+        return AbsenceCheck(proven.oldest, proven.newest, frozenset(), since, certain=False)
 
     def _proven_bound(self) -> datetime | None:
         """Where the proof begins, within what may be proven at all."""
