@@ -9,7 +9,7 @@ from typing import Final
 
 from etl.api.client import Client
 from etl.api.clock_skew import skew_warnings
-from etl.errors import CutShort, EtlError, LeaseHeld, Malformed, Stopped, StoreError
+from etl.errors import CutShort, EtlError, LeaseHeld, Malformed, Stopped, StoreError, Transient
 from etl.events import LeaseTakenOver, Observe, RunUnrecorded, ignore
 from etl.invocation import program_name
 from etl.models import BEGINNING, ENDLESS, AgentReport, Progress, Status
@@ -220,12 +220,17 @@ class AgentSync:
 
     def _work(self, walks: ParallelWalks, options: RunOptions) -> None:
         """Walk; in a sync, look after the open sessions; then settle who is missing."""
+        hints = walks.tracker.hints
         try:
             walks.fill()
             if options.mode == "incremental":
                 freshen(walks, options.idle_recheck, self.clock())
+        except Transient:
+            # An outage looks like a refusal of the cursor that it met.
+            hints.build_works = None
+            raise
         finally:
-            if walks.tracker.hints.build_works is False:
+            if hints.build_works is False:
                 keep_seek_refused(self.store, walks.run)
         state, demand = walks.batcher.state, walks.tracker.demand
         self._look_again(walks)

@@ -7,7 +7,8 @@ from typing import Final
 
 from etl.api.client import Client, Fetched
 from etl.errors import CursorRefused, CutShort, Stopped
-from etl.models import Counts, Page
+from etl.models import Counts, Order
+from etl.planning.walks.end_check import Verdict
 from etl.planning.walks.walk import Step, Walk
 
 __all__ = ["Arrival", "PageSource", "follow_walk"]
@@ -56,10 +57,14 @@ class PageSource:
             last = attempt == PAGE_ATTEMPTS
             try:
                 fetched = self._fetch_next(walk, counts)
-            except (CutShort, CursorRefused) as error:
-                if empty is not None and (last or isinstance(error, CursorRefused)):
+            except CursorRefused:
+                if empty is None:
+                    raise
+                return empty
+            except CutShort:
+                if last and empty is not None:
                     return empty
-                if last or isinstance(error, CursorRefused):
+                if last:
                     raise
             else:
                 again = fetched.page.next_cursor is not None and attempt > 1
@@ -74,33 +79,34 @@ class PageSource:
 
         Raises CutShort if it doesn't.
         """
-        if walk.end.is_of_one_instant:
-            self._confirm_instant(walk, counts)
-            return
-        oldest = self._fetch_oldest(counts, page_size=1)
-        if not oldest.listed and not self.filters and not self.may_be_empty():
+        judge = self._judge_instant if walk.end.is_of_one_instant else self._judge_end
+        if judge(walk, counts) != "holds":
+            hint = "the next run goes on from here"
+            raise CutShort("the list ended before its oldest session", hint)
+
+    def _judge_end(self, walk: Walk, counts: Counts) -> Verdict:
+        row = self._request(counts, "oldest", page_size=1).page
+        if not row.listed and not self.filters and not self.may_be_empty():
             raise CutShort("the list is empty, but sessions of this agent are stored")
-        verdict = walk.end.judge_row(oldest.listed)
+        verdict = walk.end.judge_row(row.listed)
         if verdict == "unsure":
             # The last row has vanished, or the server ignores the order: a page tells.
-            whole = self._fetch_oldest(counts, page_size=None)
-            verdict = walk.end.judge_page(whole.listed, whole.next_cursor)
-        _require_end(verdict == "holds")
+            page = self._request(counts, "oldest").page
+            verdict = walk.end.judge_page(page.listed, page.next_cursor)
+        return verdict
 
-    def _confirm_instant(self, walk: Walk, counts: Counts) -> None:
-        """Confirm the end of a list that has shown rows of one instant alone."""
-        whole = self._fetch_oldest(counts, page_size=None)
-        verdict = walk.end.judge_instant(whole.listed, whole.next_cursor)
+    def _judge_instant(self, walk: Walk, counts: Counts) -> Verdict:
+        """The list has shown rows of one instant alone, which are the same in either order."""
+        page = self._request(counts, "oldest").page
+        verdict = walk.end.judge_instant(page.listed, page.next_cursor)
         if verdict == "unsure":
-            again = self.client.fetch_page(
-                self.agent_id,
-                counts,
-                order=walk.order,
-                cursor=walk.chain.page_cursor,
-                filters=self.filters,
-            )
-            verdict = "holds" if again.page.next_cursor is None else "cut short"
-        _require_end(verdict == "holds")
+            try:
+                page = self._request(counts, walk.order, walk.chain.page_cursor).page
+            except CursorRefused:
+                # It was used up by the page, and nothing else contradicts that page.
+                return "holds"
+            verdict = walk.end.judge_last_page(page.listed, page.next_cursor)
+        return verdict
 
     def is_plainly_empty(self, walk: Walk) -> bool:
         """Whether a filtered list is one empty page that nothing contradicts."""
@@ -109,20 +115,21 @@ class PageSource:
 
     def _fetch_next(self, walk: Walk, counts: Counts) -> Fetched:
         """What the walk's cursor leads to. Raises CutShort if that can't be the next page."""
-        fetched = self.client.fetch_page(
-            self.agent_id,
-            counts,
-            order=walk.order,
-            cursor=walk.chain.cursor,
-            filters=self.filters,
-        )
+        fetched = self._request(counts, walk.order, walk.chain.cursor)
         walk.check(fetched.page.listed, fetched.page.next_cursor)
         return fetched
 
-    def _fetch_oldest(self, counts: Counts, page_size: int | None) -> Page:
+    def _request(
+        self, counts: Counts, order: Order, cursor: str | None = None, page_size: int | None = None
+    ) -> Fetched:
         return self.client.fetch_page(
-            self.agent_id, counts, order="oldest", page_size=page_size, filters=self.filters
-        ).page
+            self.agent_id,
+            counts,
+            order=order,
+            cursor=cursor,
+            page_size=page_size,
+            filters=self.filters,
+        )
 
     def _may_begin_empty(self, walk: Walk) -> bool:
         return not walk.chain.pages and (bool(self.filters) or not walk.is_unbroken)
@@ -167,12 +174,6 @@ def _end_walk(
     with _count_failure(counts, wasted):
         source.confirm_end(walk, counts)
     hand_over(Arrival(walk, None, walk.confirm_end(), counts, None))
-
-
-def _require_end(confirmed: bool) -> None:
-    if not confirmed:
-        hint = "the next run goes on from here"
-        raise CutShort("the list ended before its oldest session", hint)
 
 
 @contextmanager

@@ -51,6 +51,8 @@ class Expedition:
     """Whether nothing changes, dies or is killed."""
     mortal: bool = False
     """Whether cursors die amid a run, if it isn't calm."""
+    delays: bool = True
+    """Whether the tracker may learn of a page long after it has arrived."""
     coverage: Coverage = ()
     bookmarks: list[Entry] = field(default_factory=list)
     stored: dict[str, datetime] = field(default_factory=dict)
@@ -160,7 +162,7 @@ class Expedition:
         try:
             if stroll not in self._arrived:
                 self._arrived[stroll] = stroll.step(self.page_size or 1 + self.draws.below(4))
-                if self.draws.one_in(3):
+                if self.delays and self.draws.one_in(3):
                     return True
             step = self._arrived.pop(stroll)
             self._note_page(stroll, step)

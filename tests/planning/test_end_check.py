@@ -112,6 +112,32 @@ def test_of_one_instant_the_list_must_come_out_alike_in_either_order(case: str) 
     assert check.judge_instant(listed, next_cursor) == verdict
 
 
+AGAIN: dict[str, tuple[list[Listed], str | None, Verdict]] = {
+    "the same page is the last again": (page(("a", 1)), None, "holds"),
+    "the same page goes on": (page(("a", 1)), "more", "cut short"),
+    "it was cut short itself": (page(("a", 1), ("z", 1)), None, "cut short"),
+    "the first page, as the cursor is used up": (page(("b", 1)), "more", "holds"),
+    "the first page, with new ones": (page(("n", 9), ("b", 1)), "more", "holds"),
+    "an empty page, as its row has vanished": ([], None, "holds"),
+}
+
+
+@pytest.mark.parametrize("case", AGAIN)
+def test_of_one_instant_the_last_page_must_not_go_on_when_requested_again(case: str) -> None:
+    listed, next_cursor, verdict = AGAIN[case]
+
+    check = checked(page(("b", 1)), page(("a", 1)))
+
+    assert check.judge_last_page(listed, next_cursor) == verdict
+
+
+@pytest.mark.parametrize(("listed", "verdict"), [([], "cut short"), (page(("b", 1)), "holds")])
+def test_an_empty_last_page_is_another_than_the_first(
+    listed: list[Listed], verdict: Verdict
+) -> None:
+    assert checked(page(("b", 1)), []).judge_last_page(listed, "more") == verdict
+
+
 def test_two_instants_show_more_than_one() -> None:
     assert not checked(BA).is_of_one_instant
     assert not checked(page(("b", 3)), page(("a", 1))).is_of_one_instant
@@ -130,14 +156,15 @@ def test_the_end_never_holds_while_a_row_beyond_it_is_listed(data: bytes) -> Non
         stroll.step(1 + draws.below(4))
     feed.shake()
 
-    # Of a page that can't be read at all nobody knows whose rows those are.
-    step = stroll.end(8 if feed.illegible else 1 + draws.below(4))
+    step = stroll.end(1 + draws.below(4))
 
     lowest = stroll.walk.end.lowest
     if step is not None and lowest is not None:
-        # The proof counts as of the first request: a row that came since may have been passed.
-        assert stroll.began_at is not None
-        rows = (row for row in feed.rows if row.came <= stroll.began_at)
+        # A row that came after the last page was not there to be missed. Where the oldest record
+        # can't be read, none that came since the first request need have been noticed.
+        since = stroll.began_at if feed.illegible else stroll.last_at
+        assert since is not None
+        rows = (row for row in feed.rows if row.came <= since)
         there = [row for row in rows if row.went is None and not row.hidden]
         beyond = [row for row in there if row.at < lowest and not row.bad_instant]
         assert [row for row in beyond if not feed.gappy or row.shown is None] == []

@@ -180,14 +180,18 @@ def test_a_server_that_ignores_the_order_ends_a_run_as_cut_short_at_worst(data: 
 
 @st.composite
 def still_lists(draw: st.DrawFn) -> Expedition:
-    """An agent with up to 120 sessions, all ties or none, and a run that nothing disturbs."""
+    """An agent with up to 120 sessions, all ties or none, and a run that nothing disturbs.
+
+    A page that the tracker hears of late bounds nothing: others may request it meanwhile.
+    """
     draws = Draws(draw(st.binary(min_size=250, max_size=250)))
     feed = Feed(draws, built=draw(st.sampled_from(["followed", "refused", "first page"])))
     feed.rows.clear()
     spread = draw(st.sampled_from([1, 3, 10, 100, 10**5]))
     for second in draw(st.lists(st.integers(0, spread - 1), max_size=120)):
         feed.put(at(-second))
-    trip = Expedition(draws, feed, page_size=draw(st.integers(2, 20)), calm=True)
+    size = draw(st.integers(2, 20))
+    trip = Expedition(draws, feed, page_size=size, calm=True, delays=False)
     trip.may_build = draw(st.booleans())
     return trip
 
@@ -237,9 +241,10 @@ def test_one_walk_costs_each_page_once_and_the_end_check(trip: Expedition, size:
 def test_no_two_walks_fetch_the_same_page_twice_but_for_one_each_and_ties(
     trip: Expedition, walkers: int
 ) -> None:
+    """A walk meets others amid a tie at both ends of what is left to it."""
     walk_all_history(trip, walkers)
 
-    assert max(trip.repeats.values(), default=0) <= 1 + longest_tie(trip)
+    assert max(trip.repeats.values(), default=0) <= 1 + 2 * longest_tie(trip)
 
 
 @settings(max_examples=100, deadline=None)
@@ -296,6 +301,46 @@ def test_a_walk_ends_where_another_has_begun() -> None:
     assert not take(gaps, walk, ("b", 5), ("a", 2), cursor="c1")
     assert gaps.finish(walk, None) is None
     assert (gaps.gaps, gaps.plan(8)) == ((), [])
+
+
+def test_a_walk_proves_an_instant_that_another_on_the_same_cursors_could_not() -> None:
+    gaps = tracker()
+    inner = start(gaps, Entry("newest", "kept", just_after(at(3)), NOW))
+    take(gaps, inner, ("c", 3), ("b", 3), cursor="c3")
+    take(gaps, inner, ("a", 2), ("z", 1), cursor="c1")
+    head = start(gaps)
+    take(gaps, head, ("e", 9), ("d", 5), cursor="c5")
+
+    assert take(gaps, head, ("c", 3), ("b", 3), cursor="c3")
+    assert not take(gaps, head, ("a", 2), ("z", 1), cursor="c1")
+    assert [gap.newest for gap in gaps.gaps] == [just_after(at(1))]
+
+
+def test_a_late_walk_leaves_the_last_instant_to_the_one_that_stands_there() -> None:
+    gaps = tracker()
+    head, tail = start(gaps), start(gaps, TAIL)
+    late = start(gaps, Entry("newest", "kept", at(8), NOW))
+    take(gaps, head, ("e", 9), ("d", 7), cursor="c7")
+    assert take(gaps, tail, ("a", 1), ("b", 3), cursor="c3")
+    assert not take(gaps, head, ("c", 5), ("b", 3), cursor="c2")
+
+    assert not take(gaps, late, ("d", 7), ("c", 5), cursor="c5")
+    assert gaps.gaps != ()
+
+
+def test_a_head_that_breaks_off_amid_the_second_of_the_run_is_no_success() -> None:
+    """Its sessions are in no gap, so no other walk would bring them."""
+    late = NOW + TOCK
+    demand = Demand("reconcile", late, (Requirement(BEGINNING, NOW, late),))
+    gaps = GapTracker(demand, late, (), Hints(may_build=False), Density(), 2)
+    head, tail = start(gaps), start(gaps, TAIL)
+    listed = [Listed("d", NOW + TOCK), Listed("c", NOW + TOCK / 2)]
+    assert gaps.take(head, head.advance(listed, "c0", late), listed)
+    below = [Listed("a", at(1)), Listed("b", NOW + TOCK / 4)]
+    gaps.take(tail, tail.advance(below, "c1", late + SECOND), below)
+    assert gaps.gaps == ()
+
+    assert gaps.finish(head, CursorRefused("it has died")) is not None
 
 
 def test_walks_that_get_nowhere_give_up_after_a_few() -> None:

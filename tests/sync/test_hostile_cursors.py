@@ -105,6 +105,33 @@ def test_an_empty_last_page_whose_cursor_is_used_up_is_believed(
         assert lab.wrong() == []
 
 
+@pytest.mark.parametrize("traits", [REFUSE, FIRST_PAGE], ids=["refuse", "first_page"])
+@pytest.mark.parametrize("empty_end", [False, True])
+def test_a_history_of_one_instant_is_believed_though_its_cursors_are_used_up(
+    lab: Lab, traits: Traits, empty_end: bool
+) -> None:
+    """The last page can't be looked at again, so nothing contradicts it."""
+    lab.api.adopt(replace(traits, cursor_requests=(1, 1), empty_end=empty_end))
+    lab.add([second(7200)] * 95)
+
+    report = lab.run(replace(BACKFILL, walkers=1))
+
+    assert (report.status, report.error) == ("succeeded", None)
+    assert lab.wrong() == []
+
+
+def test_an_outage_is_no_refusal_of_built_cursors(lab: Lab) -> None:
+    lab.spread(400)
+    lab.api.add_fault(Fault("status", status=503, after=4, times=None))
+    assert lab.run(BACKFILL).status == "failed"
+    lab.api.clear_faults()
+    lab.api.clear_requests()
+
+    assert lab.run(RESTART).status == "succeeded"
+
+    assert lab.store.state("agent").seek_refused_at is None
+
+
 def test_a_dead_generation_of_bookmarks_costs_a_request_for_each_walk_at_most(lab: Lab) -> None:
     lab.api.adopt(REFUSE)
     lab.spread(1500, every=5)

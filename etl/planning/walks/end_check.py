@@ -27,6 +27,8 @@ class EndCheck:
         """The newest instant shown."""
         self._lowest_ids: set[str] = set()
         """The ids at that instant, and those without one on the last page."""
+        self._page_ids: set[str] = set()
+        """The ids on the last page."""
         self._shown_any = False
         """Whether the chain has shown any row."""
         self._ends_unreadable = False
@@ -34,6 +36,7 @@ class EndCheck:
 
     def take(self, listed: Sequence[Listed]) -> None:
         """Take a page of the chain."""
+        self._page_ids = {row.id for row in listed if row.id}
         if not listed:
             return
         self._shown_any = True
@@ -80,6 +83,16 @@ class EndCheck:
         if next_cursor is None:
             return "holds" if listed else "cut short"
         return "unsure"
+
+    def judge_last_page(self, listed: Sequence[Listed], next_cursor: str | None) -> Verdict:
+        """Judge the chain's last page, requested again, where all that was shown is one instant.
+
+        Where its cursor is used up, a server may answer with an earlier page, which tells nothing.
+        """
+        if {row.id for row in listed if row.created_at == self.lowest} - self._lowest_ids - {None}:
+            return "cut short"
+        same = bool(listed) == bool(self._page_ids) and self._page_ids <= {r.id for r in listed}
+        return "cut short" if same and next_cursor is not None else "holds"
 
     def judge_page(self, listed: Sequence[Listed], next_cursor: str | None) -> Verdict:
         """Judge the first page of the list, oldest first, where a row alone doesn't decide.

@@ -162,6 +162,8 @@ class GapTracker:
         self._drop_entry(walk)
         if error is not None and not isinstance(error, CursorRefused | CutShort):
             return error
+        if error is not None and self._is_alone_above(walk):
+            return error
         if useful or (error is None and (walk.entry != HEAD or self._rivals(walk))):
             return None
         self._failures += 1
@@ -200,10 +202,9 @@ class GapTracker:
         if not walk.chain.in_order:
             return walk.order == "newest" and walk.is_unbroken
         frontier = walk.frontier
-        if walk.entry == HEAD and frontier is not None and frontier > self._second:
-            # Sessions of this second are in no gap yet, as more of them may come.
+        if frontier is not None and self._is_above(walk):
             return True
-        if not left or self._is_on_anothers_track(walk):
+        if not left or self._is_on_anothers_track(walk, left):
             return False
         if frontier is None or walk.proven() is None:
             return True
@@ -223,7 +224,19 @@ class GapTracker:
             for one in self._rivals(walk)
         )
 
-    def _is_on_anothers_track(self, walk: Walk) -> bool:
+    def _is_above(self, walk: Walk) -> bool:
+        """Whether a walk from the head has not yet passed the second in which the run began.
+
+        Sessions of this second are in no gap, as more of them may come.
+        """
+        is_head = walk.entry == HEAD and self._second != ENDLESS
+        return is_head and (walk.frontier is None or walk.frontier > self._second)
+
+    def _is_alone_above(self, walk: Walk) -> bool:
+        """Whether no gap is left that would lead another walk through the second of the run."""
+        return self._is_above(walk) and all(gap.newest < self._second for gap in self.gaps)
+
+    def _is_on_anothers_track(self, walk: Walk, left: Sequence[Gap]) -> bool:
         """Whether a walk follows the same cursors as another one; of two, one ends.
 
         Only the one that came from above can prove the instant that a cursor stands amid.
@@ -234,8 +247,12 @@ class GapTracker:
         first = self._tracks.setdefault(track, walk)
         if first is walk or first not in self.walks:
             return False
-        if walk.proven() is None or self.walks[first].proves:
+        if walk.proven() is None:
             return True
+        if self.walks[first].proves:
+            assert walk.frontier is not None
+            passed = self.walks[first].frontier != walk.frontier
+            return not (passed and self._gap_at(walk, walk.frontier, left))
         self._tracks[track] = walk
         self._superseded.add(first)
         return False
@@ -257,6 +274,8 @@ class GapTracker:
         """Whether a part of the walk's gap lies ahead, and no other walk is nearer to it."""
         for gap in left:
             if gap.newest <= walk.target.oldest or gap.oldest >= walk.target.newest:
+                continue
+            if gap.newest - gap.oldest <= TICK and self._standings_at(gap):
                 continue
             low, high = (gap.oldest, frontier) if walk.order == "newest" else (frontier, gap.newest)
             if low < high and not any(low <= one.position <= high for one in self._rivals(walk)):
