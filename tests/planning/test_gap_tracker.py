@@ -219,11 +219,14 @@ def longest_tie(trip: Expedition) -> int:
 def test_a_run_costs_each_page_once_and_a_request_or_a_tie_for_each_walk(
     trip: Expedition, walkers: int
 ) -> None:
-    """The bound: pages + walks x (1 + pages of the longest tie), and a walk for two pages."""
+    """The bound: pages + walks x (1 + pages of the longest tie), and a walk for two pages.
+
+    Two walks more where nobody has used the agent for a while: pages of two rows mislead.
+    """
     requests = walk_all_history(trip, walkers)
 
     pages, walks = count_pages(trip), len(trip.strolls)
-    assert walks <= walkers + pages // 2
+    assert walks <= walkers + pages // 2 + 2
     assert requests <= pages + walks * (1 + longest_tie(trip))
 
 
@@ -238,13 +241,13 @@ def test_one_walk_costs_each_page_once_and_the_end_check(trip: Expedition, size:
 
 @settings(max_examples=150, deadline=None)
 @given(still_lists(), st.integers(2, 8))
-def test_no_two_walks_fetch_the_same_page_twice_but_for_one_each_and_ties(
+def test_no_two_walks_fetch_the_same_page_twice_but_for_two_each_and_ties(
     trip: Expedition, walkers: int
 ) -> None:
     """A walk meets others amid a tie at both ends of what is left to it."""
     walk_all_history(trip, walkers)
 
-    assert max(trip.repeats.values(), default=0) <= 1 + 2 * longest_tie(trip)
+    assert max(trip.repeats.values(), default=0) <= 2 + 2 * longest_tie(trip)
 
 
 @settings(max_examples=100, deadline=None)
@@ -257,7 +260,7 @@ def test_dead_hints_cost_a_request_each_and_no_more(trip: Expedition, walkers: i
     requests = walk_all_history(trip, walkers)
 
     pages, walks = count_pages(trip), len(trip.strolls)
-    assert walks <= walkers + pages // 2 + len(trip.bookmarks)
+    assert walks <= walkers + pages // 2 + 2 + len(trip.bookmarks)
     assert requests <= pages + walks * (1 + longest_tie(trip))
 
 
@@ -401,7 +404,7 @@ def test_the_share_done_counts_sessions() -> None:
 
 
 def test_a_walk_that_closes_a_gap_on_its_way_to_another_is_waited_for() -> None:
-    """Amid an instant of many rows it takes long: those that arrive meanwhile have not failed."""
+    """Amid an instant of many rows it takes long: those that give way meanwhile have not failed."""
     gaps = tracker((Span(BEGINNING, at(5), at(1)), Span(just_after(at(5)), at(8), at(1))))
     instant, head = gaps.gaps
     passer = gaps.start(PlannedWalk(Entry("oldest", "kept", at(3)), head))
@@ -412,8 +415,7 @@ def test_a_walk_that_closes_a_gap_on_its_way_to_another_is_waited_for() -> None:
 
     for _ in range(2 * MOST_FAILURES):
         arriving = gaps.start(PlannedWalk(HEAD, instant))
-        assert take(gaps, arriving, ("z", 9), ("y", 6), cursor="d0")
-        assert not take(gaps, arriving, ("x", 5), ("w", 5), cursor="d1")
+        assert not take(gaps, arriving, ("z", 9), ("y", 6), cursor="d0")
         assert gaps.gaps == (instant,)
         assert gaps.finish(arriving, None) is None
     assert gaps.plan(4) == [], "nobody is sent after it"

@@ -279,6 +279,22 @@ def test_the_head_is_not_entered_for_a_gap_that_another_walk_is_nearer_to() -> N
     assert gap not in [one.gap for one in plan_walks(now, known)]
 
 
+def test_a_bookmark_far_below_a_gap_that_another_walk_is_nearer_to_is_not_entered() -> None:
+    gap, upper = Gap(at(50), at(53)), Gap(at(55), at(59))
+    coverage = (Span(BEGINNING, at(50), at(100)), Span(at(53), at(55), at(100)))
+    known = Hints([Entry("oldest", "m", at(40)), Entry("oldest", "n", at(10))], may_build=False)
+
+    def plan(standing: int) -> list[Entry]:
+        active = [ActiveWalk(Entry("newest", "k", at(59)), at(standing))]
+        now = situation([gap, upper], coverage, active, density=even(0, 60))
+        return [one.entry for one in plan_walks(now, known) if one.gap == gap]
+
+    assert plan(57) == []
+    assert plan(59) == []
+    known.bookmarks.append(Entry("oldest", "o", at(48)))
+    assert plan(57) == [Entry("oldest", "o", at(48))]
+
+
 def test_nothing_left_needs_no_walk() -> None:
     assert plan_walks(situation([]), Hints()) == []
 

@@ -159,22 +159,26 @@ def _enter(
 
 
 def _outer(gap: Gap, used: set[Entry], now: Situation, hints: Hints) -> list[Entry]:
-    """The ways to an edge of a gap that nobody walks, the one of the fewest pages first."""
-    above = [one for one in _above(gap, used, now, hints) if not _is_nearer(gap, one, now)]
-    ways = [*above, *_below(gap, used, now, hints)]
+    """The ways to an edge of a gap that nobody walks, the one of the fewest rows first."""
+    ways = [*_above(gap, used, now, hints), *_below(gap, used, now, hints)]
+    nearest = [one for one in ways if not _is_nearer(gap, one, now)]
+    return sorted(nearest, key=lambda entry: _rows_before(gap, entry, now))
 
-    def pages(entry: Entry) -> float:
-        if entry.order == "newest":
-            return now.density.rows(gap.newest, min(entry.at, now.gaps[-1].newest))
-        return now.density.rows(entry.at, gap.oldest)
 
-    return sorted(ways, key=pages)
+def _rows_before(gap: Gap, entry: Entry, now: Situation) -> float:
+    """The rows between an entry and the gap that it leads to."""
+    if entry.order == "newest":
+        return now.density.rows(gap.newest, min(entry.at, now.gaps[-1].newest))
+    return now.density.rows(entry.at, gap.oldest)
 
 
 def _is_nearer(gap: Gap, entry: Entry, now: Situation) -> bool:
-    """Whether a walk under way stands between an entry and the gap: it is waited for."""
-    walks = (walk for walk in now.active if walk.order == "newest")
-    return any(gap.newest < walk.at < entry.at for walk in walks)
+    """Whether a walk under way is nearer to the gap than an entry: it is waited for."""
+    above = [one.at for one in now.active if one.order == "newest" and one.at > gap.newest]
+    if entry.order == "newest":
+        return any(at < entry.at for at in above)
+    rows = _rows_before(gap, entry, now)
+    return any(now.density.rows(gap.newest, at) < rows for at in above)
 
 
 def _above(gap: Gap, used: set[Entry], now: Situation, hints: Hints) -> list[Entry]:
