@@ -7,9 +7,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from benchmarks.contenders import HERE, Contender
 from benchmarks.simulated import Facts, Simulated
@@ -79,8 +80,9 @@ class Bench:
                 places.append(Place(url, own))
             yield places
         finally:
-            for place in places if self._cluster and kind != "SQLite" else ():
-                self._cluster.drop(place.database)
+            if self._cluster is not None and kind != "SQLite":
+                for place in places:
+                    self._cluster.drop(place.database)
             shutil.rmtree(folder, ignore_errors=True)
 
     def _postgres(self) -> str:
@@ -160,19 +162,19 @@ def run(contender: Contender, base: str, agents: Sequence[str], place: Place) ->
     return cost
 
 
+def _connect(url: str) -> Any:
+    if url.startswith("sqlite"):
+        return sqlite3.connect(url.removeprefix("sqlite:///"))
+    import psycopg
+
+    return psycopg.connect(url)
+
+
 def stored(url: str) -> dict[str, Facts]:
     """What a contender's table says of each session: all have these columns."""
     sql = "SELECT id, name, state, credit_cost, input_tokens FROM sessions"
-    if url.startswith("sqlite"):
-        connection = sqlite3.connect(url.removeprefix("sqlite:///"))
-    else:
-        import psycopg
-
-        connection = psycopg.connect(url)
-    try:
+    with closing(_connect(url)) as connection:
         rows = connection.execute(sql).fetchall()
-    finally:
-        connection.close()
     return {
         id: (name, state, None if cost is None else round(float(cost), 6), tokens)
         for id, name, state, cost, tokens in rows

@@ -11,6 +11,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -30,7 +31,7 @@ UPSERT = (
     "state=excluded.state, name=excluded.name, credit_cost=excluded.credit_cost, "
     "input_tokens=excluded.input_tokens"
 )
-Save = Callable[[list[tuple]], None]
+Save = Callable[[list[tuple[Any, ...]]], None]
 
 
 async def fetch(client: httpx.AsyncClient, agent: str, save: Save) -> None:
@@ -44,7 +45,7 @@ async def fetch(client: httpx.AsyncClient, agent: str, save: Save) -> None:
         query["cursor"] = page["next_cursor"]
 
 
-def row(record: dict) -> tuple:
+def row(record: dict[str, Any]) -> tuple[Any, ...]:
     usage, creator = record.get("usage") or {}, record.get("creator") or {}
     return (
         record["id"], record["agent_id"], creator.get("id"), record["name"], record["type"],
@@ -62,7 +63,7 @@ def sqlite(url: str) -> Save:
     connection.execute(TABLE.format(time="text", number="real", json="text"))
     sql = UPSERT.format(marks=",".join("?" * 12))
 
-    def save(rows: list[tuple]) -> None:
+    def save(rows: list[tuple[Any, ...]]) -> None:
         connection.executemany(sql, rows)
         connection.commit()
 
@@ -77,7 +78,7 @@ def postgres(url: str) -> Save:
     connection.commit()
     sql = UPSERT.format(marks=",".join(["%s"] * 12))
 
-    def save(rows: list[tuple]) -> None:
+    def save(rows: list[tuple[Any, ...]]) -> None:
         with connection.cursor() as cursor:
             cursor.executemany(sql, rows)
         connection.commit()

@@ -11,6 +11,7 @@ import os
 import sqlite3
 import sys
 import threading
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -29,7 +30,7 @@ def follow(base: str, agent: str, connection: sqlite3.Connection, turn: threadin
     token = os.environ["GUMLOOP_ACCESS_TOKEN"]
     url = f"{base}/agents/{quote(agent, safe='')}/sessions"
     query, pages = {"page_size": "100", "sort_order": "newest"}, 0
-    rows: list[tuple] = []
+    rows: list[tuple[Any, ...]] = []
     with httpx.Client(headers={"authorization": f"Bearer {token}"}, timeout=60) as client:
         while True:
             page = decode_page(client.get(url, params=query).content, agent)

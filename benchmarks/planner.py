@@ -169,11 +169,19 @@ def step_walk(server: Server, tracker: GapTracker, walk: Walk) -> bool:
     return True
 
 
-def measure(count: int, walkers: int, seeds: int, **options: object) -> None:
-    cursors = str(options.pop("cursors", "followed"))
+def measure(
+    count: int,
+    walkers: int,
+    seeds: int,
+    cursors: str = "followed",
+    *,
+    knots: int = 0,
+    bookmarks: bool = False,
+) -> None:
     for name, shape in SHAPES.items():
         runs = [
-            run(Server.draw(shape, count, s, cursors), walkers, **options) for s in range(seeds)
+            run(Server.draw(shape, count, seed, cursors), walkers, knots, bookmarks)
+            for seed in range(seeds)
         ]
         ideal = max(1, -(-runs[0].pages // walkers))
         rounds = sorted(one.rounds / ideal for one in runs)

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from benchmarks.bench import HERE, Bench, Result, as_json
-from benchmarks.contenders import FLOOR
+from benchmarks.bench import Bench, Result, as_json
+from benchmarks.contenders import FLOOR, HERE
 from benchmarks.workloads import WORKLOADS
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"

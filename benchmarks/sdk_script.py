@@ -48,7 +48,7 @@ class Database:
         self.connection.execute(TABLE.format(**types))
         self.connection.commit()
 
-    def save(self, rows: list[tuple]) -> None:
+    def save(self, rows: list[tuple[Any, ...]]) -> None:
         sql = UPSERT.format(marks=", ".join([self.mark] * len(COLUMNS)))
         self.connection.cursor().executemany(sql, rows)
         self.connection.commit()
@@ -63,7 +63,7 @@ def instant(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def row(session: Any) -> tuple:
+def row(session: Any) -> tuple[Any, ...]:
     usage, creator = session.usage, session.creator
     return (
         session.id, session.agent_id, creator and creator.id, session.name, session.type,

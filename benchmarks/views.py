@@ -13,8 +13,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from etl.input.time_zones import find_zone
 from etl.store.schema import migrate
-from etl.store.schema.calendar import find_zone, set_time_zone
+from etl.store.schema.calendar import set_time_zone
 from etl.store.schema.engine import open_engine
 from tests.support.postgres import cluster
 

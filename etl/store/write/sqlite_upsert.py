@@ -82,7 +82,7 @@ class SqliteRows:
         filled = [
             n
             for n, column in enumerate(zip(*rows, strict=True))
-            if any(v is not None for v in column)
+            if column.count(None) < len(column)
         ]
         names, marks = ",".join(columns[n] for n in filled), ",".join("?" * len(filled))
         # In the order of the index: its pages are touched once a batch, not once a row. 100,000
