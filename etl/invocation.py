@@ -1,10 +1,13 @@
 """How the program was started and installed, so that hints name what a person can type here."""
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-__all__ = ["install_hint", "program_name"]
+from etl.errors import ConfigError
+
+__all__ = ["install_hint", "program_name", "require_extra"]
 
 PACKAGE: Final = "gumloop-etl"
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
@@ -20,3 +23,11 @@ def install_hint(extra: str) -> str:
     if (CHECKOUT / "pyproject.toml").is_file():
         return f"pip install '.[{extra}]' in the project's folder"
     return f"pip install '{PACKAGE}[{extra}]'"
+
+
+def require_extra(extra: str, what: str, *modules: str) -> None:
+    """Raise ConfigError unless the modules of an extra, which `what` needs, are installed."""
+    for module in modules:
+        if find_spec(module) is None:
+            message = f"{what} needs {module}, which isn't installed"
+            raise ConfigError(message, install_hint(extra))

@@ -237,6 +237,13 @@ def test_an_unknown_key_in_the_environment_is_named(file: Path) -> None:
     assert "schedule" in refusal(file, ETL_SHEDULE__EVERY="5m")
 
 
+def test_an_unknown_key_is_blamed_on_what_holds_it(file: Path) -> None:
+    good = "[api]\npage_size = 5"
+
+    assert refusal(file, "[api]\nzzz = 1", ETL_API__TIMEOUT="9").startswith(f"{file}: ")
+    assert refusal(file, good, ETL_API__ZZZ="9").startswith("ETL_API__ZZZ: ")
+
+
 WRONG = {
     "[api]\npage_size = 0": "api.page_size",
     "[api]\npage_size = 101": "api.page_size",
@@ -504,8 +511,12 @@ def test_addresses_to_listen_on(text: str, address: tuple[str, int]) -> None:
 
 
 def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="init"):
-        load(tmp_path / "none.toml", {})
+    file = tmp_path / "none.toml"
+
+    with pytest.raises(ConfigError) as caught:
+        load(file, {})
+
+    assert f"--config {file} init` writes one" in caught.value.hint
 
 
 def test_a_file_that_is_no_toml_is_refused(file: Path) -> None:

@@ -23,7 +23,7 @@ from etl.cli.parser import Parser, grouped_help
 from etl.cli.share import explore, export, lake, report
 from etl.cli.start import check, completion, demo, init
 from etl.cli.sync import backfill, reconcile, run, sync, verify
-from etl.errors import ConfigError, EtlError
+from etl.errors import EtlError
 from etl.invocation import program_name
 
 __all__ = ["COMMANDS", "build_parser", "entry", "main"]
@@ -161,4 +161,4 @@ def _fail(error: EtlError) -> int:
     complain(f"error: {error.message}")
     if error.hint:
         complain(f"hint: {error.hint}")
-    return error.exit_code if not isinstance(error, ConfigError) else 2
+    return error.exit_code

@@ -43,7 +43,6 @@ def print_table(
     order = list(dict.fromkeys([*(empty if cells else ()), *spare]))
     fit = fit_columns(widths, console.width, elastic, order)
     table = Table(title=title or None, box=None, title_justify="left", pad_edge=False)
-    rows = list(rows) if not isinstance(rows, list) else rows
     shown = [n for n, name in enumerate(columns) if name in fit]
     for n in shown:
         table.add_column(

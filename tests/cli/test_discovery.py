@@ -117,6 +117,33 @@ def test_the_toml_keeps_to_the_rules(etl: Command, project: Project, api: Simula
     assert [agent["name"] for agent in tables["agents"]] == ["Support triage"]
 
 
+def test_the_toml_says_if_no_agent_was_found(
+    etl: Command, project: Project, api: Simulator, world: World
+) -> None:
+    for id in world.agent_ids():
+        world.retire_agent(id)
+    project.configure(api.base_url, [], discovery={"own": True})
+
+    done = etl("agents", "--toml")
+
+    assert (done.code, done.out, done.err) == (0, "", "no agent was found\n")
+
+
+def test_in_an_outage_nobody_knows_whether_an_agent_is_listed(
+    etl: Command, project: Project, api: Simulator
+) -> None:
+    project.configure(
+        api.base_url, ["nobody"], api={"max_attempts": 1}, discovery={"own": True, "include": ["-"]}
+    )
+    api.add_fault(Fault("status", path="/agents", status=503, times=None))
+
+    table, toml = etl("agents"), etl("agents", "--toml")
+
+    assert "unknown" in table.out
+    assert "not listed" not in table.out
+    assert (toml.out, toml.err.count("\n")) == ("", 1)
+
+
 @pytest.mark.parametrize("option", ["--json", "--toml", ""])
 def test_agents_in_an_outage(etl: Command, discovery: None, api: Simulator, option: str) -> None:
     api.add_fault(Fault("status", path="/teams", status=503, times=None))
@@ -247,6 +274,18 @@ def test_check_looks_at_those_that_are_found(
     api.add_fault(Fault("status", path="/teams", status=503, times=None))
     failed = etl("check", "--json").json
     assert [one["what"] for one in failed["checks"] if not one["ok"]] == ["discovery"]
+
+
+def test_check_fails_where_discovery_leaves_nothing_to_sync(
+    etl: Command, project: Project, api: Simulator
+) -> None:
+    project.configure(api.base_url, [], discovery={"own": True, "exclude": ["*"]})
+
+    done = etl("check")
+
+    assert done.code == 1
+    assert "FAIL discovery: 4 agents listed, 0 to sync" in done.out
+    assert "exclude below [discovery]" in done.out
 
 
 def test_patterns_may_come_from_the_environment(etl: Command, discovery: None) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from etl.cli.common import ago
-from etl.cli.table import GAP, NARROWEST, fit_columns
+from etl.cli.table import GAP, NARROWEST, fit_columns, print_table
 from etl.simulator import Fault, Simulator, World
 from tests.process.project import SECRET, Project
 from tests.support.waiting import PATIENCE
@@ -89,7 +89,12 @@ def on_terminal(project: Project, width: int, *words: str) -> list[str]:
             break
     os.close(ours)
     assert process.wait(PATIENCE) == 0, out
-    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", out.decode()).replace("\r\n", "\n").splitlines()
+    return strip_codes(out.decode()).replace("\r\n", "\n").splitlines()
+
+
+def strip_codes(text: str) -> str:
+    """The text without what moves the cursor or changes colours."""
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 200])
@@ -114,6 +119,21 @@ def test_status_fits_and_says_what_matters(
     assert world.agents()[0].name in problems[0]
     assert ("(columns left out: " in "\n".join(lines)) == (width < 200)
     assert any("coverage: " in line for line in lines) == ("coverage" in table[0])
+
+
+def test_columns_without_a_value_are_left_out_first(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "24")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    rows = [("some-agent", "", "succeeded"), ("other", "", "failed")]
+
+    print_table(("agent", "error", "status"), rows, spare=("agent",))
+    print_table(("agent", "error", "status"), [(*rows[0][:1], "timed out", "failed")])
+
+    first, second = strip_codes(capsys.readouterr().out).split("(columns left out: error)\n", 1)
+    assert first.split()[:2] == ["agent", "status"]
+    assert second.split()[:3] == ["agent", "error", "status"]
 
 
 @pytest.mark.parametrize("words", [["runs"], ["list"]])

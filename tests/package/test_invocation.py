@@ -9,6 +9,7 @@ import pytest
 import etl
 from etl import invocation
 from etl.cli import build_parser
+from etl.errors import ConfigError
 
 MODULES = sorted(Path(etl.__file__).parent.rglob("*.py"))
 
@@ -38,6 +39,13 @@ def test_an_extra_comes_from_the_checkout_or_from_the_index(
 
     monkeypatch.setattr(invocation, "CHECKOUT", tmp_path)
     assert invocation.install_hint("report") == "pip install 'gumloop-etl[report]'"
+
+
+def test_an_extra_that_is_not_installed_is_told_with_the_module_that_lacks() -> None:
+    invocation.require_extra("lake", "lake", "json")
+
+    with pytest.raises(ConfigError, match="the report needs nowhere_to_be, which isn't"):
+        invocation.require_extra("report", "the report", "json", "nowhere_to_be")
 
 
 def strings(path: Path) -> list[str]:

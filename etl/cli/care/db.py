@@ -11,18 +11,23 @@ if TYPE_CHECKING:
 
 NAME = "db"
 HELP = "schema migrations, the time zone of the views, and old or erased data"
+ACTIONS = {
+    "upgrade": "bring the schema up to date",
+    "current": "print the schema's revision",
+    "downgrade": "take the schema back to a revision",
+    "prune": "delete what is past the ages of [retention]",
+    "compact": "take what was deleted out of the files",
+    "timezone": "set the zone whose days the views show",
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Its own commands."""
     actions = parser.add_subparsers(title="actions", dest="action", metavar="ACTION")
-    actions.add_parser("upgrade", help="bring the schema up to date")
-    actions.add_parser("current", help="print the schema's revision")
-    down = actions.add_parser("downgrade", help="take the schema back to a revision")
+    for name, what in ACTIONS.items():
+        actions.add_parser(name, help=what, description=what)
+    down, zone = actions.choices["downgrade"], actions.choices["timezone"]
     down.add_argument("revision", help="a revision like 0001, or base for none at all")
-    actions.add_parser("prune", help="delete what is past the ages of [retention]")
-    actions.add_parser("compact", help="take what was deleted out of the files")
-    zone = actions.add_parser("timezone", help="set the zone whose days the views show")
     zone.add_argument(
         "name",
         metavar="NAME",

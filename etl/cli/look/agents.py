@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
             listing = list_agents(client, rules if rules.on else everything)
     if args.toml:
         decided = decide_agents(settings.agents, listing.found, rules if rules.on else everything)
-        _print_toml(decided, is_all=bool(listing.found) and not listing.failures)
+        _print_toml([fate for fate in decided if fate.synced and fate.why != "configured"], listing)
         return _tell(listing)
     decided = decide_agents(settings.agents, listing.found, rules)
     if args.json:
@@ -94,12 +94,12 @@ def _document(decided: "list[Decision]", listing: "AgentListing") -> dict[str, A
     return {"agents": agents, "errors": listing.failures, "warnings": listing.warnings}
 
 
-def _print_toml(decided: "list[Decision]", *, is_all: bool) -> None:
-    """The agents that would be synced and aren't configured yet."""
+def _print_toml(new: "list[Decision]", listing: "AgentListing") -> None:
+    """The agents that would be synced and aren't configured yet, or why there are none."""
     from etl.planning.discovery import format_toml
 
-    new = [fate for fate in decided if fate.synced and fate.why != "configured"]
     if new:
         print("\n\n".join(format_toml(fate.id, fate.name) for fate in new))
-    elif is_all:
-        print("every agent that was found is configured already", file=sys.stderr)
+    elif not listing.failures:
+        all_are = "every agent that was found is configured already"
+        print(all_are if listing.found else "no agent was found", file=sys.stderr)

@@ -7,8 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from etl.cli.common import load_settings, signals_interrupt
-from etl.errors import ConfigError, EtlError
-from etl.invocation import install_hint
+from etl.errors import ConfigError
+from etl.invocation import require_extra
 
 NAME = "explore"
 HELP = "look at the SQLite database in a browser, read-only, until SIGTERM or SIGINT"
@@ -29,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve it."""
     file = _database(load_settings(args).database.url)
-    _require_datasette()
+    require_extra("explore", "explore", "datasette")
     from etl.analytics.explore import explorer, serve
     from etl.analytics.schema_docs import read
 
@@ -71,14 +71,6 @@ def _database(url: str) -> Path:
     return file
 
 
-def _require_datasette() -> None:
-    try:
-        import datasette  # noqa: F401
-    except ImportError:
-        hint = install_hint("explore")
-        raise ConfigError("explore needs Datasette, which isn't installed", hint) from None
-
-
 def _listening(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -86,7 +78,7 @@ def _listening(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         hint = "--port takes another one, 0 a free one"
-        raise EtlError(f"can't listen on {host} port {port}: {reason}", hint) from None
+        raise ConfigError(f"can't listen on {host} port {port}: {reason}", hint) from None
 
 
 def _base_url(host: str) -> str:

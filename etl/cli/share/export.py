@@ -8,7 +8,7 @@ from typing import Any
 from etl.cli.common import load_settings, parse_number, signals_interrupt
 from etl.cli.progress import ProgressBars
 from etl.cli.table import print_table
-from etl.invocation import install_hint
+from etl.invocation import require_extra
 
 NAME = "export"
 HELP = "tables and views as Parquet or CSV files, of one snapshot"
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from etl.api.client import utc_now
 
     settings = load_settings(args)
-    _require_arrow()
+    require_extra("export", "export", "pyarrow")
     from etl.analytics.export.exporter import ExportOptions, export
 
     output = Path(args.output)
@@ -75,13 +75,3 @@ def show(output: Path, manifest: dict[str, Any]) -> None:
     print(f"written to {output}")
     if manifest["next_since_run"] is not None:
         print(f"the next one, of what changes: --since-run {manifest['next_since_run']}")
-
-
-def _require_arrow() -> None:
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
-        from etl.errors import ConfigError
-
-        hint = install_hint("export")
-        raise ConfigError("export needs pyarrow, which isn't installed", hint) from None

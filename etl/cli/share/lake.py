@@ -8,7 +8,7 @@ from etl.cli.common import iso, load_settings, signals_interrupt, when
 from etl.cli.progress import ProgressBars
 from etl.cli.table import print_table
 from etl.errors import ConfigError
-from etl.invocation import install_hint, program_name
+from etl.invocation import program_name, require_extra
 from etl.urls import check_lake_target
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         hint = f"name a folder or a bucket: `{program_name()} lake ./lake`, or [lake] target"
         raise ConfigError("there is no address for the lake", hint)
     check_lake_target(target, "TARGET" if args.target else "lake.target")
-    _require_deltalake()
+    require_extra("lake", "lake", "deltalake", "pyarrow")
     from etl.analytics.lake.run import update_lake
 
     rules = rules_of(settings.privacy, privacy_salt())
@@ -83,13 +83,3 @@ def show(report: "LakeReport") -> None:
 def _document(report: "LakeReport") -> dict[str, object]:
     tables = [one._asdict() for one in report.tables]
     return {"target": report.target, "as_of": iso(report.as_of), "tables": tables}
-
-
-def _require_deltalake() -> None:
-    try:
-        import deltalake
-        import pyarrow  # noqa: F401
-    except ImportError:
-        hint = install_hint("lake")
-        raise ConfigError("lake needs deltalake, which isn't installed", hint) from None
-    assert deltalake

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from etl.cli.common import load_settings, open_store, signals_interrupt, stored_agents
-from etl.invocation import install_hint
+from etl.invocation import require_extra
 
 if TYPE_CHECKING:
     from etl.analytics.figures.period import Period
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     from etl.api.client import utc_now
     from etl.input.time_zones import find_zone
 
-    _require_libraries()
+    require_extra("report", "the report", "altair", "vl_convert", "jinja2")
     now, zone = utc_now(), find_zone(args.timezone)
     period = _period(args, zone, now)
     settings = load_settings(args)
@@ -61,17 +61,6 @@ def _page(
 
     options = ReportOptions(stored_agents(store, args.agent), period, zone, args.timezone, now)
     return render(load_figures(store, options))
-
-
-def _require_libraries() -> None:
-    from importlib.util import find_spec
-
-    from etl.errors import ConfigError
-
-    for module in ("altair", "vl_convert", "jinja2"):
-        if find_spec(module) is None:
-            hint = install_hint("report")
-            raise ConfigError(f"the report needs {module}, which isn't installed", hint)
 
 
 def _period(args: argparse.Namespace, zone: tzinfo, now: datetime) -> "Period":
