@@ -14,6 +14,7 @@ from typing import Final
 from etl.api.client import Client
 from etl.errors import CutShort, Denied, Stopped, StoreError
 from etl.models import Counts, Progress
+from etl.planning.walks.chain import dated
 from etl.planning.walks.gap_tracker import GapTracker
 from etl.planning.walks.walk import Walk
 from etl.store.store import Run, Store
@@ -214,7 +215,7 @@ class ParallelWalks:
         if arrival.step.out_of_order:
             self.is_out_of_order = True
             self.warnings.add("the list is out of order; only a walk of all of it proves anything")
-        if any(row.created_at and row.created_at > requested_at for row in page.listed):
+        if max(dated(page.listed), default=requested_at) > requested_at:
             self.warnings.add("sessions are dated in the future; check this machine's clock")
         if page.rejected:
             self.warnings.add("some records could not be read whole, see rejected_records")

@@ -217,6 +217,8 @@ class Stroll:
     over: bool = False
     listed: list[Listed] = field(default_factory=list)
     """The rows of the last page."""
+    oldest: list[Listed] = field(default_factory=list)
+    """What the end check has seen of the list's other end."""
     checks: list[AbsenceCheck] = field(default_factory=list)
     accused: list[tuple[Row, AbsenceCheck]] = field(default_factory=list)
 
@@ -237,11 +239,11 @@ class Stroll:
         behind_the_end = not self.walk.is_unbroken and self.walk.end.lowest is None
         if self.walk.order == "oldest" or behind_the_end:
             return None
-        oldest, _, _ = self.feed.page("oldest", None, 1)
-        verdict = self.walk.end.judge_row(oldest)
+        self.oldest, _, _ = self.feed.page("oldest", None, 1)
+        verdict = self.walk.end.judge_row(self.oldest)
         if verdict == "unsure":
-            listed, next_cursor, _ = self.feed.page("oldest", None, size)
-            verdict = self.walk.end.judge_page(listed, next_cursor)
+            self.oldest, next_cursor, _ = self.feed.page("oldest", None, size)
+            verdict = self.walk.end.judge_page(self.oldest, next_cursor)
         if verdict != "holds":
             return None
         step = self.walk.confirm_end()

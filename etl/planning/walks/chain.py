@@ -126,7 +126,7 @@ class Chain:
 
     def _are_in_order(self, instants: Sequence[datetime]) -> bool:
         rows = [self.last, *instants] if self.last is not None else list(instants)
-        return not any(self.is_before(rows[i + 1], rows[i]) for i in range(len(rows) - 1))
+        return rows == sorted(rows, reverse=self.order == "newest")
 
 
 def dated(listed: Sequence[Listed]) -> list[datetime]:

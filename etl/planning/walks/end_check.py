@@ -102,7 +102,8 @@ class EndCheck:
         """
         instants = dated(listed)
         if not instants:
-            return "holds" if listed and self._ends_unreadable else "cut short"
+            may_be_it = listed and listed[0].id in {None, *self._lowest_ids}
+            return "holds" if may_be_it and self._ends_unreadable else "cut short"
         if self.lowest is None or min(instants) < self.lowest:
             return "cut short"
         first = next(row.id for row in listed if row.created_at is not None)

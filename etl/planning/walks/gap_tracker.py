@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 
 from etl.errors import CursorRefused, CutShort, Malformed, Transient
 from etl.models import BEGINNING, ENDLESS, TICK, Listed, floor_second
@@ -16,7 +16,8 @@ from etl.planning.demand import Demand, missing
 from etl.planning.walks.chain import dated
 from etl.planning.walks.density import Density
 from etl.planning.walks.hints import Hints
-from etl.planning.walks.plan import HEAD, TAIL, ActiveWalk, PlannedWalk, Situation, plan_walks
+from etl.planning.walks.plan import HEAD, TAIL, PlannedWalk, Situation, plan_walks
+from etl.planning.walks.standings import Standings, gap_at
 from etl.planning.walks.walk import Step, Walk
 
 __all__ = ["GapTracker"]
@@ -26,17 +27,6 @@ MOST_FAILURES: Final = 4
 
 SINGLE_PAGES: Final = 2
 """Pages of a run that one walk fetches alone: most syncs have no more."""
-
-
-class Standing(NamedTuple):
-    """Where a walk stood when the tracker took its last page. Its thread may be further on."""
-
-    position: datetime
-    frontier: datetime | None
-    proves: bool
-    """Whether its rows have shown their order."""
-    arrived: int
-    """The number of the page, over all walks, that moved the frontier there."""
 
 
 @dataclass(slots=True)
@@ -55,8 +45,8 @@ class GapTracker:
     """Where the rows are, as far as is known."""
     page_size: int
     """Rows of a full page."""
-    walks: dict[Walk, Standing] = field(default_factory=dict)
-    """The walks under way, in the order of their start, and where each stands."""
+    walks: Standings = field(default_factory=Standings)
+    """The walks under way."""
     pages: int = 0
     """How many pages have arrived."""
     ceiling: datetime | None = None
@@ -67,10 +57,6 @@ class GapTracker:
     """Walks under way that have proven something."""
     _failures: int = 0
     """Walks in a row that broke off or got nowhere; see MOST_FAILURES."""
-    _tracks: dict[int, Walk] = field(default_factory=dict)
-    """By the hash of a next cursor: the walk that was given it first."""
-    _superseded: set[Walk] = field(default_factory=set)
-    """Walks that another one follows with a better proof: they end with their next page."""
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
@@ -97,16 +83,11 @@ class GapTracker:
             free = min(free, 1 - len(self.walks))
         if free <= 0 or not gaps:
             return []
-        active = [
-            ActiveWalk(one.entry, at)
-            for one, standing in self.walks.items()
-            for at in self._places(one, standing, gaps)
-        ]
         is_open = self.ceiling is not None and not self._tail_is_shut
         now = Situation(
             gaps,
             self.coverage,
-            active,
+            self.walks.active(gaps),
             self.density,
             self.page_size,
             free,
@@ -119,16 +100,13 @@ class GapTracker:
     def start(self, planned: PlannedWalk) -> Walk:
         """Begin a walk."""
         walk = Walk(planned.entry, planned.gap, self.ceiling)
-        self.walks[walk] = Standing(walk.position(), None, False, 0)
+        self.walks.start(walk)
         return walk
 
     def take(self, walk: Walk, step: Step, listed: Sequence[Listed]) -> bool:
         """Take what a page of a walk has shown. Returns whether the walk goes on."""
         before, self.pages = self.gaps, self.pages + 1
-        old = self.walks[walk]
-        arrived = old.arrived if old.frontier == walk.frontier else self.pages
-        proves = walk.proven() is not None
-        self.walks[walk] = Standing(walk.position(), walk.frontier, proves, arrived)
+        self.walks.note(walk, self.pages)
         if step.proven is not None:
             self.coverage = add(self.coverage, step.proven, self.started_at)
         left = self.gaps
@@ -139,13 +117,13 @@ class GapTracker:
         self._learn(walk, listed)
         goes_on = self._goes_on(walk, left, listed)
         if not goes_on:
-            # Its place is free at once, and no other walk counts on it.
-            self.walks.pop(walk, None)
+            # Its place is free at once.
+            self.walks.end(walk)
         return goes_on
 
     def finish(self, walk: Walk, error: BaseException | None) -> BaseException | None:
         """Forget a walk that is over. Returns its error if no other way may help."""
-        self.walks.pop(walk, None)
+        self.walks.end(walk)
         useful = walk in self._useful
         self._useful.discard(walk)
         if useful:
@@ -153,7 +131,7 @@ class GapTracker:
         if not useful and walk.entry.cursor is not None:
             # It brought nothing: another attempt would bring as little.
             self.hints.refuse(walk.entry)
-        if error is None and (useful or self._is_attended(walk)):
+        if error is None and (useful or self.walks.is_attended(walk.target, self.gaps)):
             return None
         if self._is_hint_refused(walk, error):
             return None
@@ -164,7 +142,7 @@ class GapTracker:
             return error
         if error is not None and self._is_alone_above(walk):
             return error
-        if useful or (error is None and (walk.entry != HEAD or self._rivals(walk))):
+        if useful or (error is None and (walk.entry != HEAD or self.walks.has_rivals(walk))):
             return None
         self._failures += 1
         if self._failures < MOST_FAILURES:
@@ -204,25 +182,17 @@ class GapTracker:
         frontier = walk.frontier
         if frontier is not None and self._is_above(walk):
             return True
-        if not left or self._is_on_anothers_track(walk, left):
+        if not left or self.walks.is_on_anothers_track(walk, left):
             return False
         if frontier is None or walk.proven() is None:
             return True
-        gap = self._gap_at(walk, frontier, left)
+        gap = gap_at(walk.order, frontier, left)
         if gap is None:
-            return walk not in self._useful and self._is_short(walk, frontier, left)
+            is_short = self.walks.is_short_of_its_target(walk, frontier, left)
+            return walk not in self._useful and is_short
         if gap.newest - gap.oldest <= TICK:
-            # Rows of one instant: a second walk, also from the other side, would fetch the same.
-            mine = self.walks[walk].arrived
-            return all(mine <= other.arrived for other in self._standings_at(gap))
-        # A rival that stands amid this page has already requested what comes next.
-        edges = sorted(
-            (frontier, min(dated(listed), default=frontier), max(dated(listed), default=frontier))
-        )
-        return not any(
-            one.frontier is not None and edges[0] <= one.frontier <= edges[-1] and one.proves
-            for one in self._rivals(walk)
-        )
+            return self.walks.is_first_at(walk, gap)
+        return not self.walks.meets_a_rival(walk, frontier, listed)
 
     def _is_above(self, walk: Walk) -> bool:
         """Whether a walk from the head has not yet passed the second in which the run began.
@@ -235,70 +205,6 @@ class GapTracker:
     def _is_alone_above(self, walk: Walk) -> bool:
         """Whether no gap is left that would lead another walk through the second of the run."""
         return self._is_above(walk) and all(gap.newest < self._second for gap in self.gaps)
-
-    def _is_on_anothers_track(self, walk: Walk, left: Sequence[Gap]) -> bool:
-        """Whether a walk follows the same cursors as another one; of two, one ends.
-
-        Only the one that came from above can prove the instant that a cursor stands amid.
-        """
-        if walk in self._superseded or walk.chain.cursor is None:
-            return walk in self._superseded
-        track = hash((walk.order, walk.chain.cursor))
-        first = self._tracks.setdefault(track, walk)
-        if first is walk or first not in self.walks:
-            return False
-        if walk.proven() is None:
-            return True
-        if self.walks[first].proves:
-            assert walk.frontier is not None
-            passed = self.walks[first].frontier != walk.frontier
-            return not (passed and self._gap_at(walk, walk.frontier, left))
-        self._tracks[track] = walk
-        self._superseded.add(first)
-        return False
-
-    def _places(self, walk: Walk, standing: Standing, left: Sequence[Gap]) -> list[datetime]:
-        """Where a walk closes gaps: in its own, and in the one that it passes on its way there."""
-        frontier, places = standing.frontier, [standing.position]
-        if frontier is not None and standing.proves and self._gap_at(walk, frontier, left):
-            places.append(frontier)
-        return places
-
-    def _gap_at(self, walk: Walk, frontier: datetime, left: Sequence[Gap]) -> Gap | None:
-        """The gap that holds the next instant of a walk."""
-        if walk.order == "newest":
-            return next((gap for gap in left if gap.oldest < frontier <= gap.newest), None)
-        return next((gap for gap in left if gap.oldest <= frontier < gap.newest), None)
-
-    def _is_short(self, walk: Walk, frontier: datetime, left: Sequence[Gap]) -> bool:
-        """Whether a part of the walk's gap lies ahead, and no other walk is nearer to it."""
-        for gap in left:
-            if gap.newest <= walk.target.oldest or gap.oldest >= walk.target.newest:
-                continue
-            if gap.newest - gap.oldest <= TICK and self._standings_at(gap):
-                continue
-            low, high = (gap.oldest, frontier) if walk.order == "newest" else (frontier, gap.newest)
-            if low < high and not any(low <= one.position <= high for one in self._rivals(walk)):
-                return True
-        return False
-
-    def _standings_at(self, gap: Gap) -> list[Standing]:
-        """The walks whose next instant is all that a gap holds."""
-        edges = {"newest": gap.newest, "oldest": gap.oldest}
-        known = self.walks.items()
-        return [s for walk, s in known if s.proves and s.frontier == edges[walk.order]]
-
-    def _rivals(self, walk: Walk) -> list[Standing]:
-        others = ((other, at) for other, at in self.walks.items() if other is not walk)
-        return [standing for other, standing in others if other.order == walk.order]
-
-    def _is_attended(self, walk: Walk) -> bool:
-        """Whether nothing is left of a walk's gap, or another walk is in it."""
-        left = [gap for gap in self.gaps if gap.oldest < walk.target.newest]
-        left = [gap for gap in left if gap.newest > walk.target.oldest]
-        known = self.walks.items()
-        places = [at for other, standing in known for at in self._places(other, standing, left)]
-        return all(any(gap.oldest <= at <= gap.newest for at in places) for gap in left)
 
     def _is_hint_refused(self, walk: Walk, error: BaseException | None) -> bool:
         """Whether a cursor has failed at once, which costs its request and no more.

@@ -1,0 +1,150 @@
+"""Where the walks under way stand, and which of them a gap can count on. Pure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from etl.models import TICK, Listed, Order
+from etl.planning.coverage import Gap
+from etl.planning.walks.chain import dated
+from etl.planning.walks.plan import ActiveWalk
+from etl.planning.walks.walk import Walk
+
+__all__ = ["Standing", "Standings", "gap_at"]
+
+
+class Standing(NamedTuple):
+    """Where a walk stood when its last page was noted. Its thread may be further on."""
+
+    position: datetime
+    frontier: datetime | None
+    proves: bool
+    """Whether its rows have shown their order."""
+    arrived: int
+    """The number of the page, over all walks, that moved the frontier there."""
+
+
+@dataclass(slots=True)
+class Standings:
+    """The walks under way, in the order of their start."""
+
+    _known: dict[Walk, Standing] = field(default_factory=dict)
+    _tracks: dict[int, Walk] = field(default_factory=dict)
+    """By the hash of a next cursor: the walk that was given it first."""
+    _superseded: set[Walk] = field(default_factory=set)
+    """Walks that another one follows with a better proof: they end with their next page."""
+
+    def __iter__(self) -> Iterator[Walk]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __contains__(self, walk: object) -> bool:
+        return walk in self._known
+
+    def start(self, walk: Walk) -> None:
+        """A walk is under way."""
+        self._known[walk] = Standing(walk.position(), None, False, 0)
+
+    def note(self, walk: Walk, page: int) -> None:
+        """A walk has taken the page of this number."""
+        old, proves = self._known[walk], walk.proven() is not None
+        arrived = old.arrived if old.frontier == walk.frontier else page
+        self._known[walk] = Standing(walk.position(), walk.frontier, proves, arrived)
+
+    def end(self, walk: Walk) -> None:
+        """A walk is over: no other one counts on it."""
+        self._known.pop(walk, None)
+
+    def active(self, gaps: Sequence[Gap]) -> list[ActiveWalk]:
+        """Where walks close gaps: each in its own, and in the one that it passes on its way."""
+        return [
+            ActiveWalk(walk.entry, at)
+            for walk, standing in self._known.items()
+            for at in _places(walk, standing, gaps)
+        ]
+
+    def is_attended(self, target: Gap, gaps: Sequence[Gap]) -> bool:
+        """Whether nothing is left of a walk's target, or another walk is in it."""
+        left = [gap for gap in gaps if gap.oldest < target.newest and gap.newest > target.oldest]
+        places = [one.at for one in self.active(left)]
+        return all(any(gap.oldest <= at <= gap.newest for at in places) for gap in left)
+
+    def has_rivals(self, walk: Walk) -> bool:
+        """Whether another walk goes in the same direction."""
+        return bool(self._rivals(walk))
+
+    def is_first_at(self, walk: Walk, gap: Gap) -> bool:
+        """Whether a walk came first to a gap of one instant: one is enough, from either side."""
+        mine = self._known[walk].arrived
+        return all(mine <= other.arrived for other in self._standings_at(gap))
+
+    def is_short_of_its_target(self, walk: Walk, frontier: datetime, left: Sequence[Gap]) -> bool:
+        """Whether a part of the walk's target lies ahead, and no other walk is nearer to it."""
+        for gap in left:
+            if gap.newest <= walk.target.oldest or gap.oldest >= walk.target.newest:
+                continue
+            if gap.newest - gap.oldest <= TICK and self._standings_at(gap):
+                continue
+            low, high = (gap.oldest, frontier) if walk.order == "newest" else (frontier, gap.newest)
+            if low < high and not any(low <= one.position <= high for one in self._rivals(walk)):
+                return True
+        return False
+
+    def meets_a_rival(self, walk: Walk, frontier: datetime, listed: Sequence[Listed]) -> bool:
+        """Whether a rival stands amid a walk's page: it has already requested what comes next."""
+        instants = [frontier, *dated(listed)]
+        return any(
+            one.frontier is not None
+            and min(instants) <= one.frontier <= max(instants)
+            and one.proves
+            for one in self._rivals(walk)
+        )
+
+    def is_on_anothers_track(self, walk: Walk, left: Sequence[Gap]) -> bool:
+        """Whether a walk follows the same cursors as another one; of two, one ends.
+
+        Only the one that came from above can prove the instant that a cursor stands amid.
+        """
+        if walk in self._superseded or walk.chain.cursor is None:
+            return walk in self._superseded
+        track = hash((walk.order, walk.chain.cursor))
+        first = self._tracks.setdefault(track, walk)
+        if first is walk or first not in self._known:
+            return False
+        if walk.proven() is None:
+            return True
+        if self._known[first].proves:
+            has_passed = self._known[first].frontier != walk.frontier
+            return not (has_passed and gap_at(walk.order, walk.frontier, left))
+        self._tracks[track] = walk
+        self._superseded.add(first)
+        return False
+
+    def _standings_at(self, gap: Gap) -> list[Standing]:
+        """The walks whose next instant is all that a gap holds."""
+        edges = {"newest": gap.newest, "oldest": gap.oldest}
+        known = self._known.items()
+        return [s for walk, s in known if s.proves and s.frontier == edges[walk.order]]
+
+    def _rivals(self, walk: Walk) -> list[Standing]:
+        others = ((other, at) for other, at in self._known.items() if other is not walk)
+        return [standing for other, standing in others if other.order == walk.order]
+
+
+def gap_at(order: Order, frontier: datetime | None, gaps: Sequence[Gap]) -> Gap | None:
+    """The gap that holds the next instant of a walk whose proof has reached `frontier`."""
+    if frontier is None:
+        return None
+    if order == "newest":
+        return next((gap for gap in gaps if gap.oldest < frontier <= gap.newest), None)
+    return next((gap for gap in gaps if gap.oldest <= frontier < gap.newest), None)
+
+
+def _places(walk: Walk, standing: Standing, gaps: Sequence[Gap]) -> list[datetime]:
+    frontier, places = standing.frontier, [standing.position]
+    if frontier is not None and standing.proves and gap_at(walk.order, frontier, gaps):
+        places.append(frontier)
+    return places
