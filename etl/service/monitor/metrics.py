@@ -105,20 +105,15 @@ class Metrics:
         self.clock_skew.set(math.nan)
         self.clock_steps = self._counter("clock_steps", "Steps of the clock", "direction")
         self.outages = self._counter("outages", "Outages that began", "of")
-        self.outage = Gauge(
-            f"{PREFIX}_outage", "1 while it can't be used", ["of"], registry=self.registry
-        )
+        self.outage = self._gauge("outage", "1 while it can't be used", "of")
         self.database_errors = self._counter("database_errors", "Errors, also of tries repeated")
         self.lake_runs = self._counter("lake_runs", "Runs that carried over to the lake", "outcome")
         self.lake_rows = self._counter("lake_rows", "Rows changed in the lake", "outcome")
-        self.lake_as_of = Gauge(
-            f"{PREFIX}_lake_as_of_timestamp_seconds",
-            "The lake shows the database as of then; NaN: not known",
-            registry=self.registry,
+        self.lake_as_of = self._gauge(
+            "lake_as_of_timestamp_seconds", "The lake shows the database as of then; NaN: not known"
         )
         self.pings = self._counter("pings", "Pings of service.ping_url", "outcome")
-        info = Gauge(f"{PREFIX}_info", "The version", ["version"], registry=self.registry)
-        info.labels(__version__).set(1)
+        self._gauge("info", "The version", "version").labels(__version__).set(1)
         self._begin_at_zero()
         self.keep(agent_ids)
 
@@ -212,8 +207,8 @@ class Metrics:
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"{PREFIX}_{name}", text, labels, registry=self.registry)
 
-    def _gauge(self, name: str, text: str) -> Gauge:
-        return Gauge(f"{PREFIX}_{name}", text, registry=self.registry)
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"{PREFIX}_{name}", text, labels, registry=self.registry)
 
     def _wait(self, cause: str, seconds: float) -> None:
         self.waits.labels(cause).inc()
