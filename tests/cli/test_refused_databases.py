@@ -110,10 +110,10 @@ FILES: dict[str, tuple[Callable[[Path], Iterator[None] | None], set[str]]] = {
     "directory": (_directory, set()),
     "other kind": (_other_kind, set()),
     "damaged": (_damaged, set()),
-    "another's": (_anothers, {"db current"}),
+    "another's": (_anothers, set()),
     "older": (_older, MIGRATIONS),
     "newer": (_newer, {"db current"}),
-    "unknown revision": (_unknown, {"db current"}),
+    "unknown revision": (_unknown, set()),
     "strange": (_strange, set()),
     "locked": (_locked, set()),
 }

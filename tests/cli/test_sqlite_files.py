@@ -1,5 +1,6 @@
 """The files that `database.url` can name: any character, any folder that can be written."""
 
+import sqlite3
 import subprocess
 import sys
 from contextlib import closing
@@ -82,3 +83,25 @@ def test_a_file_that_can_only_be_read(etl: Command, project: Project, what: str)
         assert "can't be written by this user" in done.stdout + done.stderr
         assert "bug" not in done.stderr
     project.folder.chmod(0o755)
+
+
+@pytest.mark.parametrize("command", ["status", "db current", "sync"])
+def test_another_programs_file_is_told_from_an_empty_one(
+    etl: Command, project: Project, command: str
+) -> None:
+    with closing(sqlite3.connect(project.folder / "other.db")) as connection:
+        connection.execute("CREATE TABLE sessions (a)")
+
+    done = etl(*command.split(), ETL_DATABASE__URL="sqlite:///other.db")
+
+    assert done.code == 2
+    assert "has a table 'sessions' that isn't ours" in done.err
+
+
+def test_a_folder_is_no_database(etl: Command, project: Project) -> None:
+    (project.folder / "data").mkdir()
+
+    done = etl("sync", ETL_DATABASE__URL="sqlite:///data")
+
+    assert done.code == 1
+    assert "hint: it is a folder: name a file in it\n" in done.err

@@ -132,8 +132,6 @@ def _database(settings: "Settings") -> str:
         found = migrate.current(engine)
         with engine.connect().execution_options(reads=True) as connection:
             migrate.check_encoding(connection)
-            if found is None:
-                migrate.check_free(connection)
     if found is not None and found != migrate.HEAD:
         raise migrate.mismatch(found)
     schema = f"schema {found}" if found else "empty; the first run makes its tables"

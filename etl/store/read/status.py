@@ -17,7 +17,7 @@ from etl.store.runs.lease import holder
 from etl.store.runs.next_runs import find_next_run
 from etl.store.schema import migrate
 from etl.store.schema import tables as t
-from etl.store.schema.engine import mask_password, open_engine, translate_errors
+from etl.store.schema.engine import mask_password, temporary_engine, translate_errors
 from etl.store.schema.url import parse_url
 from etl.store.store import Store
 
@@ -81,15 +81,8 @@ def is_new(url: str) -> bool:
     parsed = parse_url(url)
     if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").exists():
         return True
-    engine = open_engine(url, only_reads=True)
-    try:
-        with translate_errors(url), engine.connect().execution_options(reads=True) as connection:
-            found = migrate.current(engine)
-            if found is None:
-                migrate.check_free(connection)
-    finally:
-        engine.dispose()
-    return found is None
+    with temporary_engine(url, only_reads=True) as engine:
+        return migrate.current(engine) is None
 
 
 def require_file(url: str) -> None:

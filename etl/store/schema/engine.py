@@ -212,9 +212,10 @@ def _explain(error: SQLAlchemyError, url: str) -> tuple[str, str]:
 
 
 def _hint(text: str, url: str) -> str:
-    folder = Path(parse_url(url).database or ".").absolute().parent
+    file = Path(parse_url(url).database or ".").absolute()
+    closed = f"can the folder {file.parent} be written?"
     for words, hint in {
-        "unable to open": f"can the folder {folder} be written?",
+        "unable to open": "it is a folder: name a file in it" if file.is_dir() else closed,
         "readonly": "the file or its folder can't be written by this user",
         "disk is full": "make room; nothing stored is lost, the next run goes on",
         "disk I/O": "is the disk full or failing? nothing stored is lost",

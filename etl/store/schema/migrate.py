@@ -31,9 +31,12 @@ def scripts() -> Path:
 
 
 def current(engine: Engine) -> str | None:
-    """The database's revision; None if it is empty."""
+    """The database's revision; None if it has none. Raises SchemaMismatch if it isn't ours."""
     with engine.connect().execution_options(reads=True) as connection:
-        return _current(connection)
+        found = _current(connection)
+        if found is None:
+            _require_free(connection)
+        return found
 
 
 def ensure(engine: Engine, *, migrate: bool = False) -> None:
@@ -72,7 +75,7 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
         found = _current(connection)
         _check_known(found)
         if found is None:
-            check_free(connection)
+            _require_free(connection)
         command.upgrade(_config(connection), revision)
 
 
@@ -122,7 +125,7 @@ def _check_known(found: str | None) -> None:
         raise mismatch(found)
 
 
-def check_free(connection: Connection) -> None:
+def _require_free(connection: Connection) -> None:
     """Raise SchemaMismatch if a database without our schema has tables by the names of ours."""
     taken = sorted({*inspect(connection).get_table_names()} & {*metadata.tables})
     if taken:
