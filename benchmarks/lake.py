@@ -22,7 +22,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from sqlalchemy import text
 
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.store.schema import migrate
 from etl.store.store import Store
 from tests.support.postgres import cluster

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from etl.api.client import Client, utc_now
+from etl.api.client import Client
 from etl.api.rate_limit import RateLimiter
+from etl.clock import utc_now
 from etl.config import Api, Credentials
 from etl.models import AgentReport
 from etl.simulator import Simulator, World

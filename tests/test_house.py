@@ -17,6 +17,7 @@ FLOORS = {
     "etl.models": 0,
     "etl.errors": 0,
     "etl.config": 0,
+    "etl.clock": 0,
     "etl.events": 0,
     "etl.credentials": 0,
     "etl.input": 0,

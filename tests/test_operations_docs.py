@@ -5,7 +5,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.service.monitor.gauges import DatabaseGauges
 from etl.service.monitor.logs import EVENTS
 from etl.service.monitor.metrics import PREFIX, Metrics

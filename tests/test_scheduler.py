@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from etl import config
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.config import Agent
 from etl.models import Counts, Pruned
 from etl.service.next_runs import NextRuns

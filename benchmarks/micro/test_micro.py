@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from etl.api.client import utc_now
 from etl.api.decoding.sessions import decode_page
+from etl.clock import utc_now
 from etl.models import Page
 from etl.simulator import Simulator, World
 from etl.store.runs.runs import start_run

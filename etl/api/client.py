@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import quote
@@ -32,6 +32,7 @@ from etl.api.decoding.wire import UNDECODABLE
 from etl.api.errors import find_error, translate_response
 from etl.api.rate_limit import RateLimiter
 from etl.api.waits import Waits
+from etl.clock import utc_now
 from etl.config import Api, Credentials
 from etl.errors import (
     ApiError,
@@ -46,7 +47,7 @@ from etl.errors import (
 from etl.events import Answered, GaveUp, Observe, Retried, ignore
 from etl.models import Counts, Message, Order, Page, Team, is_alias
 
-__all__ = ["Client", "CredentialSource", "Fetched", "FetchedTranscript", "utc_now"]
+__all__ = ["Client", "CredentialSource", "Fetched", "FetchedTranscript"]
 
 LARGE: Final = 2**20
 """Bodies beyond this are decoded one at a time: JSON may take sixty times its size meanwhile."""
@@ -56,11 +57,6 @@ REFUSE_CURSOR: Final = frozenset(range(400, 500)) - {401, 403}
 
 DEADLINE_FACTOR: Final = 4
 """A body may trickle for so many timeouts; `timeout` itself bounds each read."""
-
-
-def utc_now() -> datetime:
-    """The time now, in UTC."""
-    return datetime.now(UTC)
 
 
 class Fetched(NamedTuple):

@@ -56,7 +56,7 @@ def open_store(url: str) -> "Iterator[Store]":
 
     Raises ConfigError, StoreError, and SchemaMismatch for one that this program can't read.
     """
-    from etl.api.client import utc_now
+    from etl.clock import utc_now
     from etl.store.read import status
     from etl.store.store import Store
 

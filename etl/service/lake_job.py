@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.config import Lake
 from etl.errors import EtlError
 from etl.events import LakeFailed, LakeSeen, LakeUpdated, Observe

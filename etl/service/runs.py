@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
-from etl.api.client import Client, CredentialSource, utc_now
+from etl.api.client import Client, CredentialSource
 from etl.api.clock_skew import skew_warnings
 from etl.api.credentials import source_of
 from etl.api.errors import retry_later
+from etl.clock import utc_now
 from etl.config import Agent, Settings, parse_duration
 from etl.credentials import privacy_salt
 from etl.errors import ConfigError, EtlError

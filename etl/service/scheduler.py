@@ -21,7 +21,7 @@ from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.date import DateTrigger
 
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.config import Agent, Schedule, Settings, parse_duration
 from etl.errors import ConfigError, EtlError, RetryLater, Stopped
 from etl.events import (

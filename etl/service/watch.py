@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from apscheduler.jobstores.base import JobLookupError
 
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.events import ClockStepped
 from etl.planning.clock import clock_step
 from etl.service.runs import Service

@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
-from etl.api.client import Client, FetchedSession, utc_now
+from etl.api.client import Client, FetchedSession
+from etl.clock import utc_now
 from etl.errors import CursorRefused, CutShort, Denied, Malformed, Stopped, Transient
 from etl.models import BEGINNING, ENDLESS, Counts, Entry, Progress
 from etl.planning.coverage import Gap

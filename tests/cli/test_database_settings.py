@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.simulator import Simulator, World
 from etl.store.schema import migrate
 from etl.store.schema.session_settings import read_options

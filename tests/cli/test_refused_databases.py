@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from etl import cli
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.store.schema import engine, migrate
 from etl.store.store import Store
 from tests.process.project import Project

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from etl.analytics.export.exporter import ExportOptions, export
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.store.schema import tables as t
 from etl.store.store import Store
 

@@ -13,7 +13,7 @@ from sqlalchemy import delete
 from etl.analytics import schema_docs
 from etl.analytics.export.exporter import ExportOptions, export
 from etl.analytics.export.snapshot import snapshot
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.errors import ConfigError
 from etl.models import Progress
 from etl.store.schema import migrate

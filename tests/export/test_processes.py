@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import text
 
 from etl.analytics.export.exporter import ExportOptions, export
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.store.schema import migrate
 from etl.store.store import Store
 from tests.export.conftest import parquet
@@ -129,7 +129,7 @@ def test_one_export_at_a_time(project: Project, lake: Path) -> None:
 
 DYING = """
 import os, pathlib, signal, sys
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.analytics.export.exporter import ExportOptions, export
 
 url, lake, what, left = *sys.argv[1:4], int(sys.argv[4])

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, insert, update
 
 from etl.analytics.export import rules
 from etl.analytics.export.exporter import ExportOptions, export
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.errors import ConfigError
 from etl.models import Counts
 from etl.simulator import Simulator, World

@@ -19,7 +19,7 @@ from sqlalchemy import text, update
 from etl.analytics.export.snapshot import snapshot
 from etl.analytics.lake import carry as carrying
 from etl.analytics.lake.lock import LakeBusy, lock_file, lock_server
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.config import Privacy
 from etl.errors import ConfigError, EtlError
 from etl.privacy import rules_of
@@ -36,7 +36,7 @@ from tests.process.project import REPOSITORY
 DYING = """
 import os, signal, sys
 from etl.analytics.lake import delta, files, run
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.store.store import Store
 
 url, target, what, left = *sys.argv[1:4], int(sys.argv[4])

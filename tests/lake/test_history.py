@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from etl.analytics.lake import carry as carrying
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.config import Privacy
 from etl.privacy import rules_of
 from etl.store.privacy.forget import forget

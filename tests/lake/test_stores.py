@@ -10,7 +10,7 @@ import boto3
 import pytest
 from sqlalchemy import text
 
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.errors import EtlError
 from etl.store.privacy.forget import forget
 from etl.store.store import Store

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import update
 
-from etl.api.client import Client, utc_now
+from etl.api.client import Client
 from etl.api.rate_limit import RateLimiter
+from etl.clock import utc_now
 from etl.config import Agent, Api, Credentials, Settings
 from etl.errors import LeaseLost, Malformed, StoreError, Transient
 from etl.events import (

@@ -11,7 +11,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import update
 
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.errors import LeaseLost, StoreError, Transient
 from etl.events import (
     Answered,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.errors import StoreError
 from etl.models import Rejected, Session
 from etl.privacy import Rules

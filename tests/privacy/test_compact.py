@@ -5,7 +5,7 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.errors import StoreError
 from etl.store.privacy import compact as compacting
 from etl.store.privacy.compact import compact

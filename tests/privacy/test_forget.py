@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from etl.api.client import utc_now
 from etl.api.decoding.sessions import decode_page
+from etl.clock import utc_now
 from etl.models import Counts, Creator, Message, Rejected, Session, unread_fields
 from etl.planning.search_terms import parse_phrases
 from etl.store.privacy import forget as forgetting

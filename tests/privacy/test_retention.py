@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert, select, update
 
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.config import Duration, Retention
 from etl.models import Message, Pruned, Rejected, Session
 from etl.store.privacy.retention import prune

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.store.store import Store
 from tests.support.waiting import PATIENCE
 

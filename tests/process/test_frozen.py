@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.errors import StoreError
 from etl.store.runs import lease as leases
 from etl.store.schema.engine import translate_errors

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.simulator import Fault, Simulator, World
 from etl.store.read import status
 from etl.store.schema import migrate

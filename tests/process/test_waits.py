@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import update
 
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.simulator import Fault, Simulator, World
 from etl.store.schema import tables as t
 from tests.cli.test_terminal import on_terminal

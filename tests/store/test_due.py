@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.store.runs.lease import Lease
 from etl.store.schema import migrate
 from etl.store.schema import tables as t

@@ -16,7 +16,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, func, inspect, select, text
 
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.errors import SchemaMismatch
 from etl.simulator import World
 from etl.store.schema import migrate

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, select, text, update
 
-from etl.api.client import utc_now
 from etl.api.decoding.transcripts import LONGEST_SEARCHED
+from etl.clock import utc_now
 from etl.errors import StoreError
 from etl.models import Message
 from etl.planning.search_terms import parse_phrases

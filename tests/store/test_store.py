@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, func, select, text, update
 
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.errors import LeaseLost
 from etl.models import (
     BEGINNING,

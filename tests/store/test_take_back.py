@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.models import CLOCKS_DIFFER
 from etl.simulator import Simulator, World
 from etl.store.runs.lease import LEASE, Lease, LeaseHolder

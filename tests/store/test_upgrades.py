@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, inspect
 
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.errors import SchemaMismatch
 from etl.store.read import status
 from etl.store.schema import migrate

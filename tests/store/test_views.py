@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, insert, text
 
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.store.schema import calendar, migrate
 from etl.store.schema import tables as t
 from etl.store.schema.engine import open_engine

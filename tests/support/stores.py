@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.store.store import Store
 
 __all__ = ["open_store"]

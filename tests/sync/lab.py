@@ -10,8 +10,8 @@ from unittest.mock import patch
 
 from sqlalchemy import event, select, text, update
 
-from etl.api.client import utc_now
 from etl.api.rate_limit import RateLimiter
+from etl.clock import utc_now
 from etl.config import Api, Credentials
 from etl.models import AgentReport
 from etl.simulator import Simulator, Traits, World

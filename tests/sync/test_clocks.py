@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.simulator import Traits
 from etl.sync.agent_run import RunOptions
 from tests.sync.lab import AGENT, BACKFILL, RECONCILE, SYNC, Lab, second, shifted

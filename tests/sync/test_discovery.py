@@ -10,8 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from sqlalchemy import select
 
-from etl.api.client import Client, utc_now
+from etl.api.client import Client
 from etl.api.rate_limit import RateLimiter
+from etl.clock import utc_now
 from etl.config import Agent, Api, Credentials, Discovery, Names
 from etl.errors import ConfigError
 from etl.models import Counts

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import event, func, select
 
-from etl.api.client import Client, utc_now
+from etl.api.client import Client
+from etl.clock import utc_now
 from etl.config import Api, Credentials
 from etl.errors import LeaseLost, Stopped
 from etl.models import Transcripts

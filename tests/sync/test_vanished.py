@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import pytest
 
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.simulator.times import format_instant
 from etl.simulator.world.account import encode
 from etl.store.runs import runs

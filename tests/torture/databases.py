@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import psycopg
 from psycopg.rows import dict_row
 
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.store.schema import migrate
 from etl.store.store import Store
 from tests.support.postgres import Cluster

@@ -8,8 +8,9 @@ from typing import Any
 
 from sqlalchemy import event
 
-from etl.api.client import Client, utc_now
+from etl.api.client import Client
 from etl.api.rate_limit import RateLimiter
+from etl.clock import utc_now
 from etl.config import Api, Credentials
 from etl.models import AgentReport, Counts
 from etl.simulator import Simulator, Traits, World

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import Connection, event, func, select, update
 from sqlalchemy.exc import OperationalError
 
-from etl.api.client import Client, utc_now
+from etl.api.client import Client
 from etl.api.rate_limit import RateLimiter
+from etl.clock import utc_now
 from etl.config import Api, Credentials
 from etl.errors import LeaseLost
 from etl.models import AgentReport, Session

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.simulator import Simulator, World
 from etl.store.store import Store
 from tests.support.audit import differences

@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _prune(settings: "Settings") -> int:
-    from etl.api.client import utc_now
+    from etl.clock import utc_now
     from etl.store.privacy.retention import prune
 
     with open_store(settings.database.url) as store:

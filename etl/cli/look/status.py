@@ -52,7 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show it."""
-    from etl.api.client import utc_now
+    from etl.clock import utc_now
     from etl.store.read import status
 
     settings = load_settings(args)
@@ -120,7 +120,7 @@ def _lake_json(lake: "LakeStatus") -> dict[str, Any]:
 
 
 def _tallies(store: "Store", ids: list[str]) -> "dict[str, TranscriptCounts]":
-    from etl.api.client import utc_now
+    from etl.clock import utc_now
     from etl.store.write.transcripts import count_transcripts
 
     with store.reading() as connection:

@@ -48,7 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write them, and say what was written."""
-    from etl.api.client import utc_now
+    from etl.clock import utc_now
 
     settings = load_settings(args)
     require_extra("export", "export", "pyarrow")

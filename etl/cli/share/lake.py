@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry over what has changed, and say what it was."""
-    from etl.api.client import utc_now
+    from etl.clock import utc_now
     from etl.credentials import privacy_salt
     from etl.privacy import rules_of
     from etl.store.privacy.rules_change import apply_rules_change

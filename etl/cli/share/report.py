@@ -38,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read the figures and write the page."""
-    from etl.api.client import utc_now
+    from etl.clock import utc_now
     from etl.input.time_zones import find_zone
 
     require_extra("report", "the report", "altair", "vl_convert", "jinja2")

@@ -106,8 +106,8 @@ def _happened(happened: "Events") -> str:
 def _show(file: Path) -> None:
     import sqlite3
 
-    from etl.api.client import utc_now
     from etl.cli.look.status import show
+    from etl.clock import utc_now
     from etl.store.read import status
     from etl.store.store import Store
 

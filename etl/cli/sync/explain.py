@@ -22,7 +22,7 @@ RECENT = 5
 
 def explain(args: argparse.Namespace) -> int:
     """Print what a sync would walk and retrieve, and the cost; of a first sync, too."""
-    from etl.api.client import utc_now
+    from etl.clock import utc_now
     from etl.service import runs
     from etl.store.read import status
     from etl.store.schema.url import mask_password

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.errors import LeaseLost
 from etl.events import (
     AgentFound,

@@ -12,7 +12,7 @@ from sqlalchemy import event as engine_events
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from etl import __version__
-from etl.api.client import utc_now
+from etl.clock import utc_now
 from etl.config import Settings, parse_listen
 from etl.errors import StoreError
 from etl.events import (

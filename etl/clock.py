@@ -1,0 +1,10 @@
+"""The time now. Rules get it as a value; only what acts asks for it."""
+
+from datetime import UTC, datetime
+
+__all__ = ["utc_now"]
+
+
+def utc_now() -> datetime:
+    """The time now, in UTC."""
+    return datetime.now(UTC)
