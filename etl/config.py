@@ -212,7 +212,7 @@ def parse_duration(text: str) -> Duration:
     try:
         total = sum((timedelta(**{UNITS[unit]: float(n)}) for n, unit in parts), timedelta())
     except OverflowError:
-        raise ValueError(f"expected {DURATION_WANTED}, got one of millennia: {text!r}") from None
+        raise ValueError(f"expected {DURATION_WANTED}, got a longer one: {text!r}") from None
     return Duration(days=total.days, seconds=total.seconds, microseconds=total.microseconds)
 
 
@@ -252,7 +252,7 @@ def check(tables: dict[str, Any], source: str) -> Settings:
         settings = msgspec.convert(tables, Settings, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{source}: {in_words(str(error), Settings)}", _hint()) from None
-    _check_rest(settings, source)
+    _check_values(settings, source)
     return settings
 
 
@@ -273,7 +273,7 @@ def _read(path: Path) -> dict[str, Any]:
         reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
         raise ConfigError(f"{path} can't be read: {reason}", "check the path") from None
     except tomllib.TOMLDecodeError as error:
-        hint = "strings need quotes, and a table like [sync] stands once, with all of its keys"
+        hint = "strings need quotes, and each table, such as [sync], may appear only once"
         raise ConfigError(f"{path} is not valid TOML: {error}", hint) from None
 
 
@@ -314,10 +314,10 @@ def _names(value: Any) -> Names:
     return Names(names)
 
 
-def _check_rest(settings: Settings, source: str) -> None:
+def _check_values(settings: Settings, source: str) -> None:
     ids = [agent.id for agent in settings.agents]
     for twice in {id for id in ids if ids.count(id) > 1}:
-        raise ConfigError(f"{source}: agents.id {twice!r} is there twice", "list each agent once")
+        raise ConfigError(f"{source}: agents.id {twice!r} is listed twice", "list each agent once")
     if not all(_is_text(id) for id in ids):
         raise ConfigError(f"{source}: an agent's id is not UTF-8", "check ETL_AGENTS")
     for key, value in (("reconcile", settings.schedule.reconcile), ("since", settings.sync.since)):
@@ -325,12 +325,7 @@ def _check_rest(settings: Settings, source: str) -> None:
             raise ConfigError(f"{source}: {key} is empty", "leave the key out for its default")
     if settings.schedule.timezone != "UTC":
         find_zone(settings.schedule.timezone, f"{source}: schedule.timezone: ")
-    if settings.schedule.every <= timedelta(0):
-        raise ConfigError(f"{source}: schedule.every must be longer than nothing", DURATION_WANTED)
-    for key, age in msgspec.structs.asdict(settings.retention).items():
-        if age is not None and age <= timedelta(0):
-            what = f"{source}: retention.{key} must be longer than nothing"
-            raise ConfigError(what, DURATION_WANTED)
+    _check_durations(settings, source)
     for id in ids:
         if is_alias(id):
             hint = "a request for it would create an agent; use the agent's own id"
@@ -339,6 +334,18 @@ def _check_rest(settings: Settings, source: str) -> None:
     _check_lake(settings.lake, source)
     _check_oauth(settings.api.oauth, source)
     _check_service(settings.service, source)
+
+
+def _check_durations(settings: Settings, source: str) -> None:
+    ages = msgspec.structs.asdict(settings.retention)
+    durations = {f"retention.{key}": age for key, age in ages.items()} | {
+        "schedule.every": settings.schedule.every,
+        "lake.every": settings.lake.every,
+        "service.ready_within": settings.service.ready_within,
+    }
+    for key, duration in durations.items():
+        if duration is not None and duration <= timedelta(0):
+            raise ConfigError(f"{source}: {key} must be greater than zero", DURATION_WANTED)
 
 
 def _is_text(id: str) -> bool:
@@ -355,8 +362,6 @@ def _check_oauth(oauth: OAuth, source: str) -> None:
 
 
 def _check_lake(lake: Lake, source: str) -> None:
-    if lake.every <= timedelta(0):
-        raise ConfigError(f"{source}: lake.every must be longer than nothing", DURATION_WANTED)
     if lake.target is not None:
         if not lake.target:
             raise ConfigError(f"{source}: lake.target is empty", "leave the key out for no lake")
@@ -364,14 +369,13 @@ def _check_lake(lake: Lake, source: str) -> None:
 
 
 def _check_service(service: Service, source: str) -> None:
-    if service.ready_within is not None and service.ready_within <= timedelta(0):
-        what = f"{source}: service.ready_within must be longer than nothing"
-        raise ConfigError(what, DURATION_WANTED)
-    try:
-        parse_listen(service.listen or "localhost:0")
-    except ValueError as error:
-        raise ConfigError(f"{source}: service.listen: {error}") from None
-    check_ping_url(service.ping_url or "https://localhost", f"{source}: service.ping_url")
+    if service.listen is not None:
+        try:
+            parse_listen(service.listen)
+        except ValueError as error:
+            raise ConfigError(f"{source}: service.listen: {error}") from None
+    if service.ping_url is not None:
+        check_ping_url(service.ping_url, f"{source}: service.ping_url")
 
 
 def _hint() -> str:

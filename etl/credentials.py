@@ -48,11 +48,11 @@ class Credentials(msgspec.Struct, frozen=True):
         """Itself."""
         return self
 
-    def renewed(self, _used: "Credentials") -> bool:
-        """Whether there is another one after this was refused: no."""
+    def renew(self, _used: "Credentials") -> bool:
+        """There is no other one."""
         return False
 
-    def gave_up(self, _used: "Credentials") -> None:
+    def mark_refused(self, _used: "Credentials") -> None:
         """Nothing to note."""
 
     def secrets(self) -> tuple[str, ...]:

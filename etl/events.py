@@ -1,6 +1,6 @@
 """What happens while the service works, as values: one record each, for whoever is told.
 
-The floors that act take an `Observe` and know nothing of logs or metrics; by default nobody is
+The layers that act take an `Observe` and know nothing of logs or metrics; by default nobody is
 told. An observer is called from many threads, must be quick and must not raise.
 """
 

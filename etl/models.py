@@ -1,4 +1,4 @@
-"""The records that travel between the floors: what the API said, and what a run did.
+"""The records that travel between the layers: what the API said, and what a run did.
 
 Instants are aware datetimes in UTC. `ABSENT` marks a key that the API did not send, which is not
 the same as a null that it sent on purpose: an absent key never overwrites a stored value.

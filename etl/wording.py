@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Final
 
-__all__ = ["count", "format_duration", "suggest", "suggest_agent"]
+__all__ = ["count", "did_you_mean", "format_duration", "suggest", "suggest_agent"]
 
 UNITS: Final = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
@@ -34,13 +34,19 @@ def suggest(word: str, known: Iterable[str], closeness: float = 0.6) -> str | No
     return by_fold[close[0]] if close else None
 
 
-def suggest_agent(word: str, names: Mapping[str, str | None]) -> str:
-    """A hint for a word that is no agent's id: the agent that was meant, by id or name, else all.
+def did_you_mean(word: str, names: Mapping[str, str | None]) -> str:
+    """A question that names the agent that was probably meant, by its id or name; "" if none is.
 
     `names` are the known agents' names by their ids.
     """
     ids = {name: id for id, name in names.items() if name}
     id = suggest(word, names) or ids.get(suggest(word, ids) or "")
-    if id is not None:
-        return f"did you mean {id}{f' ({names[id]})' if names[id] else ''}?"
-    return f"known: {', '.join(names)[:200]}" if names else ""
+    if id is None:
+        return ""
+    return f"did you mean {id}{f' ({names[id]})' if names[id] else ''}?"
+
+
+def suggest_agent(word: str, names: Mapping[str, str | None]) -> str:
+    """A hint for a word that is no agent's id: the agent that was meant, else all of them."""
+    all_of_them = f"known: {', '.join(names)[:200]}" if names else ""
+    return did_you_mean(word, names) or all_of_them

@@ -336,7 +336,9 @@ def test_spaces_around_an_agents_id_are_left_out(file: Path, id: str) -> None:
     read = loaded(file, f'[[agents]]\nid = "{id}"'.replace("\t", "\\t"))
 
     assert read.agents == (config.Agent("a"),)
-    assert "there twice" in refusal(file, f'[[agents]]\nid = "{id.strip()} "\n[[agents]]\nid = "a"')
+    assert "listed twice" in refusal(
+        file, f'[[agents]]\nid = "{id.strip()} "\n[[agents]]\nid = "a"'
+    )
 
 
 @pytest.mark.parametrize("number", ["nan", "inf"])

@@ -1,4 +1,4 @@
-"""The floors of the house, read from the imports: each module imports only from below."""
+"""The layers of the house, read from the imports: each module imports only from below."""
 
 import ast
 import gc
@@ -13,7 +13,7 @@ import etl
 ROOT = Path(etl.__file__).parent
 LONGEST_MODULE = 400
 
-FLOORS = {
+LAYERS = {
     "etl.models": 0,
     "etl.errors": 0,
     "etl.config": 0,
@@ -104,16 +104,16 @@ def own_imports(module: str) -> set[str]:
     return {name if name in MODULES else name.rpartition(".")[0] for name in names}
 
 
-def floor(module: str) -> float | None:
-    """The floor a module is on; None on the ground."""
-    on = [level for package, level in FLOORS.items() if is_within(module, package)]
-    assert on or module in GROUND, f"{module} is on no floor: give it one in FLOORS"
+def layer(module: str) -> float | None:
+    """The layer a module is in; None on the ground."""
+    on = [level for package, level in LAYERS.items() if is_within(module, package)]
+    assert on or module in GROUND, f"{module} is in no layer: give it one in LAYERS"
     return on[0] if on else None
 
 
 def home(module: str) -> str:
-    """The package of FLOORS that a module belongs to."""
-    return next((package for package in FLOORS if is_within(module, package)), module)
+    """The package of LAYERS that a module belongs to."""
+    return next((package for package in LAYERS if is_within(module, package)), module)
 
 
 HOUSE = [module for module in MODULES if not is_within(module, "etl.simulator")]
@@ -122,11 +122,11 @@ SIMULATOR = [module for module in MODULES if is_within(module, "etl.simulator")]
 
 @pytest.mark.parametrize("module", HOUSE)
 def test_a_module_imports_only_from_the_floors_below(module: str) -> None:
-    level = floor(module)
+    level = layer(module)
     for other in own_imports(module):
         if is_within(other, "etl.simulator") or other in GROUND or home(other) == home(module):
             continue
-        above = floor(other)
+        above = layer(other)
         assert level is not None, f"{module} is the ground and imports {other}"
         assert above is not None
         assert above < level or (above == level and level in (0, 4, 5)), f"{module} -> {other}"

@@ -14,7 +14,6 @@ from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import quote
 
 import httpx
-import msgspec
 import tenacity
 
 from etl.api.bodies import LARGEST_LIST, LARGEST_SESSION, read_response
@@ -28,7 +27,6 @@ from etl.api.decoding.sessions import (
     decode_retrieved,
 )
 from etl.api.decoding.transcripts import decode_transcript
-from etl.api.decoding.wire import UNDECODABLE
 from etl.api.errors import find_error, translate_response
 from etl.api.rate_limit import RateLimiter
 from etl.api.waits import Waits
@@ -47,7 +45,7 @@ from etl.errors import (
 from etl.events import Answered, GaveUp, Observe, Retried, ignore
 from etl.models import Counts, Message, Order, Page, Team, is_alias
 
-__all__ = ["Client", "CredentialSource", "Fetched", "FetchedTranscript"]
+__all__ = ["Client", "CredentialSource", "Fetched", "FetchedSession", "FetchedTranscript"]
 
 LARGE: Final = 2**20
 """Bodies beyond this are decoded one at a time: JSON may take sixty times its size meanwhile."""
@@ -72,7 +70,7 @@ class _Body(NamedTuple):
 
 
 class CredentialSource(Protocol):
-    """What tells the credential of each request, as `etl.api.credentials` has them."""
+    """Supplies the credential of each request; see `etl.api.credentials`."""
 
     @property
     def team_id(self) -> str | None:
@@ -81,10 +79,10 @@ class CredentialSource(Protocol):
     def current(self) -> Credentials:
         """The credential of the next request."""
 
-    def renewed(self, used: Credentials, /) -> bool:
-        """Whether there is another one, after the API has refused this one."""
+    def renew(self, used: Credentials, /) -> bool:
+        """Look for another one after a 401. Returns whether there is one."""
 
-    def gave_up(self, used: Credentials, /) -> None:
+    def mark_refused(self, used: Credentials, /) -> None:
         """Note that the API has refused it for good."""
 
     def secrets(self) -> tuple[str, ...]:
@@ -177,11 +175,12 @@ class Client:
         how a server refuses a cursor that has died isn't documented (400, 404, 410 ...). If it is
         the agent that is gone, the request without a cursor tells.
         """
-        query = {"page_size": str(page_size or self.api.page_size), "sort_order": order}
+        size = page_size or self.api.page_size
+        query = {"page_size": str(size), "sort_order": order}
         query |= dict(filters or {}) | ({"cursor": cursor} if cursor else {})
         path = f"{_path_of(agent_id)}/sessions"
         what = f"sessions of agent {agent_id!r:.80}"
-        decode = partial(decode_page, agent_id=agent_id)
+        decode = partial(decode_page, agent_id=agent_id, page_size=size)
         try:
             return Fetched(*self._fetch(what, path, query, counts, decode))
         except Denied as error:
@@ -218,12 +217,6 @@ class Client:
         """The messages of one session. Raises as `fetch_session` does."""
         decode = partial(decode_transcript, session_id=session_id)
         return FetchedTranscript(*self._fetch_by_id(session_id, counts, decode))
-
-    def fetch_agent(self, agent_id: str, counts: Counts) -> dict[str, Any]:
-        """One agent's own record."""
-        what = f"agent {agent_id!r:.80}"
-        decode = _object_at("agent")
-        return dict(self._fetch(what, _path_of(agent_id), {}, counts, decode).content)
 
     def fetch_agents(self, team_id: str | None, cursor: str | None, counts: Counts) -> AgentsPage:
         """A page of a team's agents, or of the caller's own."""
@@ -287,14 +280,14 @@ class Client:
         try:
             return self._send_as(used, what, url, counts, most)
         except Denied as error:
-            if error.status != 401 or not self._credentials.renewed(used):
+            if error.status != 401 or not self._credentials.renew(used):
                 raise
         used = self._credentials.current()
         try:
             return self._send_as(used, what, url, counts, most)
         except Denied as error:
             if error.status == 401:
-                self._credentials.gave_up(used)
+                self._credentials.mark_refused(used)
             raise
 
     def _send_as(
@@ -368,16 +361,3 @@ def _path_of(agent_id: str) -> str:
             f"agent {agent_id!r}: an id like this can't be part of a URL", "check the id"
         )
     return f"/agents/{quote(agent_id, safe='')}"
-
-
-def _object_at(key: str) -> Callable[[bytes], Any]:
-    def decode(body: bytes) -> Any:
-        try:
-            found = msgspec.json.decode(body)[key]
-        except (*UNDECODABLE, TypeError, KeyError):
-            found = None
-        if not isinstance(found, dict):
-            raise Malformed(f"the response holds no {key!r}")
-        return found
-
-    return decode

@@ -31,13 +31,13 @@ def steady_clock() -> float:
     return time.monotonic()
 
 
-def backoff(attempt: int, options: float | None, draw: float) -> float:
+def backoff(attempt: int, retry_after: float | None, draw: float) -> float:
     """Seconds to wait after the given attempt (from 1) failed.
 
     What the server asks for, else exponential with full jitter; `draw` is from [0, 1).
     """
-    if options is not None:
-        return options
+    if retry_after is not None:
+        return retry_after
     return draw * min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(attempt - 1, 30))
 
 
@@ -99,6 +99,6 @@ class RateLimiter:
         """Seconds until requests may start again; 0: they may."""
         return max(0.0, self._closed_until - self._clock())
 
-    def wait_after(self, attempt: int, options: float | None) -> float:
+    def wait_after(self, attempt: int, retry_after: float | None) -> float:
         """The pause before the next attempt, see `backoff`."""
-        return backoff(attempt, options, self._draw())
+        return backoff(attempt, retry_after, self._draw())

@@ -11,8 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from etl.config import Settings, config_path, load
 from etl.errors import ConfigError
@@ -37,12 +36,12 @@ __all__ = [
     "when",
 ]
 
-MOST = 1_000_000_000
-SAME_WISH = 0.3
-"""Seconds within which a second signal is the same wish: `timeout` sends two at once."""
+LARGEST_NUMBER: Final = 1_000_000_000
+REPEAT_WINDOW: Final = 0.3
+"""Seconds within which a second signal counts as a repeat: `timeout` sends two at once."""
 
-UNITS = (("d", 86_400), ("h", 3600), ("min", 60))
-EXIT_CODES: dict[Status, int] = {"succeeded": 0, "interrupted": 130}
+UNITS: Final = (("d", 86_400), ("h", 3600), ("min", 60))
+EXIT_CODES: Final[dict[Status, int]] = {"succeeded": 0, "interrupted": 130}
 
 
 def load_settings(args: argparse.Namespace) -> Settings:
@@ -84,33 +83,36 @@ def complain(text: str) -> None:
 
 
 def parse_number(text: str) -> int:
-    """A whole number from 1 on, of an option; a billion stands for all beyond it.
+    """Parse a whole number of 1 or more; larger ones than a billion count as one.
 
     Raises ArgumentTypeError.
     """
     if not re.fullmatch(r"[0-9]+", text) or not text.strip("0"):
         raise argparse.ArgumentTypeError(f"{text!r:.80} is not a whole number of 1 or more")
+    # int() refuses more than 4,300 digits.
     digits = text.lstrip("0")
-    return int(digits) if len(digits) < len(str(MOST)) else MOST
+    return int(digits) if len(digits) < len(str(LARGEST_NUMBER)) else LARGEST_NUMBER
 
 
 @contextmanager
 def stop_on_signals(
-    say: Callable[[], None] = lambda: complain("stopping: saving the page at hand"),
+    on_first_signal: Callable[[], None] = lambda: complain("stopping: saving the page at hand"),
 ) -> Iterator[threading.Event]:
     """An event that SIGINT and SIGTERM set; a later signal ends the process at once.
 
-    A thread of its own hears them. Python's handlers run in the main thread: they would wait for
-    ever where the kernel hands the signal to another one while the main thread waits for a lock,
-    and must not touch the lock of an event that it may just be at.
+    A thread of its own reads them. Python runs handlers in the main thread: they would never run
+    while it waits for a lock and the kernel hands the signal to another thread, and they must not
+    set an event whose lock that thread may hold.
     """
     stop = threading.Event()
     numbers = (signal.SIGINT, signal.SIGTERM)
-    hears, tells = os.pipe()
-    os.set_blocking(tells, False)
+    read_fd, write_fd = os.pipe()
+    os.set_blocking(write_fd, False)
     before = {number: signal.signal(number, lambda *_: None) for number in numbers}
-    fd_before = signal.set_wakeup_fd(tells, warn_on_full_buffer=False)
-    listener = threading.Thread(target=_listen, args=(hears, numbers, stop, say), daemon=True)
+    fd_before = signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
+    listener = threading.Thread(
+        target=_listen, args=(read_fd, numbers, stop, on_first_signal), daemon=True
+    )
     listener.start()
     try:
         yield stop
@@ -118,31 +120,31 @@ def stop_on_signals(
         signal.set_wakeup_fd(fd_before)
         for number, handler in before.items():
             signal.signal(number, handler)
-        os.close(tells)
+        os.close(write_fd)
         listener.join(1)  # it may be at saying so to a pipe that nobody reads
         if not listener.is_alive():
-            os.close(hears)
+            os.close(read_fd)
 
 
 def _listen(
-    hears: int, numbers: Collection[int], stop: threading.Event, say: Callable[[], None]
+    read_fd: int, numbers: Collection[int], stop: threading.Event, on_first: Callable[[], None]
 ) -> None:
     """Until the pipe is closed: the first signal asks for a stop, a later one ends the process."""
     asked_at: float | None = None
-    while heard := os.read(hears, 1):
+    while heard := os.read(read_fd, 1):
         if heard[0] not in numbers:
             continue
         if asked_at is None:
             asked_at = time.monotonic()
             stop.set()
-            say()
-        elif time.monotonic() - asked_at > SAME_WISH:
+            on_first()
+        elif time.monotonic() - asked_at > REPEAT_WINDOW:
             os._exit(130)
 
 
 @contextmanager
 def signals_interrupt() -> Iterator[None]:
-    """SIGINT and SIGTERM raise KeyboardInterrupt, so that all is cleared away."""
+    """SIGINT and SIGTERM raise KeyboardInterrupt, so that `finally` blocks run."""
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     try:
@@ -164,21 +166,21 @@ def report_json(
     warnings: Sequence[str] = (),
 ) -> str:
     """A run as one JSON document; docs/cli.md keeps its fields stable."""
-    told = {"errors": list(errors), "warnings": list(warnings)}
+    messages = {"errors": list(errors), "warnings": list(warnings)}
     agents = [_agent(report) for report in reports]
-    return json.dumps({"status": status, "agents": agents, **told}, indent=1)
+    return json.dumps({"status": status, "agents": agents, **messages}, indent=1)
 
 
 def _agent(report: AgentReport) -> dict[str, Any]:
     counts = {name: getattr(report.counts, name) for name in Counts.__slots__}
     head = {"agent_id": report.agent_id, "mode": report.mode, "status": report.status}
     tail = {"watermark": iso(report.watermark), "error": report.error, "warnings": report.warnings}
-    after = report.transcripts and _after(report.transcripts)
+    after = report.transcripts and _transcripts_json(report.transcripts)
     counts["repeated"] = report.counts.repeated
     return head | counts | tail | {"transcripts": after}
 
 
-def _after(done: Transcripts) -> dict[str, Any]:
+def _transcripts_json(done: Transcripts) -> dict[str, Any]:
     return {name: getattr(done, name) for name in Transcripts.__slots__ if name != "cause"}
 
 
@@ -207,9 +209,3 @@ def ago(instant: datetime | None, now: datetime) -> str:
     if abs(seconds) < 1:
         return "now"
     return f"{text} ago" if seconds > 0 else f"in {text}"
-
-
-def open_new(path: Path, text: str) -> None:
-    """Write a file that must not exist yet. Raises FileExistsError, OSError."""
-    with path.open("x", encoding="utf-8") as file:
-        file.write(text)

@@ -40,6 +40,11 @@ class Demand:
     started_at: datetime
     requirements: tuple[Requirement, ...]
 
+    @property
+    def newest(self) -> datetime:
+        """Up to where anything is wanted."""
+        return max((need.newest for need in self.requirements), default=BEGINNING)
+
 
 def incremental(
     *,
@@ -95,8 +100,7 @@ def take_up(
     have been proven too early. So that is proven anew, of each span proven at or after `since`,
     unless the demand doesn't reach the head.
     """
-    head = max((need.newest for need in demand.requirements), default=BEGINNING)
-    if head < floor_second(now):
+    if demand.newest < floor_second(now):
         return demand
     lowest = min(need.oldest for need in demand.requirements)
     anew = [
@@ -114,7 +118,7 @@ def look_at_head(demand: Demand, now: datetime, floor: datetime = BEGINNING) -> 
     was created later in that second.
     """
     head = floor_second(now)
-    if max((need.newest for need in demand.requirements), default=BEGINNING) < head:
+    if demand.newest < head:
         return demand
     look = Requirement(max(floor, head - SECOND), head, now)
     return replace(demand, requirements=(*demand.requirements, look))

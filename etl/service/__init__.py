@@ -1,1 +1,1 @@
-"""The service: who is joined to whom, when it runs, and how it is watched."""
+"""The service: what it is made of, when it runs, and how it is monitored."""

@@ -1,4 +1,4 @@
-"""Who is joined to whom: settings, credentials, client and store become a run of all agents."""
+"""Wires settings, credentials, client and store into a `Service`, which runs all agents."""
 
 import threading
 import time
@@ -28,9 +28,9 @@ from etl.store.schema.engine import translate_errors
 from etl.store.store import Store
 from etl.sync.agent_run import AgentSync, RunOptions
 from etl.sync.discovery import AgentSelection, list_agents, select_found, select_offline
-from etl.sync.verify import Sample
+from etl.sync.verify import SampleResult
 from etl.sync.walk_budget import WalkBudget
-from etl.wording import suggest_agent
+from etl.wording import did_you_mean, suggest_agent
 
 __all__ = [
     "Service",
@@ -70,7 +70,7 @@ class Service:
     def roster(self, ids: Sequence[str] | None = None) -> AgentSelection:
         """The agents of a run: those of `--agent`, else all that are configured or found.
 
-        Raises ConfigError for an id that is neither, EtlError if that can't be told now.
+        Raises ConfigError for an id that is neither, EtlError if that can't be determined now.
         """
         typed, rules = self.settings.agents, self.settings.discovery
         if not rules.on or (ids and {agent.id for agent in typed}.issuperset(ids)):
@@ -91,7 +91,7 @@ class Service:
         self.observe(RunFinished(report, time.monotonic() - began))
         return report
 
-    def verify_agent(self, agent: Agent, size: int) -> tuple[AgentReport, Sample | None]:
+    def verify_agent(self, agent: Agent, size: int) -> tuple[AgentReport, SampleResult | None]:
         """A spot check of one agent."""
         return self._agent_sync().verify(agent.id, size)
 
@@ -104,7 +104,7 @@ class Service:
     def prune(self) -> Pruned:
         """Delete what is past the ages of `[retention]`. Raises StoreError.
 
-        Raises EtlError while this machine's clock is ahead of the API's: nothing is as old as then.
+        Raises EtlError while this machine's clock is ahead of the API's: rows would look older.
         """
         skew = self.client.clock_skew
         if skew is not None and skew > CLOCKS_DIFFER:
@@ -113,8 +113,8 @@ class Service:
         return prune(self.store, self.settings.retention, utc_now())
 
     def _agent_sync(self) -> AgentSync:
-        tellers = (self.on_progress, self.on_message, self.observe)
-        return AgentSync(self.client, self.store, utc_now, self.stop, *tellers, self.budget)
+        callbacks = (self.on_progress, self.on_message, self.observe)
+        return AgentSync(self.client, self.store, utc_now, self.stop, *callbacks, self.budget)
 
 
 @contextmanager
@@ -171,11 +171,11 @@ def _find_agents(ids: Sequence[str], found: AgentSelection) -> list[Agent]:
         if found.failures and id not in why:
             hint = "it is not configured, and was not found before"
             raise EtlError(f"agent {id!r:.80} can't be looked for: {found.failures[0]}", hint)
-        reason, meant = why.get(id, "neither configured nor found"), ""
-        if id not in why:
-            meant = suggest_agent(id, {one.id: one.name for one in found.decided if one.synced})
-        hint = f"`{program_name()} agents` shows them all"
-        hint = f"{meant} {hint}" if meant.startswith("did") else hint
+        hint, reason = f"`{program_name()} agents` shows them all", why.get(id)
+        if reason is None:
+            reason = "neither configured nor found"
+            synced = {one.id: one.name for one in found.decided if one.synced}
+            hint = f"{did_you_mean(id, synced)} {hint}".lstrip()
         raise ConfigError(f"agent {id!r:.80} is not synced: {reason}", hint)
     return [agents[id] for id in dict.fromkeys(ids)]
 
@@ -245,7 +245,7 @@ def parse_instant_option(text: str, now: datetime | None = None, zone: tzinfo = 
 
 
 def worst_status(reports: Sequence[AgentReport], *, incomplete: bool = False) -> Status:
-    """The status of a whole run; `incomplete` if agents may be lacking."""
+    """The status of a whole run; `incomplete` if agents may be missing."""
     statuses = {report.status for report in reports}
     if incomplete:
         statuses.add("incomplete")

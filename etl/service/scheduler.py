@@ -77,7 +77,7 @@ def run_scheduler(
 ) -> None:
     """Sync every agent on schedule until `stop` is set; then wait for the pages at hand.
 
-    `beat` is called every few seconds, by a worker of its own, while the scheduler works.
+    `heartbeat` is called every few seconds, by a worker of its own, while the scheduler works.
     """
     limit, finds = service.settings.api.concurrency, service.settings.discovery.on
     at_once = limit if finds else max(1, min(len(agents), limit))
@@ -175,7 +175,7 @@ def reconcile_interval(schedule: Schedule) -> timedelta | None:
     except ValueError:
         return None
     if every <= timedelta(0):
-        raise ConfigError("schedule.reconcile must be longer than nothing", 'or "off"')
+        raise ConfigError("schedule.reconcile must be greater than zero", 'or "off"')
     return every
 
 

@@ -3,9 +3,9 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any, Final, Self, TypeVar
 
@@ -45,10 +45,9 @@ from etl.store.write.sqlite_upsert import SqliteRows
 __all__ = ["Batch", "Response", "Run", "SaveResult", "Store"]
 
 ATTEMPTS: Final = 6
-WAITED_IN_VAIN: Final = ("55P03", "57014")
-"""PostgreSQL's states where a lock was waited for, or a statement took, too long."""
+TIMEOUT_STATES: Final = ("55P03", "57014")
+"""PostgreSQL's SQLSTATEs of a lock timeout and of a cancelled statement."""
 
-A_DAY: Final = timedelta(days=1)
 KEEP_ALL: Final = Rules()
 T = TypeVar("T")
 
@@ -94,7 +93,9 @@ class Store:
         self._responses = ResponseWriter(self._rows, clock)
         self._counted: dict[int, int] = {}
         # SQLite has one writer at a time; waiting here is fairer than its busy handler.
-        self._turn = threading.Lock() if not self._is_postgres else _NoLock()
+        # PostgreSQL's writers need no turn.
+        no_turn = self._is_postgres
+        self._turn: AbstractContextManager[Any] = nullcontext() if no_turn else threading.Lock()
 
     @property
     def shown_url(self) -> str:
@@ -134,7 +135,7 @@ class Store:
             with self._turn, self.engine.begin() as connection:
                 return work(connection)
 
-        return self._persistently(attempt)
+        return self._retrying(attempt)
 
     def claim(self, agent_id: str, name: str | None = None) -> Lease | LeaseHolder:
         """Try to become the one process that works on this agent."""
@@ -182,7 +183,7 @@ class Store:
 
         def attempt(connection: Connection) -> T:
             nonlocal before
-            now = checkpoint.saves(connection, run)
+            now = checkpoint.count_saves(connection, run)
             if now < before:
                 raise _went_back()
             if not done:
@@ -197,7 +198,7 @@ class Store:
 
     def _save(self, connection: Connection, run: Run, batch: Batch) -> SaveResult:
         cursor = batch.last_cursor and self._rows.text(batch.last_cursor)
-        before, guard = checkpoint.check(connection, run, cursor)
+        before, guard = checkpoint.begin_save(connection, run, cursor)
         responses = redact_responses(connection, guard, self.rules, batch.responses)
         counts = self._responses.save(connection, run, responses)
         doubtful = self._note_absent(connection, run, batch)
@@ -222,7 +223,7 @@ class Store:
             doubtful.update(() if check.certain else gone)
         if batch.undated is not None:
             freshness.suspect_undated(connection, run.agent_id, *batch.undated, self._clock())
-        freshness.suspect_gone(connection, run.agent_id, batch.gone)
+        freshness.add_suspects(connection, run.agent_id, batch.gone)
         freshness.keep_retrievals(connection, batch.retrieved)
         seen = {s.id: one.requested_at for one in batch.responses for s in one.sessions}
         if seen:
@@ -246,7 +247,7 @@ class Store:
         """A text as this database can hold it."""
         return str(self._rows.text(text))
 
-    def _persistently(self, attempt: Callable[[], T]) -> T:
+    def _retrying(self, attempt: Callable[[], T]) -> T:
         """Try again while a server restarts or fails over, or two agents claim one session's id."""
         with translate_errors(self.url):
             for number in range(1, ATTEMPTS + 1):
@@ -255,7 +256,7 @@ class Store:
                 except (OperationalError, InterfaceError, IntegrityError, InternalError) as error:
                     if not self._is_postgres or number == ATTEMPTS:
                         raise
-                    if str(getattr(error.orig, "sqlstate", "")) in WAITED_IN_VAIN:
+                    if str(getattr(error.orig, "sqlstate", "")) in TIMEOUT_STATES:
                         self._end_frozen()
                     if isinstance(error, InternalError):
                         # Read-only: the server is a standby now. Connect anew, to its successor.
@@ -267,19 +268,11 @@ class Store:
         raise AssertionError
 
     def _end_frozen(self) -> None:
-        """Who holds what we waited for may be frozen. If that can't be helped, we wait again."""
+        """End frozen sessions that may hold what we wait for; if that fails, wait again."""
         with suppress(DBAPIError), self.engine.begin() as connection:
             leases.end_frozen(connection)
 
 
 def _went_back() -> StoreError:
-    hint = "did a standby take over that had not got them yet? the next run fetches them again"
+    hint = "did a standby take over that had not received it? the next run fetches them again"
     return StoreError("the database has lost what was committed to it a moment ago", hint)
-
-
-class _NoLock:
-    """PostgreSQL's writers need no turn."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...

@@ -1,8 +1,8 @@
-"""One agent's part of a run: take the lease, settle the demand, walk, close the run."""
+"""One agent's part of a run: take the lease, state the demand, walk, close the run."""
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -16,6 +16,7 @@ from etl.models import BEGINNING, ENDLESS, AgentReport, Progress, Status
 from etl.planning import demand as demands
 from etl.planning.coverage import up_to
 from etl.planning.demand import Demand
+from etl.planning.freshness import MOST_MISSING
 from etl.planning.walks.density import Density
 from etl.planning.walks.gap_tracker import GapTracker
 from etl.planning.walks.hints import Hints
@@ -35,10 +36,10 @@ from etl.store.store import Run, Store
 from etl.store.write import freshness
 from etl.sync.open_sessions import freshen, retrieve_all
 from etl.sync.page_batch import PageBatcher
-from etl.sync.parallel_walks import FEW, ParallelWalks
+from etl.sync.parallel_walks import ParallelWalks
 from etl.sync.readability import require_readable
 from etl.sync.run_demand import RunOptions, choose_demand, demand_to_keep, history_from, make_demand
-from etl.sync.verify import Sample, verify_agent
+from etl.sync.verify import SampleResult, verify_agent
 from etl.sync.walk_budget import WalkBudget
 
 SEEK_AGAIN: Final = timedelta(days=7)
@@ -75,7 +76,7 @@ class AgentSync:
                 self._run(lease, options, report)
         return report
 
-    def verify(self, agent_id: str, size: int) -> tuple[AgentReport, Sample | None]:
+    def verify(self, agent_id: str, size: int) -> tuple[AgentReport, SampleResult | None]:
         """Compare a random sample of what is stored with the API; repair and count differences."""
         report, sample = AgentReport(agent_id, "verify"), None
         with self._leased(report, None) as lease:
@@ -102,7 +103,9 @@ class AgentSync:
                 yield None
         finally:
             if lease is not None:
-                self._release(lease)
+                with suppress(StoreError):
+                    # If that fails, it runs out by itself.
+                    self.store.release(lease)
 
     def _run(self, lease: Lease, options: RunOptions, report: AgentReport) -> None:
         now = self.clock()
@@ -135,9 +138,10 @@ class AgentSync:
         lately = refused is not None and run.started_at - refused < SEEK_AGAIN
         may_build = options.seek and not lately
         # A sync has so little to walk again that a dead cursor would cost more than it saves.
-        may_try = options.mode != "incremental"
-        hints = Hints(list(state.bookmarks), may_build, may_try, started_at=run.started_at)
-        is_one_chain = self._needs_one_chain(run.agent_id, options)
+        may_try_kept = options.mode != "incremental"
+        hints = Hints(list(state.bookmarks), may_build, may_try_kept, started_at=run.started_at)
+        # Only one walk of the whole list can tell that a session without a date is gone.
+        is_one_chain = options.mode == "reconcile" and has_undated(self.store, run.agent_id)
         most = 1 if is_one_chain else options.walkers or self.client.api.concurrency
         tracker = GapTracker(
             demand,
@@ -147,7 +151,7 @@ class AgentSync:
             self._density(run.agent_id, options),
             self.client.api.page_size,
         )
-        few = count_sessions(self.store, run.agent_id, FEW + 1)
+        few = count_sessions(self.store, run.agent_id, MOST_MISSING + 1)
         batcher = PageBatcher(
             state, demand, run.started_at, options.lookback, hints, judges=few > 0
         )
@@ -214,10 +218,6 @@ class AgentSync:
         finally:
             self._close(run, report)
 
-    def _needs_one_chain(self, agent_id: str, options: RunOptions) -> bool:
-        """Only one walk of the whole list can tell that a session without a date is gone."""
-        return options.mode == "reconcile" and has_undated(self.store, agent_id)
-
     def _work(self, walks: ParallelWalks, options: RunOptions) -> None:
         """Walk; in a sync, look after the open sessions; then settle who is missing."""
         hints = walks.tracker.hints
@@ -253,7 +253,7 @@ class AgentSync:
 
     def _claim(self, agent_id: str, name: str | None, *, waits: bool) -> Lease:
         """Take the lease, waiting at most for one that runs out."""
-        waited, told = 0.0, False
+        waited, announced = 0.0, False
         while True:
             lease = self.store.claim(agent_id, name)
             if isinstance(lease, Lease):
@@ -262,22 +262,15 @@ class AgentSync:
                 return lease
             if not waits or waited > LEASE.total_seconds():
                 raise _lease_held(agent_id, lease)
-            if not told:
+            if not announced:
                 self.on_message(
                     f"agent {agent_id}: waiting for {_who(lease)}, which works on it now"
                 )
-                told = True
+                announced = True
             pause = min(1.0, max(0.05, lease.seconds))
             if self.stop.wait(pause):
                 raise Stopped("asked to stop while waiting for another process")
             waited += pause
-
-    def _release(self, lease: Lease) -> None:
-        try:
-            self.store.release(lease)
-        except StoreError:
-            # It runs out by itself.
-            return
 
 
 def _lease_held(agent_id: str, held: LeaseHolder) -> LeaseHeld:

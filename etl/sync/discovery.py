@@ -46,7 +46,7 @@ class AgentListing:
 
 @dataclass(slots=True)
 class AgentSelection:
-    """The agents of a run. `failures` tell which of them may be lacking, and why."""
+    """The agents of a run. `failures` say which may be missing, and why."""
 
     agents: list[Agent]
     failures: list[str] = field(default_factory=list)

@@ -47,10 +47,9 @@ class PageSource:
     def fetch(self, walk: Walk, counts: Counts) -> Fetched:
         """The walk's next page. One that can't be it is requested again.
 
-        An empty page is believed when it stays so: with a cursor at the second time, without one
-        at the last, and then the end check has the last word. Under a filter, or behind a cursor
-        that was kept, an empty page is nothing unusual. It is believed as well if its cursor
-        doesn't live until the next look: whoever requests it the first time gets the same.
+        An empty page is believed once it is repeated: at the second time if it has a next cursor,
+        else at the last, and then the end check decides. Under a filter, or behind a stored cursor,
+        it is believed at once; also if its cursor is refused when it is requested again.
         """
         empty: Fetched | None = None
         for attempt in range(1, PAGE_ATTEMPTS + 1):
@@ -67,8 +66,8 @@ class PageSource:
                 if last:
                     raise
             else:
-                again = fetched.page.next_cursor is not None and attempt > 1
-                if last or fetched.page.listed or again or self._may_begin_empty(walk):
+                is_confirmed = fetched.page.next_cursor is not None and attempt > 1
+                if last or fetched.page.listed or is_confirmed or self._may_begin_empty(walk):
                     return fetched
                 empty = fetched
             self.client.pause_before(attempt + 1)
@@ -132,7 +131,7 @@ class PageSource:
         )
 
     def _may_begin_empty(self, walk: Walk) -> bool:
-        return not walk.chain.pages and (bool(self.filters) or not walk.is_unbroken)
+        return not walk.chain.pages and (bool(self.filters) or not walk.starts_without_cursor)
 
 
 def follow_walk(
@@ -153,7 +152,7 @@ def follow_walk(
         step = walk.advance(page.listed, page.next_cursor, fetched.requested_at)
         counts.pages += 1
         # Decided here: by the time that the page is saved, the walk may be further on.
-        is_head = walk.chain.pages == 1 and walk.is_unbroken and walk.order == "newest"
+        is_head = walk.chain.pages == 1 and walk.starts_without_cursor and walk.order == "newest"
         if not hand_over(Arrival(walk, fetched, step, counts, page.next_cursor, is_head)):
             return
         if page.next_cursor is None:
@@ -165,7 +164,7 @@ def _end_walk(
     walk: Walk, source: PageSource, hand_over: Callable[[Arrival], bool], wasted: Counts
 ) -> None:
     """A walk has no next cursor. Only newest first, and with rows or from the head, it proves."""
-    behind_the_end = not walk.is_unbroken and walk.end.lowest is None
+    behind_the_end = not walk.starts_without_cursor and walk.end.lowest is None
     if walk.order == "oldest" or behind_the_end:
         return
     if source.is_plainly_empty(walk) or not source.checks_end():

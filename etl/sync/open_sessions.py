@@ -25,12 +25,13 @@ from etl.planning.open_sessions import enter_above_several, list_idle_down_to
 from etl.planning.walks.hints import build_entry
 from etl.planning.walks.plan import HEAD
 from etl.planning.walks.walk import Walk
+from etl.store.runs.lease import RENEW_EVERY
 from etl.store.store import Batch, Response, Run, Store
 from etl.store.write import freshness
 from etl.store.write.freshness import OpenSession
 from etl.sync.one_walk import Arrival, PageSource, follow_walk
 from etl.sync.page_batch import make_response
-from etl.sync.parallel_walks import RENEW_EVERY, ParallelWalks
+from etl.sync.parallel_walks import ParallelWalks
 
 __all__ = ["freshen", "retrieve_all"]
 
@@ -180,8 +181,8 @@ class StateLists:
         found = {**self.states, **states}
         for one in self.known:
             if one.state in LISTED_STATES and found.get(one.id) == one.state and not self.ignored:
-                what = f"the list of {one.state} sessions lacks some that are {one.state}"
-                self.walks.warnings.add(f"{what}; reopened ones may be lacking, too")
+                what = f"the list of {one.state} sessions omits some that are {one.state}"
+                self.walks.warnings.add(f"{what}; it may omit reopened ones, too")
 
     def _take(self, arrival: Arrival, state: str | None) -> bool:
         """Save a page of a state's list, or of all. Returns whether the filter holds."""
@@ -217,7 +218,8 @@ def freshen(walks: ParallelWalks, idle_recheck: timedelta, now: datetime) -> Non
     for state in LISTED_STATES:
         lists.read(state)
     due = _due(walks, known, lists.seen, idle_recheck, now)
-    idle = sorted(one.created_at for one in due if one.state == "idle" and one.created_at)[::-1]
+    dated = (one.created_at for one in due if one.state == "idle" and one.created_at)
+    idle = sorted(dated, reverse=True)
     page_size = walks.client.api.page_size
     with walks.store.reading() as connection:
         stored = freshness.idle_instants(connection, walks.run.agent_id, page_size * len(idle))

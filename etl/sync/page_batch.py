@@ -48,7 +48,7 @@ class PageBatcher:
                 batch.bookmarks.append((mark, marks.get(arrival.walk)))
                 marks[arrival.walk] = mark.at
         batch.drops_bookmarks = self._has_dead()
-        if self.hints.dead_since is not None:
+        if self.hints.dead_up_to is not None:
             coverage = drop_cursors(coverage, self.hints.is_alive)
         batch.coverage = compact(coverage, self.demand.started_at)
         batch.watermark_bound = watermark_bound(
@@ -62,14 +62,14 @@ class PageBatcher:
         self.state.coverage = batch.coverage
         self._last_bookmarks |= {a.walk: a.step.bookmark.at for a in arrivals if a.step.bookmark}
         if batch.drops_bookmarks:
-            self._dropped_at = self.hints.dead_since
+            self._dropped_at = self.hints.dead_up_to
 
     def forget(self, walk: Walk) -> None:
         """A walk is over."""
         self._last_bookmarks.pop(walk, None)
 
     def _has_dead(self) -> bool:
-        dead = self.hints.dead_since
+        dead = self.hints.dead_up_to
         return dead is not None and (self._dropped_at is None or self._dropped_at < dead)
 
     def _take_step(self, batch: Batch, arrival: Arrival, coverage: Coverage) -> Coverage:

@@ -14,28 +14,24 @@ from typing import Final
 from etl.api.client import Client
 from etl.errors import CutShort, Denied, Stopped, StoreError
 from etl.models import Counts, Progress
+from etl.planning.freshness import MOST_MISSING
 from etl.planning.walks.chain import dated
 from etl.planning.walks.gap_tracker import GapTracker
 from etl.planning.walks.walk import Walk
+from etl.store.runs.lease import RENEW_EVERY
 from etl.store.store import Run, Store
 from etl.store.write import freshness
 from etl.sync.one_walk import Arrival, PageSource, follow_walk
 from etl.sync.page_batch import PageBatcher
 from etl.sync.save_queue import SaveQueue
 
-__all__ = ["FEW", "ParallelWalks"]
-
-FEW: Final = 20
-"""Up to so many stored sessions may vanish at once; more look like lost access."""
-
-RENEW_EVERY: Final = 8.0
-"""Seconds without a save after which the lease is renewed."""
+__all__ = ["ParallelWalks"]
 
 GRACE: Final = 3.0
 """Seconds that a walk under way gets to end after a stop; a late response is not waited for."""
 
-TICK: Final = 0.5
-"""Seconds after which the saving thread looks up, if nothing comes."""
+POLL_INTERVAL: Final = 0.5
+"""Seconds that the saving thread waits for a page before it checks the lease and the stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +56,7 @@ class ParallelWalks:
     batcher: PageBatcher
     """Turns pages into what one transaction saves."""
     stored: int
-    """How many sessions of the agent are stored, counted up to a few more than FEW."""
+    """How many sessions of the agent are stored, counted up to MOST_MISSING + 1."""
     allow: Callable[[float], int]
     """How many walks may be under way, by the pages that are left."""
     on_progress: Callable[[Progress], None] = lambda _: None
@@ -134,7 +130,7 @@ class ParallelWalks:
 
         Of a few, one is looked at by its id.
         """
-        if self.stored > FEW or self.counts.seen:
+        if self.stored > MOST_MISSING or self.counts.seen:
             return False
         with self.store.reading() as connection:
             _, ids = freshness.sample_ids(connection, self.run.agent_id, 1)
@@ -153,7 +149,7 @@ class ParallelWalks:
             def has_told() -> bool:
                 return tail not in self.tracker.walks or not self.tracker.gaps
 
-            while not (self._lock.wait_for(has_told, TICK) or self._queue.closed.is_set()):
+            while not (self._lock.wait_for(has_told, POLL_INTERVAL) or self._queue.closed.is_set()):
                 pass
             return bool(self.tracker.gaps)
 
@@ -169,9 +165,9 @@ class ParallelWalks:
 
     def _take(self) -> BaseException | None:
         """Save what has arrived; returns the error of a walk that failed."""
-        items = self._queue.get(TICK)
+        items = self._queue.get(POLL_INTERVAL)
         if not items:
-            return self._look_up()
+            return self._on_idle()
         # Walks that these pages call for start before the save, which takes its time.
         errors = [self._note_end(item) for item in items if isinstance(item, WalkEnd)]
         failure = next((error for error in errors if error), None)
@@ -180,7 +176,7 @@ class ParallelWalks:
         self._save([item for item in items if isinstance(item, Arrival)])
         return failure
 
-    def _look_up(self) -> BaseException | None:
+    def _on_idle(self) -> BaseException | None:
         """Nothing has come for a moment: extend the lease, and check whether to stop."""
         if time.monotonic() - self._renewed > RENEW_EVERY:
             self.store.renew(self.run.lease)
@@ -235,7 +231,7 @@ class ParallelWalks:
         give_up = time.monotonic() + GRACE
         while self._threads and not (self.client.stopping and time.monotonic() > give_up):
             if self._saving:
-                self._drop()
+                self._discard_arrivals()
                 continue
             try:
                 failure = self._take() or failure
@@ -244,8 +240,8 @@ class ParallelWalks:
                 self._saving = True
         return failure
 
-    def _drop(self) -> None:
+    def _discard_arrivals(self) -> None:
         """Nothing may be saved any more: just wait for the walks to end."""
-        for item in self._queue.get(TICK):
+        for item in self._queue.get(POLL_INTERVAL):
             if isinstance(item, WalkEnd):
                 self._threads.pop(item.walk, None)

@@ -10,22 +10,18 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
 
 from etl.api.client import Client, FetchedTranscript
 from etl.errors import ApiError, Malformed, Stopped, Transient
 from etl.models import Counts, Message, Progress, Transcripts
 from etl.planning.transcripts import count_troubles, is_of_us, retry_at, should_give_up
-from etl.store.runs.lease import Lease
+from etl.store.runs.lease import RENEW_EVERY, Lease
 from etl.store.store import Store
 from etl.store.write.transcripts import Due, note_failure, save_transcript, select_due
 
 __all__ = ["TranscriptSync"]
 
-RENEW_EVERY: Final = 8.0
-"""Seconds without a save after which the lease is renewed."""
-
-Answer = tuple[FetchedTranscript | ApiError, int]
+TranscriptResult = tuple[FetchedTranscript | ApiError, int]
 """What a retrieve came to, and the requests that it took."""
 
 
@@ -64,7 +60,7 @@ class TranscriptSync:
             pool.shutdown(wait=not self.client.stopping, cancel_futures=True)
 
     def _work(self, pool: ThreadPoolExecutor, waiting: deque[Due], until: float) -> None:
-        under_way: dict[Future[Answer], Due] = {}
+        under_way: dict[Future[TranscriptResult], Due] = {}
         while under_way or waiting:
             if self.done.error or time.monotonic() > until:
                 waiting.clear()
@@ -75,7 +71,7 @@ class TranscriptSync:
                 self._take(under_way.pop(future), *future.result())
             self._idle()
 
-    def _retrieve(self, due: Due) -> Answer:
+    def _retrieve(self, due: Due) -> TranscriptResult:
         """In a thread of the pool. Raises Stopped."""
         counts = Counts()
         try:

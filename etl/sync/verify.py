@@ -13,13 +13,13 @@ from etl.store.store import Run, Store
 from etl.store.write import freshness
 from etl.sync.open_sessions import retrieve_all
 
-__all__ = ["Sample", "verify_agent"]
+__all__ = ["SampleResult", "verify_agent"]
 
 CONFIDENCE: Final = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class SampleResult:
     """What a sample of one agent's sessions showed, of the fields that a retrieve has."""
 
     stored: int
@@ -34,7 +34,7 @@ class Sample:
         return upper_bound(self.wrong + self.gone, self.sampled, CONFIDENCE)
 
 
-def verify_agent(client: Client, store: Store, run: Run, size: int) -> Sample:
+def verify_agent(client: Client, store: Store, run: Run, size: int) -> SampleResult:
     """Retrieve a random sample. Raises ApiError, StoreError; CutShort if too many are gone."""
     with store.reading() as connection:
         stored, chosen = freshness.sample_ids(connection, run.agent_id, size)
@@ -45,7 +45,7 @@ def verify_agent(client: Client, store: Store, run: Run, size: int) -> Sample:
         raise Malformed(f"{len(found.problems)} of them can't be looked at: {found.problems[0]}")
     if gone.withheld:
         raise CutShort(f"{gone.withheld} of them are gone, too many to believe", "lost access?")
-    return Sample(
+    return SampleResult(
         stored,
         len(chosen),
         found.counts.updated,

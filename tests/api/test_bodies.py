@@ -36,7 +36,6 @@ FETCHES: dict[str, Fetch] = {
     "retrieve": lambda client, _: client.fetch_session("x", "a", Counts()),
     "transcript": lambda client, _: client.fetch_transcript("x", Counts()),
     "agents": lambda client, _: client.fetch_agents(None, None, Counts()),
-    "agent": lambda client, _: client.fetch_agent("x", Counts()),
     "teams": lambda client, _: client.fetch_teams(Counts()),
 }
 BOMBS = [

@@ -186,7 +186,7 @@ def test_a_value_in_the_environment_is_its_own_source() -> None:
     source = source_of(Api(), environ={"GUMLOOP_ACCESS_TOKEN": "t"})
 
     assert source.current() is source
-    assert not source.renewed(source)
+    assert not source.renew(source)
 
 
 # -- a grant -----------------------------------------------------------------------------------

@@ -43,7 +43,6 @@ REQUESTS: list[Callable[[Client, World], object]] = [
     lambda client, world: client.fetch_page(world.agent_ids()[0], Counts()),
     lambda client, world: client.fetch_session("s", world.agent_ids()[0], Counts()),
     lambda client, _: client.fetch_transcript("s", Counts()),
-    lambda client, world: client.fetch_agent(world.agent_ids()[0], Counts()),
     lambda client, _: client.fetch_agents(None, None, Counts()),
     lambda client, _: client.fetch_teams(Counts()),
     lambda client, world: list(client.each_record(world.agent_ids()[0], "newest", {}, None)),

@@ -248,6 +248,16 @@ def test_a_record_of_another_agent_costs_itself_alone() -> None:
     assert page.listed[1] == Listed(RECORD["id"], CREATED), "its place stays readable"
 
 
+def test_a_record_of_another_agent_is_no_page_of_several() -> None:
+    """Alone it may be a bad one; with a next cursor it stands where others should."""
+    raw = json.dumps({"sessions": [record(agent_id="other")], "next_cursor": "c"}).encode()
+
+    assert decode_page(raw, AGENT, page_size=1).sessions == []
+    assert decode_page(raw.replace(b'"c"', b"null"), AGENT, page_size=100).sessions == []
+    with pytest.raises(Malformed, match="another agent"):
+        decode_page(raw, AGENT, page_size=100)
+
+
 ILLEGIBLE = {
     "id is null": (record(id=None), Listed(None, CREATED)),
     "id is a number": (record(id=7), Listed(None, CREATED)),

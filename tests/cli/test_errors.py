@@ -29,7 +29,7 @@ def test_there_is_no_configuration(etl: Command, project: Project, command: str)
     [
         ("[api\n", ["not valid TOML", "line 1"]),
         ("agents = [[[", ["not valid TOML"]),
-        ("[sync]\n[sync]", ["not valid TOML", "stands once"]),
+        ("[sync]\n[sync]", ["not valid TOML", "may appear only once"]),
         ("[sync]\nsince = 'gestern'", ["sync.since", "2026-05-01"]),
         ("[sync]\nsince = 2999-01-01", ["sync.since", "in the future"]),
         ("[api]\nconcurrency = 1000", ["api.concurrency", "256"]),
@@ -47,7 +47,7 @@ def test_there_is_no_configuration(etl: Command, project: Project, command: str)
         ("[agents]\nid = 'a'", ["agents", "list"]),
         ("[[agents]]\nname = 'no id'", ["agents", "id"]),
         ("[[agents]]\nid = ''", ["agents", "id"]),
-        ("[[agents]]\nid = 'a'\n[[agents]]\nid = 'a'", ["'a' is there twice"]),
+        ("[[agents]]\nid = 'a'\n[[agents]]\nid = 'a'", ["'a' is listed twice"]),
         ("[sync]\nlookback = 'soon'", ["sync.lookback", "15m"]),
         ("[sync]\nlookback = 60", ["sync.lookback", "15m"]),
         ("[schedule]\nevery = '0s'", ["schedule.every"]),

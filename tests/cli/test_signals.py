@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from etl.cli.common import SAME_WISH, stop_on_signals
+from etl.cli.common import REPEAT_WINDOW, stop_on_signals
 from tests.support.waiting import PATIENCE
 
 SECOND = """
@@ -34,7 +34,7 @@ def test_a_signal_amid_a_wait_on_the_event_ends_that_wait() -> None:
 
 @pytest.mark.parametrize(("first", "second"), [("SIGINT", "SIGTERM"), ("SIGTERM", "SIGTERM")])
 def test_a_second_signal_ends_the_process_at_once(first: str, second: str) -> None:
-    code = SECOND.format(first=first, second=second, pause=2 * SAME_WISH, left=1000)
+    code = SECOND.format(first=first, second=second, pause=2 * REPEAT_WINDOW, left=1000)
     done = subprocess.run(
         [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=PATIENCE
     )

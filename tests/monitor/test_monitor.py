@@ -86,7 +86,7 @@ def test_agents_come_and_go(monitor: Monitor, store: Store) -> None:
 @pytest.mark.parametrize("store", ["postgres"], indirect=True)
 def test_a_statement_that_takes_too_long_is_no_outage(monitor: Monitor, store: Store) -> None:
     told: list[Event] = []
-    monitor._tellers.append(told.append)
+    monitor._observers.append(told.append)
 
     with store.engine.connect() as connection:
         connection.exec_driver_sql("SET LOCAL statement_timeout = 50")
@@ -107,7 +107,7 @@ def test_an_observer_that_fails_hurts_nobody(monitor: Monitor, store: Store) -> 
     def broken(_: Event) -> None:
         raise ValueError("a bug")
 
-    monitor._tellers.insert(0, broken)
+    monitor._observers.insert(0, broken)
 
     assert store.claim("a")
     assert ask(monitor, "/readyz").json()["failing"] == ["agent a", "agent b"]

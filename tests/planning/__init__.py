@@ -236,7 +236,7 @@ class Stroll:
 
     def end(self, size: int = 4) -> Step | None:
         """The end check, after a last page. None where it disagrees, or isn't called for."""
-        behind_the_end = not self.walk.is_unbroken and self.walk.end.lowest is None
+        behind_the_end = not self.walk.starts_without_cursor and self.walk.end.lowest is None
         if self.walk.order == "oldest" or behind_the_end:
             return None
         self.oldest, _, _ = self.feed.page("oldest", None, 1)

@@ -177,7 +177,7 @@ class Expedition:
         return goes_on
 
     def _end(self, tracker: GapTracker, stroll: Stroll) -> None:
-        behind_the_end = not stroll.walk.is_unbroken and stroll.walk.end.lowest is None
+        behind_the_end = not stroll.walk.starts_without_cursor and stroll.walk.end.lowest is None
         if stroll.walk.order == "oldest" or behind_the_end:
             return
         end = stroll.end()

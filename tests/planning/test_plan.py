@@ -231,7 +231,7 @@ def test_a_refused_cursor_of_an_earlier_run_is_the_last_that_is_tried_for_speed(
 def test_no_cursor_of_an_earlier_run_is_tried_for_speed_where_that_is_forbidden() -> None:
     mark = Entry("newest", "m", at(4), issued_at=at(20))
     now = situation([Gap(at(0), at(9))], active=[ActiveWalk(HEAD, at(9))], density=even(0, 9))
-    hints = Hints([mark], may_build=False, may_try=False, started_at=at(30))
+    hints = Hints([mark], may_build=False, may_try_kept=False, started_at=at(30))
 
     assert plan_walks(now, hints) == []
     assert hints.entries(()) == [mark]

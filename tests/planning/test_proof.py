@@ -109,12 +109,12 @@ def test_the_end_proves_down_to_the_end_of_history() -> None:
     entered = proof(Entry("newest", "x", at(5)))
     entered.advance(at(5), at(3), "x", NOW)
 
-    assert entered.reach_end(unbroken=False) == Span(BEGINNING, at(5), NOW)
+    assert entered.reach_end(whole=False) == Span(BEGINNING, at(5), NOW)
 
 
-def test_the_end_of_a_chain_without_a_dated_row_proves_nothing_unless_it_is_unbroken() -> None:
-    assert proof(Entry("newest", "x", at(5))).reach_end(unbroken=False) is None
-    assert proof(HEAD).reach_end(unbroken=True) == Span(BEGINNING, NOW, NOW)
+def test_the_end_of_a_chain_without_a_dated_row_proves_nothing_unless_it_is_whole() -> None:
+    assert proof(Entry("newest", "x", at(5))).reach_end(whole=False) is None
+    assert proof(HEAD).reach_end(whole=True) == Span(BEGINNING, NOW, NOW)
 
 
 def test_the_end_proves_no_more_than_the_second_of_the_first_request() -> None:
@@ -122,5 +122,5 @@ def test_the_end_proves_no_more_than_the_second_of_the_first_request() -> None:
     ahead = proof(Entry("newest", "x", at(200)), late)
     ahead.advance(at(200), at(90), "x", NOW)
 
-    assert ahead.reach_end(unbroken=False) == Span(BEGINNING, at(100), late)
-    assert proof(HEAD, late).reach_end(unbroken=True) == Span(BEGINNING, at(100), late)
+    assert ahead.reach_end(whole=False) == Span(BEGINNING, at(100), late)
+    assert proof(HEAD, late).reach_end(whole=True) == Span(BEGINNING, at(100), late)

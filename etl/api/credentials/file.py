@@ -48,8 +48,8 @@ class SecretFile:
                 self._read()
         return self._current
 
-    def renewed(self, used: Credentials) -> bool:
-        """Whether there is another credential, now that this one was refused (401).
+    def renew(self, used: Credentials) -> bool:
+        """Read the file again after a 401. Returns whether there is another credential.
 
         A new value that is refused may be half of one: the one before it gets another chance.
         """
@@ -60,7 +60,7 @@ class SecretFile:
                 self._current, self._previous = self._previous, None
             return self._current is not used
 
-    def gave_up(self, _used: Credentials) -> None:
+    def mark_refused(self, _used: Credentials) -> None:
         """The value before was refused, too: what the file holds goes first again."""
         with self._lock:
             self._seen = NOTHING

@@ -118,15 +118,15 @@ class Grant:
             held = self._held or held
         return held.credentials
 
-    def renewed(self, used: Credentials) -> bool:
-        """Whether there is another token, now that this one was refused (401). Raises as above."""
+    def renew(self, used: Credentials) -> bool:
+        """Get another token after a 401. Returns whether there is one. Raises as above."""
         if used.token == self._useless:
             return False
         if self._held is not None and self._held.token.value == used.token:
             self._refused = used.token
         return self.current().token != used.token
 
-    def gave_up(self, used: Credentials) -> None:
+    def mark_refused(self, used: Credentials) -> None:
         """A token just renewed was refused, too: renewing it once more would not help."""
         self._useless = used.token
 

@@ -64,16 +64,19 @@ MOST_RECORDS: Final = 10_000
 """On a page. A hundred are requested at most; millions of tiny ones would take gigabytes."""
 
 
-def decode_page(body: bytes, agent_id: str) -> Page:
-    """Decode a list response; raises `Malformed` where the body as a whole isn't one."""
-    builder = PageBuilder(agent_id)
+def decode_page(body: bytes, agent_id: str, page_size: int = 1) -> Page:
+    """Decode a list response; raises `Malformed` where the body as a whole isn't one.
+
+    `page_size` is how many records were requested.
+    """
+    builder = PageBuilder(agent_id, page_size)
     try:
         whole = _strict_page.decode(body)
         _check_number(len(whole.sessions))
         for wire in whole.sessions:
             builder.take(wire, {})
     except UNDECODABLE:
-        return _decode_apart(body, agent_id)
+        return _decode_apart(body, agent_id, page_size)
     return builder.page(whole.next_cursor)
 
 
@@ -153,9 +156,9 @@ def decode_retrieved(body: bytes, session_id: str, agent_id: str) -> RetrievedSe
     return RetrievedSession(session, creator, rejected)
 
 
-def _decode_apart(body: bytes, agent_id: str) -> Page:
+def _decode_apart(body: bytes, agent_id: str, page_size: int) -> Page:
     records, next_cursor = decode_records(body)
-    builder = PageBuilder(agent_id)
+    builder = PageBuilder(agent_id, page_size)
     for raw in records:
         builder.read(raw)
     return builder.page(next_cursor)
@@ -164,8 +167,9 @@ def _decode_apart(body: bytes, agent_id: str) -> Page:
 class PageBuilder:
     """Collects the records of one page in their order."""
 
-    def __init__(self, agent_id: str) -> None:
+    def __init__(self, agent_id: str, page_size: int) -> None:
         self.agent_id = agent_id
+        self.page_size = page_size
         self.agent_name: str | None = None
         self.sessions: list[Session] = []
         self.creators: dict[str, Creator] = {}
@@ -203,10 +207,11 @@ class PageBuilder:
     def page(self, next_cursor: str | None) -> Page:
         """Everything collected. Raises `Malformed` if the whole page is another agent's.
 
-        A single record may be a bad one. Its id then tells nobody that it is listed.
+        A single record may be a bad one, unless it stands in the place of a page of several. Its
+        id then tells nobody that it is listed.
         """
         if self.foreign and self.foreign == len(self.listed):
-            if self.foreign > 1:
+            if self.foreign > 1 or (next_cursor and self.page_size > 1):
                 message = f"a page of another agent's sessions was sent for {self.agent_id!r}"
                 raise Malformed(message)
             self.listed = [Listed(None, self.listed[0].created_at)]

@@ -8,7 +8,7 @@ from etl.cli.common import complain, load_settings, parse_number, stop_on_signal
 from etl.cli.table import print_table
 from etl.cli.wait_notes import note_waits
 from etl.errors import Denied
-from etl.wording import count, suggest_agent
+from etl.wording import count, did_you_mean
 
 if TYPE_CHECKING:
     from etl.config import Settings
@@ -62,9 +62,8 @@ def run(args: argparse.Namespace) -> int:
 def _suggest(error: Denied, agent_id: str, settings: "Settings") -> Denied:
     """The same; an agent that the API doesn't know may be a configured one, mistyped."""
     configured = {one.id: one.name for one in settings.agents}
-    meant = suggest_agent(agent_id, configured)
-    if error.status == NOT_FOUND and agent_id not in configured and meant.startswith("did"):
-        error.hint = meant
+    if error.status == NOT_FOUND and agent_id not in configured:
+        error.hint = did_you_mean(agent_id, configured) or error.hint
     return error
 
 

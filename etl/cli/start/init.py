@@ -4,7 +4,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from etl.cli.common import open_new
 from etl.config import config_path
 from etl.errors import ConfigError
 from etl.invocation import program_name
@@ -21,7 +20,8 @@ def run(args: argparse.Namespace) -> int:
     """Write the example, every key with its default."""
     path = config_path(args.config)
     try:
-        open_new(path, example())
+        with path.open("x", encoding="utf-8") as file:
+            file.write(example())
     except FileExistsError:
         raise ConfigError(
             f"{path} exists already", "it was left as it is; --config names another"

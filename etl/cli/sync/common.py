@@ -71,7 +71,7 @@ def run_mode(args: argparse.Namespace, mode: Mode, **changes: object) -> int:
             labels |= {agent.id: agent.name or agent.id for agent in found.agents}
             print_discovery(found)
             reports = running.sync(found.agents, options)
-            pruned = stop.is_set() or _pruned(running)
+            pruned = stop.is_set() or _prune(running)
     status = runs.worst_status(reports, incomplete=bool(found.failures))
     if args.json:
         print(report_json(reports, status, found.failures, found.warnings))
@@ -81,8 +81,8 @@ def run_mode(args: argparse.Namespace, mode: Mode, **changes: object) -> int:
     return exit_code(status) or int(not pruned)
 
 
-def _pruned(running: "Service") -> bool:
-    """Delete what is past the ages of `[retention]`; whether that went well."""
+def _prune(running: "Service") -> bool:
+    """Delete what is past the ages of `[retention]`. Returns whether it succeeded."""
     try:
         running.prune()
     except EtlError as error:

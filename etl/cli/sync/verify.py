@@ -12,7 +12,7 @@ from etl.wording import count
 
 if TYPE_CHECKING:
     from etl.models import AgentReport
-    from etl.sync.verify import Sample
+    from etl.sync.verify import SampleResult
 
 NAME = "verify"
 HELP = "retrieve stored sessions at random, repair what differs, and say what that proves"
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     return exit_code(worst)
 
 
-def _sentence(agent_id: str, sample: "Sample") -> str:
+def _sentence(agent_id: str, sample: "SampleResult") -> str:
     were, are = ("was" if sample.wrong == 1 else "were"), ("is" if sample.gone == 1 else "are")
     wrong = f"{sample.wrong} differed and {were} repaired" if sample.wrong else "none differed"
     gone = f", {sample.gone} {are} gone" if sample.gone else ""
@@ -73,7 +73,7 @@ def _sentence(agent_id: str, sample: "Sample") -> str:
     return f"{agent_id}: looked at {count(sample.sampled, 'session')}: {wrong}{gone}; {said}"
 
 
-def _json(report: "AgentReport", sample: "Sample | None") -> dict[str, object]:
+def _json(report: "AgentReport", sample: "SampleResult | None") -> dict[str, object]:
     head: dict[str, object] = {
         "agent_id": report.agent_id,
         "status": report.status,

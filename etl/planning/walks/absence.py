@@ -71,6 +71,7 @@ class AbsenceJudge:
         check = _check(oldest, newest, rows, since)
         skips, self._skips, self._edge = self._skips, False, frontier
         left = self._rows_beyond(rows)
+        # Where no more are left than this page had, all of them are from it.
         self._carry(left, requested_at if len(left) <= len(listed) else since)
         return None if skips else check
 

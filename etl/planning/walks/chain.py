@@ -107,7 +107,7 @@ class Chain:
 
     def _check_entry(self, first: datetime) -> None:
         if self.entry.cursor is not None and self.is_before(first, self.entry.at):
-            raise CursorRefused("a cursor that was kept leads elsewhere in the list")
+            raise CursorRefused("a stored cursor leads elsewhere in the list")
         is_tail = self.order == "oldest" and self.entry.cursor is None
         if is_tail and self.ceiling is not None and first >= self.ceiling:
             raise CursorRefused("the list oldest first doesn't begin with the oldest session")

@@ -41,10 +41,9 @@ class EndCheck:
             return
         self._shown_any = True
         self._ends_unreadable = any(row.id is None and row.created_at is None for row in listed)
-        lowest = min([*dated(listed), *([self.lowest] if self.lowest else [])], default=None)
-        self._highest = max(
-            [*dated(listed), *([self._highest] if self._highest else [])], default=None
-        )
+        instants = dated(listed)
+        lowest = min([*instants, self.lowest] if self.lowest else instants, default=None)
+        self._highest = max([*instants, self._highest] if self._highest else instants, default=None)
         kept = self._lowest_ids if lowest == self.lowest else set()
         new = {row.id for row in listed if row.id and row.created_at in (lowest, None)}
         self.lowest, self._lowest_ids = lowest, kept | new

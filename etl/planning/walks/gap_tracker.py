@@ -64,9 +64,9 @@ class GapTracker:
         return missing(self.coverage, self.demand)
 
     @property
-    def _second(self) -> datetime:
+    def _head_second(self) -> datetime:
         """The beginning of the second in which a run that looks at the head began."""
-        head = max((need.newest for need in self.demand.requirements), default=BEGINNING)
+        head = self.demand.newest
         return head if head >= floor_second(self.started_at) else ENDLESS
 
     @property
@@ -131,16 +131,16 @@ class GapTracker:
         if not useful and walk.entry.cursor is not None:
             # It brought nothing: another attempt would bring as little.
             self.hints.refuse(walk.entry)
-        if error is None and (useful or self.walks.is_attended(walk.target, self.gaps)):
+        if error is None and (useful or self.walks.is_covered(walk.target, self.gaps)):
             return None
-        if self._is_hint_refused(walk, error):
+        if self._refuse_hint(walk, error):
             return None
         if isinstance(error, CursorRefused):
-            self.hints.bury(walk.chain.issued_at)
+            self.hints.expire_up_to(walk.chain.issued_at)
         self._drop_entry(walk)
         if error is not None and not isinstance(error, CursorRefused | CutShort):
             return error
-        if error is not None and self._is_alone_above(walk):
+        if error is not None and self._is_last_above_head_second(walk):
             return error
         if useful or (error is None and (walk.entry != HEAD or self.walks.has_rivals(walk))):
             return None
@@ -178,11 +178,11 @@ class GapTracker:
     def _goes_on(self, walk: Walk, left: Sequence[Gap], listed: Sequence[Listed]) -> bool:
         """A walk goes on while it stands at a gap, or is on its way to one, and nobody else is."""
         if not walk.chain.in_order:
-            return walk.order == "newest" and walk.is_unbroken
+            return walk.order == "newest" and walk.starts_without_cursor
         frontier = walk.frontier
-        if frontier is not None and self._is_above(walk):
+        if frontier is not None and self._is_above_head_second(walk):
             return True
-        if not left or self.walks.is_on_anothers_track(walk, left):
+        if not left or self.walks.must_yield_track(walk, left):
             return False
         if frontier is None or walk.proven() is None:
             return True
@@ -194,23 +194,25 @@ class GapTracker:
             return self.walks.is_first_at(walk, gap)
         return not self.walks.meets_a_rival(walk, frontier, listed)
 
-    def _is_above(self, walk: Walk) -> bool:
+    def _is_above_head_second(self, walk: Walk) -> bool:
         """Whether a walk from the head has not yet passed the second in which the run began.
 
         Sessions of this second are in no gap, as more of them may come.
         """
-        is_head = walk.entry == HEAD and self._second != ENDLESS
-        return is_head and (walk.frontier is None or walk.frontier > self._second)
+        is_head = walk.entry == HEAD and self._head_second != ENDLESS
+        return is_head and (walk.frontier is None or walk.frontier > self._head_second)
 
-    def _is_alone_above(self, walk: Walk) -> bool:
+    def _is_last_above_head_second(self, walk: Walk) -> bool:
         """Whether no gap is left that would lead another walk through the second of the run."""
-        return self._is_above(walk) and all(gap.newest < self._second for gap in self.gaps)
+        return self._is_above_head_second(walk) and all(
+            gap.newest < self._head_second for gap in self.gaps
+        )
 
-    def _is_hint_refused(self, walk: Walk, error: BaseException | None) -> bool:
-        """Whether a cursor has failed at once, which costs its request and no more.
+    def _refuse_hint(self, walk: Walk, error: BaseException | None) -> bool:
+        """Take a cursor out of use that failed at once. Returns whether it was one.
 
-        Also by an error that is the server's own: if the cursor isn't the cause, the walk from the
-        list's end meets it too.
+        It costs its request and no more. The error may be the server's own: if the cursor isn't
+        the cause, the walk from the list's end meets it too.
         """
         refused = isinstance(error, CursorRefused) or (
             walk.entry.cursor is not None and isinstance(error, CutShort | Malformed | Transient)

@@ -25,15 +25,15 @@ class Hints:
     """Cursors that the server issued on earlier pages, of this run too."""
     may_build: bool = True
     """Whether cursors of our own making may be tried."""
-    may_try: bool = True
+    may_try_kept: bool = True
     """Whether a cursor of an earlier run may be tried for speed alone."""
     build_works: bool | None = None
-    """Whether the server follows them; None until the first one, which goes alone, has shown it."""
+    """Whether the server follows built cursors; None until the first one, tried alone, shows it."""
     started_at: datetime = BEGINNING
     """When the run began: cursors issued earlier may have died since."""
-    kept_work: bool = False
+    kept_works: bool = False
     """Whether one of those has led where it should, and none was refused after it."""
-    dead_since: datetime | None = None
+    dead_up_to: datetime | None = None
     """Cursors issued then or before, or at an unknown time, are not used any more."""
     _refused: set[Entry] = field(default_factory=set)
     """Entries that were of no use in this run."""
@@ -52,7 +52,7 @@ class Hints:
 
     def needs_trial(self, entry: Entry) -> bool:
         """Whether nothing in this run shows that such a cursor is still honoured."""
-        return not self.kept_work and self._is_kept(entry)
+        return not self.kept_works and self._is_kept(entry)
 
     def keep(self, mark: Entry) -> None:
         """Remember a bookmark, in place of one amid the rows of the same instant."""
@@ -61,7 +61,7 @@ class Hints:
 
     def is_alive(self, entry: Entry) -> bool:
         """Whether no cursor that was issued as late has been refused."""
-        return self.dead_since is None or (entry.issued_at or BEGINNING) > self.dead_since
+        return self.dead_up_to is None or (entry.issued_at or BEGINNING) > self.dead_up_to
 
     def build(self, at: datetime, in_use: Iterable[Entry] = ()) -> Entry | None:
         """An entry of our own making, behind which rows are older than an instant.
@@ -79,7 +79,7 @@ class Hints:
         """The first page behind an entry has shown that it leads where it should."""
         if is_built(entry):
             self.build_works = True
-        self.kept_work = self.kept_work or self._is_kept(entry)
+        self.kept_works = self.kept_works or self._is_kept(entry)
 
     def refuse(self, entry: Entry) -> None:
         """Use an entry no more; others like it may still serve."""
@@ -91,12 +91,12 @@ class Hints:
         if is_built(entry):
             self.build_works = False
         else:
-            self.kept_work = False
-            self.bury(entry.issued_at)
+            self.kept_works = False
+            self.expire_up_to(entry.issued_at)
 
-    def bury(self, issued_at: datetime | None) -> None:
+    def expire_up_to(self, issued_at: datetime | None) -> None:
         """Use no cursor any more that was issued then or before, or nobody knows when."""
-        self.dead_since = max(issued_at or BEGINNING, self.dead_since or BEGINNING)
+        self.dead_up_to = max(issued_at or BEGINNING, self.dead_up_to or BEGINNING)
 
     def _is_kept(self, entry: Entry) -> bool:
         """Whether the server issued an entry's cursor before this run."""

@@ -22,11 +22,11 @@ __all__ = ["HEAD", "TAIL", "ActiveWalk", "PlannedWalk", "Situation", "plan_walks
 HEAD: Final = Entry("newest", None, ENDLESS)
 TAIL: Final = Entry("oldest", None, BEGINNING)
 
-ALONE: Final = 2.0
-"""Pages that are not worth a second walk, which may cost a request more."""
+PAGES_PER_WALK: Final = 2.0
+"""A further walk may cost a request more: it is worth it beyond so many pages."""
 
 LONG: Final = 20
-"""Pages of a run after which such a request counts for little: half of ALONE is worth a walk."""
+"""Pages of a run after which such a request counts for little: then half as many are worth it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def plan_walks(now: Situation, hints: Hints) -> list[PlannedWalk]:
     """The walks worth starting, at most as many as are free."""
     stretches = [stretch for gap in now.gaps for stretch in _cut_at_walks(gap, now)]
     planned: list[PlannedWalk] = []
-    alone = ALONE if now.pages < LONG else ALONE / 2
+    alone = PAGES_PER_WALK if now.pages < LONG else PAGES_PER_WALK / 2
     for stretch in _share_out(stretches, now.free, alone):
         planned += _enter(stretch, planned, now, hints)
     return planned
@@ -142,10 +142,10 @@ def _enter(
     used = {walk.entry for walk in now.active} | {walk.entry for walk in planned}
     entries: list[Entry] = []
     if not stretch.from_top and not stretch.from_bottom:
-        entries += _outer(gap, used, now, hints)[:1]
+        entries += _edge_entries(gap, used, now, hints)[:1]
     if not stretch.from_bottom and len(entries) < stretch.more:
         adjoining = {s.above for s in now.coverage if s.newest == gap.oldest} | {TAIL}
-        ways = _below(gap, used.union(entries), now, hints)
+        ways = _entries_below(gap, used.union(entries), now, hints)
         entries += [entry for entry in ways if entry in adjoining]
     if math.isinf(stretch.pages):
         return [PlannedWalk(entry, gap) for entry in entries]
@@ -153,15 +153,15 @@ def _enter(
     parts, inner = stretch.walks, stretch.more - len(entries)
     for number in range(has_top, has_top + inner):
         at = now.density.cut(gap.oldest, gap.newest, 1 - number / parts)
-        found = _inner(at, gap, stretch.pages / parts, used.union(entries), now, hints)
+        found = _inner_entry(at, gap, stretch.pages / parts, used.union(entries), now, hints)
         entries += [found] if found else []
     return [PlannedWalk(entry, gap) for entry in entries]
 
 
-def _outer(gap: Gap, used: set[Entry], now: Situation, hints: Hints) -> list[Entry]:
+def _edge_entries(gap: Gap, used: set[Entry], now: Situation, hints: Hints) -> list[Entry]:
     """The ways to an edge of a gap that nobody walks, the one of the fewest rows first."""
-    ways = [*_above(gap, used, now, hints), *_below(gap, used, now, hints)]
-    nearest = [one for one in ways if not _is_nearer(gap, one, now)]
+    ways = [*_entries_above(gap, used, now, hints), *_entries_below(gap, used, now, hints)]
+    nearest = [one for one in ways if not _has_nearer_walk(gap, one, now)]
     return sorted(nearest, key=lambda entry: _rows_before(gap, entry, now))
 
 
@@ -172,8 +172,8 @@ def _rows_before(gap: Gap, entry: Entry, now: Situation) -> float:
     return now.density.rows(entry.at, gap.oldest)
 
 
-def _is_nearer(gap: Gap, entry: Entry, now: Situation) -> bool:
-    """Whether a walk under way is nearer to the gap than an entry: it is waited for."""
+def _has_nearer_walk(gap: Gap, entry: Entry, now: Situation) -> bool:
+    """Whether a walk under way is nearer to the gap than the entry: it is waited for."""
     above = [one.at for one in now.active if one.order == "newest" and one.at > gap.newest]
     if entry.order == "newest":
         return any(at < entry.at for at in above)
@@ -181,7 +181,7 @@ def _is_nearer(gap: Gap, entry: Entry, now: Situation) -> bool:
     return any(now.density.rows(gap.newest, at) < rows for at in above)
 
 
-def _above(gap: Gap, used: set[Entry], now: Situation, hints: Hints) -> list[Entry]:
+def _entries_above(gap: Gap, used: set[Entry], now: Situation, hints: Hints) -> list[Entry]:
     """Entries from which a walk newest first reaches the gap's upper edge, the nearest first."""
     head = [] if HEAD in used else [HEAD]
     if gap.newest >= now.head:
@@ -196,7 +196,7 @@ def _above(gap: Gap, used: set[Entry], now: Situation, hints: Hints) -> list[Ent
     return [*sorted(above, key=lambda entry: entry.at), *head]
 
 
-def _below(gap: Gap, used: set[Entry], now: Situation, hints: Hints) -> list[Entry]:
+def _entries_below(gap: Gap, used: set[Entry], now: Situation, hints: Hints) -> list[Entry]:
     """Entries from which a walk oldest first reaches the gap's lower edge.
 
     The list's own tail serves only the end of history: any other gap may be far from it.
@@ -208,7 +208,7 @@ def _below(gap: Gap, used: set[Entry], now: Situation, hints: Hints) -> list[Ent
     return sorted(below, key=lambda entry: entry.at, reverse=True)[:1]
 
 
-def _inner(
+def _inner_entry(
     at: datetime, gap: Gap, share: float, used: set[Entry], now: Situation, hints: Hints
 ) -> Entry | None:
     """An entry newest first near an instant within the gap: the server's own cursors come first."""
@@ -219,7 +219,7 @@ def _inner(
 
     known = hints.entries(now.coverage, used)
     inside = [e for e in known if e.order == "newest" and gap.oldest < e.at < gap.newest]
-    if hints.dead_since is not None or not hints.may_try:
+    if hints.dead_up_to is not None or not hints.may_try_kept:
         # A trial may cost a request; one that was lost is enough.
         inside = [entry for entry in inside if not hints.needs_trial(entry)]
     nearest = min(inside, key=pages, default=None)

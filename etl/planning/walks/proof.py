@@ -60,14 +60,14 @@ class Proof:
             span = Span(self.bound, newest, self.started_at, above=self._reentry)
         return span if span.oldest < span.newest else None
 
-    def reach_end(self, *, unbroken: bool) -> Span | None:
+    def reach_end(self, *, whole: bool) -> Span | None:
         """The end of history was reached and confirmed, newest first.
 
-        An `unbroken` chain from the head proves everything, whatever the order of its rows.
+        A chain of the `whole` list, from its head, proves everything, in any order of its rows.
         """
         assert self.started_at is not None
         limit = floor_second(self.started_at)
-        self.bound = limit if unbroken else self.bound and min(self.bound, limit)
+        self.bound = limit if whole else self.bound and min(self.bound, limit)
         self.frontier = BEGINNING
         return Span(BEGINNING, self.bound, self.started_at) if self.bound is not None else None
 

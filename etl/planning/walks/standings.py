@@ -66,8 +66,8 @@ class Standings:
             for at in _places(walk, standing, gaps)
         ]
 
-    def is_attended(self, target: Gap, gaps: Sequence[Gap]) -> bool:
-        """Whether nothing is left of a walk's target, or another walk is in it."""
+    def is_covered(self, target: Gap, gaps: Sequence[Gap]) -> bool:
+        """Whether another walk covers what is left of a target, or nothing is left of it."""
         left = [gap for gap in gaps if gap.oldest < target.newest and gap.newest > target.oldest]
         places = [one.at for one in self.active(left)]
         return all(any(gap.oldest <= at <= gap.newest for at in places) for gap in left)
@@ -103,10 +103,11 @@ class Standings:
             for one in self._rivals(walk)
         )
 
-    def is_on_anothers_track(self, walk: Walk, left: Sequence[Gap]) -> bool:
-        """Whether a walk follows the same cursors as another one; of two, one ends.
+    def must_yield_track(self, walk: Walk, left: Sequence[Gap]) -> bool:
+        """Claim the walk's cursors. Returns whether it must end, as another walk follows them.
 
-        Only the one that came from above can prove the instant that a cursor stands amid.
+        Of two, the one that came from above stays: it alone can prove the instant that a cursor
+        stands amid.
         """
         if walk in self._superseded or walk.chain.cursor is None:
             return walk in self._superseded

@@ -63,8 +63,8 @@ class Walk:
         return self.proof.frontier
 
     @property
-    def is_unbroken(self) -> bool:
-        """Whether the walk began at the list's own end."""
+    def starts_without_cursor(self) -> bool:
+        """Whether it entered at the list's first page, in its order."""
         return self.entry.cursor is None
 
     def check(self, listed: Sequence[Listed], next_cursor: str | None) -> None:
@@ -108,19 +108,23 @@ class Walk:
 
     def confirm_end(self) -> Step:
         """A newest-first walk has reached the end of history, and the end check agreed."""
-        if not self.chain.in_order and not self.is_unbroken:
+        if not self.chain.in_order and not self.starts_without_cursor:
             return Step(self.proven())
-        proven = self.proof.reach_end(unbroken=self.is_unbroken)
+        proven = self.proof.reach_end(whole=self.starts_without_cursor)
         absence = self._judge_end(proven)
         undated = None
-        if self.is_unbroken and self._undated is not None and self.proof.started_at is not None:
+        if (
+            self.starts_without_cursor
+            and self._undated is not None
+            and self.proof.started_at is not None
+        ):
             undated = (frozenset(self._undated), self.proof.started_at)
         return Step(proven, absence, undated=undated)
 
     def _judge_end(self, proven: Span | None) -> AbsenceCheck | None:
-        """Whom the list should have shown. Out of order, pages alone tell nobody: all of them do.
+        """Which sessions the list should have shown. Out of order, only all pages together say so.
 
-        Whoever they haven't shown is in doubt, as he may have moved behind the walk.
+        Sessions that none of them has shown are in doubt: they may have moved behind the walk.
         """
         if self.chain.in_order:
             return self._judge.reach_end(self.proof.bound)

@@ -51,7 +51,7 @@ NOT_OUTAGES: Final = ("40", "55P03", "57014")
 
 
 class Monitor:
-    """One process, seen from outside. `observe` takes what happens, `beat` a sign of life.
+    """One process, seen from outside. `observe` takes what happens, `heartbeat` a sign of life.
 
     Made, it holds its address; it serves from `start` on. Raises ConfigError.
     """
@@ -61,26 +61,26 @@ class Monitor:
         self._agent_ids = tuple(agent_ids)
         self._bound = bound
         self._beat_at = time.monotonic()
-        self._tellers: list[Observe] = [log_events.write, Outages(self.observe).observe]
+        self._observers: list[Observe] = [log_events.write, Outages(self.observe).observe]
         self._metrics: Metrics | None = None
         self._server: Server | None = None
         url = ping_url(settings.service)
         if url is not None:
-            self._tellers.append(Pinger(url, self.observe).observe)
+            self._observers.append(Pinger(url, self.observe).observe)
         if settings.service.listen is not None:
             self._server = Server(parse_listen(settings.service.listen))
             self._metrics = _metrics_of(agent_ids)
-            self._tellers.append(self._metrics.observe)
+            self._observers.append(self._metrics.observe)
 
     def observe(self, event: Event) -> None:
-        """Tell everybody. What goes wrong in telling must not hurt the work told of."""
+        """Pass an event to every observer. One that fails must not hurt the work it observes."""
         if isinstance(event, AgentFound):
             self.keep([*self._agent_ids, event.agent_id])
         elif isinstance(event, AgentGone):
             self.keep([id for id in self._agent_ids if id != event.agent_id])
-        for on_progress in self._tellers:
+        for observe in self._observers:
             try:
-                on_progress(event)
+                observe(event)
             except Exception:
                 logging.getLogger("etl.monitor").exception("an observer failed")
 

@@ -29,8 +29,8 @@ class Outages:
     the first 200. The database is away with its first failure, and back when it does its work.
     """
 
-    def __init__(self, on_progress: Observe, clock: Callable[[], float] = time.monotonic) -> None:
-        self._tell = on_progress
+    def __init__(self, observe: Observe, clock: Callable[[], float] = time.monotonic) -> None:
+        self._observe = observe
         self._clock = clock
         self._since: dict[Of, float] = {}
         self._lock = threading.Lock()
@@ -52,7 +52,7 @@ class Outages:
             if of in self._since:
                 return
             self._since[of] = self._clock()
-        self._tell(OutageBegan(of, error))
+        self._observe(OutageBegan(of, error))
 
     def _end(self, of: Of) -> None:
         # Nearly always there is none, and this is asked at every response.
@@ -61,4 +61,4 @@ class Outages:
         with self._lock:
             since = self._since.pop(of, None)
         if since is not None:
-            self._tell(OutageEnded(of, self._clock() - since))
+            self._observe(OutageEnded(of, self._clock() - since))

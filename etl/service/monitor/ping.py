@@ -64,9 +64,9 @@ def is_due(said: bool | None, at: float, says: bool, now: float) -> bool:
 class Pinger:
     """Pings from a thread of its own. One that fails is a warning, and is not repeated."""
 
-    def __init__(self, url: str, on_progress: Observe) -> None:
+    def __init__(self, url: str, observe: Observe) -> None:
         self._url = url
-        self._tell = on_progress
+        self._report = observe
         self._last: dict[str, bool] = {}
         self._next: bool | None = None
         self._said: bool | None = None
@@ -95,7 +95,7 @@ class Pinger:
             with self._news:
                 self._news.wait_for(lambda: self._next is not None)
                 says, self._next = self._next, None
-            self._tell(self._ping(self._url if says else fail_url(self._url)))
+            self._report(self._ping(self._url if says else fail_url(self._url)))
 
     def _ping(self, url: str) -> Pinged:
         import httpx

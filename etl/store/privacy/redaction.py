@@ -1,7 +1,7 @@
 """What must not be stored is taken out here, within the transaction that saves.
 
 So there is no window: a save that begins after a person was forgotten, or after other rules were
-adopted, knows it. One that is under way then is waited for, see `exclusively`.
+adopted, knows it. One that is under way then is waited for, see `lock_out_saves`.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -78,7 +78,7 @@ def lock_out_saves(connection: Connection) -> None:
 
 
 def wait_for_lock(connection: Connection) -> None:
-    """Let a transaction of `exclusively` end, and the next one wait for this."""
+    """Let a transaction with `lock_out_saves` end, and the next one wait for this."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("LOCK TABLE sync_state IN ROW EXCLUSIVE MODE")
 
@@ -124,7 +124,7 @@ def redact_messages(
 
 
 def redact_sentence(connection: Connection, rules: Rules, text: str) -> str:
-    """An error in words as it may be stored. `exclusively` has to wait for the caller."""
+    """An error message as it may be stored. Call under `wait_for_lock`."""
     salt = guard_of(connection).salt
     names = _forgotten(connection, salt, [words_of(text)]) if salt is not None else ()
     return ERASED if names else rules.text(text)

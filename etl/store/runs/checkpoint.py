@@ -13,7 +13,7 @@ from etl.store.runs.agent_state import newest_below
 from etl.store.schema import tables as t
 from etl.store.write.responses import Run
 
-__all__ = ["check", "lost", "move_watermark", "saves", "tally"]
+__all__ = ["begin_save", "count_saves", "lease_lost", "move_watermark", "tally"]
 
 COUNTED: Final = ("requests", "pages", "seen", "inserted", "updated", "unchanged", "rejected")
 
@@ -50,10 +50,12 @@ TALLY: Final = (
 )
 
 
-def check(connection: Connection, run: Run, cursor: str | None) -> tuple[datetime | None, Guard]:
+def begin_save(
+    connection: Connection, run: Run, cursor: str | None
+) -> tuple[datetime | None, Guard]:
     """Extend the lease, count the save, keep the cursor.
 
-    Returns the watermark so far, and what the save has to heed. Raises LeaseLost.
+    Returns the watermark so far, and the privacy rules in force. Raises LeaseLost.
     """
     values = {"agent": run.agent_id, "held": run.lease.fence, "cursor": cursor}
     if connection.dialect.name == "postgresql":
@@ -62,16 +64,16 @@ def check(connection: Connection, run: Run, cursor: str | None) -> tuple[datetim
         values |= {"expires": leases.database_now(connection) + leases.LEASE}
         kept = connection.execute(CHECKPOINT, values).one_or_none()
     if kept is None:
-        raise lost(run)
+        raise lease_lost(run)
     return kept.watermark, Guard(kept.rules, kept.salt)
 
 
-def saves(connection: Connection, run: Run) -> int:
+def count_saves(connection: Connection, run: Run) -> int:
     """How many saves of the agent have been committed, once none is under way. Raises LeaseLost."""
     mine = {"agent": run.agent_id, "held": run.lease.fence}
     found = connection.execute(COUNT_SAVES, mine).scalar_one_or_none()
     if found is None:
-        raise lost(run)
+        raise lease_lost(run)
     return int(found)
 
 
@@ -92,6 +94,6 @@ def tally(connection: Connection, run: Run, counts: Counts, watermark: datetime 
     connection.execute(TALLY, more | {"run": run.id, "watermark": watermark})
 
 
-def lost(run: Run) -> LeaseLost:
+def lease_lost(run: Run) -> LeaseLost:
     """The error of one who writes for an agent that another process has taken over."""
     return LeaseLost(f"another process has taken over agent {run.agent_id!r:.80}")

@@ -19,6 +19,7 @@ from etl.store.schema import tables as t
 
 __all__ = [
     "LEASE",
+    "RENEW_EVERY",
     "Lease",
     "LeaseHolder",
     "claim",
@@ -31,6 +32,9 @@ __all__ = [
 ]
 
 LEASE: Final = timedelta(seconds=30)
+RENEW_EVERY: Final = 8.0
+"""Seconds without a save after which the lease is renewed."""
+
 UNKNOWN: Final = "?"
 END_FROZEN: Final = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity

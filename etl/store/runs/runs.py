@@ -11,7 +11,7 @@ from etl.planning.demand import Demand
 from etl.store.privacy.redaction import redact_sentence, wait_for_lock
 from etl.store.runs import lease as leases
 from etl.store.runs.agent_state import AgentState, StoredDemand, keep_coverage
-from etl.store.runs.checkpoint import lost
+from etl.store.runs.checkpoint import lease_lost
 from etl.store.runs.lease import Lease
 from etl.store.schema import tables as t
 from etl.store.store import Store
@@ -153,7 +153,7 @@ def _keep_state(connection: Connection, run: Run, **values: Any) -> None:
     c = t.sync_state.c
     mine = (c.agent_id == run.agent_id, c.fence == run.lease.fence)
     if connection.execute(update(t.sync_state).where(*mine).values(**values)).rowcount != 1:
-        raise lost(run)
+        raise lease_lost(run)
 
 
 def _clear_demand(connection: Connection, run: Run) -> None:

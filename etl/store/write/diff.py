@@ -64,41 +64,41 @@ def never_seen(_id: str, _row: Row) -> bool:
 
 def compare_rows(
     stored: Mapping[str, Row],
-    responses: Sequence[Row],
+    records: Sequence[Row],
     as_ofs: Sequence[Any],
     now: Any,
     run_id: int,
     join_extra: Callable[[Any, Any], Any],
     was_seen: Callable[[str, Row], bool] = never_seen,
 ) -> Changes:
-    """Compare responses, each with the time of its request, with what is stored.
+    """Compare records, each with the time of the request that brought it, with what is stored.
 
     An absent key keeps what is stored. A response older than the one that the row holds is
     ignored, unless the row is dated later than now, by a clock that was ahead.
     A record that shows up twice counts each time: one that changes nothing is `repeated` if this
     batch holds it twice or the run `was_seen` to have it, else `unchanged`.
     """
-    if responses and not stored:
-        fresh = {row[0]: row for row in _first_rows(responses, as_ofs, now, run_id)}
-        if len(fresh) == len(responses):
+    if records and not stored:
+        fresh = {row[0]: row for row in _first_rows(records, as_ofs, now, run_id)}
+        if len(fresh) == len(records):
             return Changes(fresh, inserted=len(fresh))
-    changes, met = Changes(), set[str]()
-    for response, as_of in zip(responses, as_ofs, strict=True):
-        id = response[0]
+    changes, seen = Changes(), set[str]()
+    for record, as_of in zip(records, as_ofs, strict=True):
+        id = record[0]
         old = changes.new.get(id) or changes.changed.get(id) or stored.get(id)
         if old is None:
-            first = [None if value is ABSENT else value for value in response]
+            first = [None if value is ABSENT else value for value in record]
             changes.new[id] = (*first, as_of, now, None, as_of, run_id)
             changes.inserted += 1
             continue
-        new = _merge(old, response, join_extra)
+        new = _merge(old, record, join_extra)
         is_late = as_of < old[AS_OF] <= now
         if is_late or (new == old[:WIDTH] and old[MISSING] is None):
-            if id in met or was_seen(id, old):
+            if id in seen or was_seen(id, old):
                 changes.repeated += 1
             else:
                 changes.unchanged += 1
-            met.add(id)
+            seen.add(id)
             continue
         seen_at, first_run = old[FIRST_SEEN], old[FIRST_RUN]
         if new[STATE] != old[STATE] and (first_run is None or as_of > seen_at):
@@ -113,23 +113,21 @@ def compare_rows(
 
 
 def _first_rows(
-    responses: Sequence[Row], as_ofs: Sequence[Any], now: Any, run_id: int
+    records: Sequence[Row], as_ofs: Sequence[Any], now: Any, run_id: int
 ) -> Iterable[Row]:
     """The rows of sessions seen for the first time. By column: a quarter less than by row."""
-    facts = [
-        [None if v is ABSENT else v for v in column] for column in zip(*responses, strict=True)
-    ]
+    facts = [[None if v is ABSENT else v for v in column] for column in zip(*records, strict=True)]
     return zip(*facts, as_ofs, repeat(now), repeat(None), as_ofs, repeat(run_id), strict=False)
 
 
-def _merge(old: Row, response: Row, join_extra: Callable[[Any, Any], Any]) -> Row:
+def _merge(old: Row, record: Row, join_extra: Callable[[Any, Any], Any]) -> Row:
     """The row after this response: what it sent, and what is stored where it sent nothing."""
     # Most are as they were. Comparing them whole takes a fifth of going through them.
-    if response[:EXTRA] == old[:EXTRA] and response[EXTRA] in (ABSENT, old[EXTRA]):
+    if record[:EXTRA] == old[:EXTRA] and record[EXTRA] in (ABSENT, old[EXTRA]):
         return old[:WIDTH]
-    new = [was if is_now is ABSENT else is_now for was, is_now in zip(old, response, strict=False)]
-    if response[EXTRA] and old[EXTRA] is not None and response[EXTRA] != old[EXTRA]:
-        new[EXTRA] = join_extra(old[EXTRA], response[EXTRA])
+    new = [was if is_now is ABSENT else is_now for was, is_now in zip(old, record, strict=False)]
+    if record[EXTRA] and old[EXTRA] is not None and record[EXTRA] != old[EXTRA]:
+        new[EXTRA] = join_extra(old[EXTRA], record[EXTRA])
     return tuple(new)
 
 

@@ -16,6 +16,7 @@ from etl.store.schema.engine import insert_into
 __all__ = [
     "OpenSession",
     "SettleResult",
+    "add_suspects",
     "clear_suspects",
     "drop_suspects",
     "idle_instants",
@@ -26,7 +27,6 @@ __all__ = [
     "sample_ids",
     "settle",
     "suspect_absent",
-    "suspect_gone",
     "suspect_undated",
 ]
 
@@ -128,7 +128,7 @@ def suspect_absent(
     within = {"agent": agent_id, "since": asked_at, "oldest": check.oldest, "to": check.newest}
     absent = _absent(connection.execute(WITHIN, within | {"now": now}).scalars(), check.held)
     gone = [id for id in absent if not seen_since(id, asked_at)]
-    suspect_gone(connection, agent_id, [(id, asked_at) for id in gone])
+    add_suspects(connection, agent_id, [(id, asked_at) for id in gone])
     return gone
 
 
@@ -139,13 +139,13 @@ def suspect_undated(
     mine = {"agent": agent_id, "since": since, "now": now}
     present = connection.execute(UNDATED, mine).scalars()
     absent = _absent(present, held)
-    suspect_gone(connection, agent_id, [(id, since) for id in absent])
+    add_suspects(connection, agent_id, [(id, since) for id in absent])
 
 
-def suspect_gone(
+def add_suspects(
     connection: Connection, agent_id: str, gone: Iterable[tuple[str, datetime]]
 ) -> None:
-    """Note sessions that a retrieve didn't find."""
+    """Note suspects, each with the time of the request that didn't show it."""
     rows = [{"agent_id": agent_id, "session_id": id, "suspected_at": at} for id, at in gone]
     if rows:
         statement = insert_into(connection, t.suspects)
@@ -187,7 +187,7 @@ def settle(connection: Connection, agent_id: str, now: datetime, since: datetime
     suspects = connection.execute(select(func.count()).select_from(t.sessions).where(absent))
     count = int(suspects.scalar_one())
     settled = SettleResult(0, count)
-    if count and are_believable(count, _stored(connection, agent_id)):
+    if count and are_believable(count, _count_stored(connection, agent_id)):
         gone_at = select(s.suspected_at).where(s.agent_id == agent_id, s.session_id == c.id)
         values = {"missing_since": gone_at.scalar_subquery(), "updated_at": now}
         connection.execute(update(t.sessions).where(absent).values(values))
@@ -212,7 +212,7 @@ def sample_ids(connection: Connection, agent_id: str, size: int) -> tuple[int, l
     c = t.sessions.c
     present = select(c.id).where(c.agent_id == agent_id, c.missing_since.is_(None))
     drawn = connection.execute(present.order_by(func.random()).limit(size)).scalars()
-    return _stored(connection, agent_id), list(drawn)
+    return _count_stored(connection, agent_id), list(drawn)
 
 
 def _absent(present: Iterable[str], held: frozenset[str]) -> list[str]:
@@ -220,7 +220,7 @@ def _absent(present: Iterable[str], held: frozenset[str]) -> list[str]:
     return [id for id in present if id not in held]
 
 
-def _stored(connection: Connection, agent_id: str) -> int:
+def _count_stored(connection: Connection, agent_id: str) -> int:
     c = t.sessions.c
     query = select(func.count()).where(c.agent_id == agent_id, c.missing_since.is_(None))
     return int(connection.execute(query).scalar_one())

@@ -66,8 +66,8 @@ class ResponseWriter:
         sessions: list[tuple[Session, datetime]] = []
         for response in ordered:
             for storable in self._rows.storable(response.sessions):
-                kind = rejected if isinstance(storable, Rejected) else sessions
-                kind.append((storable, response.requested_at))
+                target = rejected if isinstance(storable, Rejected) else sessions
+                target.append((storable, response.requested_at))
         self._save_agent_name(connection, run, responses, now)
         self._save_creators(connection, ordered, now)
         ids = {session.id for session, _ in sessions}
@@ -95,13 +95,13 @@ class ResponseWriter:
             )
         self._rows.insert(connection, "state_changes", STATE_COLUMNS, changes.states.values())
         partial = self._save_rejected(connection, run, rejected, sessions)
-        whole = len(rejected) - partial
+        rejected_whole = len(rejected) - partial
         return Counts(
-            seen=len(sessions) + whole,
+            seen=len(sessions) + rejected_whole,
             inserted=changes.inserted,
             updated=changes.updated,
             unchanged=changes.unchanged,
-            rejected=whole,
+            rejected=rejected_whole,
             partial=partial,
         )
 
