@@ -41,8 +41,8 @@ def families(registry: CollectorRegistry) -> dict[str, tuple[str, ...]]:
 def everything() -> dict[str, tuple[str, ...]]:
     metrics = Metrics(["a"])
     now = utc_now()
-    pulse, opened = AgentProbe(now, now, now, now), OpenSessionsProbe(1, now)
-    gauges = DatabaseGauges(lambda: ["a"], lambda: {"a": pulse}, lambda: {"a": opened}, utc_now)
+    probe, opened = AgentProbe(now, now, now, now), OpenSessionsProbe(1, now)
+    gauges = DatabaseGauges(lambda: ["a"], lambda: {"a": probe}, lambda: {"a": opened}, utc_now)
     metrics.registry.register(gauges)
     return families(metrics.registry)
 

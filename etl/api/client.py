@@ -64,7 +64,7 @@ class Fetched(NamedTuple):
     requested_at: datetime
 
 
-class _Body(NamedTuple):
+class _Timed(NamedTuple):
     content: Any
     requested_at: datetime
 
@@ -262,10 +262,10 @@ class Client:
         try:
             body = self._send(what, url, counts, most)
         except (Transient, RetryLater) as error:
-            raise self._waits.bound(what, error) from None
+            raise self._waits.limit_wait(what, error) from None
         try:
             with self._large if len(body.content) > LARGE else nullcontext():
-                return _Body(decode(body.content), body.requested_at)
+                return _Timed(decode(body.content), body.requested_at)
         except Malformed as error:
             reason = error.message
         # Out here the new error doesn't hold on to what was decoded until the old one was raised.
@@ -274,7 +274,7 @@ class Client:
             reason = f"status 200, but {said.code or said.message}"
         raise Malformed(f"{what}: {self._clean(reason)}")
 
-    def _send(self, what: str, url: httpx.URL, counts: Counts, most: int) -> _Body:
+    def _send(self, what: str, url: httpx.URL, counts: Counts, most: int) -> _Timed:
         """Send; once more if the credential is refused and there is another by now."""
         used = self._credentials.current()
         try:
@@ -292,7 +292,7 @@ class Client:
 
     def _send_as(
         self, used: Credentials, what: str, url: httpx.URL, counts: Counts, most: int
-    ) -> _Body:
+    ) -> _Timed:
         self._waits.await_turn()
         counts.requests += 1
         requested_at = utc_now()
@@ -315,7 +315,7 @@ class Client:
             )
             refused.message = self._clean(refused.message)
             raise refused
-        return _Body(content, requested_at)
+        return _Timed(content, requested_at)
 
     def _backoff(self, state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
@@ -326,9 +326,9 @@ class Client:
         if isinstance(error, ApiError):
             self._observe(Retried(state.args[0], error, state.attempt_number, state.upcoming_sleep))
 
-    def pause_before(self, attempt: int) -> None:
-        """Wait a little before asking again for a response that can't be right."""
-        self._waits.pause(self._waits.backoff(attempt - 1, None))
+    def pause_after(self, attempt: int) -> None:
+        """Wait a little after the given attempt brought a response that can't be right."""
+        self._waits.pause(self._waits.backoff(attempt, None))
 
     def _clean(self, text: str) -> str:
         """A server's words without our secret, should it echo it."""

@@ -57,8 +57,11 @@ class Waits:
             self._limiter.hold(wait)
         return wait
 
-    def bound(self, what: str, error: Transient | RetryLater) -> ApiError:
-        """The same error, or RetryLater where the server asks for too long a wait."""
+    def limit_wait(self, what: str, error: Transient | RetryLater) -> ApiError:
+        """The same error, or RetryLater if the server asks for longer than `max_wait`.
+
+        Then no request starts before.
+        """
         if isinstance(error, Transient):
             if error.retry_after is None or error.retry_after <= self._longest:
                 return error

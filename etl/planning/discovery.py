@@ -105,7 +105,7 @@ def _usable(id: str) -> bool:
 
 def select_synced(decided: Iterable[Decision]) -> list[Agent]:
     """The agents to sync."""
-    return [Agent(fate.id, fate.name) for fate in decided if fate.synced]
+    return [Agent(decision.id, decision.name) for decision in decided if decision.synced]
 
 
 def merge_listings(found: Iterable[FoundAgent]) -> list[FoundAgent]:

@@ -166,7 +166,7 @@ def known_agents(settings: Settings, store: Store, ids: Sequence[str] | None) ->
 def _find_agents(ids: Sequence[str], found: AgentSelection) -> list[Agent]:
     """The agents of these ids. Raises ConfigError, or EtlError where the lists can't be read."""
     agents = {agent.id: agent for agent in found.agents}
-    why = {fate.id: fate.why for fate in found.decided}
+    why = {decision.id: decision.why for decision in found.decided}
     for id in (id for id in ids if id not in agents):
         if found.failures and id not in why:
             hint = "it is not configured, and was not found before"

@@ -79,8 +79,8 @@ def run_scheduler(
 
     `heartbeat` is called every few seconds, by a worker of its own, while the scheduler works.
     """
-    limit, finds = service.settings.api.concurrency, service.settings.discovery.on
-    at_once = limit if finds else max(1, min(len(agents), limit))
+    limit, discovers = service.settings.api.concurrency, service.settings.discovery.on
+    at_once = limit if discovers else max(1, min(len(agents), limit))
     # Neither a sign of life nor a look for agents waits until an agent has done with its history.
     workers = {"default": at_once, "beat": 1, DISCOVERY: 1, RETENTION: 1, LAKE: 1}
     scheduler = BackgroundScheduler(
@@ -94,15 +94,15 @@ def run_scheduler(
     # In an order of its own, so that processes that start together share the agents out.
     for number, agent in enumerate(random.sample(agents, len(agents))):
         _add_jobs(scheduler, service, agent, next_runs, postponed, share=number / len(agents))
-    often = Interval(seconds=BEAT, timezone="UTC")
-    scheduler.add_job(heartbeat, often, executor="beat", next_run_time=utc_now())
-    lookout = _DiscoveryJob(
+    every_beat = Interval(seconds=BEAT, timezone="UTC")
+    scheduler.add_job(heartbeat, every_beat, executor="beat", next_run_time=utc_now())
+    discovery = _DiscoveryJob(
         scheduler, service, next_runs, postponed, {agent.id for agent in agents}
     )
-    if finds:
+    if discovers:
         trigger = incremental_trigger(service.settings.schedule)
         scheduler.add_job(
-            lookout.look, trigger, id=DISCOVERY, executor=DISCOVERY, next_run_time=utc_now()
+            discovery.run, trigger, id=DISCOVERY, executor=DISCOVERY, next_run_time=utc_now()
         )
     daily = Interval(days=1, timezone="UTC")
     scheduler.add_job(_prune, daily, [service], executor=RETENTION, next_run_time=utc_now())
@@ -114,7 +114,7 @@ def run_scheduler(
     service.observe(Stopping())
     watching.join()
     # A look at work changes jobs. It would wait for a lock that `shutdown` holds, and that for it.
-    with lookout.turn:
+    with discovery.lock:
         scheduler.shutdown(wait=True)
     next_runs.drop()
 
@@ -204,22 +204,23 @@ class _Jobs:
     agent: Agent
     next_runs: NextRuns
     postponed: Postponed
-    turn: threading.Lock = field(default_factory=threading.Lock)
+    lock: threading.Lock = field(default_factory=threading.Lock)
     since: datetime = field(default_factory=utc_now)
     """Runs that began later are another process's."""
 
     def incremental(self) -> None:
         """Sync, unless a reconcile is at it, which sees what a sync would see."""
-        if self.turn.acquire(blocking=False):
+        if self.lock.acquire(blocking=False):
             try:
                 self._run("incremental", self.service.settings.schedule.every)
                 self.next_runs.keep(self.agent.id)
             finally:
-                self.turn.release()
+                self.lock.release()
 
     def reconcile(self) -> None:
         """Reconcile, after a sync that is under way."""
-        with self.turn:
+        with self.lock:
+            # A cron line has no interval; an hour keeps two processes from doing it twice.
             every = reconcile_interval(self.service.settings.schedule) or timedelta(hours=1)
             self._run("reconcile", every)
 
@@ -284,18 +285,18 @@ class _DiscoveryJob:
     service: Service
     next_runs: NextRuns
     postponed: Postponed
-    at_work: set[str]
-    turn: threading.Lock = field(default_factory=threading.Lock)
+    scheduled: set[str]
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def look(self) -> None:
-        """Look once, unless this is the end; whatever happens is logged."""
-        if self.turn.acquire(blocking=False):
+    def run(self) -> None:
+        """Discover once, unless this is the end; whatever happens is logged."""
+        if self.lock.acquire(blocking=False):
             try:
-                self._look()
+                self._discover()
             finally:
-                self.turn.release()
+                self.lock.release()
 
-    def _look(self) -> None:
+    def _discover(self) -> None:
         """If a list can't be read, nobody loses a job."""
         if self.service.stop.is_set():
             return
@@ -305,10 +306,10 @@ class _DiscoveryJob:
                 told = DiscoveryIncomplete(len(found.failures), len(found.warnings))
                 self.service.observe(told)
             wanted = {agent.id: agent for agent in found.agents}
-            for id in () if found.failures else self.at_work - wanted.keys():
-                self._dismiss(id)
-            for id in wanted.keys() - self.at_work:
-                self._employ(wanted[id])
+            for id in () if found.failures else self.scheduled - wanted.keys():
+                self._remove_agent(id)
+            for id in wanted.keys() - self.scheduled:
+                self._add_agent(wanted[id])
         except Stopped:
             return
         except RetryLater:
@@ -316,24 +317,24 @@ class _DiscoveryJob:
         except Exception as error:
             self.service.observe(DiscoveryFailed(error))
 
-    def _employ(self, agent: Agent) -> None:
-        self.at_work.add(agent.id)
+    def _add_agent(self, agent: Agent) -> None:
+        self.scheduled.add(agent.id)
         try:
             _add_jobs(
                 self.scheduler, self.service, agent, self.next_runs, self.postponed, random.random()
             )
         except BaseException:
-            self._dismiss(agent.id)
+            self._remove_agent(agent.id)
             raise
         self.service.observe(AgentFound(agent.id))
 
-    def _dismiss(self, agent_id: str) -> None:
+    def _remove_agent(self, agent_id: str) -> None:
         """Take the jobs away; a run under way goes on to its end."""
         for job in ("first", "incremental", "reconcile"):
             for id in (f"{job}:{agent_id}", f"{AGAIN}:{job}:{agent_id}"):
                 with suppress(JobLookupError):
                     self.scheduler.remove_job(id)
-        self.at_work.discard(agent_id)
+        self.scheduled.discard(agent_id)
         self.service.observe(AgentGone(agent_id))
         self.next_runs.drop(agent_id)
 

@@ -29,9 +29,9 @@ from etl.store.runs import lease as leases
 from etl.store.runs.agent_state import (
     AgentState,
     drop_bookmarks,
-    keep_bookmarks,
-    keep_coverage,
     load_state,
+    save_bookmarks,
+    save_coverage,
 )
 from etl.store.runs.lease import Lease, LeaseHolder
 from etl.store.schema import tables as t
@@ -203,10 +203,10 @@ class Store:
         counts = self._responses.save(connection, run, responses)
         doubtful = self._note_absent(connection, run, batch)
         if batch.coverage is not None:
-            keep_coverage(connection, run.agent_id, batch.coverage, self._clock())
+            save_coverage(connection, run.agent_id, batch.coverage, self._clock())
         if batch.drops_bookmarks:
             drop_bookmarks(connection, run.agent_id)
-        keep_bookmarks(connection, run.agent_id, batch.bookmarks)
+        save_bookmarks(connection, run.agent_id, batch.bookmarks)
         watermark = checkpoint.move_watermark(connection, run, before, batch.watermark_bound)
         counts.add(batch.counts)
         checkpoint.tally(connection, run, counts, watermark)
@@ -224,7 +224,7 @@ class Store:
         if batch.undated is not None:
             freshness.suspect_undated(connection, run.agent_id, *batch.undated, self._clock())
         freshness.add_suspects(connection, run.agent_id, batch.gone)
-        freshness.keep_retrievals(connection, batch.retrieved)
+        freshness.save_retrievals(connection, batch.retrieved)
         seen = {s.id: one.requested_at for one in batch.responses for s in one.sessions}
         if seen:
             freshness.clear_suspects(connection, run.agent_id, seen)

@@ -26,8 +26,8 @@ from etl.store.runs.lease import LEASE, Lease, LeaseHolder
 from etl.store.runs.runs import (
     drop_suspects,
     finish_run,
-    keep_demand,
-    keep_seek_refused,
+    save_demand,
+    save_seek_refused,
     settle,
     start_run,
 )
@@ -116,7 +116,7 @@ class AgentSync:
         state.history_from = history_from(state, options)
         stored = choose_demand(state, options, now)
         kept = demand_to_keep(state, options, stored, now)
-        keep_demand(self.store, run, kept, state.history_from)
+        save_demand(self.store, run, kept, state.history_from)
         walks = self._open_walks(run, state, stored, options)
         walks.warnings |= warnings
         report.counts = walks.counts
@@ -231,7 +231,7 @@ class AgentSync:
             raise
         finally:
             if hints.build_works is False:
-                keep_seek_refused(self.store, walks.run)
+                save_seek_refused(self.store, walks.run)
         state, demand = walks.batcher.state, walks.tracker.demand
         self._look_again(walks)
         settled = settle(self.store, walks.run, state.coverage, demand)

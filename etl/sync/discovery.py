@@ -74,7 +74,7 @@ def select_found(
     stored.save_found(store, decided, now)
     found = AgentSelection(select_synced(decided), listing.failures, listing.warnings, decided)
     if listing.lost or listing.empty:
-        known, seen = stored.read_known(store), {fate.id for fate in decided}
+        known, seen = stored.read_known(store), {decision.id for decision in decided}
         for what, was_there in listing.empty:
             before = decide_offline(known, was_there, seen, rules)
             if before:

@@ -70,7 +70,7 @@ class PageSource:
                 if last or fetched.page.listed or is_confirmed or self._may_begin_empty(walk):
                     return fetched
                 empty = fetched
-            self.client.pause_before(attempt + 1)
+            self.client.pause_after(attempt)
         raise Stopped("asked to stop")
 
     def confirm_end(self, walk: Walk, counts: Counts) -> None:

@@ -221,4 +221,4 @@ def test_a_failure_without_a_wish_stays_what_it_is(client: Client) -> None:
     for wish in (None, 0, 300):
         error = Transient("no", status=503)
         error.retry_after = wish
-        assert client._waits.bound("x", error) is error
+        assert client._waits.limit_wait("x", error) is error

@@ -137,11 +137,11 @@ def test_ages_are_counted_from_now_and_never_is_infinite() -> None:
 
 def test_a_success_of_the_future_is_no_sign_of_freshness() -> None:
     wrong, differs = NOW + timedelta(hours=1), NOW + timedelta(seconds=5)
-    pulses = {
+    probes = {
         "wrong": AgentProbe(wrong, wrong, wrong, wrong),
         "differs": AgentProbe(differs, differs, differs, differs),
     }
-    found = samples(gauges(["wrong", "differs"], pulses, {}))
+    found = samples(gauges(["wrong", "differs"], probes, {}))
 
     for name in ("last_success", "last_reconcile", "coverage"):
         assert found[f"{name}_age_seconds"] == {("wrong",): math.inf, ("differs",): 0}
@@ -190,12 +190,12 @@ def test_the_database_tells_of_its_agents(store: Store, run_agent: Runner, world
     opened = read_open_sessions(store, [agent, other], utc_now(), timedelta(days=7))
 
     assert set(found) == {agent}
-    pulse = found[agent]
-    assert pulse.watermark == store.state(agent).watermark
-    assert pulse.last_success_at == store.state(agent).last_success_at
-    assert pulse.proven_at is not None
-    assert pulse.proven_at <= began
-    assert (pulse.last_reconciled_at, pulse.lease) == (None, "free")
+    probe = found[agent]
+    assert probe.watermark == store.state(agent).watermark
+    assert probe.last_success_at == store.state(agent).last_success_at
+    assert probe.proven_at is not None
+    assert probe.proven_at <= began
+    assert (probe.last_reconciled_at, probe.lease) == (None, "free")
     is_open = [s for s in world.sessions(agent) if s["state"] not in ("completed", "failed")]
     assert opened[agent].sessions == len(is_open) > 0
     confirmed = opened[agent].confirmed_at

@@ -181,10 +181,10 @@ class Feed:
         if cursor is None:
             return rows
         issued = cursor.count(" ") == 3
-        fate = self.built if not issued else "followed" if self._is_alive(cursor) else self.dead
-        if fate == "refused":
+        decision = self.built if not issued else "followed" if self._is_alive(cursor) else self.dead
+        if decision == "refused":
             raise CursorRefused("no")
-        if fate == "first page":
+        if decision == "first page":
             return rows
         if not issued:
             instant = json.loads(base64.b64decode(cursor))["sort_value"]

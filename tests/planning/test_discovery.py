@@ -50,9 +50,9 @@ def synced(agents: list[FoundAgent], rules: Discovery, *typed: Agent) -> list[st
 def test_every_agent_has_one_fate_with_a_reason(typed, agents, rules) -> None:
     decided = decide_agents(typed, agents, rules)
 
-    assert len({fate.id for fate in decided}) == len(decided)
-    assert {fate.id for fate in decided} == {a.id for a in [*typed, *agents]}
-    assert all(fate.why for fate in decided)
+    assert len({decision.id for decision in decided}) == len(decided)
+    assert {decision.id for decision in decided} == {a.id for a in [*typed, *agents]}
+    assert all(decision.why for decision in decided)
 
 
 @given(typed, st.lists(found, max_size=6), rules)
@@ -123,7 +123,7 @@ def test_the_typed_name_goes_before_the_found_one() -> None:
         [Agent("a", "Mine"), Agent("b")], [FoundAgent("a", "X"), FoundAgent("b", "Y")], rule()
     )
 
-    assert [fate.name for fate in decided] == ["Mine", "Y"]
+    assert [decision.name for decision in decided] == ["Mine", "Y"]
 
 
 @given(st.lists(found, max_size=8))

@@ -27,7 +27,7 @@ from etl.simulator.world.edits import ABSENT
 from etl.store.runs import lease as leases
 from etl.store.runs.agent_state import AgentState
 from etl.store.runs.lease import Lease, LeaseHolder
-from etl.store.runs.runs import finish_run, keep_demand, start_run
+from etl.store.runs.runs import finish_run, save_demand, start_run
 from etl.store.schema import tables as t
 from etl.store.store import Batch, Response, Run, Store
 from etl.sync.agent_run import RunOptions
@@ -815,7 +815,7 @@ def test_a_run_whose_lease_was_taken_over_saves_nothing(store: Store, run: Run) 
     for attempt in (
         lambda: store.save(run, Batch([response(session(state="late"), sent=9)])),
         lambda: store.renew(run.lease),
-        lambda: keep_demand(store, run, None, T0),
+        lambda: save_demand(store, run, None, T0),
     ):
         with pytest.raises(LeaseLost):
             attempt()

@@ -44,7 +44,10 @@ def run(args: argparse.Namespace) -> int:
             listing = list_agents(client, rules if rules.on else everything)
     if args.toml:
         decided = decide_agents(settings.agents, listing.found, rules if rules.on else everything)
-        _print_toml([fate for fate in decided if fate.synced and fate.why != "configured"], listing)
+        _print_toml(
+            [decision for decision in decided if decision.synced and decision.why != "configured"],
+            listing,
+        )
         return _tell(listing)
     decided = decide_agents(settings.agents, listing.found, rules)
     if args.json:
@@ -52,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         head = ("id", "name", "team", "active", "synced")
         absent = "unknown" if listing.failures else "not listed"
-        rows = [_line(fate, listing.teams, absent) for fate in decided]
+        rows = [_line(decision, listing.teams, absent) for decision in decided]
         print_table(head, rows, elastic=("name", "team", "synced"), spare=("team", "active"))
     return _tell(listing)
 
@@ -66,30 +69,34 @@ def _tell(listing: "AgentListing") -> int:
     return 1 if listing.failures else 0
 
 
-def _team_of(fate: "Decision") -> str | None:
+def _team_of(decision: "Decision") -> str | None:
     from etl.models import ABSENT
 
-    return None if fate.found is None or fate.found.team_id is ABSENT else fate.found.team_id
+    return (
+        None
+        if decision.found is None or decision.found.team_id is ABSENT
+        else decision.found.team_id
+    )
 
 
-def _line(fate: "Decision", teams: dict[str, str | None], absent: str) -> tuple[object, ...]:
-    team = _team_of(fate)
-    active = absent if fate.found is None else "yes" if fate.found.active else "no"
-    synced = f"yes, {fate.why}" if fate.synced else f"no, {fate.why}"
-    return fate.id, fate.name or "-", teams.get(team or "") or team or "-", active, synced
+def _line(decision: "Decision", teams: dict[str, str | None], absent: str) -> tuple[object, ...]:
+    team = _team_of(decision)
+    active = absent if decision.found is None else "yes" if decision.found.active else "no"
+    synced = f"yes, {decision.why}" if decision.synced else f"no, {decision.why}"
+    return decision.id, decision.name or "-", teams.get(team or "") or team or "-", active, synced
 
 
 def _document(decided: "list[Decision]", listing: "AgentListing") -> dict[str, Any]:
     agents = [
         {
-            "agent_id": fate.id,
-            "name": fate.name,
-            "team_id": _team_of(fate),
-            "active": fate.found.active if fate.found else None,
-            "synced": fate.synced,
-            "reason": fate.why,
+            "agent_id": decision.id,
+            "name": decision.name,
+            "team_id": _team_of(decision),
+            "active": decision.found.active if decision.found else None,
+            "synced": decision.synced,
+            "reason": decision.why,
         }
-        for fate in decided
+        for decision in decided
     ]
     return {"agents": agents, "errors": listing.failures, "warnings": listing.warnings}
 
@@ -99,7 +106,7 @@ def _print_toml(new: "list[Decision]", listing: "AgentListing") -> None:
     from etl.planning.discovery import format_toml
 
     if new:
-        print("\n\n".join(format_toml(fate.id, fate.name) for fate in new))
+        print("\n\n".join(format_toml(decision.id, decision.name) for decision in new))
     elif not listing.failures:
         all_are = "every agent that was found is configured already"
         print(all_are if listing.found else "no agent was found", file=sys.stderr)

@@ -25,12 +25,12 @@ class DatabaseGauges(Collector):
     def __init__(
         self,
         agents: Callable[[], Sequence[str]],
-        pulses: Callable[[], dict[str, AgentProbe]],
+        probes: Callable[[], dict[str, AgentProbe]],
         opened: Callable[[], dict[str, OpenSessionsProbe]],
         clock: Callable[[], datetime],
     ) -> None:
         self._agents = agents
-        self._pulses = pulses
+        self._read_probes = probes
         self._opened = opened
         self._clock = clock
 
@@ -42,7 +42,7 @@ class DatabaseGauges(Collector):
         """The gauges of the configured agents."""
         up = GaugeMetricFamily(f"{PREFIX}_database_up", "1 if the database answers in time")
         try:
-            found = self._pulses()
+            found = self._read_probes()
         except StoreError:
             up.add_metric([], 0)
             yield up
@@ -57,7 +57,7 @@ class DatabaseGauges(Collector):
             return
         yield from self._open({id: opened.get(id, OpenSessionsProbe()) for id in ids})
 
-    def _ages(self, pulses: dict[str, AgentProbe]) -> Iterator[Metric]:
+    def _ages(self, probes: dict[str, AgentProbe]) -> Iterator[Metric]:
         newest = self._gauge("watermark_age_seconds", "Age of the watermark")
         success = self._gauge("last_success_age_seconds", "Since the last success; +Inf: none yet")
         reconciled = self._gauge(
@@ -69,25 +69,25 @@ class DatabaseGauges(Collector):
         lease = GaugeMetricFamily(
             f"{PREFIX}_lease", "1 for who works on the agent now", labels=["agent", "holder"]
         )
-        for id, pulse in pulses.items():
-            if pulse.watermark is not None:
+        for id, probe in probes.items():
+            if probe.watermark is not None:
                 # By the API's clock, which may be ahead of ours.
-                newest.add_metric([id], self._age(min(pulse.watermark, self._clock())))
-            success.add_metric([id], self._age(pulse.last_success_at))
-            reconciled.add_metric([id], self._age(pulse.last_reconciled_at))
-            proven.add_metric([id], self._age(pulse.proven_at))
+                newest.add_metric([id], self._age(min(probe.watermark, self._clock())))
+            success.add_metric([id], self._age(probe.last_success_at))
+            reconciled.add_metric([id], self._age(probe.last_reconciled_at))
+            proven.add_metric([id], self._age(probe.proven_at))
             for holder in HOLDERS:
-                lease.add_metric([id, holder], holder == pulse.lease)
+                lease.add_metric([id, holder], holder == probe.lease)
         yield from (newest, success, reconciled, proven, lease)
 
-    def _open(self, pulses: dict[str, OpenSessionsProbe]) -> Iterator[Metric]:
+    def _open(self, probes: dict[str, OpenSessionsProbe]) -> Iterator[Metric]:
         count = self._gauge("open_sessions", "Sessions not completed or failed, nor missing")
         age = self._gauge(
             "freshness_age_seconds", "Since the stalest watched open session was confirmed"
         )
-        for id, pulse in pulses.items():
-            count.add_metric([id], pulse.sessions)
-            stalest = pulse.confirmed_at
+        for id, probe in probes.items():
+            count.add_metric([id], probe.sessions)
+            stalest = probe.confirmed_at
             age.add_metric([id], 0.0 if stalest is None else self._age(stalest))
         yield from (count, age)
 

@@ -100,12 +100,12 @@ class Monitor:
         engine_events.listen(store.engine, "commit", lambda _: self.observe(DatabaseAnswered()))
         log.info("service_started", version=__version__, agents=len(self._agent_ids))
         if self._server is not None and self._metrics is not None:
-            pulses = CachedQuery(self._asking(lambda: self._pulses(store)))
-            self._register_gauges(self._metrics, store, pulses)
+            probes = CachedQuery(self._asking(lambda: self._read_probes(store)))
+            self._register_gauges(self._metrics, store, probes)
             self._server.start(
                 {
                     "/healthz": self._healthz,
-                    "/readyz": lambda _: self._readyz(pulses),
+                    "/readyz": lambda _: self._readyz(probes),
                     "/metrics": _scrape(self._metrics),
                 }
             )
@@ -133,12 +133,12 @@ class Monitor:
 
         return asked
 
-    def _pulses(self, store: Store) -> dict[str, AgentProbe]:
+    def _read_probes(self, store: Store) -> dict[str, AgentProbe]:
         require_current(store)
         return read_agents(store, self._agent_ids)
 
     def _register_gauges(
-        self, metrics: "Metrics", store: Store, pulses: CachedQuery[dict[str, AgentProbe]]
+        self, metrics: "Metrics", store: Store, probes: CachedQuery[dict[str, AgentProbe]]
     ) -> None:
         from etl.service.monitor.gauges import DatabaseGauges
 
@@ -147,7 +147,7 @@ class Monitor:
             self._asking(lambda: read_open_sessions(store, self._agent_ids, utc_now(), idle)),
             lasts=OPEN_LASTS,
         )
-        gauges = DatabaseGauges(lambda: self._agent_ids, pulses.answer, opened.answer, utc_now)
+        gauges = DatabaseGauges(lambda: self._agent_ids, probes.answer, opened.answer, utc_now)
         metrics.registry.register(gauges)
 
     def _healthz(self, _: str) -> Reply:
@@ -155,10 +155,10 @@ class Monitor:
         alive = silence < LONGEST_SILENCE
         return _json({"alive": alive, "scheduler_silent_seconds": round(silence, 3)}, ok=alive)
 
-    def _readyz(self, pulses: CachedQuery[dict[str, AgentProbe]]) -> Reply:
+    def _readyz(self, probes: CachedQuery[dict[str, AgentProbe]]) -> Reply:
         ids = self._agent_ids
         try:
-            last = {id: pulse.last_success_at for id, pulse in pulses.answer().items()}
+            last = {id: probe.last_success_at for id, probe in probes.answer().items()}
             document = readiness(last, ids, utc_now(), self._bound)
         except StoreError as error:
             document = not_readable(error, ids, self._bound)

@@ -15,10 +15,10 @@ __all__ = [
     "AgentState",
     "StoredDemand",
     "drop_bookmarks",
-    "keep_bookmarks",
-    "keep_coverage",
     "load_state",
     "newest_below",
+    "save_bookmarks",
+    "save_coverage",
 ]
 
 
@@ -97,7 +97,7 @@ def load_state(connection: Connection, agent_id: str) -> AgentState:
     )
 
 
-def keep_coverage(connection: Connection, agent_id: str, coverage: Coverage, now: datetime) -> None:
+def save_coverage(connection: Connection, agent_id: str, coverage: Coverage, now: datetime) -> None:
     """Replace an agent's spans; there are never more than a few dozen. None reaches beyond now."""
     connection.execute(DROP_COVERAGE, {"agent": agent_id})
     rows = [_span_row(agent_id, span) for span in up_to(coverage, now)]
@@ -110,7 +110,7 @@ def drop_bookmarks(connection: Connection, agent_id: str) -> None:
     connection.execute(delete(MARKS).where(MARKS.c.agent_id == agent_id))
 
 
-def keep_bookmarks(
+def save_bookmarks(
     connection: Connection, agent_id: str, marks: Iterable[tuple[Entry, datetime | None]]
 ) -> None:
     """Add bookmarks, each in place of those that lie between it and the walk's one before."""

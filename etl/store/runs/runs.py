@@ -10,7 +10,7 @@ from etl.planning.coverage import Coverage, forget_freshness, forget_freshness_a
 from etl.planning.demand import Demand
 from etl.store.privacy.redaction import redact_sentence, wait_for_lock
 from etl.store.runs import lease as leases
-from etl.store.runs.agent_state import AgentState, StoredDemand, keep_coverage
+from etl.store.runs.agent_state import AgentState, StoredDemand, save_coverage
 from etl.store.runs.checkpoint import lease_lost
 from etl.store.runs.lease import Lease
 from etl.store.schema import tables as t
@@ -23,8 +23,8 @@ __all__ = [
     "drop_demand",
     "drop_suspects",
     "finish_run",
-    "keep_demand",
-    "keep_seek_refused",
+    "save_demand",
+    "save_seek_refused",
     "settle",
     "start_run",
 ]
@@ -92,7 +92,7 @@ def finish_run(
     store.forget_run(run)
 
 
-def keep_demand(
+def save_demand(
     store: Store, run: Run, demand: StoredDemand | None, history_from: datetime | None
 ) -> None:
     """Remember what the run wants proven, so that one after a crash can take it up."""
@@ -108,7 +108,7 @@ def drop_demand(store: Store, run: Run) -> None:
     store.transact(lambda connection: _clear_demand(connection, run))
 
 
-def keep_seek_refused(store: Store, run: Run) -> None:
+def save_seek_refused(store: Store, run: Run) -> None:
     """Remember that the server doesn't follow cursors of our own making."""
     at = store.now()
     store.transact(lambda connection: _keep_state(connection, run, seek_refused_at=at))
@@ -123,7 +123,7 @@ def settle(store: Store, run: Run, coverage: Coverage, demand: Demand) -> Settle
         settled = freshness.settle(connection, run.agent_id, now, run.started_at)
         if settled.withheld:
             forgotten = forget_freshness(coverage, demand.started_at)
-            keep_coverage(connection, run.agent_id, forgotten, now)
+            save_coverage(connection, run.agent_id, forgotten, now)
         return settled
 
     return store.transact_once(run, work)
@@ -139,7 +139,7 @@ def drop_suspects(store: Store, run: Run, coverage: Coverage, before: datetime) 
         _count_save(connection, run)
         places = freshness.drop_suspects(connection, run.agent_id, before)
         left = forget_freshness_at(coverage, places)
-        keep_coverage(connection, run.agent_id, left, store.now())
+        save_coverage(connection, run.agent_id, left, store.now())
         return left
 
     return store.transact_once(run, work)

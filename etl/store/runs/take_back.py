@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Table, delete, select, update
 
 from etl.models import CLOCKS_DIFFER
 from etl.store.runs import lease as leases
-from etl.store.runs.agent_state import AgentState, keep_coverage, newest_below
+from etl.store.runs.agent_state import AgentState, newest_below, save_coverage
 from etl.store.runs.lease import Lease
 from etl.store.schema import tables as t
 from etl.store.store import Store
@@ -39,7 +39,7 @@ def load_truthful_state(store: Store, lease: Lease, now: datetime) -> tuple[Agen
 
     def work(connection: Connection) -> None:
         leases.renew(connection, lease)
-        keep_coverage(connection, lease.agent_id, state.coverage, now)
+        save_coverage(connection, lease.agent_id, state.coverage, now)
         _take_back(connection, lease.agent_id, now)
 
     store.transact(work)

@@ -20,11 +20,11 @@ __all__ = [
     "clear_suspects",
     "drop_suspects",
     "idle_instants",
-    "keep_retrievals",
     "old_suspects",
     "open_sessions",
     "page_end",
     "sample_ids",
+    "save_retrievals",
     "settle",
     "suspect_absent",
     "suspect_undated",
@@ -101,7 +101,7 @@ def page_end(connection: Connection, agent_id: str, first: datetime, page_size: 
     return found or BEGINNING
 
 
-def keep_retrievals(connection: Connection, retrieved: Iterable[tuple[str, datetime]]) -> None:
+def save_retrievals(connection: Connection, retrieved: Iterable[tuple[str, datetime]]) -> None:
     """Note when sessions were retrieved by their id."""
     rows = [{"session_id": id, "retrieved_at": at} for id, at in retrieved]
     if not rows:
