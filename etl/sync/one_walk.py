@@ -47,29 +47,35 @@ class PageSource:
     def fetch(self, walk: Walk, counts: Counts) -> Fetched:
         """The walk's next page. One that can't be it is requested again.
 
-        An empty page is believed once it is repeated: at the second time if it has a next cursor,
-        else at the last, and then the end check decides. Under a filter, or behind a stored cursor,
-        it is believed at once; also if its cursor is refused when it is requested again.
+        A page of no record, or of none that can be read, is believed once it is repeated: at the
+        second time if it has a next cursor, else at the last, and then the end check decides. It is
+        believed as well if its cursor is refused when it is requested again. Under a filter, or
+        behind a stored cursor, an empty page is nothing unusual.
         """
-        empty: Fetched | None = None
+        doubtful: Fetched | None = None
+        may_begin_empty = not walk.chain.pages and (
+            bool(self.filters) or walk.entry.cursor is not None
+        )
         for attempt in range(1, PAGE_ATTEMPTS + 1):
             last = attempt == PAGE_ATTEMPTS
             try:
                 fetched = self._fetch_next(walk, counts)
             except CursorRefused:
-                if empty is None:
+                if doubtful is None:
                     raise
-                return empty
+                return doubtful
             except CutShort:
-                if last and empty is not None:
-                    return empty
+                if last and doubtful is not None:
+                    return doubtful
                 if last:
                     raise
             else:
+                listed = fetched.page.listed
                 is_confirmed = fetched.page.next_cursor is not None and attempt > 1
-                if last or fetched.page.listed or is_confirmed or self._may_begin_empty(walk):
+                is_plain = any(row.id is not None for row in listed) if listed else may_begin_empty
+                if last or is_confirmed or is_plain:
                     return fetched
-                empty = fetched
+                doubtful = fetched
             self.client.pause_after(attempt)
         raise Stopped("asked to stop")
 
@@ -129,9 +135,6 @@ class PageSource:
             page_size=page_size,
             filters=self.filters,
         )
-
-    def _may_begin_empty(self, walk: Walk) -> bool:
-        return not walk.chain.pages and (bool(self.filters) or not walk.starts_without_cursor)
 
 
 def follow_walk(

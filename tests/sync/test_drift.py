@@ -202,6 +202,20 @@ def test_a_retrieve_that_drifts_is_noted_too(
     assert stored_sessions(store, agent)[id]["created_at"] == created_at
 
 
+@pytest.mark.parametrize("after", [0, 3, 8])
+def test_a_page_of_which_nothing_could_be_read_is_requested_again(
+    store: Store, world: World, api: Simulator, run_agent: Runner, after: int
+) -> None:
+    """Else its sessions would wait for a reconcile, as the page proves what it spans."""
+    agent = world.agent_ids()[0]
+    api.add_fault(Fault("drift", fields={"id": "object"}, after=after, times=1))
+
+    report = run_agent(agent, BACKFILL, page_size=50)
+
+    assert (report.status, report.counts.rejected) == ("succeeded", 0)
+    assert differences(store, world.sessions(agent), agent) == []
+
+
 def test_notes_of_a_large_history_are_kept_once(
     store: Store, world: World, api: Simulator, run_agent: Runner
 ) -> None:
