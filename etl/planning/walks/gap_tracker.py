@@ -128,7 +128,7 @@ class GapTracker:
         self._useful.discard(walk)
         if useful:
             self._failures = 0
-        if not useful and walk.entry.cursor is not None:
+        elif walk.entry.cursor is not None:
             # It brought nothing: another attempt would bring as little.
             self.hints.refuse(walk.entry)
         if error is None and (useful or self.walks.is_covered(walk.target, self.gaps)):
@@ -138,11 +138,13 @@ class GapTracker:
         if isinstance(error, CursorRefused):
             self.hints.expire_up_to(walk.chain.issued_at)
         self._drop_entry(walk)
-        if error is not None and not isinstance(error, CursorRefused | CutShort):
+        is_its_own = isinstance(error, CursorRefused | CutShort)
+        if error is not None and (not is_its_own or self._is_last_above_head_second(walk)):
+            # Every walk would meet it, or no other one would come by here.
             return error
-        if error is not None and self._is_last_above_head_second(walk):
-            return error
-        if useful or (error is None and (walk.entry != HEAD or self.walks.has_rivals(walk))):
+        # A walk that gave way has not failed; one from the head may have nobody to give way to.
+        gave_way = error is None and (walk.entry != HEAD or self.walks.has_rivals(walk))
+        if useful or gave_way:
             return None
         self._failures += 1
         if self._failures < MOST_FAILURES:
