@@ -209,3 +209,19 @@ def built(lab: Lab) -> int:
     """Requests whose cursor the server has not issued: that has more than a `sort_value`."""
     cursors = (parse_qs(one.query).get("cursor", [""])[0] for one in lab.api.requests)
     return sum(set(json.loads(b64decode(text))) == {"sort_value"} for text in cursors if text)
+
+
+def test_a_page_of_all_sessions_accuses_no_list_of_omitting_what_it_has_shown(lab: Lab) -> None:
+    """Two that can't be listed are read by a page that shows a listed one, too."""
+    ids = lab.spread(100)
+    for id in ids[80:83]:
+        lab.world.change(id, state="approval_required")
+    lab.world.change(ids[81], state="processing")
+    lab.run(BACKFILL)
+    lab.api.clear_requests()
+
+    report = lab.run()
+
+    assert built(lab)
+    assert retrieves(lab) == 0
+    assert (report.status, report.warnings) == ("succeeded", [])
