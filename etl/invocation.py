@@ -1,7 +1,7 @@
 """How the program was started and installed, so that hints name what a person can type here."""
 
 import sys
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -26,8 +26,10 @@ def install_hint(extra: str) -> str:
 
 
 def require_extra(extra: str, what: str, *modules: str) -> None:
-    """Raise ConfigError unless the modules of an extra, which `what` needs, are installed."""
+    """Raise ConfigError unless the modules of an extra, which `what` needs, can be imported."""
     for module in modules:
-        if find_spec(module) is None:
+        try:
+            import_module(module)
+        except ImportError:
             message = f"{what} needs {module}, which isn't installed"
-            raise ConfigError(message, install_hint(extra))
+            raise ConfigError(message, install_hint(extra)) from None

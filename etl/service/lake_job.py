@@ -9,13 +9,14 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from importlib.util import find_spec
 from typing import Any, Final
 
 from etl.clock import utc_now
 from etl.config import Lake
-from etl.errors import EtlError
+from etl.errors import ConfigError, EtlError
 from etl.events import LakeFailed, LakeSeen, LakeUpdated, Observe
-from etl.invocation import require_extra
+from etl.invocation import install_hint
 from etl.store.lakes import LakeStatus, lakes
 from etl.store.store import Store
 from etl.urls import lake_address
@@ -34,8 +35,10 @@ RECENT: Final = 0.9
 
 def check_lake(lake: Lake) -> None:
     """Raise ConfigError if a lake is configured and what it needs isn't installed."""
-    if lake.target is not None:
-        require_extra("lake", "lake.target", "deltalake", "pyarrow")
+    # Not imported here: a process of its own uses them, and this one stays small.
+    if lake.target is not None and not (find_spec("deltalake") and find_spec("pyarrow")):
+        what = "lake.target needs deltalake, which isn't installed"
+        raise ConfigError(what, install_hint("lake"))
 
 
 class LakeJob:

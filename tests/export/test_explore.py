@@ -176,8 +176,8 @@ def test_postgres_is_sent_elsewhere(project: Project, postgres: Cluster) -> None
 def test_what_can_not_be_shown_is_told(explorer: Explorer, project: Project) -> None:
     port = str(explorer.http.base_url.port)
 
-    project.run("explore", "--port", port).fails(1, "can't listen", port, "--port")
-    project.run("explore", "--port", "99999").fails(1, "can't listen")
+    project.run("explore", "--port", port).fails(2, "can't listen", port, "--port")
+    project.run("explore", "--port", "99999").fails(2, "can't listen")
     project.run("explore", ETL_DATABASE__URL="sqlite:///none.db").fails(1, "no database")
     (project.folder / "a#b.db").write_bytes((project.folder / "gumloop.db").read_bytes())
     project.run("explore", ETL_DATABASE__URL="sqlite:///a#b.db").fails(2, "rename")

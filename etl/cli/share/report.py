@@ -41,11 +41,11 @@ def run(args: argparse.Namespace) -> int:
     from etl.clock import utc_now
     from etl.input.time_zones import find_zone
 
-    require_extra("report", "the report", "altair", "vl_convert", "jinja2")
     now, zone = utc_now(), find_zone(args.timezone)
     period = _period(args, zone, now)
     settings = load_settings(args)
     _require_file(args.output)
+    require_extra("report", "the report", "altair", "vl_convert", "jinja2")
     with open_store(settings.database.url) as store:
         page = _page(store, args, period, zone, now)
     with signals_interrupt():
