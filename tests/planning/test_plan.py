@@ -7,7 +7,7 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.models import BEGINNING, ENDLESS, Entry, Span
+from etl.models import BEGINNING, ENDLESS, Entry, Span, just_after
 from etl.planning.coverage import Coverage, Gap
 from etl.planning.demand import Demand, missing
 from etl.planning.walks.density import Density
@@ -293,6 +293,28 @@ def test_a_bookmark_far_below_a_gap_that_another_walk_is_nearer_to_is_not_entere
     assert plan(59) == []
     known.bookmarks.append(Entry("oldest", "o", at(48)))
     assert plan(57) == [Entry("oldest", "o", at(48))]
+
+
+def test_nobody_enters_amid_the_rows_of_one_instant() -> None:
+    """Such an entry proves none of them: the walk from above reads them all the same."""
+    stored = [at(0), *[at(20)] * 30, at(40), at(41)]
+    marks = [Entry("newest", "amid", at(20)), Entry("newest", "below", at(10))]
+    active = [ActiveWalk(HEAD, at(40))]
+    gap = Gap(at(0), at(50))
+    now = situation([gap], active=active, density=Density(stored), page_size=2)
+
+    planned = plan_walks(now, Hints(marks, may_build=False))
+
+    assert [one.entry for one in planned if one.entry.order == "newest"] == [marks[1]]
+
+
+def test_a_walk_amid_one_instant_is_left_alone_with_it() -> None:
+    stored = [*[at(20)] * 30]
+    gap = Gap(at(20), just_after(at(20)))
+    active = [ActiveWalk(HEAD, gap.newest)]
+    now = situation([gap], active=active, density=Density(stored), page_size=2)
+
+    assert plan_walks(now, Hints([Entry("oldest", "x", at(10))])) == []
 
 
 def test_nothing_left_needs_no_walk() -> None:

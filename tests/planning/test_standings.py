@@ -70,6 +70,16 @@ def test_a_walk_that_passes_a_gap_on_its_way_attends_both() -> None:
     assert not standings.is_covered(Gap(at(5), at(6)), [*left, Gap(at(5), at(6))])
 
 
+def test_a_walk_amid_one_instant_attends_what_it_has_passed() -> None:
+    standings = Standings()
+    walk = start(standings)
+    step(standings, walk, 1, 7, 7)
+
+    assert [one.at for one in standings.active([WHOLE])] == [at(7) + TICK, NOW]
+    step(standings, walk, 2, 7, 5)
+    assert [one.at for one in standings.active([WHOLE])] == [at(5) + TICK] * 2
+
+
 def test_of_two_walks_at_one_instant_the_one_that_came_first_stays() -> None:
     standings = Standings()
     above, below = start(standings), start(standings, TAIL)

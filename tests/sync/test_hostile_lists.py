@@ -202,3 +202,16 @@ def test_a_first_backfill_of_two_pages_costs_three_requests(lab: Lab, count: int
 
     assert (report.status, lab.wrong()) == ("succeeded", [])
     assert len(lab.api.requests) == 3
+
+
+@pytest.mark.parametrize("ago", [7200, 9000])
+def test_a_reconcile_reads_the_rows_of_one_instant_once(lab: Lab, ago: int) -> None:
+    """Whatever bookmarks the backfill has left among them."""
+    lab.add([second(ago)] * 200)
+    lab.spread(100, ago=7300)
+    assert lab.run(BACKFILL).status == "succeeded"
+    lab.api.clear_requests()
+
+    assert_complete(lab, lab.run(RECONCILE))
+
+    assert len(lab.api.requests) <= 30 + 10

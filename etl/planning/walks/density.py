@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from etl.models import BEGINNING
+from etl.models import BEGINNING, just_after
 
 __all__ = ["Density", "Sample"]
 
@@ -75,6 +75,13 @@ class Density:
         steep = math.log(above / below)
         rate = (above - below) / steep if abs(steep) > 1e-9 else above
         return self._busy_seconds(bottom, newest) * rate
+
+    def has_tie(self, instant: datetime, rows: int) -> bool:
+        """Whether so many rows, as far as is known, share an instant."""
+        if self.stored:
+            return self.rows(instant, just_after(instant)) >= rows
+        at_once = (one.rows for one in self._samples if one.oldest == one.newest == instant)
+        return sum(at_once) >= rows
 
     def cut(self, oldest: datetime, newest: datetime, share: float) -> datetime:
         """The instant below which this share of the rows within `[oldest, newest)` lies."""

@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Final
 
-from etl.models import BEGINNING, ENDLESS, Entry, Order, just_after
+from etl.models import BEGINNING, ENDLESS, TICK, Entry, Order, just_after
 from etl.planning.coverage import Coverage, Gap
 from etl.planning.walks.density import Density
 from etl.planning.walks.hints import Hints
@@ -112,15 +112,17 @@ def plan_walks(now: Situation, hints: Hints) -> list[PlannedWalk]:
 def _cut_at_walks(gap: Gap, now: Situation) -> list[_Stretch]:
     inside = [walk for walk in now.active if gap.oldest <= walk.at <= gap.newest]
     cuts = sorted({gap.oldest, gap.newest, *(walk.at for walk in inside)})
-    return [
-        _Stretch(
-            Gap(low, high),
-            any(walk.order == "newest" and walk.at == high for walk in inside),
-            any(walk.order == "oldest" and walk.at == low for walk in inside),
-            now.density.rows(low, high) / now.page_size,
-        )
-        for low, high in pairwise(cuts)
-    ]
+    return [_stretch(Gap(low, high), inside, now) for low, high in pairwise(cuts)]
+
+
+def _stretch(gap: Gap, inside: Sequence[ActiveWalk], now: Situation) -> _Stretch:
+    from_top = any(walk.order == "newest" and walk.at == gap.newest for walk in inside)
+    from_bottom = any(walk.order == "oldest" and walk.at == gap.oldest for walk in inside)
+    pages = now.density.rows(gap.oldest, gap.newest) / now.page_size
+    if gap.newest - gap.oldest <= TICK and (from_top or from_bottom):
+        # Rows of one instant have no middle: nobody can share them.
+        pages = 0.0
+    return _Stretch(gap, from_top, from_bottom, pages)
 
 
 def _share_out(stretches: list[_Stretch], free: int, alone: float) -> list[_Stretch]:
@@ -219,6 +221,8 @@ def _inner_entry(
 
     known = hints.entries(now.coverage, used)
     inside = [e for e in known if e.order == "newest" and gap.oldest < e.at < gap.newest]
+    # Amid the rows of one instant, an entry proves none of them: a walk from above comes by anyway.
+    inside = [entry for entry in inside if not now.density.has_tie(entry.at, now.page_size)]
     if hints.dead_up_to is not None or not hints.may_try_kept:
         # A trial may cost a request; one that was lost is enough.
         inside = [entry for entry in inside if not hints.needs_trial(entry)]

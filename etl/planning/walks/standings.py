@@ -146,6 +146,9 @@ def gap_at(order: Order, frontier: datetime | None, gaps: Sequence[Gap]) -> Gap 
 
 def _places(walk: Walk, standing: Standing, gaps: Sequence[Gap]) -> list[datetime]:
     frontier, places = standing.frontier, [standing.position]
-    if frontier is not None and standing.proves and gap_at(walk.order, frontier, gaps):
+    if frontier is not None and not standing.proves:
+        # It is amid one instant. What it has passed is proven as soon as it leaves that.
+        places.append(walk.entrance)
+    elif frontier is not None and gap_at(walk.order, frontier, gaps):
         places.append(frontier)
     return places

@@ -97,14 +97,20 @@ class Walk:
         """The span that this walk has proven so far: none before its rows show their order."""
         return self.proof.span() if self.chain.shows_order else None
 
+    @property
+    def entrance(self) -> datetime:
+        """Where the walk enters its gap: amid it, or at the edge at which it will arrive."""
+        if self.target.oldest < self.entry.at < self.target.newest:
+            return self.entry.at
+        return self.target.newest if self.order == "newest" else self.target.oldest
+
     def position(self) -> datetime:
         """Where in its gap the walk stands; short of it, the edge at which it will arrive."""
-        edge = self.target.newest if self.order == "newest" else self.target.oldest
         if self.frontier is None:
-            inside = self.target.oldest < self.entry.at < self.target.newest
-            return self.entry.at if inside else edge
-        arrived = min if self.order == "newest" else max
-        return arrived(edge, self.frontier)
+            return self.entrance
+        if self.order == "newest":
+            return min(self.target.newest, self.frontier)
+        return max(self.target.oldest, self.frontier)
 
     def confirm_end(self) -> Step:
         """A newest-first walk has reached the end of history, and the end check agreed."""
