@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from datetime import datetime, timedelta
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import quote
 
@@ -55,6 +56,10 @@ REFUSE_CURSOR: Final = frozenset(range(400, 500)) - {401, 403}
 
 DEADLINE_FACTOR: Final = 4
 """A body may trickle for so many timeouts; `timeout` itself bounds each read."""
+
+
+HINT_ATTEMPTS: Final = 2
+"""How often the first request behind a hint is sent: another way leads to the same sessions."""
 
 
 class Fetched(NamedTuple):
@@ -126,6 +131,7 @@ class Client:
             sleep=self._waits.pause,
             reraise=True,
         )
+        self._trying_hint = self._retrying.copy(stop=self._gives_hint_up)
 
     def __enter__(self) -> "Client":
         return self
@@ -168,8 +174,11 @@ class Client:
         cursor: str | None = None,
         page_size: int | None = None,
         filters: Mapping[str, str] | None = None,
+        is_hint: bool = False,
     ) -> Fetched:
         """One page of an agent's sessions. Raises Malformed if a 200 isn't one.
+
+        If the cursor `is_hint`, the server may know it no more: an error is repeated once only.
 
         Raises CursorRefused if a request with a cursor is refused for anything but the credential:
         how a server refuses a cursor that has died isn't documented (400, 404, 410 ...). If it is
@@ -182,7 +191,7 @@ class Client:
         what = f"sessions of agent {agent_id!r:.80}"
         decode = partial(decode_page, agent_id=agent_id, page_size=size)
         try:
-            return Fetched(*self._fetch(what, path, query, counts, decode))
+            return Fetched(*self._fetch(what, path, query, counts, decode, is_hint=is_hint))
         except Denied as error:
             if cursor is None or error.status not in REFUSE_CURSOR:
                 raise
@@ -246,12 +255,15 @@ class Client:
         counts: Counts,
         decode: Callable[..., Any],
         most: int = LARGEST_LIST,
+        *,
+        is_hint: bool = False,
     ) -> Any:
         """Fetch and decode until it works or the attempts are used up."""
         team = {"team_id": self._credentials.team_id} if self._credentials.team_id else {}
         url = httpx.URL(self._base + path, params=team | query)
         try:
-            return self._retrying(self._attempt, what, url, counts, decode, most)
+            retrying = self._trying_hint if is_hint else self._retrying
+            return retrying(self._attempt, what, url, counts, decode, most)
         except (Transient, Malformed) as error:
             self._observe(GaveUp(what, error))
             raise
@@ -320,6 +332,12 @@ class Client:
     def _backoff(self, state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
         return self._waits.backoff(state.attempt_number, error)
+
+    def _gives_hint_up(self, state: tenacity.RetryCallState) -> bool:
+        """Whether an error is the hint's, as far as can be told; a 429 is not."""
+        error = state.outcome.exception() if state.outcome else None
+        is_limit = getattr(error, "status", None) == HTTPStatus.TOO_MANY_REQUESTS
+        return state.attempt_number >= (self.api.max_attempts if is_limit else HINT_ATTEMPTS)
 
     def _tell_retry(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None

@@ -9,7 +9,7 @@ from typing import Final
 
 from etl.api.client import Client
 from etl.api.clock_skew import skew_warnings
-from etl.errors import CutShort, EtlError, LeaseHeld, Malformed, Stopped, StoreError, Transient
+from etl.errors import CutShort, EtlError, LeaseHeld, Malformed, Stopped, StoreError
 from etl.events import LeaseTakenOver, Observe, RunUnrecorded, ignore
 from etl.invocation import program_name
 from etl.models import BEGINNING, ENDLESS, AgentReport, Progress, Status
@@ -225,12 +225,8 @@ class AgentSync:
             walks.fill()
             if options.mode == "incremental":
                 freshen(walks, options.idle_recheck, self.clock())
-        except Transient:
-            # An outage looks like a refusal of the cursor that it met.
-            hints.build_works = None
-            raise
         finally:
-            if hints.build_works is False:
+            if hints.build_works is False and not hints.may_be_outage:
                 save_seek_refused(self.store, walks.run)
         state, demand = walks.batcher.state, walks.tracker.demand
         self._look_again(walks)

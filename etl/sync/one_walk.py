@@ -120,12 +120,19 @@ class PageSource:
 
     def _fetch_next(self, walk: Walk, counts: Counts) -> Fetched:
         """What the walk's cursor leads to. Raises CutShort if that can't be the next page."""
-        fetched = self._request(counts, walk.order, walk.chain.cursor)
+        is_hint = walk.entry.cursor is not None and not walk.chain.pages
+        fetched = self._request(counts, walk.order, walk.chain.cursor, is_hint=is_hint)
         walk.check(fetched.page.listed, fetched.page.next_cursor)
         return fetched
 
     def _request(
-        self, counts: Counts, order: Order, cursor: str | None = None, page_size: int | None = None
+        self,
+        counts: Counts,
+        order: Order,
+        cursor: str | None = None,
+        *,
+        page_size: int | None = None,
+        is_hint: bool = False,
     ) -> Fetched:
         return self.client.fetch_page(
             self.agent_id,
@@ -134,6 +141,7 @@ class PageSource:
             cursor=cursor,
             page_size=page_size,
             filters=self.filters,
+            is_hint=is_hint,
         )
 
 

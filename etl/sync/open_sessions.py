@@ -89,6 +89,8 @@ class StateLists:
     """The states that pages of all sessions have shown."""
     ignored: bool = False
     """Whether the server ignores the filter."""
+    may_be_outage: bool = False
+    """Whether an error behind a built cursor may have been an outage's."""
     problem: CutShort | CursorRefused | None = None
     """The first list that broke off."""
 
@@ -114,7 +116,7 @@ class StateLists:
             for entry, (arrival, wasted) in zip(some, pages, strict=True):
                 self.walks.counts.add(wasted)
                 if arrival is None:
-                    hints.refuse_all_like(entry)
+                    hints.refuse_all_like(entry, may_be_outage=self.may_be_outage)
                 else:
                     hints.confirm(entry)
                     self._take(arrival, None)
@@ -129,9 +131,12 @@ class StateLists:
             arrivals.append(arrival)
             return False
 
-        with suppress(CutShort, CursorRefused, Malformed, Transient):
-            source = PageSource(self.walks.client, self.walks.run.agent_id)
-            follow_walk(walk, source, keep, wasted)
+        source = PageSource(self.walks.client, self.walks.run.agent_id)
+        try:
+            with suppress(CutShort, CursorRefused, Malformed):
+                follow_walk(walk, source, keep, wasted)
+        except Transient:
+            self.may_be_outage = True
         return (arrivals[0] if arrivals else None), wasted
 
     def read(

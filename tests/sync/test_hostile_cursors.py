@@ -78,6 +78,18 @@ def test_a_cursor_may_be_refused_in_any_way(lab: Lab, status: int, walkers: int 
         assert lab.wrong() == []
 
 
+def test_a_hint_that_an_error_answers_is_requested_twice(lab: Lab) -> None:
+    """The walks that need no hint would otherwise wait for its last attempt."""
+    lab.api.adopt(replace(REFUSE, refusal=500))
+    lab.spread(400)
+
+    report = lab.run(BACKFILL, max_attempts=6)
+
+    assert (report.status, report.error) == ("succeeded", None)
+    assert Counter(one.status for one in lab.api.requests)[500] == 2
+    assert lab.store.state("agent").seek_refused_at is None, "it may have been an outage"
+
+
 @pytest.mark.parametrize("status", [400, 404, 410])
 def test_a_walk_whose_cursor_is_refused_amid_the_list_enters_again(lab: Lab, status: int) -> None:
     lab.api.adopt(replace(REFUSE, refusal=status, cursor_requests=(3, 6)))

@@ -224,7 +224,7 @@ class GapTracker:
         if walk.entry == TAIL:
             self._tail_is_shut = True
         else:
-            self.hints.refuse_all_like(walk.entry)
+            self.hints.refuse_all_like(walk.entry, may_be_outage=isinstance(error, Transient))
         return True
 
     def _drop_entry(self, walk: Walk) -> None:

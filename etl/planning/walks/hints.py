@@ -29,6 +29,8 @@ class Hints:
     """Whether a cursor of an earlier run may be tried for speed alone."""
     build_works: bool | None = None
     """Whether the server follows built cursors; None until the first one, tried alone, shows it."""
+    may_be_outage: bool = False
+    """Whether what refused the built ones may have been an outage."""
     started_at: datetime = BEGINNING
     """When the run began: cursors issued earlier may have died since."""
     kept_works: bool = False
@@ -85,11 +87,11 @@ class Hints:
         """Use an entry no more; others like it may still serve."""
         self._refused.add(entry)
 
-    def refuse_all_like(self, entry: Entry) -> None:
+    def refuse_all_like(self, entry: Entry, *, may_be_outage: bool = False) -> None:
         """A cursor was refused, or has led elsewhere: those that are as old, or built, will too."""
         self._refused.add(entry)
         if is_built(entry):
-            self.build_works = False
+            self.build_works, self.may_be_outage = False, may_be_outage
         else:
             self.kept_works = False
             self.expire_up_to(entry.issued_at)
