@@ -41,6 +41,11 @@ class Demand:
     requirements: tuple[Requirement, ...]
 
     @property
+    def oldest(self) -> datetime:
+        """From where on anything is wanted."""
+        return min((need.oldest for need in self.requirements), default=BEGINNING)
+
+    @property
     def newest(self) -> datetime:
         """Up to where anything is wanted."""
         return max((need.newest for need in self.requirements), default=BEGINNING)
@@ -102,9 +107,10 @@ def take_up(
     """
     if demand.newest < floor_second(now):
         return demand
-    lowest = min(need.oldest for need in demand.requirements)
     anew = [
-        Requirement(max(lowest, span.oldest, subtract(span.proven_at, lookback)), span.newest, now)
+        Requirement(
+            max(demand.oldest, span.oldest, subtract(span.proven_at, lookback)), span.newest, now
+        )
         for span in coverage
         if span.proven_at is not None and span.proven_at >= since
     ]

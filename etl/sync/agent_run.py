@@ -148,7 +148,7 @@ class AgentSync:
             run.started_at,
             state.coverage,
             hints,
-            self._density(run.agent_id, options),
+            self._density(run.agent_id, options, demand),
             self.client.api.page_size,
         )
         few = count_sessions(self.store, run.agent_id, MOST_MISSING + 1)
@@ -176,12 +176,14 @@ class AgentSync:
         since = stored.started_at if state.watermark is not None else BEGINNING
         return demands.take_up(demand, state.coverage, now, options.lookback, since)
 
-    def _density(self, agent_id: str, options: RunOptions) -> Density:
+    def _density(self, agent_id: str, options: RunOptions, demand: Demand) -> Density:
         """Where rows are stored tells where a list that was walked before has its rows."""
-        if options.mode != "reconcile" and not options.restart:
+        is_sync = options.mode == "incremental"
+        if options.mode == "backfill" and not options.restart:
             return Density()
-        knots, step = read_instants(self.store, agent_id, KNOTS)
-        return Density(knots, step)
+        since = demand.oldest if is_sync else BEGINNING
+        knots, step = read_instants(self.store, agent_id, KNOTS, since)
+        return Density(knots, step, grows=is_sync)
 
     def _retrieve_transcripts(self, lease: Lease, options: RunOptions, report: AgentReport) -> None:
         from etl.sync.transcripts import TranscriptSync

@@ -20,7 +20,10 @@ pairs = st.tuples(ticks, ticks).filter(lambda pair: pair[0] < pair[1])
 def densities(draw: st.DrawFn) -> Density:
     if draw(st.booleans()):
         knots = sorted(at(tick) for tick in draw(st.lists(ticks, min_size=1, max_size=20)))
-        return Density(knots, draw(st.integers(1, 50)))
+        density = Density(knots, draw(st.integers(1, 50)), grows=draw(st.booleans()))
+        if draw(st.booleans()):
+            density.take(at(1000), at(1001), 5)
+        return density
     density = Density(oldest=draw(st.none() | ticks.map(at)))
     for low, high in draw(st.lists(pairs, max_size=4)):
         density.take(at(low), at(high), draw(st.integers(1, 100)))
@@ -142,3 +145,25 @@ def test_stored_rows_are_cut_where_they_are() -> None:
     instants: list[datetime] = [at(n) for n in range(10)] + [at(1000)]
 
     assert Density(instants).cut(at(0), at(1001), 0.5) in (at(5), at(6))
+
+
+def test_what_is_newer_than_the_stored_rows_is_estimated_by_pages_if_it_may_be_more() -> None:
+    stored = [at(second) for second in range(100)]
+    density = Density(stored, grows=True)
+    density.take(at(290), at(300), 20)
+
+    assert Density(stored).rows(at(50), at(300)) == 50
+    assert density.rows(at(50), at(90)) == 40
+    assert density.rows(at(50), at(300)) > 50 + 200
+    assert at(50) < density.cut(at(50), at(300), 0.05) < at(99)
+    assert at(99) < density.cut(at(50), at(300), 0.9) < at(300)
+
+
+def test_a_tie_is_as_many_rows_as_share_an_instant() -> None:
+    assert Density([at(1), *[at(2)] * 5, at(3)]).has_tie(at(2), 4)
+    assert not Density([at(1), *[at(2)] * 5, at(3)]).has_tie(at(3), 4)
+    paged = Density()
+    paged.take(at(2), at(2), 10)
+    paged.take(at(1), at(2), 10)
+    assert paged.has_tie(at(2), 10)
+    assert not paged.has_tie(at(1), 1)

@@ -39,9 +39,11 @@ class Density:
     """What is known of an agent's list, in rows over time."""
 
     stored: Sequence[datetime] = ()
-    """Instants of stored sessions, oldest first; if given, only they count."""
+    """Instants of stored sessions, oldest first; up to the last one, only they count."""
     stored_step: int = 1
     """How many stored sessions one of them stands for."""
+    grows: bool = False
+    """Whether pages tell of what is newer than they are; else that holds no rows worth a walk."""
     oldest: datetime | None = None
     """The oldest instant that the list has; None as long as nobody has looked."""
     _samples: list[Sample] = field(default_factory=list)
@@ -66,8 +68,15 @@ class Density:
 
     def rows(self, oldest: datetime, newest: datetime) -> float:
         """An estimate of the rows within `[oldest, newest)`; infinite where nothing tells."""
-        if self.stored:
-            return (self._rank(newest) - self._rank(oldest)) * self.stored_step
+        if not self.stored:
+            return self._estimate(oldest, newest)
+        known = (self._rank(newest) - self._rank(oldest)) * self.stored_step
+        if not self.grows or newest <= self.stored[-1]:
+            return known
+        return known + self._estimate(max(oldest, self.stored[-1]), newest)
+
+    def _estimate(self, oldest: datetime, newest: datetime) -> float:
+        """The same, by pages alone."""
         bottom = self._bottom(oldest)
         if bottom is None or not self._samples:
             return math.inf
@@ -85,10 +94,18 @@ class Density:
 
     def cut(self, oldest: datetime, newest: datetime, share: float) -> datetime:
         """The instant below which this share of the rows within `[oldest, newest)` lies."""
-        if self.stored:
-            low, high = self._rank(oldest), self._rank(newest)
-            index = min(round(low + share * (high - low)), len(self.stored) - 1)
-            return min(newest, max(oldest, self.stored[index]))
+        if not self.stored:
+            return self._cut_estimate(oldest, newest, share)
+        low, high = self._rank(oldest), self._rank(newest)
+        wanted, known = share * self.rows(oldest, newest), (high - low) * self.stored_step
+        if self.grows and wanted > known:
+            top = max(oldest, self.stored[-1])
+            return self._cut_estimate(top, newest, (wanted - known) / self._estimate(top, newest))
+        index = min(round(low + wanted / self.stored_step), len(self.stored) - 1)
+        return min(newest, max(oldest, self.stored[index]))
+
+    def _cut_estimate(self, oldest: datetime, newest: datetime, share: float) -> datetime:
+        """The same, by pages alone."""
         bottom = self._bottom(oldest) or newest
         below, above = self._rates(bottom, newest)
         steep = max(-STEEPEST, min(STEEPEST, math.log(above / below)))

@@ -79,7 +79,7 @@ class GapTracker:
         free, gaps = walkers - len(self.walks), self.gaps
         # A walk from the list's end is worth it sooner: it spares the check of that end.
         single = 1 if gaps and gaps[0].oldest == BEGINNING else SINGLE_PAGES
-        if self.pages < single and not self.density.stored:
+        if self.pages < single and (self.density.grows or not self.density.stored):
             free = min(free, 1 - len(self.walks))
         if free <= 0 or not gaps:
             return []

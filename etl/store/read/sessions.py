@@ -4,6 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 
+from etl.models import BEGINNING
 from etl.store.runs.agent_state import newest_below
 from etl.store.schema import tables as t
 from etl.store.store import Store
@@ -25,13 +26,15 @@ def newest_session(store: Store, agent_id: str, before: datetime) -> datetime | 
         return newest_below(connection, agent_id, before)
 
 
-def read_instants(store: Store, agent_id: str, most: int) -> tuple[list[datetime], int]:
-    """About `most` of the stored instants, evenly spread over the rows, oldest first.
+def read_instants(
+    store: Store, agent_id: str, most: int, since: datetime = BEGINNING
+) -> tuple[list[datetime], int]:
+    """About `most` of the stored instants since then, evenly spread over the rows, oldest first.
 
     Returns them and the number of rows from one to the next.
     """
     c = t.sessions.c
-    mine = (c.agent_id == agent_id, c.created_at.is_not(None))
+    mine = (c.agent_id == agent_id, c.created_at >= since)
     number = func.row_number().over(order_by=c.created_at)
     with store.reading() as connection:
         stored = connection.execute(select(func.count()).where(*mine)).scalar_one()
