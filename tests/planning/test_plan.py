@@ -308,6 +308,18 @@ def test_nobody_enters_amid_the_rows_of_one_instant() -> None:
     assert [one.entry for one in planned if one.entry.order == "newest"] == [marks[1]]
 
 
+def test_nobody_enters_right_above_the_rows_of_one_instant() -> None:
+    stored = [*(at(second) for second in range(10)), *[at(20)] * 15, *[at(21)] * 15, at(40)]
+    known = Hints(build_works=True)
+    active = [ActiveWalk(HEAD, at(40))]
+    now = situation([Gap(at(0), at(50))], active=active, density=Density(stored), page_size=2)
+
+    built = [one.entry.at for one in plan_walks(now, known) if one.entry.order == "newest"]
+
+    assert built
+    assert max(built) <= at(20)
+
+
 def test_a_walk_amid_one_instant_is_left_alone_with_it() -> None:
     stored = [*[at(20)] * 30]
     gap = Gap(at(20), just_after(at(20)))

@@ -77,6 +77,8 @@ class Density:
 
     def _estimate(self, oldest: datetime, newest: datetime) -> float:
         """The same, by pages alone."""
+        if oldest >= newest:
+            return 0.0
         bottom = self._bottom(oldest)
         if bottom is None or not self._samples:
             return math.inf
@@ -92,15 +94,27 @@ class Density:
         at_once = (one.rows for one in self._samples if one.oldest == one.newest == instant)
         return sum(at_once) >= rows
 
+    def skip_ties(self, instant: datetime, rows: int) -> datetime:
+        """The instant, or a lower one, right below which no so many rows share an instant."""
+        index = bisect_left(self.stored, instant) - 1
+        while index >= 0 and self.has_tie(self.stored[index], rows):
+            instant = self.stored[index]
+            index = bisect_left(self.stored, instant) - 1
+        return instant
+
     def cut(self, oldest: datetime, newest: datetime, share: float) -> datetime:
         """The instant below which this share of the rows within `[oldest, newest)` lies."""
         if not self.stored:
             return self._cut_estimate(oldest, newest, share)
         low, high = self._rank(oldest), self._rank(newest)
-        wanted, known = share * self.rows(oldest, newest), (high - low) * self.stored_step
-        if self.grows and wanted > known:
+        known, newer = (high - low) * self.stored_step, 0.0
+        if self.grows and newest > self.stored[-1]:
+            newer = self._estimate(max(oldest, self.stored[-1]), newest)
+            newer = 0.0 if math.isinf(newer) else newer
+        wanted = share * (known + newer)
+        if wanted > known and newer:
             top = max(oldest, self.stored[-1])
-            return self._cut_estimate(top, newest, (wanted - known) / self._estimate(top, newest))
+            return self._cut_estimate(top, newest, min(1.0, (wanted - known) / newer))
         index = min(round(low + wanted / self.stored_step), len(self.stored) - 1)
         return min(newest, max(oldest, self.stored[index]))
 

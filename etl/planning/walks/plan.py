@@ -221,7 +221,8 @@ def _inner_entry(
 
     known = hints.entries(now.coverage, used)
     inside = [e for e in known if e.order == "newest" and gap.oldest < e.at < gap.newest]
-    # Amid the rows of one instant, an entry proves none of them: a walk from above comes by anyway.
+    # An entry at or amid the rows of one instant proves none of them: a walk from above has to.
+    at = now.density.skip_ties(at, now.page_size)
     inside = [entry for entry in inside if not now.density.has_tie(entry.at, now.page_size)]
     if hints.dead_up_to is not None or not hints.may_try_kept:
         # A trial may cost a request; one that was lost is enough.
