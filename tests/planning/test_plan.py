@@ -295,6 +295,17 @@ def test_a_bookmark_far_below_a_gap_that_another_walk_is_nearer_to_is_not_entere
     assert plan(57) == [Entry("oldest", "o", at(48))]
 
 
+def test_so_many_walks_enter_amid_a_gap_and_no_more() -> None:
+    now = situation([Gap(BEGINNING, at(100))], density=even(0, 100), free=8)
+    known = Hints(build_works=True)
+
+    planned = plan_walks(replace(now, inner=2), known)
+
+    assert sum(one.is_inner for one in planned) == 2
+    assert {HEAD, TAIL} <= {one.entry for one in planned}
+    assert sum(one.is_inner for one in plan_walks(now, known)) == 6
+
+
 def test_nobody_enters_amid_the_rows_of_one_instant() -> None:
     """Such an entry proves none of them: the walk from above reads them all the same."""
     stored = [at(0), *[at(20)] * 30, at(40), at(41)]

@@ -28,6 +28,15 @@ MOST_FAILURES: Final = 4
 SINGLE_PAGES: Final = 2
 """Pages of a run that one walk fetches alone: most syncs have no more."""
 
+INNER_WALKS: Final = 1.5
+"""Times for each place that a walk may enter amid a gap, and once more every INNER_PAGES pages.
+
+Each costs up to a request, and bursts call for many: 8,000 sessions took up to 52 requests more
+than their pages, and 18 with this bound, in 23.6 rounds instead of 22.4.
+"""
+
+INNER_PAGES: Final = 20
+
 
 @dataclass(slots=True)
 class GapTracker:
@@ -51,6 +60,8 @@ class GapTracker:
     """How many pages have arrived."""
     ceiling: datetime | None = None
     """The oldest instant that the list, newest first, has shown in order."""
+    _inner: int = 0
+    """How many walks have entered amid a gap."""
     _tail_is_shut: bool = False
     """Whether a walk from the list's tail has failed in this run."""
     _useful: set[Walk] = field(default_factory=set)
@@ -94,12 +105,14 @@ class GapTracker:
             is_open,
             floor_second(self.started_at),
             self.pages,
+            int(INNER_WALKS * walkers + self.pages / INNER_PAGES) - self._inner,
         )
         return plan_walks(now, self.hints)
 
     def start(self, planned: PlannedWalk) -> Walk:
         """Begin a walk."""
         walk = Walk(planned.entry, planned.gap, self.ceiling)
+        self._inner += planned.is_inner
         self.walks.start(walk)
         return walk
 
