@@ -160,7 +160,7 @@ class AgentSync:
             return min(most, self.budget.allow(run.agent_id, pages_left))
 
         return ParallelWalks(
-            self.client, self.store, run, tracker, batcher, few, allow, self.on_progress
+            self.client, self.store, run, tracker, batcher, few, allow, self.clock, self.on_progress
         )
 
     def _demand(

@@ -86,7 +86,7 @@ class PageSource:
         """
         judge = self._judge_instant if walk.end.is_of_one_instant else self._judge_end
         if judge(walk, counts) != "holds":
-            hint = "the next run goes on from here"
+            hint = "the next run goes on from here; does the API ignore sort_order?"
             raise CutShort("the list ended before its oldest session", hint)
 
     def _judge_end(self, walk: Walk, counts: Counts) -> Verdict:

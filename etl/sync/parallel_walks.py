@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from http import HTTPStatus
 from typing import Final
 
@@ -59,6 +60,7 @@ class ParallelWalks:
     """How many sessions of the agent are stored, counted up to MOST_MISSING + 1."""
     allow: Callable[[float], int]
     """How many walks may be under way, by the pages that are left."""
+    clock: Callable[[], datetime]
     on_progress: Callable[[Progress], None] = lambda _: None
     counts: Counts = field(default_factory=Counts)
     """What the run has cost and saved so far."""
@@ -207,11 +209,12 @@ class ParallelWalks:
     def _warn(self, arrival: Arrival) -> None:
         if arrival.fetched is None:
             return
-        page, requested_at = arrival.fetched
+        page, now = arrival.fetched.page, self.clock()
         if arrival.step.out_of_order:
             self.is_out_of_order = True
             self.warnings.add("the list is out of order; only a walk of all of it proves anything")
-        if max(dated(page.listed), default=requested_at) > requested_at:
+        # A session may begin between the request and its answer.
+        if max(dated(page.listed), default=now) > now:
             self.warnings.add("sessions are dated in the future; check this machine's clock")
         if page.rejected:
             self.warnings.add("some records could not be read whole, see rejected_records")

@@ -138,3 +138,27 @@ def test_a_watermark_is_right_again_after_a_clock_that_was_ahead(lab: Lab) -> No
 
     assert (report.status, lab.wrong()) == ("succeeded", [])
     assert report.watermark == max(row.created_at for row in lab.rows(AGENT).values())
+
+
+def test_a_session_that_begins_during_a_request_is_not_of_the_future(lab: Lab) -> None:
+    lab.spread(20)
+    added: list[str] = []
+
+    def begin(_: object) -> None:
+        if not added:
+            added.extend(lab.add([utc_now()]))
+
+    lab.api.on_request = begin
+
+    report = lab.run(BACKFILL)
+
+    assert added[0] in lab.rows()
+    assert (report.status, report.warnings) == ("succeeded", [])
+
+
+def test_a_session_of_the_future_is_told(lab: Lab) -> None:
+    lab.add([second(-3600)])
+
+    (warning,) = lab.run(BACKFILL).warnings
+
+    assert "dated in the future" in warning
