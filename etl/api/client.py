@@ -337,7 +337,8 @@ class Client:
         """Whether an error is the hint's, as far as can be told; a 429 is not."""
         error = state.outcome.exception() if state.outcome else None
         is_limit = getattr(error, "status", None) == HTTPStatus.TOO_MANY_REQUESTS
-        return state.attempt_number >= (self.api.max_attempts if is_limit else HINT_ATTEMPTS)
+        most = self.api.max_attempts
+        return state.attempt_number >= (most if is_limit else min(most, HINT_ATTEMPTS))
 
     def _tell_retry(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None

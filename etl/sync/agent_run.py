@@ -148,7 +148,7 @@ class AgentSync:
             run.started_at,
             state.coverage,
             hints,
-            self._density(run.agent_id, options, demand),
+            self._density(run.agent_id, state, options, demand),
             self.client.api.page_size,
         )
         few = count_sessions(self.store, run.agent_id, MOST_MISSING + 1)
@@ -176,10 +176,15 @@ class AgentSync:
         since = stored.started_at if state.watermark is not None else BEGINNING
         return demands.take_up(demand, state.coverage, now, options.lookback, since)
 
-    def _density(self, agent_id: str, options: RunOptions, demand: Demand) -> Density:
-        """Where rows are stored tells where a list that was walked before has its rows."""
-        is_sync = options.mode == "incremental"
-        if options.mode == "backfill" and not options.restart:
+    def _density(
+        self, agent_id: str, state: AgentState, options: RunOptions, demand: Demand
+    ) -> Density:
+        """Where rows are stored tells where a list that was walked before has its rows.
+
+        Without a watermark it has not been walked whole, and what is stored tells nothing.
+        """
+        is_sync, resumes = options.mode == "incremental", options.mode == "backfill"
+        if state.watermark is None or (resumes and not options.restart):
             return Density()
         since = demand.oldest if is_sync else BEGINNING
         knots, step = read_instants(self.store, agent_id, KNOTS, since)

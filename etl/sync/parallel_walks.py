@@ -61,6 +61,7 @@ class ParallelWalks:
     allow: Callable[[float], int]
     """How many walks may be under way, by the pages that are left."""
     clock: Callable[[], datetime]
+    """This machine's."""
     on_progress: Callable[[Progress], None] = lambda _: None
     counts: Counts = field(default_factory=Counts)
     """What the run has cost and saved so far."""

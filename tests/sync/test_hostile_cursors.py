@@ -90,6 +90,30 @@ def test_a_hint_that_an_error_answers_is_requested_twice(lab: Lab) -> None:
     assert lab.store.state("agent").seek_refused_at is None, "it may have been an outage"
 
 
+def test_a_hint_is_sent_no_more_often_than_any_request(lab: Lab) -> None:
+    lab.api.adopt(replace(REFUSE, refusal=500))
+    lab.spread(400)
+
+    assert lab.run(BACKFILL, max_attempts=1).status == "succeeded"
+
+    assert Counter(one.status for one in lab.api.requests)[500] == 1
+
+
+@pytest.mark.parametrize("options", [SYNC, RECONCILE], ids=["sync", "reconcile"])
+def test_a_first_run_that_was_killed_goes_on_with_several_walks(
+    lab: Lab, options: RunOptions
+) -> None:
+    """What it had stored by then doesn't tell where the rest of the list has its rows."""
+    lab.spread(600)
+    lab.run(replace(options, seek=False, walkers=1), kill=Killer(at_request=30))
+    lab.api.clear_requests()
+
+    assert lab.run(replace(options, seek=False)).status == "succeeded"
+
+    assert lab.wrong() == []
+    assert sum("sort_order=oldest&cursor" in one.query for one in lab.api.requests) > 5
+
+
 @pytest.mark.parametrize("status", [400, 404, 410])
 def test_a_walk_whose_cursor_is_refused_amid_the_list_enters_again(lab: Lab, status: int) -> None:
     lab.api.adopt(replace(REFUSE, refusal=status, cursor_requests=(3, 6)))
