@@ -301,6 +301,7 @@ def _decode(kind: type, value: Any) -> Any:
     if kind is Names:
         return _names(value)
     if kind is not Duration:
+        # So msgspec is told of a type that the hook doesn't know.
         raise NotImplementedError(kind)
     if not isinstance(value, str):
         raise ValueError(f"expected {DURATION_WANTED}, got {value!r}")

@@ -13,7 +13,7 @@ from etl.models import BEGINNING, Entry, Listed, Span, floor_second, just_after
 from etl.planning.coverage import Coverage
 from etl.planning.demand import Demand, Requirement
 from etl.planning.walks.density import Density
-from etl.planning.walks.gap_tracker import MOST_FAILURES, GapTracker
+from etl.planning.walks.gap_tracker import INNER_WALKS, MOST_FAILURES, GapTracker
 from etl.planning.walks.hints import Hints
 from etl.planning.walks.plan import HEAD, TAIL, PlannedWalk
 from etl.planning.walks.walk import Walk
@@ -294,6 +294,19 @@ def test_a_sync_of_two_pages_is_one_walk() -> None:
     assert take(gaps, start(gaps), ("d", 9), ("c", 7), cursor="c0")
 
     assert gaps.plan(8) == []
+
+
+def test_walks_that_enter_amid_a_gap_are_bounded_over_the_run() -> None:
+    demand = Demand("reconcile", NOW, (Requirement(BEGINNING, NOW, None),))
+    density = Density([at(second) for second in range(1000)])
+    gaps = GapTracker(demand, NOW, (), Hints(build_works=True), density, 2)
+    inner = 0
+    for _ in range(20):
+        for planned in gaps.plan(4):
+            gaps.walks.end(gaps.start(planned))
+            inner += planned.is_inner
+
+    assert inner == INNER_WALKS * 4
 
 
 def test_a_walk_ends_where_another_has_begun() -> None:

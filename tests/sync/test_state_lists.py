@@ -225,3 +225,15 @@ def test_a_page_of_all_sessions_accuses_no_list_of_omitting_what_it_has_shown(la
     assert built(lab)
     assert retrieves(lab) == 0
     assert (report.status, report.warnings) == ("succeeded", [])
+
+
+def test_a_sync_shares_its_lookback_out_by_its_stored_rows(lab: Lab) -> None:
+    """They fill a twelfth of it: half of the time is not half of the rows."""
+    lab.spread(300, every=1, ago=10)
+    lab.run(BACKFILL)
+    lab.api.clear_requests()
+
+    assert lab.run().status == "succeeded"
+
+    assert lab.wrong() == []
+    assert built(lab) > 2

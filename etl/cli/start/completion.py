@@ -23,6 +23,7 @@ def run(args: argparse.Namespace) -> int:
     kinds = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY}
     for action in _actions(parser):
         if action.metavar in kinds:
+            # shtab's own attribute, which argparse doesn't know.
             action.complete = kinds[str(action.metavar)]  # type: ignore[attr-defined]
     print(shtab.complete(parser, args.shell))
     return 0

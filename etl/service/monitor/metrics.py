@@ -64,6 +64,7 @@ class Metrics:
     """All counters of a process, in a registry of its own. `observe` is quick and never raises."""
 
     def __init__(self, agent_ids: Sequence[str]) -> None:
+        # Of all that we call of prometheus_client, this alone has no types.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
