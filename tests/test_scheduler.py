@@ -5,11 +5,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from apscheduler.triggers.date import DateTrigger
 
 from etl import config
 from etl.clock import utc_now
 from etl.config import Agent
 from etl.models import Counts, Pruned
+from etl.service import scheduler as schedulers
 from etl.service.next_runs import NextRuns
 from etl.service.scheduler import (
     _Jobs,
@@ -68,6 +70,30 @@ def test_a_look_for_agents_under_way_does_not_keep_it_from_ending() -> None:
 
     assert not scheduler.is_alive()
     assert service.found == ["late"]
+
+
+def test_an_end_amid_a_look_for_due_jobs_is_quiet(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service: Any = Looking(store)
+
+    class Slow(DateTrigger):  # type: ignore[misc]
+        """Asks for the end, and gives it time to come, where the job has just been handed over."""
+
+        def get_next_fire_time(self, previous: datetime | None, now: datetime) -> Any:
+            if previous is not None:
+                service.stop.set()
+                threading.Event().wait(0.3)
+            return super().get_next_fire_time(previous, now)
+
+    monkeypatch.setattr(schedulers, "DateTrigger", Slow)
+    uncaught: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", uncaught.append)
+
+    run_scheduler(service, [Agent("a")], service.stop)
+
+    assert service.stop.is_set()
+    assert not uncaught
 
 
 @pytest.mark.parametrize(
