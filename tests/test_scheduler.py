@@ -11,15 +11,11 @@ from etl import config
 from etl.clock import utc_now
 from etl.config import Agent
 from etl.models import Counts, Pruned
-from etl.service import scheduler as schedulers
+from etl.service import agent_jobs
+from etl.service.agent_jobs import AgentJobs
 from etl.service.next_runs import NextRuns
-from etl.service.scheduler import (
-    _Jobs,
-    first_reconcile,
-    incremental_trigger,
-    reconcile_trigger,
-    run_scheduler,
-)
+from etl.service.schedule import first_reconcile, incremental_trigger, reconcile_trigger
+from etl.service.scheduler import run_scheduler
 from etl.service.watch import Postponed
 from etl.store.runs.agent_state import AgentState
 from etl.store.runs.lease import Lease
@@ -86,7 +82,7 @@ def test_an_end_amid_a_look_for_due_jobs_is_quiet(
                 threading.Event().wait(0.3)
             return super().get_next_fire_time(previous, now)
 
-    monkeypatch.setattr(schedulers, "DateTrigger", Slow)
+    monkeypatch.setattr(agent_jobs, "DateTrigger", Slow)
     uncaught: list[threading.ExceptHookArgs] = []
     monkeypatch.setattr(threading, "excepthook", uncaught.append)
 
@@ -121,7 +117,7 @@ def test_anothers_run_counts_if_it_was_lately_and_not_in_the_future(
     at = now - timedelta(seconds=began)
     run = start_run(store, lease, "incremental", AgentState(), at)
     finish_run(store, run, "succeeded", Counts(), None, at)
-    jobs = _Jobs(Looking(store), Agent("a"), NextRuns(store), Postponed())  # type: ignore[arg-type]
+    jobs = AgentJobs(Looking(store), Agent("a"), NextRuns(store), Postponed())  # type: ignore[arg-type]
     # Our own last run was told by a clock that has been set back since, or long ago.
     for since in (now + timedelta(hours=1), now - timedelta(hours=2)):
         jobs.since = since

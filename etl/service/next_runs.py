@@ -1,4 +1,4 @@
-"""Keeps in the database when this scheduler syncs each agent next: `status` shows it."""
+"""Saves in the database when this scheduler syncs each agent next: `status` shows it."""
 
 from contextlib import suppress
 from datetime import datetime
@@ -9,7 +9,7 @@ from apscheduler.events import EVENT_JOB_SUBMITTED
 
 from etl.errors import StoreError
 from etl.store.runs.lease import holder
-from etl.store.runs.next_runs import clear_next_runs, keep_next_run
+from etl.store.runs.next_runs import clear_next_runs, save_next_run
 from etl.store.store import Store
 
 __all__ = ["JOB", "NextRuns"]
@@ -40,14 +40,14 @@ class NextRuns:
         """Learn one time."""
         self._times[agent_id] = at
 
-    def keep(self, agent_id: str) -> None:
+    def save(self, agent_id: str) -> None:
         """Write an agent's time, after a run of it."""
         at = self._times.get(agent_id)
         if at is not None:
             now = self._store.now()
-            self._write(partial(keep_next_run, agent_id=agent_id, at=at, me=self._me, now=now))
+            self._write(partial(save_next_run, agent_id=agent_id, at=at, me=self._me, now=now))
 
-    def drop(self, agent_id: str | None = None) -> None:
+    def clear(self, agent_id: str | None = None) -> None:
         """The agent, or any agent, is synced no more by this process."""
         self._write(partial(clear_next_runs, me=self._me, agent_id=agent_id))
 

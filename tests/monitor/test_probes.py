@@ -15,7 +15,7 @@ from etl.errors import ConfigError, SchemaMismatch, StoreError
 from etl.service.monitor.query_cache import CachedQuery
 from etl.service.monitor.readiness import not_readable, readiness
 from etl.service.monitor.web import AT_ONCE, Reply, Server
-from etl.service.scheduler import ready_within
+from etl.service.schedule import ready_within
 from tests.support.waiting import PATIENCE, until
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)

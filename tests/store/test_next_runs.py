@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from etl.store.runs.lease import holder
-from etl.store.runs.next_runs import clear_next_runs, find_next_run, keep_next_run
+from etl.store.runs.next_runs import clear_next_runs, find_next_run, save_next_run
 from etl.store.store import Store
 
 AGENT = "agent"
@@ -27,7 +27,7 @@ def known(store: Store) -> Store:
 
 
 def keep(store: Store, minutes: float, me: str) -> None:
-    store.transact(lambda connection: keep_next_run(connection, AGENT, at(minutes), me, NOW))
+    store.transact(lambda connection: save_next_run(connection, AGENT, at(minutes), me, NOW))
 
 
 def found(store: Store, now: datetime = NOW) -> datetime | None:

@@ -77,7 +77,7 @@ def _look(what: str, look: Callable[[], str]) -> Finding:
 def _schedule(settings: "Settings") -> str:
     """When `run` works, and where history begins."""
     from etl.service import runs
-    from etl.service.scheduler import check_schedule
+    from etl.service.schedule import check_schedule
 
     runs.history_from(settings)
     schedule = settings.schedule

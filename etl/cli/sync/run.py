@@ -18,16 +18,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run it; a requested stop is no failure."""
     from etl.api.credentials import source_of
-    from etl.service import runs, scheduler
+    from etl.service import runs, schedule
     from etl.service.lake_job import check_lake
     from etl.service.monitor import logs
     from etl.service.monitor.monitor import open_monitor
+    from etl.service.scheduler import run_scheduler
 
     settings = load_settings(args)
     agents = runs.select_agents(settings, None)
-    scheduler.check_schedule(settings.schedule)
+    schedule.check_schedule(settings.schedule)
     check_lake(settings.lake)
-    bound = scheduler.ready_within(settings)
+    bound = schedule.ready_within(settings)
     with stop_on_signals(lambda: None) as stop:
         credentials = source_of(settings.api, stop)
         # A grant's tokens come and go; no line of the log carries words that could hold one.
@@ -44,6 +45,6 @@ def run(args: argparse.Namespace) -> int:
             ) as running,
         ):
             monitor.start(running.store)
-            scheduler.run_scheduler(running, agents, stop, monitor.heartbeat)
+            run_scheduler(running, agents, stop, monitor.heartbeat)
     logs.log.info("service_stopped")
     return 0

@@ -7,10 +7,10 @@ from sqlalchemy import Connection, select, update
 from etl.store.runs.lease import may_be_alive
 from etl.store.schema import tables as t
 
-__all__ = ["clear_next_runs", "find_next_run", "keep_next_run"]
+__all__ = ["clear_next_runs", "find_next_run", "save_next_run"]
 
 
-def keep_next_run(
+def save_next_run(
     connection: Connection, agent_id: str, at: datetime, me: str, now: datetime
 ) -> None:
     """Note when this process syncs an agent next, unless another one does so sooner."""
