@@ -134,8 +134,8 @@ def run_agent(store: Store, api: Simulator) -> Runner:
     def run(agent_id: str, options: RunOptions | None = None, **settings: object) -> AgentReport:
         fields = {"base_url": api.base_url, "timeout": 60.0, "page_size": 50, **settings}
         stop = threading.Event()
-        pacer = RateLimiter(draw=lambda: 0.0)
-        with Client(Api(**fields), Credentials("sim-token"), stop, pacer) as client:  # type: ignore[arg-type]
+        limiter = RateLimiter(draw=lambda: 0.0)
+        with Client(Api(**fields), Credentials("sim-token"), stop, limiter) as client:  # type: ignore[arg-type]
             return AgentSync(client, store, utc_now, stop).run(agent_id, options or RunOptions())
 
     return run

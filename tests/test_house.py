@@ -34,6 +34,7 @@ LAYERS = {
     "etl.api.connections": 1.5,
     "etl.planning": 1,
     "etl.privacy": 1,
+    "etl.api.transport": 1.75,
     "etl.api.client": 2,
     "etl.api.credentials": 2,
     "etl.store": 2,

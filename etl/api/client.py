@@ -1,25 +1,18 @@
-"""Fetching from the API: one connection pool, one pacer, the same retries for every request.
+"""What can be fetched from the API, with the same pace and retries for every request."""
 
-Redirects are never followed: the credential would travel along (docs/gumloop-api.md).
-"""
-
-import queue
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from datetime import datetime, timedelta
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 import httpx
 import tenacity
 
-from etl.api.bodies import LARGEST_LIST, LARGEST_SESSION, read_response
-from etl.api.clock_skew import ClockSkew
-from etl.api.connections import make_connector, translate_failure
+from etl.api.bodies import LARGEST_LIST, LARGEST_SESSION
 from etl.api.decoding.agents import AgentsPage, decode_agents, decode_teams
 from etl.api.decoding.sessions import (
     RetrievedSession,
@@ -28,11 +21,11 @@ from etl.api.decoding.sessions import (
     decode_retrieved,
 )
 from etl.api.decoding.transcripts import decode_transcript
-from etl.api.errors import find_error, translate_response
+from etl.api.errors import find_error
 from etl.api.rate_limit import RateLimiter
+from etl.api.transport import CredentialSource, Transport
 from etl.api.waits import Waits
-from etl.clock import utc_now
-from etl.config import Api, Credentials
+from etl.config import Api
 from etl.errors import (
     ApiError,
     ConfigError,
@@ -43,20 +36,16 @@ from etl.errors import (
     RetryLater,
     Transient,
 )
-from etl.events import Answered, GaveUp, Observe, Retried, ignore
+from etl.events import GaveUp, Observe, Retried, ignore
 from etl.models import Counts, Message, Order, Page, Team, is_alias
 
-__all__ = ["Client", "CredentialSource", "Fetched", "FetchedSession", "FetchedTranscript"]
+__all__ = ["Client", "Fetched", "FetchedSession", "FetchedTranscript"]
 
 LARGE: Final = 2**20
 """Bodies beyond this are decoded one at a time: JSON may take sixty times its size meanwhile."""
 
 REFUSE_CURSOR: Final = frozenset(range(400, 500)) - {401, 403}
 """Statuses by which a request with a cursor may be told that the cursor is of no use."""
-
-DEADLINE_FACTOR: Final = 4
-"""A body may trickle for so many timeouts; `timeout` itself bounds each read."""
-
 
 HINT_ATTEMPTS: Final = 2
 """How often the first request behind a hint is sent: another way leads to the same sessions."""
@@ -69,29 +58,9 @@ class Fetched(NamedTuple):
     requested_at: datetime
 
 
-class _Timed(NamedTuple):
+class _Decoded(NamedTuple):
     content: Any
     requested_at: datetime
-
-
-class CredentialSource(Protocol):
-    """Supplies the credential of each request; see `etl.api.credentials`."""
-
-    @property
-    def team_id(self) -> str | None:
-        """The team that every request names, if any."""
-
-    def current(self) -> Credentials:
-        """The credential of the next request."""
-
-    def renew(self, used: Credentials, /) -> bool:
-        """Look for another one after a 401. Returns whether there is one."""
-
-    def mark_refused(self, used: Credentials, /) -> None:
-        """Note that the API has refused it for good."""
-
-    def secrets(self) -> tuple[str, ...]:
-        """What no message may show."""
 
 
 class Client:
@@ -102,27 +71,18 @@ class Client:
         api: Api,
         credentials: CredentialSource,
         stop: threading.Event | None = None,
-        pacer: RateLimiter | None = None,
+        limiter: RateLimiter | None = None,
         observe: Observe = ignore,
     ) -> None:
         self.api = api
         self._credentials = credentials
         self._stop = stop or threading.Event()
-        pacer = pacer or RateLimiter(api.requests_per_second)
-        self._waits = Waits(pacer, api.max_wait, self._stop, observe)
-        self._skew = ClockSkew()
+        limiter = limiter or RateLimiter(api.requests_per_second)
+        self._waits = Waits(limiter, api.max_wait, self._stop, observe)
         self._observe = observe
         self._base = api.base_url.rstrip("/")
-        # As many clients of one connection each as requests may be in flight, made when needed.
-        # A pool shared by threads closes connections that another thread is about to use: up to 1
-        # in 400 requests then failed with "bad file descriptor" (httpcore 1.0.9, 32 threads).
-        self._connections: queue.LifoQueue[httpx.Client | None] = queue.LifoQueue()
+        self._transport = Transport(api, credentials, self._waits, observe)
         self._large = threading.Lock()
-        self._connect = make_connector(api)
-        for _ in range(api.concurrency - 1):
-            self._connections.put(None)
-        # The first one now: what is wrong with a proxy is wrong with all, and is reported at once.
-        self._connections.put(self._connect())
         self._retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type((Transient, Malformed)),
             stop=tenacity.stop_after_attempt(api.max_attempts),
@@ -141,9 +101,7 @@ class Client:
 
     def close(self) -> None:
         """Close every connection."""
-        while not self._connections.empty():
-            if (connection := self._connections.get()) is not None:
-                connection.close()
+        self._transport.close()
 
     @property
     def is_saturated(self) -> bool:
@@ -163,7 +121,7 @@ class Client:
     @property
     def clock_skew(self) -> timedelta | None:
         """By how much this machine's clock is ahead of the API's, at least; None: not known."""
-        return self._skew.least
+        return self._transport.skew.least
 
     def fetch_page(
         self,
@@ -272,62 +230,19 @@ class Client:
         self, what: str, url: httpx.URL, counts: Counts, decode: Callable[..., Any], most: int
     ) -> Any:
         try:
-            body = self._send(what, url, counts, most)
+            body = self._transport.get(what, url, counts, most)
         except (Transient, RetryLater) as error:
             raise self._waits.limit_wait(what, error) from None
         try:
             with self._large if len(body.content) > LARGE else nullcontext():
-                return _Timed(decode(body.content), body.requested_at)
+                return _Decoded(decode(body.content), body.requested_at)
         except Malformed as error:
             reason = error.message
         # Out here the new error doesn't hold on to what was decoded until the old one was raised.
         said = find_error(body.content)
         if said is not None:
             reason = f"status 200, but {said.code or said.message}"
-        raise Malformed(f"{what}: {self._clean(reason)}")
-
-    def _send(self, what: str, url: httpx.URL, counts: Counts, most: int) -> _Timed:
-        """Send; once more if the credential is refused and there is another by now."""
-        used = self._credentials.current()
-        try:
-            return self._send_as(used, what, url, counts, most)
-        except Denied as error:
-            if error.status != 401 or not self._credentials.renew(used):
-                raise
-        used = self._credentials.current()
-        try:
-            return self._send_as(used, what, url, counts, most)
-        except Denied as error:
-            if error.status == 401:
-                self._credentials.mark_refused(used)
-            raise
-
-    def _send_as(
-        self, used: Credentials, what: str, url: httpx.URL, counts: Counts, most: int
-    ) -> _Timed:
-        self._waits.await_turn()
-        counts.requests += 1
-        requested_at = utc_now()
-        connection = self._connections.get()
-        began, status = time.monotonic(), None
-        try:
-            connection = connection or self._connect()
-            with connection.stream("GET", url, headers=used.headers()) as response:
-                self._skew.note(response.headers.get("date"), requested_at, utc_now())
-                content = read_response(what, response, most, DEADLINE_FACTOR * self.api.timeout)
-            status = response.status_code
-        except httpx.HTTPError as error:
-            raise translate_failure(what, self._base, error) from None
-        finally:
-            self._connections.put(connection)
-            self._observe(Answered(status, time.monotonic() - began, self.clock_skew))
-        if response.status_code != 200:
-            refused = translate_response(
-                what, response.status_code, response.headers, content, utc_now()
-            )
-            refused.message = self._clean(refused.message)
-            raise refused
-        return _Timed(content, requested_at)
+        raise Malformed(f"{what}: {self._transport.clean(reason)}")
 
     def _backoff(self, state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
@@ -348,12 +263,6 @@ class Client:
     def pause_after(self, attempt: int) -> None:
         """Wait a little after the given attempt brought a response that can't be right."""
         self._waits.pause(self._waits.backoff(attempt, None))
-
-    def _clean(self, text: str) -> str:
-        """A server's words without our secret, should it echo it."""
-        for secret in self._credentials.secrets():
-            text = text.replace(secret, "***")
-        return text
 
 
 class FetchedSession(NamedTuple):

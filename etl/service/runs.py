@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
-from etl.api.client import Client, CredentialSource
+from etl.api.client import Client
 from etl.api.clock_skew import skew_warnings
 from etl.api.credentials import source_of
 from etl.api.errors import retry_later
+from etl.api.transport import CredentialSource
 from etl.clock import utc_now
 from etl.config import Agent, Settings, parse_duration
 from etl.credentials import privacy_salt
@@ -29,7 +30,7 @@ from etl.store.store import Store
 from etl.sync.agent_run import AgentSync, RunOptions
 from etl.sync.discovery import AgentSelection, list_agents, select_found, select_offline
 from etl.sync.verify import SampleResult
-from etl.sync.walk_budget import WalkBudget
+from etl.sync.walks.walk_budget import WalkBudget
 from etl.wording import did_you_mean, suggest_agent
 
 __all__ = [

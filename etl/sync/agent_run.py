@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from etl.api.client import Client
@@ -12,15 +12,10 @@ from etl.api.clock_skew import skew_warnings
 from etl.errors import CutShort, EtlError, LeaseHeld, Malformed, Stopped, StoreError
 from etl.events import LeaseTakenOver, Observe, RunUnrecorded, ignore
 from etl.invocation import program_name
-from etl.models import BEGINNING, ENDLESS, AgentReport, Progress, Status
-from etl.planning import demand as demands
+from etl.models import ENDLESS, AgentReport, Progress, Status
 from etl.planning.coverage import up_to
-from etl.planning.demand import Demand
 from etl.planning.freshness import MOST_MISSING
-from etl.planning.walks.density import Density
-from etl.planning.walks.gap_tracker import GapTracker
-from etl.planning.walks.hints import Hints
-from etl.store.read.sessions import count_sessions, has_undated, newest_session, read_instants
+from etl.store.read.sessions import count_sessions, has_undated
 from etl.store.runs.agent_state import AgentState, StoredDemand
 from etl.store.runs.lease import LEASE, Lease, LeaseHolder
 from etl.store.runs.runs import (
@@ -34,22 +29,18 @@ from etl.store.runs.runs import (
 from etl.store.runs.take_back import load_truthful_state
 from etl.store.store import Run, Store
 from etl.store.write import freshness
-from etl.sync.open_sessions import freshen, retrieve_all
-from etl.sync.page_batch import PageBatcher
-from etl.sync.parallel_walks import ParallelWalks
+from etl.sync.open_sessions import freshen
 from etl.sync.readability import require_readable
-from etl.sync.run_demand import RunOptions, choose_demand, demand_to_keep, history_from, make_demand
+from etl.sync.retrieve import retrieve_all
+from etl.sync.run_demand import RunOptions, choose_demand, demand_to_keep, history_from
 from etl.sync.verify import SampleResult, verify_agent
-from etl.sync.walk_budget import WalkBudget
-
-SEEK_AGAIN: Final = timedelta(days=7)
-"""So long after a server has refused a cursor of our own making, none is tried."""
+from etl.sync.walk_setup import make_tracker
+from etl.sync.walks.page_batch import PageBatcher
+from etl.sync.walks.parallel_walks import ParallelWalks
+from etl.sync.walks.walk_budget import WalkBudget
 
 MOST_LOOKED_AT: Final = 100
 """Suspects that are looked at one by one before they are settled; more are given up."""
-
-KNOTS: Final = 256
-"""Stored instants that tell where the rows of a history are."""
 
 __all__ = ["AgentSync", "RunOptions"]
 
@@ -133,25 +124,13 @@ class AgentSync:
     def _open_walks(
         self, run: Run, state: AgentState, stored: StoredDemand, options: RunOptions
     ) -> ParallelWalks:
-        demand = self._demand(run, state, stored, options)
-        refused = state.seek_refused_at
-        lately = refused is not None and run.started_at - refused < SEEK_AGAIN
-        may_build = options.seek and not lately
-        # A sync has so little to walk again that a dead cursor would cost more than it saves.
-        may_try_kept = options.mode != "incremental"
-        hints = Hints(list(state.bookmarks), may_build, may_try_kept, started_at=run.started_at)
+        client, store = self.client, self.store
+        tracker = make_tracker(store, run, state, stored, options, client.api.page_size)
         # Only one walk of the whole list can tell that a session without a date is gone.
-        is_one_chain = options.mode == "reconcile" and has_undated(self.store, run.agent_id)
-        most = 1 if is_one_chain else options.walkers or self.client.api.concurrency
-        tracker = GapTracker(
-            demand,
-            run.started_at,
-            state.coverage,
-            hints,
-            self._density(run.agent_id, state, options, demand),
-            self.client.api.page_size,
-        )
-        few = count_sessions(self.store, run.agent_id, MOST_MISSING + 1)
+        is_one_chain = options.mode == "reconcile" and has_undated(store, run.agent_id)
+        most = 1 if is_one_chain else options.walkers or client.api.concurrency
+        few = count_sessions(store, run.agent_id, MOST_MISSING + 1)
+        demand, hints = tracker.demand, tracker.hints
         batcher = PageBatcher(
             state, demand, run.started_at, options.lookback, hints, judges=few > 0
         )
@@ -160,35 +139,8 @@ class AgentSync:
             return min(most, self.budget.allow(run.agent_id, pages_left))
 
         return ParallelWalks(
-            self.client, self.store, run, tracker, batcher, few, allow, self.clock, self.on_progress
+            client, store, run, tracker, batcher, few, allow, self.clock, self.on_progress
         )
-
-    def _demand(
-        self, run: Run, state: AgentState, stored: StoredDemand, options: RunOptions
-    ) -> Demand:
-        now = run.started_at
-        newest = state.watermark or newest_session(self.store, run.agent_id, now)
-        demand = make_demand(state, options, stored, now, newest)
-        demand = demands.look_at_head(demand, now, state.floor)
-        if stored.started_at == now and state.watermark is not None:
-            return demand
-        # Without a watermark no run has met its demand yet: all that is proven may be too early.
-        since = stored.started_at if state.watermark is not None else BEGINNING
-        return demands.take_up(demand, state.coverage, now, options.lookback, since)
-
-    def _density(
-        self, agent_id: str, state: AgentState, options: RunOptions, demand: Demand
-    ) -> Density:
-        """Where rows are stored tells where a list that was walked before has its rows.
-
-        Without a watermark it has not been walked whole, and what is stored tells nothing.
-        """
-        is_sync, resumes = options.mode == "incremental", options.mode == "backfill"
-        if state.watermark is None or (resumes and not options.restart):
-            return Density()
-        since = demand.oldest if is_sync else BEGINNING
-        knots, step = read_instants(self.store, agent_id, KNOTS, since)
-        return Density(knots, step, grows=is_sync)
 
     def _retrieve_transcripts(self, lease: Lease, options: RunOptions, report: AgentReport) -> None:
         from etl.sync.transcripts import TranscriptSync

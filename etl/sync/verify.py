@@ -11,7 +11,7 @@ from etl.planning.freshness import upper_bound
 from etl.store.runs.runs import settle
 from etl.store.store import Run, Store
 from etl.store.write import freshness
-from etl.sync.open_sessions import retrieve_all
+from etl.sync.retrieve import retrieve_all
 
 __all__ = ["SampleResult", "verify_agent"]
 

@@ -22,8 +22,8 @@ from etl.simulator import Fault, Simulator, World
 def client(api: Simulator) -> Iterator[Client]:
     """Tries twice, without waiting."""
     settings = Api(base_url=api.base_url, timeout=10.0, max_attempts=2)
-    pacer = RateLimiter(draw=lambda: 0.0)
-    with Client(settings, Credentials("sim-token"), pacer=pacer) as opened:
+    limiter = RateLimiter(draw=lambda: 0.0)
+    with Client(settings, Credentials("sim-token"), limiter=limiter) as opened:
         yield opened
 
 
@@ -120,7 +120,9 @@ def test_a_packed_body_that_breaks_off_is_tried_again(api: Simulator, world: Wor
     api.add_fault(Fault("garbage", form="html"))
     settings = Api(base_url=api.base_url, max_attempts=2)
 
-    with Client(settings, Credentials("sim-token"), pacer=RateLimiter(draw=lambda: 0.0)) as client:
+    with Client(
+        settings, Credentials("sim-token"), limiter=RateLimiter(draw=lambda: 0.0)
+    ) as client:
         page = client.fetch_page(world.agent_ids()[0], Counts()).page
 
     assert len(page.sessions) == 100

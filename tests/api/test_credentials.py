@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from etl.api.client import Client, CredentialSource
+from etl.api.client import Client
 from etl.api.credentials import source_of
 from etl.api.credentials.oauth import Grant
 from etl.api.rate_limit import RateLimiter
+from etl.api.transport import CredentialSource
 from etl.config import Api, Credentials, OAuth
 from etl.errors import ConfigError, Denied, EtlError, Transient
 from etl.models import Counts
@@ -48,7 +49,7 @@ def ask(sim: Simulator) -> Iterator[Ask]:
         def send(source: CredentialSource) -> None:
             if id(source) not in clients:
                 api = Api(base_url=sim.base_url, max_attempts=2, timeout=60, concurrency=16)
-                client = Client(api, source, pacer=RateLimiter(draw=lambda: 0.0))
+                client = Client(api, source, limiter=RateLimiter(draw=lambda: 0.0))
                 clients[id(source)] = stack.enter_context(client)
             clients[id(source)].fetch_page(sim.world.agent_ids()[0], Counts())
 

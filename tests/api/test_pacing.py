@@ -57,10 +57,10 @@ def test_backoff_copes_with_any_number_of_attempts() -> None:
 )
 def test_starts_are_never_closer_than_the_interval(per_second: float, pauses: list[float]) -> None:
     clock = Clock()
-    pacer = RateLimiter(per_second, clock)
+    limiter = RateLimiter(per_second, clock)
     starts = []
     for pause in pauses:
-        pacer.await_turn(clock.pause)
+        limiter.await_turn(clock.pause)
         starts.append(clock.now)
         clock.now += pause
 
@@ -73,71 +73,71 @@ def test_starts_are_never_closer_than_the_interval(per_second: float, pauses: li
 def test_the_allowance_is_used_up(per_second: float, count: int) -> None:
     """Requests that are always ready start at the full rate, not below it."""
     clock = Clock()
-    pacer = RateLimiter(per_second, clock)
+    limiter = RateLimiter(per_second, clock)
 
     began = clock.now
     for _ in range(count):
-        pacer.await_turn(clock.pause)
+        limiter.await_turn(clock.pause)
 
     assert clock.now - began <= (count - 1) / per_second + 1e-6
 
 
 def test_a_pause_is_not_saved_up_for_a_burst() -> None:
     clock = Clock()
-    pacer = RateLimiter(1, clock)
-    pacer.await_turn(clock.pause)
+    limiter = RateLimiter(1, clock)
+    limiter.await_turn(clock.pause)
     clock.now += 100
 
-    assert [pacer.await_turn(clock.pause) for _ in range(3)] == [0, 1, 1]
+    assert [limiter.await_turn(clock.pause) for _ in range(3)] == [0, 1, 1]
 
 
 def test_without_a_limit_nobody_waits() -> None:
     clock = Clock()
-    pacer = RateLimiter(0, clock)
+    limiter = RateLimiter(0, clock)
 
-    assert [pacer.await_turn(clock.pause) for _ in range(5)] == [0] * 5
+    assert [limiter.await_turn(clock.pause) for _ in range(5)] == [0] * 5
 
 
 def test_a_hold_keeps_everybody_back() -> None:
     clock = Clock()
-    pacer = RateLimiter(0, clock)
-    pacer.hold(7)
+    limiter = RateLimiter(0, clock)
+    limiter.hold(7)
 
-    assert [pacer.await_turn(clock.pause) for _ in range(2)] == [7, 0]
+    assert [limiter.await_turn(clock.pause) for _ in range(2)] == [7, 0]
 
 
 def test_a_hold_reaches_those_who_wait_already() -> None:
     clock = Clock()
-    pacer = RateLimiter(1, clock)
-    pacer.await_turn(clock.pause)
+    limiter = RateLimiter(1, clock)
+    limiter.await_turn(clock.pause)
 
     def pause(seconds: float) -> None:
         if clock.now == 1000:
-            pacer.hold(7)
+            limiter.hold(7)
         clock.now += seconds
 
-    assert pacer.await_turn(pause) == 7
+    assert limiter.await_turn(pause) == 7
 
 
 def test_who_is_told_to_stop_gives_way() -> None:
     clock = Clock()
-    pacer = RateLimiter(1, clock)
-    pacer.hold(7)
+    limiter = RateLimiter(1, clock)
+    limiter.hold(7)
 
     def pause(seconds: float) -> None:
         raise InterruptedError
 
     for _ in range(2):
         with pytest.raises(InterruptedError):
-            pacer.await_turn(pause)
+            limiter.await_turn(pause)
 
 
 def test_threads_that_wake_late_keep_their_distance() -> None:
-    pacer, starts = RateLimiter(200), []
+    limiter, starts = RateLimiter(200), []
 
     def ask() -> None:
         for _ in range(10):
-            pacer.await_turn(time.sleep)
+            limiter.await_turn(time.sleep)
             starts.append(time.monotonic())
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
@@ -152,11 +152,11 @@ def test_threads_that_wake_late_keep_their_distance() -> None:
 
 def test_a_short_hold_does_not_end_a_longer_one() -> None:
     clock = Clock()
-    pacer = RateLimiter(0, clock)
-    pacer.hold(7)
-    pacer.hold(1)
+    limiter = RateLimiter(0, clock)
+    limiter.hold(7)
+    limiter.hold(1)
 
-    assert pacer.await_turn(clock.pause) == 7
+    assert limiter.await_turn(clock.pause) == 7
 
 
 def test_the_wait_is_drawn() -> None:

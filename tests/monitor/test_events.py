@@ -43,9 +43,9 @@ def sync(store: Store, api: Simulator, world: World, events: list[Event]) -> Ite
     """Syncs the first agent; retries cost no time."""
     settings = Settings(api=Api(base_url=api.base_url, max_attempts=3, timeout=60.0, page_size=50))
     agent, stop = Agent(world.agent_ids()[0]), threading.Event()
-    pacer = RateLimiter(per_second=200, draw=lambda: 0.0)
+    limiter = RateLimiter(per_second=200, draw=lambda: 0.0)
     credentials = Credentials("sim-token")
-    with Client(settings.api, credentials, stop, pacer, events.append) as client:
+    with Client(settings.api, credentials, stop, limiter, events.append) as client:
         service = Service(settings, client, store, stop, observe=events.append)
         yield lambda: service.sync_agent(agent, run_options(settings, "incremental"))
 

@@ -40,10 +40,10 @@ def play(file: Path, sizes: Sequence[int], hours: int, now: datetime = NOW) -> l
     store = Store(f"sqlite:///{file}", clock)
     migrate.upgrade(store.engine)
     with ExitStack() as stack:
-        stack.enter_context(mock.patch("etl.api.client.utc_now", clock))
+        stack.enter_context(mock.patch("etl.api.transport.utc_now", clock))
         api = Api(base_url=stack.enter_context(Simulator(world)).base_url)
-        stop, pacer = threading.Event(), RateLimiter(draw=lambda: 0.0)
-        client = stack.enter_context(Client(api, Credentials("sim-token"), stop, pacer))
+        stop, limiter = threading.Event(), RateLimiter(draw=lambda: 0.0)
+        client = stack.enter_context(Client(api, Credentials("sim-token"), stop, limiter))
         _sync(client, store, clock, agents, RunOptions(mode="backfill"))
         for _ in range(hours):
             world.live(EVERY.total_seconds())

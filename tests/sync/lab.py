@@ -95,9 +95,9 @@ class Lab:
         """One run; of one that was killed, a report that says "running"."""
         killer, stop = kill or Killer(), threading.Event()
         fields = {"timeout": 60.0, "max_attempts": 3, "page_size": self.page_size, **settings}
-        pacer = RateLimiter(draw=lambda: 0.0)
+        limiter = RateLimiter(draw=lambda: 0.0)
         api = Api(base_url=self.api.base_url, **fields)
-        client = MortalClient(api, Credentials("sim-token"), stop, pacer)
+        client = MortalClient(api, Credentials("sim-token"), stop, limiter)
         client.killer = killer
         self.clients.append(client)
         self.store._clock = clock
@@ -170,7 +170,7 @@ def as_instant(value: Any) -> datetime | None:
 def told_by(clock: Clock) -> Any:
     """Every part of the program reads this clock."""
     with (
-        patch("etl.api.client.utc_now", clock),
-        patch("etl.sync.open_sessions.utc_now", clock),
+        patch("etl.api.transport.utc_now", clock),
+        patch("etl.sync.retrieve.utc_now", clock),
     ):
         yield

@@ -11,7 +11,7 @@ from etl.simulator import Fault, Simulator, World
 from etl.store.schema import tables as t
 from etl.store.store import Store
 from etl.sync.agent_run import RunOptions
-from etl.sync.page_batch import PageBatcher
+from etl.sync.walks.page_batch import PageBatcher
 from tests.conftest import Runner
 from tests.support.audit import differences
 

@@ -42,7 +42,7 @@ def find(store: Store, api: Simulator) -> Find:
     def look_once(rules: Discovery = ALL, *typed: Agent) -> AgentSelection:
         settings = Api(base_url=api.base_url, page_size=2, max_attempts=1)
         with Client(
-            settings, Credentials("sim-token"), pacer=RateLimiter(draw=lambda: 0.0)
+            settings, Credentials("sim-token"), limiter=RateLimiter(draw=lambda: 0.0)
         ) as client:
             return select_found(store, typed, rules, list_agents(client, rules), utc_now())
 

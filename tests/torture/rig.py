@@ -12,7 +12,7 @@ from etl.api.client import Client
 from etl.api.rate_limit import RateLimiter
 from etl.clock import utc_now
 from etl.config import Api, Credentials
-from etl.models import AgentReport, Counts
+from etl.models import AgentReport
 from etl.simulator import Simulator, Traits, World
 from etl.store.runs.lease import Lease, LeaseHolder, holder
 from etl.store.store import Store
@@ -22,7 +22,6 @@ from tests.torture.auditor import Auditor, Run
 from tests.torture.databases import Database, Rows
 from tests.torture.truth import Truth, now
 
-SENDS_OFF = Client._send
 # Of this host, in its space of pids, where nobody has this one: found dead, not waited for.
 DEAD = f"{holder().rsplit(':', 2)[0]}:999999999:1"
 
@@ -63,9 +62,9 @@ class MortalClient(Client):
 
     killer: Killer
 
-    def _send(self, what: str, url: str, counts: Counts, most: int) -> Any:
+    def _attempt(self, *request: Any) -> Any:
         self.killer.request()
-        return super()._send(what, url, counts, most)
+        return super()._attempt(*request)
 
 
 Hook = Callable[[], None]

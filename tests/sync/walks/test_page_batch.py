@@ -13,8 +13,8 @@ from etl.planning.walks.hints import Hints
 from etl.planning.walks.plan import HEAD
 from etl.planning.walks.walk import Step, Walk
 from etl.store.runs.agent_state import AgentState
-from etl.sync.one_walk import Arrival
-from etl.sync.page_batch import PageBatcher
+from etl.sync.walks.one_walk import Arrival
+from etl.sync.walks.page_batch import PageBatcher
 from tests.planning import at
 
 NOW = at(1000)

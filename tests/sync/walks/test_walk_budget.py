@@ -6,7 +6,7 @@ import threading
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.sync.walk_budget import UNKNOWN, WalkBudget
+from etl.sync.walks.walk_budget import UNKNOWN, WalkBudget
 
 pages = st.floats(0, 10_000) | st.just(math.inf)
 

@@ -10,7 +10,7 @@ from etl.planning.walks.hints import Hints
 from etl.planning.walks.walk import Walk
 from etl.store.runs.agent_state import AgentState
 from etl.store.store import Batch, Response
-from etl.sync.one_walk import Arrival
+from etl.sync.walks.one_walk import Arrival
 
 __all__ = ["PageBatcher"]
 

@@ -22,9 +22,9 @@ from etl.planning.walks.walk import Walk
 from etl.store.runs.lease import RENEW_EVERY
 from etl.store.store import Run, Store
 from etl.store.write import freshness
-from etl.sync.one_walk import Arrival, PageSource, follow_walk
-from etl.sync.page_batch import PageBatcher
-from etl.sync.save_queue import SaveQueue
+from etl.sync.walks.one_walk import Arrival, PageSource, follow_walk
+from etl.sync.walks.page_batch import PageBatcher
+from etl.sync.walks.save_queue import SaveQueue
 
 __all__ = ["ParallelWalks"]
 

@@ -1,0 +1,134 @@
+"""One request at a time over connections that are kept: the credential, the pace, the body.
+
+Redirects are never followed: the credential would travel along (docs/gumloop-api.md).
+"""
+
+import queue
+import time
+from datetime import datetime
+from typing import Final, NamedTuple, Protocol
+
+import httpx
+
+from etl.api.bodies import read_response
+from etl.api.clock_skew import ClockSkew
+from etl.api.connections import make_connector, translate_failure
+from etl.api.errors import translate_response
+from etl.api.waits import Waits
+from etl.clock import utc_now
+from etl.config import Api, Credentials
+from etl.errors import Denied
+from etl.events import Answered, Observe
+from etl.models import Counts
+
+__all__ = ["Body", "CredentialSource", "Transport"]
+
+DEADLINE_FACTOR: Final = 4
+"""A body may trickle for so many timeouts; `timeout` itself bounds each read."""
+
+
+class Body(NamedTuple):
+    """What a response holds, and when its request was sent."""
+
+    content: bytes
+    requested_at: datetime
+
+
+class CredentialSource(Protocol):
+    """Supplies the credential of each request; see `etl.api.credentials`."""
+
+    @property
+    def team_id(self) -> str | None:
+        """The team that every request names, if any."""
+
+    def current(self) -> Credentials:
+        """The credential of the next request."""
+
+    def renew(self, used: Credentials, /) -> bool:
+        """Look for another one after a 401. Returns whether there is one."""
+
+    def mark_refused(self, used: Credentials, /) -> None:
+        """Note that the API has refused it for good."""
+
+    def secrets(self) -> tuple[str, ...]:
+        """What no message may show."""
+
+
+class Transport:
+    """Sends requests for all threads of a process; what is refused is told as an ApiError."""
+
+    def __init__(
+        self, api: Api, credentials: CredentialSource, waits: Waits, observe: Observe
+    ) -> None:
+        self._api = api
+        self._credentials = credentials
+        self._waits = waits
+        self._observe = observe
+        self.skew = ClockSkew()
+        # As many clients of one connection each as requests may be in flight, made when needed.
+        # A pool shared by threads closes connections that another thread is about to use: up to 1
+        # in 400 requests then failed with "bad file descriptor" (httpcore 1.0.9, 32 threads).
+        self._connections: queue.LifoQueue[httpx.Client | None] = queue.LifoQueue()
+        self._connect = make_connector(api)
+        for _ in range(api.concurrency - 1):
+            self._connections.put(None)
+        # The first one now: what is wrong with a proxy is wrong with all, and is reported at once.
+        self._connections.put(self._connect())
+
+    def close(self) -> None:
+        """Close every connection."""
+        while not self._connections.empty():
+            if (connection := self._connections.get()) is not None:
+                connection.close()
+
+    def get(self, what: str, url: httpx.URL, counts: Counts, most: int) -> Body:
+        """A body of `most` bytes; sent again if the credential is refused and there is another.
+
+        Raises Denied, Transient, RetryLater, Malformed.
+        """
+        used = self._credentials.current()
+        try:
+            return self._get_as(used, what, url, counts, most)
+        except Denied as error:
+            if error.status != 401 or not self._credentials.renew(used):
+                raise
+        used = self._credentials.current()
+        try:
+            return self._get_as(used, what, url, counts, most)
+        except Denied as error:
+            if error.status == 401:
+                self._credentials.mark_refused(used)
+            raise
+
+    def _get_as(
+        self, used: Credentials, what: str, url: httpx.URL, counts: Counts, most: int
+    ) -> Body:
+        self._waits.await_turn()
+        counts.requests += 1
+        requested_at = utc_now()
+        connection = self._connections.get()
+        began, status = time.monotonic(), None
+        try:
+            connection = connection or self._connect()
+            with connection.stream("GET", url, headers=used.headers()) as response:
+                self.skew.note(response.headers.get("date"), requested_at, utc_now())
+                content = read_response(what, response, most, DEADLINE_FACTOR * self._api.timeout)
+            status = response.status_code
+        except httpx.HTTPError as error:
+            raise translate_failure(what, self._api.base_url, error) from None
+        finally:
+            self._connections.put(connection)
+            self._observe(Answered(status, time.monotonic() - began, self.skew.least))
+        if response.status_code != 200:
+            refused = translate_response(
+                what, response.status_code, response.headers, content, utc_now()
+            )
+            refused.message = self.clean(refused.message)
+            raise refused
+        return Body(content, requested_at)
+
+    def clean(self, text: str) -> str:
+        """A server's words without our secret, should it echo it."""
+        for secret in self._credentials.secrets():
+            text = text.replace(secret, "***")
+        return text

@@ -1,0 +1,125 @@
+"""Retrieving sessions by their ids, many at once."""
+
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Final, NamedTuple, TypeVar
+
+from etl.api.client import Client, FetchedSession
+from etl.clock import utc_now
+from etl.errors import Denied, Malformed, Stopped
+from etl.models import Counts, Progress
+from etl.store.runs.lease import RENEW_EVERY
+from etl.store.store import Batch, Response, Run, Store
+
+__all__ = ["RetrieveSummary", "retrieve_all", "run_at_once"]
+
+AT_ONCE: Final = 64
+"""Sessions retrieved before they are saved."""
+
+Result = TypeVar("Result")
+
+
+class RetrieveResult(NamedTuple):
+    """What a retrieve of one session came to: a response, gone (404), or neither."""
+
+    id: str
+    fetched: FetchedSession | None
+    gone_at: datetime | None
+    counts: Counts
+    problem: str | None = None
+
+    @property
+    def state(self) -> str | None:
+        """The state that the session was found in."""
+        session = self.fetched.retrieved.session if self.fetched else None
+        return session.state if session and isinstance(session.state, str) else None
+
+
+@dataclass(slots=True)
+class RetrieveSummary:
+    """What retrieving some sessions has come to, and the states that they were found in."""
+
+    counts: Counts
+    problems: list[str]
+    """A sentence for each that could not be read."""
+    states: dict[str, str | None] = field(default_factory=dict)
+
+
+def retrieve_all(
+    client: Client,
+    store: Store,
+    run: Run,
+    ids: Collection[str],
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> RetrieveSummary:
+    """Retrieve sessions by id, many at once, and save what they show. Raises ApiError."""
+    found, done = RetrieveSummary(Counts(), []), 0
+    for some in _batches(list(ids), AT_ONCE):
+        tasks = [partial(_retrieve, client, run.agent_id, id) for id in some]
+        results = run_at_once(tasks, client, store, run)
+        found.problems += [result.problem for result in results if result.problem]
+        found.states |= {result.id: result.state for result in results}
+        found.counts.add(store.save(run, _batch(results)).counts)
+        done += len(some)
+        on_progress(Progress(run.agent_id, "open sessions", done, done / len(ids)))
+    return found
+
+
+def run_at_once(
+    tasks: Sequence[Callable[[], Result]], client: Client, store: Store, run: Run
+) -> list[Result]:
+    """What these requests come to, many at once; the lease is kept meanwhile.
+
+    Raises Stopped on a signal, ApiError for the first that fails, LeaseLost.
+    """
+    pool = ThreadPoolExecutor(client.api.concurrency, "request")
+    try:
+        futures = [pool.submit(task) for task in tasks]
+        renewed = time.monotonic()
+        while wait(futures, timeout=0.5).not_done:
+            if client.stopping:
+                raise Stopped("asked to stop")
+            if time.monotonic() - renewed > RENEW_EVERY:
+                store.renew(run.lease)
+                renewed = time.monotonic()
+        return [future.result() for future in futures]
+    finally:
+        # Not waited for: after a stop, a late response may take its time.
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _retrieve(client: Client, agent_id: str, id: str) -> RetrieveResult:
+    counts, asked_at = Counts(), utc_now()
+    try:
+        return RetrieveResult(id, client.fetch_session(id, agent_id, counts), None, counts)
+    except Denied as error:
+        if error.status == 401:
+            raise
+        gone_at = asked_at if error.status == 404 else None
+        return RetrieveResult(id, None, gone_at, counts, None if gone_at else str(error))
+    except Malformed as error:
+        return RetrieveResult(id, None, None, counts, str(error))
+
+
+def _batch(results: list[RetrieveResult]) -> Batch:
+    batch = Batch()
+    for result in results:
+        batch.counts.add(result.counts)
+        if result.gone_at is not None:
+            batch.gone.append((result.id, result.gone_at))
+        if result.fetched is not None:
+            (session, creator, rejected), requested_at = result.fetched
+            lists = ([session] if session else [], [creator] if creator else [])
+            bad = [rejected] if rejected else []
+            batch.responses.append(Response(*lists, bad, requested_at))
+            if session:
+                batch.retrieved.append((result.id, requested_at))
+    return batch
+
+
+def _batches(ids: list[str], size: int) -> Iterator[list[str]]:
+    return (ids[start : start + size] for start in range(0, len(ids), size))

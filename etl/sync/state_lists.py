@@ -1,0 +1,179 @@
+"""The lists of an agent's sessions in one state, and pages amid the list of all."""
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+from etl.errors import CursorRefused, CutShort, Malformed, Transient
+from etl.models import BEGINNING, ENDLESS, Counts, Entry
+from etl.planning.coverage import Gap
+from etl.planning.open_sessions import enter_above_several
+from etl.planning.walks.hints import build_entry
+from etl.planning.walks.plan import HEAD
+from etl.planning.walks.walk import Walk
+from etl.store.store import Batch
+from etl.store.write import freshness
+from etl.store.write.freshness import OpenSession
+from etl.sync.retrieve import run_at_once
+from etl.sync.walks.one_walk import Arrival, PageSource, follow_walk
+from etl.sync.walks.page_batch import make_response
+from etl.sync.walks.parallel_walks import ParallelWalks
+
+__all__ = ["LISTED_STATES", "StateLists"]
+
+LISTED_STATES: Final = ("processing", "queued")
+"""Open states that are legal filters and that a session passes through when it is reopened."""
+
+MOST_ATTEMPTS: Final = 3
+"""Times that a list is read from its head, if it breaks off between its pages."""
+
+
+@dataclass(slots=True)
+class StateLists:
+    """Reads lists of sessions in one state, with the checks that every list gets."""
+
+    walks: ParallelWalks
+    """The run, its counts and warnings."""
+    known: Sequence[OpenSession]
+    """The stored open sessions."""
+    listed: set[str] = field(default_factory=set)
+    """Sessions that the list of their state has shown."""
+    seen: set[str] = field(default_factory=set)
+    """Those, and others that a page of all sessions has shown."""
+    states: dict[str, str | None] = field(default_factory=dict)
+    """The states that pages of all sessions have shown."""
+    ignored: bool = False
+    """Whether the server ignores the filter."""
+    may_be_outage: bool = False
+    """Whether an error behind a built cursor may have been an outage's."""
+    problem: CutShort | CursorRefused | None = None
+    """The first list that broke off."""
+
+    def read_around(self, due: Sequence[OpenSession]) -> None:
+        """Save the pages of all sessions that show several of those that are due.
+
+        The cursors are built, so the first page goes alone until one has led where it should.
+        """
+        hints, client = self.walks.tracker.hints, self.walks.client
+        instants = sorted((one.created_at for one in due if one.created_at), reverse=True)
+        with self.walks.store.reading() as connection:
+            reaches = partial(
+                freshness.page_end,
+                connection,
+                self.walks.run.agent_id,
+                page_size=client.api.page_size,
+            )
+            entries = [build_entry(at) for at in enter_above_several(instants, reaches)]
+        while entries and hints.may_build and hints.build_works is not False:
+            some = entries[: client.api.concurrency if hints.build_works else 1]
+            fetches = [partial(self._fetch_page, entry) for entry in some]
+            pages = run_at_once(fetches, client, self.walks.store, self.walks.run)
+            for entry, (arrival, wasted) in zip(some, pages, strict=True):
+                self.walks.counts.add(wasted)
+                if arrival is None:
+                    hints.refuse_all_like(entry, may_be_outage=self.may_be_outage)
+                else:
+                    hints.confirm(entry)
+                    self._take(arrival, None)
+            entries = entries[len(some) :]
+
+    def _fetch_page(self, entry: Entry) -> tuple[Arrival | None, Counts]:
+        """The page behind a built entry, None if the server doesn't follow that; and the waste."""
+        arrivals: list[Arrival] = []
+        walk, wasted = Walk(entry, Gap(BEGINNING, entry.at)), Counts()
+
+        def keep(arrival: Arrival) -> bool:
+            arrivals.append(arrival)
+            return False
+
+        source = PageSource(self.walks.client, self.walks.run.agent_id)
+        try:
+            with suppress(CutShort, CursorRefused, Malformed):
+                follow_walk(walk, source, keep, wasted)
+        except Transient:
+            self.may_be_outage = True
+        return (arrivals[0] if arrivals else None), wasted
+
+    def read(
+        self, state: str, down_to: datetime = BEGINNING, wanted: Collection[str] | None = None
+    ) -> None:
+        """Save what the list shows.
+
+        It ends early below an instant, once all `wanted` have been seen, or if it isn't filtered.
+        """
+        problem: CutShort | CursorRefused | None = None
+        for _ in range(0 if self.ignored else MOST_ATTEMPTS):
+            walk = Walk(HEAD, Gap(BEGINNING, ENDLESS))
+            problem = self._follow(walk, state, down_to, wanted)
+            if problem is None or not walk.chain.pages:
+                break
+        # What it should have shown is retrieved; the run reports the problem.
+        self.problem = self.problem or problem
+
+    def _follow(
+        self, walk: Walk, state: str, down_to: datetime, wanted: Collection[str] | None
+    ) -> CutShort | CursorRefused | None:
+        """Walk the list of a state; what it broke off with."""
+        client, run = self.walks.client, self.walks.run
+        is_known = any(one.state == state for one in self.known)
+        source = PageSource(
+            client,
+            run.agent_id,
+            {"state": state},
+            checks_end=lambda: state in LISTED_STATES,
+            may_be_empty=lambda: not is_known,
+        )
+        wasted = Counts()
+
+        def hand_over(arrival: Arrival) -> bool:
+            if not self._take(arrival, state) or self._is_below(arrival, down_to):
+                return False
+            return wanted is None or not self.seen.issuperset(wanted)
+
+        try:
+            follow_walk(walk, source, hand_over, wasted)
+        except (CutShort, CursorRefused) as error:
+            return error
+        finally:
+            self.walks.counts.add(wasted)
+        return None
+
+    def check(self, states: Mapping[str, str | None]) -> None:
+        """Compare with what was retrieved: who is in a state must have been in its list."""
+        found = {**self.states, **states}
+        for one in self.known if not self.ignored else ():
+            if one.id in self.listed:
+                continue
+            if one.state in LISTED_STATES and found.get(one.id) == one.state:
+                what = f"the list of {one.state} sessions omits some that are {one.state}"
+                self.walks.warnings.add(f"{what}; it may omit reopened ones, too")
+
+    def _take(self, arrival: Arrival, state: str | None) -> bool:
+        """Save a page of a state's list, or of all. Returns whether the filter holds."""
+        batch = Batch(counts=arrival.counts)
+        if arrival.fetched is not None:
+            response = make_response(arrival)
+            batch.responses.append(response._replace(agent_name=None))
+            shown = {one.id for one in response.sessions if state in (None, one.state)}
+            if state is None:
+                self.states |= {one.id: one.state for one in response.sessions if one.state}
+            else:
+                self.ignored = len(shown) < len(response.sessions)
+                self.listed |= shown
+            self.seen |= shown
+            due = shown.intersection(one.id for one in self.known)
+            batch.retrieved = [(id, response.requested_at) for id in sorted(due)]
+        self.walks.counts.add(self.walks.store.save(self.walks.run, batch).counts)
+        if self.ignored and state is not None:
+            self.walks.warnings.add(
+                f"the API ignores the filter state={state}: sessions that were reopened are not "
+                "noticed, those known as open are"
+            )
+        return not self.ignored
+
+    def _is_below(self, arrival: Arrival, instant: datetime) -> bool:
+        last = arrival.walk.chain.last
+        return last is not None and last < instant
