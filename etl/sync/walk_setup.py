@@ -1,10 +1,12 @@
 """What the walks of a run set out with: the demand, cursors, and where rows are expected."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
 from etl.models import BEGINNING
 from etl.planning import demand as demands
+from etl.planning.coverage import Gap
 from etl.planning.demand import Demand
 from etl.planning.walks.density import Density
 from etl.planning.walks.gap_tracker import GapTracker
@@ -33,12 +35,13 @@ def make_tracker(
 ) -> GapTracker:
     """The tracker of a run that is to meet the stored demand and its own. Raises StoreError."""
     demand = _make_demand(store, run, state, stored, options)
+    gaps = demands.missing(state.coverage, demand)
     return GapTracker(
         demand,
         run.started_at,
         state.coverage,
         _make_hints(run, state, options),
-        _make_density(store, run.agent_id, state, options, demand),
+        _make_density(store, run.agent_id, state, options, gaps),
         page_size,
     )
 
@@ -67,15 +70,14 @@ def _make_hints(run: Run, state: AgentState, options: RunOptions) -> Hints:
 
 
 def _make_density(
-    store: Store, agent_id: str, state: AgentState, options: RunOptions, demand: Demand
+    store: Store, agent_id: str, state: AgentState, options: RunOptions, gaps: Sequence[Gap]
 ) -> Density:
     """Where rows are stored tells where a list that was walked before has its rows.
 
     Without a watermark it has not been walked whole, and what is stored tells nothing.
     """
     is_sync, resumes = options.mode == "incremental", options.mode == "backfill"
-    if state.watermark is None or (resumes and not options.restart):
+    if not gaps or state.watermark is None or (resumes and not options.restart):
         return Density()
-    since = demand.oldest if is_sync else BEGINNING
-    knots, step = read_instants(store, agent_id, KNOTS, since)
+    knots, step = read_instants(store, agent_id, KNOTS, gaps[0].oldest)
     return Density(knots, step, grows=is_sync)

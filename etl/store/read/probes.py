@@ -13,7 +13,7 @@ from sqlalchemy.sql import column
 
 from etl.errors import SchemaMismatch
 from etl.invocation import program_name
-from etl.models import OPEN_STATES, SETTLED_STATES
+from etl.models import OPEN_STATES
 from etl.store.runs import lease as leases
 from etl.store.schema import migrate
 from etl.store.schema import tables as t
@@ -109,14 +109,13 @@ def read_open_sessions(
     Watched is one that is not settled, unless it was left idle for longer than `idle_recheck`.
     """
     c = t.sessions.c
-    is_open = or_(c.state.is_(None), c.state.not_in(SETTLED_STATES))
     lasting = c.state.in_([state for state in OPEN_STATES if state != "idle"])
     watched = or_(lasting, c.updated_at >= now - idle_recheck)
     confirmed = func.min(case((watched, freshness.c.state_confirmed_at)), type_=t.Instant)
     query = (
         select(c.agent_id, func.count().label("sessions"), confirmed.label("confirmed_at"))
         .join_from(t.sessions, freshness, freshness.c.session_id == c.id)
-        .where(and_(c.agent_id.in_(agent_ids), is_open, c.missing_since.is_(None)))
+        .where(and_(c.agent_id.in_(agent_ids), t.IS_OPEN, c.missing_since.is_(None)))
         .group_by(c.agent_id)
     )
     with _briefly(store) as connection:

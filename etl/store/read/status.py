@@ -5,12 +5,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Engine, Row, and_, func, or_, select
+from sqlalchemy import ColumnElement, Engine, Row, and_, case, false, func, or_, select
 
 from etl.errors import SchemaMismatch, StoreError
 from etl.invocation import program_name
-from etl.models import SETTLED_STATES
-from etl.planning.coverage import Gap
+from etl.planning.coverage import Coverage, Gap
 from etl.store.read.unread import Unread, load_unread
 from etl.store.runs.agent_state import AgentState
 from etl.store.runs.lease import holder
@@ -112,21 +111,14 @@ def agent_status(store: Store, agent_id: str, now: datetime) -> AgentStatus:
     state = store.state(agent_id)
     sessions, runs = t.sessions.c, t.sync_runs
     mine = sessions.agent_id == agent_id
-    is_open = or_(sessions.state.is_(None), sessions.state.not_in(SETTLED_STATES))
+    proven_since = [_count_proven(state.coverage, now - age) for age in AGES]
     newest = select(runs).where(runs.c.agent_id == agent_id).order_by(runs.c.id.desc()).limit(1)
     with store.reading() as connection:
-
-        def count(*conditions: Any) -> int:
-            return int(connection.execute(select(func.count()).where(*conditions)).scalar_one())
-
-        def proven_since(at: datetime) -> int:
-            spans = [s for s in state.coverage if s.proven_at is not None and s.proven_at >= at]
-            at_least = (sessions.created_at >= s.oldest for s in spans)
-            below = (sessions.created_at < s.newest for s in spans)
-            within = [and_(*pair) for pair in zip(at_least, below, strict=True)]
-            present = sessions.missing_since.is_(None)
-            return count(mine, present, or_(*within)) if within else 0
-
+        # All sessions of the agent are read, so once for all of these.
+        counts = (func.count(), func.count(sessions.missing_since), *proven_since)
+        stored, missing, *proven = connection.execute(select(*counts).where(mine)).one()
+        present = (mine, sessions.missing_since.is_(None))
+        opened = connection.execute(select(func.count()).where(*present, t.IS_OPEN)).scalar_one()
         oldest = connection.execute(select(func.min(sessions.created_at)).where(mine)).scalar()
         name = connection.execute(select(t.agents.c.name).where(t.agents.c.id == agent_id)).scalar()
         last = connection.execute(newest).first()
@@ -135,16 +127,24 @@ def agent_status(store: Store, agent_id: str, now: datetime) -> AgentStatus:
             agent_id,
             name,
             state,
-            count(mine),
-            count(mine, is_open, sessions.missing_since.is_(None)),
-            count(mine, sessions.missing_since.is_not(None)),
+            stored,
+            opened,
+            missing,
             load_unread(connection, agent_id),
             oldest,
-            tuple(proven_since(now - age) for age in AGES),
+            tuple(proven),
             last,
             failed.error if failed else None,
             find_next_run(connection, agent_id, holder(), now),
         )
+
+
+def _count_proven(coverage: Coverage, at: datetime) -> ColumnElement[int]:
+    """How many present sessions lie where everything has been proven since then."""
+    c = t.sessions.c
+    spans = [s for s in coverage if s.proven_at is not None and s.proven_at >= at]
+    within = (and_(c.created_at >= span.oldest, c.created_at < span.newest) for span in spans)
+    return func.count(case((and_(c.missing_since.is_(None), or_(false(), *within)), 1)))
 
 
 def last_started(store: Store, agent_id: str, mode: str, now: datetime) -> datetime | None:

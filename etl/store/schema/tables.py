@@ -27,13 +27,18 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    bindparam,
     column,
+    or_,
     table,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
 
+from etl.models import SETTLED_STATES
+
 __all__ = [
+    "IS_OPEN",
     "SEARCH_INDEX",
     "Instant",
     "agents",
@@ -177,6 +182,10 @@ sessions = Table(
 # Partial: of sessions that are open, see migration 0001. To say so here would load PostgreSQL's
 # dialect with all of its drivers: 40 ms that SQLite can spare.
 Index("ix_sessions_open", sessions.c.agent_id)
+
+_settled: Any = bindparam("settled", SETTLED_STATES, expanding=True, literal_execute=True)
+IS_OPEN: Final = or_(sessions.c.state.is_(None), sessions.c.state.not_in(_settled))
+"""Whether a session is open, in words that lead databases to that index: no parameter may do so."""
 
 state_changes = Table(
     "state_changes",

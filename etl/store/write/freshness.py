@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, delete, exists, func, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
 
-from etl.models import BEGINNING, OPEN_STATES, SETTLED_STATES
+from etl.models import BEGINNING, OPEN_STATES
 from etl.planning.coverage import Coverage
 from etl.planning.freshness import are_believable
 from etl.planning.walks.absence import AbsenceCheck
@@ -44,6 +44,15 @@ PRESENT: Final = select(_C.id).where(
 )
 WITHIN: Final = PRESENT.where(_C.created_at >= bindparam("oldest"), _C.created_at < bindparam("to"))
 UNDATED: Final = PRESENT.where(_C.created_at.is_(None))
+MARK_MISSING: Final = (
+    update(t.sessions)
+    .where(
+        _C.id == bindparam("lost"),
+        _C.agent_id == bindparam("agent"),
+        or_(_C.as_of <= bindparam("gone_at"), _C.as_of > bindparam("now")),
+    )
+    .values(missing_since=bindparam("gone_at"), updated_at=bindparam("now"))
+)
 
 
 class OpenSession(NamedTuple):
@@ -68,14 +77,13 @@ def open_sessions(
 ) -> list[OpenSession]:
     """The sessions whose last known state is open, but for those left idle for too long."""
     c, r = t.sessions.c, t.retrievals.c
-    is_open = or_(c.state.is_(None), c.state.not_in(SETTLED_STATES))
     watched = [state for state in OPEN_STATES if state != "idle"]
     rows = connection.execute(
         select(c.id, c.state, c.updated_at, c.as_of, r.retrieved_at, c.created_at)
         .join_from(t.sessions, t.retrievals, isouter=True)
         .where(
             c.agent_id == agent_id,
-            is_open,
+            t.IS_OPEN,
             c.missing_since.is_(None),
             or_(c.state.in_(watched), c.updated_at >= now - idle),
         )
@@ -86,7 +94,7 @@ def open_sessions(
 def idle_instants(connection: Connection, agent_id: str, most: int) -> list[datetime]:
     """The instants of the stored sessions that are idle, newest first."""
     c = t.sessions.c
-    idle = (c.agent_id == agent_id, c.state == "idle", c.created_at.is_not(None))
+    idle = (c.agent_id == agent_id, t.IS_OPEN, c.state == "idle", c.created_at.is_not(None))
     present = select(c.created_at).where(*idle, c.missing_since.is_(None))
     newest_first = present.order_by(c.created_at.desc()).limit(most)
     return list(connection.execute(newest_first).scalars()) if most else []
@@ -182,16 +190,18 @@ def settle(connection: Connection, agent_id: str, now: datetime, since: datetime
     c, s = t.sessions.c, t.suspects.c
     ours = (s.agent_id == agent_id, s.suspected_at >= since)
     unseen = or_(c.as_of <= s.suspected_at, c.as_of > now)
-    mine = exists().where(*ours, s.session_id == c.id, unseen)
-    absent = and_(c.agent_id == agent_id, mine, c.missing_since.is_(None))
-    suspects = connection.execute(select(func.count()).select_from(t.sessions).where(absent))
-    count = int(suspects.scalar_one())
-    settled = SettleResult(0, count)
-    if count and are_believable(count, _count_stored(connection, agent_id)):
-        gone_at = select(s.suspected_at).where(s.agent_id == agent_id, s.session_id == c.id)
-        values = {"missing_since": gone_at.scalar_subquery(), "updated_at": now}
-        connection.execute(update(t.sessions).where(absent).values(values))
-        settled = SettleResult(count, 0)
+    # By the suspects, which are few: SQLite would look for them among all sessions of the agent.
+    absent = (
+        select(c.id, s.suspected_at)
+        .join_from(t.suspects, t.sessions, s.session_id == c.id)
+        .where(*ours, c.agent_id == agent_id, unseen, c.missing_since.is_(None))
+    )
+    found = connection.execute(absent).all()
+    settled = SettleResult(0, len(found))
+    if found and are_believable(len(found), _count_stored(connection, agent_id)):
+        marks = [{"lost": id, "agent": agent_id, "gone_at": at, "now": now} for id, at in found]
+        connection.execute(MARK_MISSING, marks)
+        settled = SettleResult(len(found), 0)
     connection.execute(delete(t.suspects).where(*ours))
     return settled
 
