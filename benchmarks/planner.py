@@ -119,7 +119,7 @@ class Outcome:
 
 def run(server: Server, walkers: int, knots: int = 0, bookmarks: bool = False) -> Outcome:
     """One backfill, or with `knots` a reconcile, which knows where its rows are."""
-    demand = Demand("backfill", NOW, (Requirement(BEGINNING, NOW, NOW),))
+    demand = Demand(NOW, (Requirement(BEGINNING, NOW, NOW),))
     step = max(1, len(server.instants) // knots) if knots else 1
     density = Density(server.instants[::step] if knots else (), step)
     tracker = GapTracker(demand, NOW, (), Hints(), density, PAGE)
@@ -151,16 +151,16 @@ def step_walk(server: Server, tracker: GapTracker, walk: Walk) -> bool:
     """Fetch a page for a walk. Whether it goes on."""
     try:
         listed, cursor = server.page(walk)
-        walk.check(listed, cursor)
+        walk.chain.check(listed, cursor)
     except (CursorRefused, CutShort) as error:
         if failure := tracker.finish(walk, error):
             raise failure from None
         return False
     step = walk.advance(listed, cursor, NOW + timedelta(seconds=1))
-    goes_on = tracker.take(walk, step, listed)
+    goes_on = tracker.add_page(walk, step, listed)
     if goes_on and cursor is None and walk.order == "newest":
         server.requests += 1
-        tracker.take(walk, walk.confirm_end(), [])
+        tracker.add_page(walk, walk.confirm_end(), [])
         goes_on = False
     if not goes_on or cursor is None:
         if failure := tracker.finish(walk, None):

@@ -19,10 +19,10 @@ __all__ = [
     "BEGINNING",
     "CLOCKS_DIFFER",
     "ENDLESS",
-    "OPEN_STATES",
     "SETTLED_STATES",
     "STORED_WITHOUT",
     "TICK",
+    "WATCHED_STATES",
     "Absent",
     "AgentReport",
     "Counts",
@@ -67,8 +67,8 @@ CLOCKS_DIFFER: Final = timedelta(minutes=1)
 SETTLED_STATES: Final = ("completed", "failed")
 """States in which a session rests. None is final: a message reopens it. Source: API fact sheet."""
 
-OPEN_STATES: Final = ("queued", "processing", "approval_required", "idle")
-"""States that are expected to change by themselves; an unknown or null one counts as open too."""
+WATCHED_STATES: Final = ("queued", "processing", "approval_required")
+"""Open states that are watched as long as they last; idle and unknown ones only for a while."""
 
 ALIASES: Final = frozenset({"gumball", "analytics"})
 """Ids that create an agent when they are first used: they are never sent."""

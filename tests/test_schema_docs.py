@@ -11,7 +11,8 @@ from sqlalchemy import inspect
 from sqlalchemy.dialects import postgresql, sqlite
 
 from etl.simulator import World
-from etl.store.schema.tables import instant_text, metadata
+from etl.store.schema.column_types import instant_text
+from etl.store.schema.tables import metadata
 from etl.store.store import Store
 from etl.sync.agent_run import RunOptions
 from tests.conftest import Runner

@@ -15,7 +15,7 @@ from etl.models import Page
 from etl.simulator import Simulator, World
 from etl.store.runs.runs import start_run
 from etl.store.schema import migrate
-from etl.store.schema.tables import instant_text
+from etl.store.schema.column_types import instant_text
 from etl.store.store import Batch, Response, Run, Store
 from etl.store.write.diff import compare_rows
 from etl.store.write.sqlite_upsert import SqliteRows

@@ -12,13 +12,13 @@ __all__ = [
     "Coverage",
     "Gap",
     "add",
+    "clip_to_now",
     "compact",
     "contiguous_top",
     "drop_cursors",
     "forget_freshness",
-    "forget_freshness_at",
+    "forget_freshness_around",
     "gaps",
-    "up_to",
 ]
 
 Coverage = tuple[Span, ...]
@@ -90,7 +90,7 @@ def contiguous_top(coverage: Coverage, floor: datetime = BEGINNING) -> datetime 
     return top
 
 
-def up_to(coverage: Coverage, now: datetime) -> Coverage:
+def clip_to_now(coverage: Coverage, now: datetime) -> Coverage:
     """Coverage without claims about the future, which a clock that was ahead has left."""
     head = floor_second(now)
     spans = (replace(s, newest=min(s.newest, head)) for s in coverage if s.oldest < head)
@@ -109,7 +109,7 @@ def forget_freshness(coverage: Coverage, since: datetime) -> Coverage:
     return tuple(stale)
 
 
-def forget_freshness_at(coverage: Coverage, instants: Iterable[datetime]) -> Coverage:
+def forget_freshness_around(coverage: Coverage, instants: Iterable[datetime]) -> Coverage:
     """Coverage that claims no freshness for the spans that hold one of these instants."""
     some = tuple(instants)
     return tuple(
@@ -121,10 +121,12 @@ def forget_freshness_at(coverage: Coverage, instants: Iterable[datetime]) -> Cov
 def drop_cursors(coverage: Coverage, is_alive: Callable[[Entry], bool]) -> Coverage:
     """Coverage without the cursors at its edges that are of no use any more."""
 
-    def keep(entry: Entry | None) -> Entry | None:
+    def alive_or_none(entry: Entry | None) -> Entry | None:
         return entry if entry is not None and is_alive(entry) else None
 
-    return tuple(replace(s, below=keep(s.below), above=keep(s.above)) for s in coverage)
+    return tuple(
+        replace(s, below=alive_or_none(s.below), above=alive_or_none(s.above)) for s in coverage
+    )
 
 
 def _outside(old: Span, new: Span) -> Iterator[Span]:

@@ -4,19 +4,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from etl.models import BEGINNING, Mode, floor_second
+from etl.models import BEGINNING, floor_second
 from etl.planning.coverage import Coverage, Gap, contiguous_top, gaps
 
 __all__ = [
     "Demand",
     "Requirement",
     "backfill",
+    "find_gaps",
     "incremental",
-    "look_at_head",
-    "missing",
     "reconcile",
+    "require_head",
+    "resume",
     "subtract",
-    "take_up",
     "watermark_bound",
 ]
 
@@ -36,7 +36,6 @@ class Requirement:
 class Demand:
     """What a run wants proven. `started_at` survives a crash, so its gaps only get smaller."""
 
-    mode: Mode
     started_at: datetime
     requirements: tuple[Requirement, ...]
 
@@ -66,7 +65,7 @@ def incremental(
     head = floor_second(now)
     low = floor if watermark is None else max(floor, _anew_from(watermark, lookback, head))
     wanted = (Requirement(floor, head, None), Requirement(low, head, started_at))
-    return Demand("incremental", started_at, wanted)
+    return Demand(started_at, wanted)
 
 
 def backfill(
@@ -88,15 +87,15 @@ def backfill(
     if until is None and watermark is not None:
         low = max(since, _anew_from(watermark, lookback, head))
         wanted.append(Requirement(low, head, started_at))
-    return Demand("backfill", started_at, tuple(wanted))
+    return Demand(started_at, tuple(wanted))
 
 
 def reconcile(*, started_at: datetime, now: datetime, floor: datetime = BEGINNING) -> Demand:
     """All history proven anew since the reconcile began."""
-    return Demand("reconcile", started_at, (Requirement(floor, floor_second(now), started_at),))
+    return Demand(started_at, (Requirement(floor, floor_second(now), started_at),))
 
 
-def take_up(
+def resume(
     demand: Demand, coverage: Coverage, now: datetime, lookback: timedelta, since: datetime
 ) -> Demand:
     """The demand of a run that begins now and goes on from what interrupted runs have proven.
@@ -117,7 +116,7 @@ def take_up(
     return replace(demand, requirements=(*demand.requirements, *anew))
 
 
-def look_at_head(demand: Demand, now: datetime, floor: datetime = BEGINNING) -> Demand:
+def require_head(demand: Demand, now: datetime, floor: datetime = BEGINNING) -> Demand:
     """The demand of a run that begins now, with a look at the head of its own.
 
     Otherwise a run in the second that the last one has proven could request nothing, and miss what
@@ -130,7 +129,7 @@ def look_at_head(demand: Demand, now: datetime, floor: datetime = BEGINNING) -> 
     return replace(demand, requirements=(*demand.requirements, look))
 
 
-def missing(coverage: Coverage, demand: Demand) -> tuple[Gap, ...]:
+def find_gaps(coverage: Coverage, demand: Demand) -> tuple[Gap, ...]:
     """The gaps that are left to walk, oldest first, disjoint and not touching."""
     found = sorted(
         gap
@@ -159,7 +158,7 @@ def watermark_bound(
     only if `lookback` below it was proven anew: a list cut short never moves it.
     """
     top = contiguous_top(coverage, floor)
-    if top is None or missing(coverage, demand):
+    if top is None or find_gaps(coverage, demand):
         return None
     if watermark is None:
         return top

@@ -4,9 +4,9 @@ from datetime import datetime, timedelta
 from math import comb
 from typing import Final
 
-from etl.models import OPEN_STATES
+from etl.models import WATCHED_STATES
 
-__all__ = ["MOST_MISSING", "are_believable", "is_due", "upper_bound"]
+__all__ = ["MOST_MISSING", "are_believable", "needs_check", "upper_bound"]
 
 EAGER: Final = timedelta(days=1)
 """So long after a session's last observed change, every sync looks at it."""
@@ -19,7 +19,7 @@ MOST_MISSING: Final = 20
 TENTH: Final = 10
 
 
-def is_due(
+def needs_check(
     state: str | None,
     changed_at: datetime,
     checked_at: datetime,
@@ -32,8 +32,7 @@ def is_due(
     that its state was confirmed. Idle and unknown states are watched for `idle_recheck` only.
     """
     age = now - changed_at
-    lasting = state in OPEN_STATES and state != "idle"
-    if not lasting and age > idle_recheck:
+    if state not in WATCHED_STATES and age > idle_recheck:
         return False
     if age <= EAGER:
         return True

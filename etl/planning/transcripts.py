@@ -19,8 +19,8 @@ MOST_TROUBLE: Final = 5
 """So many responses in a row that failed, not for the session's sake, look like an outage."""
 
 
-def retry_at(error: ApiError | None, now: datetime) -> datetime:
-    """When a failed retrieval is tried again; None is a response that the database refused."""
+def retry_at(error: ApiError, now: datetime) -> datetime:
+    """When a failed retrieval is tried again."""
     if isinstance(error, Transient):
         return now
     return now + (REFUSED if isinstance(error, Denied) else UNREADABLE)
@@ -31,9 +31,9 @@ def count_troubles(before: int, error: ApiError | None) -> int:
     return 0 if error is None or isinstance(error, Denied) else before + 1
 
 
-def should_give_up(troubles: int, error: ApiError | None) -> bool:
+def should_give_up(troubles: int, error: ApiError) -> bool:
     """Whether to ask for no more in this run: an outage, or we are to come back another time."""
-    return troubles >= MOST_TROUBLE or (error is not None and is_of_us(error))
+    return troubles >= MOST_TROUBLE or is_of_us(error)
 
 
 def is_of_us(error: ApiError) -> bool:

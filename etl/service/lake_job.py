@@ -64,12 +64,14 @@ class LakeJob:
         """Carry over, unless that was just done; whatever happens is an event."""
         began = time.monotonic()
         try:
-            if self._stop.is_set() or self._is_recent():
+            last = self._report_status().finished_at
+            is_recent = last is not None and utc_now() - last < self._every * RECENT
+            if self._stop.is_set() or is_recent:
                 return
             counts = self._carry_over()
             if counts is not None:
                 self._observe(LakeUpdated(*counts, time.monotonic() - began))
-            self._is_recent()
+            self._report_status()
         except Exception as error:
             self._observe(LakeFailed(error))
 
@@ -77,12 +79,11 @@ class LakeJob:
         found = {lake.target: lake for lake in lakes(self._store)}
         return found.get(self._target, LakeStatus(self._target))
 
-    def _is_recent(self) -> bool:
+    def _report_status(self) -> LakeStatus:
         status = self._status()
         if status.as_of is not None:
             self._observe(LakeSeen(status.as_of))
-        last = status.finished_at
-        return last is not None and utc_now() - last < self._every * RECENT
+        return status
 
     def _carry_over(self) -> tuple[int, int, int] | None:
         """The counts of rows; None if another process is at it, or we were asked to stop."""

@@ -35,7 +35,7 @@ from etl.wording import did_you_mean, suggest_agent
 
 __all__ = [
     "Service",
-    "history_from",
+    "configured_history_from",
     "known_agents",
     "open_service",
     "parse_instant_option",
@@ -183,7 +183,7 @@ def _find_agents(ids: Sequence[str], found: AgentSelection) -> list[Agent]:
 
 def run_options(settings: Settings, mode: Mode, **changes: object) -> RunOptions:
     """The options of a run, by the configuration unless `changes` name them."""
-    since = history_from(settings)
+    since = configured_history_from(settings)
     options = RunOptions(
         mode,
         since=since if mode == "incremental" else None,
@@ -198,7 +198,7 @@ def run_options(settings: Settings, mode: Mode, **changes: object) -> RunOptions
     return replace(options, **changes)  # type: ignore[arg-type]
 
 
-def history_from(settings: Settings) -> datetime | None:
+def configured_history_from(settings: Settings) -> datetime | None:
     """Where `sync.since` lets history begin. Raises ConfigError."""
     if not settings.sync.since:
         return None

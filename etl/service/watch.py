@@ -46,7 +46,7 @@ class Postponed:
         with self._lock:
             self._ids.add(job_id)
 
-    def take(self, service: Service) -> set[str]:
+    def pop_ready(self, service: Service) -> set[str]:
         """Those that may run now; they are postponed no more."""
         with self._lock:
             if not self._ids or service.client.closed_for > 0:
@@ -70,7 +70,7 @@ def watch(service: Service, scheduler: Any, postponed: Postponed) -> None:
         if step is not None:
             service.observe(ClockStepped(step))
             _reschedule(scheduler, postponed, step, now.wall)
-        for id in postponed.take(service):
+        for id in postponed.pop_ready(service):
             _run_again(scheduler, id)
 
 

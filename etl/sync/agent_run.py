@@ -13,7 +13,7 @@ from etl.errors import CutShort, EtlError, LeaseHeld, Malformed, Stopped, StoreE
 from etl.events import LeaseTakenOver, Observe, RunUnrecorded, ignore
 from etl.invocation import program_name
 from etl.models import ENDLESS, AgentReport, Progress, Status
-from etl.planning.coverage import up_to
+from etl.planning.coverage import clip_to_now
 from etl.planning.freshness import MOST_MISSING
 from etl.store.read.sessions import count_sessions, has_undated
 from etl.store.runs.agent_state import AgentState, StoredDemand
@@ -21,18 +21,17 @@ from etl.store.runs.lease import LEASE, Lease, LeaseHolder
 from etl.store.runs.runs import (
     drop_suspects,
     finish_run,
-    save_demand,
+    mark_missing,
     save_seek_refused,
-    settle,
     start_run,
 )
-from etl.store.runs.take_back import load_truthful_state
+from etl.store.runs.take_back import load_repaired_state
 from etl.store.store import Run, Store
 from etl.store.write import freshness
 from etl.sync.open_sessions import freshen
 from etl.sync.readability import require_readable
 from etl.sync.retrieve import retrieve_all
-from etl.sync.run_demand import RunOptions, choose_demand, demand_to_keep, history_from
+from etl.sync.run_demand import RunOptions, choose_demand, demand_to_save, next_history_from
 from etl.sync.verify import SampleResult, verify_agent
 from etl.sync.walk_setup import make_tracker
 from etl.sync.walks.page_batch import PageBatcher
@@ -100,14 +99,13 @@ class AgentSync:
 
     def _run(self, lease: Lease, options: RunOptions, report: AgentReport) -> None:
         now = self.clock()
-        state, warnings = load_truthful_state(self.store, lease, now)
-        state.coverage = up_to(state.coverage, now)
+        state, warnings = load_repaired_state(self.store, lease, now)
+        state.coverage = clip_to_now(state.coverage, now)
         report.watermark = state.watermark
-        run = start_run(self.store, lease, options.mode, state, now)
-        state.history_from = history_from(state, options)
+        state.history_from = next_history_from(state, options)
         stored = choose_demand(state, options, now)
-        kept = demand_to_keep(state, options, stored, now)
-        save_demand(self.store, run, kept, state.history_from)
+        saved = demand_to_save(state, options, stored, now)
+        run = start_run(self.store, lease, options.mode, state, now, saved)
         walks = self._open_walks(run, state, stored, options)
         walks.warnings |= warnings
         report.counts = walks.counts
@@ -185,11 +183,11 @@ class AgentSync:
             if options.mode == "incremental":
                 freshen(walks, options.idle_recheck, self.clock())
         finally:
-            if hints.build_works is False and not hints.may_be_outage:
+            if hints.built_works is False and not hints.may_be_outage:
                 save_seek_refused(self.store, walks.run)
-        state, demand = walks.batcher.state, walks.tracker.demand
+        state, since = walks.batcher.state, walks.tracker.demand.started_at
         self._look_again(walks)
-        settled = settle(self.store, walks.run, state.coverage, demand)
+        settled = mark_missing(self.store, walks.run, state.coverage, since)
         walks.counts.missing += settled.marked
         if settled.withheld:
             raise CutShort(

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from etl.errors import CutShort, Malformed
-from etl.planning.freshness import is_due
+from etl.planning.freshness import needs_check
 from etl.planning.open_sessions import list_idle_down_to
 from etl.store.write import freshness
 from etl.store.write.freshness import OpenSession
@@ -70,7 +70,7 @@ def _due(
         for one in known
         if one.id not in seen
         and one.checked_at < walks.run.started_at
-        and is_due(one.state, one.changed_at, one.checked_at, now, idle_recheck)
+        and needs_check(one.state, one.changed_at, one.checked_at, now, idle_recheck)
     ]
 
 

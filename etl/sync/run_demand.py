@@ -1,6 +1,6 @@
 """What a run wants proven: the options of the user, and what an interrupted run has left. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -12,9 +12,9 @@ from etl.store.runs.agent_state import AgentState, StoredDemand
 __all__ = [
     "RunOptions",
     "choose_demand",
-    "demand_to_keep",
-    "history_from",
+    "demand_to_save",
     "make_demand",
+    "next_history_from",
     "plan_demand",
 ]
 
@@ -55,7 +55,7 @@ def plan_demand(
 
     `newest` is the newest stored instant, for an agent without a watermark.
     """
-    state.history_from = history_from(state, options)
+    state = replace(state, history_from=next_history_from(state, options))
     stored = choose_demand(state, options, now)
     return make_demand(state, options, stored, now, state.watermark or newest)
 
@@ -74,7 +74,7 @@ def choose_demand(state: AgentState, options: RunOptions, now: datetime) -> Stor
     return old if same else wanted
 
 
-def demand_to_keep(
+def demand_to_save(
     state: AgentState, options: RunOptions, stored: StoredDemand, now: datetime
 ) -> StoredDemand | None:
     """The demand to write down; None to leave a reconcile's, which goes on after this sync."""
@@ -83,7 +83,7 @@ def demand_to_keep(
     return None if unmet and options.mode == "incremental" else stored
 
 
-def history_from(state: AgentState, options: RunOptions) -> datetime | None:
+def next_history_from(state: AgentState, options: RunOptions) -> datetime | None:
     """Where this agent's history begins: set by its first run, widened by a longer backfill."""
     is_first = not state.coverage and state.watermark is None
     if is_first:

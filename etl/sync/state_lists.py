@@ -67,8 +67,8 @@ class StateLists:
                 page_size=client.api.page_size,
             )
             entries = [build_entry(at) for at in enter_above_several(instants, reaches)]
-        while entries and hints.may_build and hints.build_works is not False:
-            some = entries[: client.api.concurrency if hints.build_works else 1]
+        while entries and hints.may_build and hints.built_works is not False:
+            some = entries[: client.api.concurrency if hints.built_works else 1]
             fetches = [partial(self._fetch_page, entry) for entry in some]
             pages = run_at_once(fetches, client, self.walks.store, self.walks.run)
             for entry, (arrival, wasted) in zip(some, pages, strict=True):
@@ -77,7 +77,7 @@ class StateLists:
                     hints.refuse_all_like(entry, may_be_outage=self.may_be_outage)
                 else:
                     hints.confirm(entry)
-                    self._take(arrival, None)
+                    self._save_page(arrival, None)
             entries = entries[len(some) :]
 
     def _fetch_page(self, entry: Entry) -> tuple[Arrival | None, Counts]:
@@ -85,14 +85,14 @@ class StateLists:
         arrivals: list[Arrival] = []
         walk, wasted = Walk(entry, Gap(BEGINNING, entry.at)), Counts()
 
-        def keep(arrival: Arrival) -> bool:
+        def collect(arrival: Arrival) -> bool:
             arrivals.append(arrival)
             return False
 
         source = PageSource(self.walks.client, self.walks.run.agent_id)
         try:
             with suppress(CutShort, CursorRefused, Malformed):
-                follow_walk(walk, source, keep, wasted)
+                follow_walk(walk, source, collect, wasted)
         except Transient:
             self.may_be_outage = True
         return (arrivals[0] if arrivals else None), wasted
@@ -123,13 +123,13 @@ class StateLists:
             client,
             run.agent_id,
             {"state": state},
-            checks_end=lambda: state in LISTED_STATES,
-            may_be_empty=lambda: not is_known,
+            needs_end_check=lambda: state in LISTED_STATES,
+            confirm_empty=lambda: not is_known,
         )
         wasted = Counts()
 
         def hand_over(arrival: Arrival) -> bool:
-            if not self._take(arrival, state) or self._is_below(arrival, down_to):
+            if not self._save_page(arrival, state) or self._is_below(arrival, down_to):
                 return False
             return wanted is None or not self.seen.issuperset(wanted)
 
@@ -151,7 +151,7 @@ class StateLists:
                 what = f"the list of {one.state} sessions omits some that are {one.state}"
                 self.walks.warnings.add(f"{what}; it may omit reopened ones, too")
 
-    def _take(self, arrival: Arrival, state: str | None) -> bool:
+    def _save_page(self, arrival: Arrival, state: str | None) -> bool:
         """Save a page of a state's list, or of all. Returns whether the filter holds."""
         batch = Batch(counts=arrival.counts)
         if arrival.fetched is not None:

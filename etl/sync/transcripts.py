@@ -68,7 +68,7 @@ class TranscriptSync:
                 due = waiting.popleft()
                 under_way[pool.submit(self._retrieve, due)] = due
             for future in wait(under_way, 0.5, FIRST_COMPLETED).done:
-                self._take(under_way.pop(future), *future.result())
+                self._save_result(under_way.pop(future), *future.result())
             self._idle()
 
     def _retrieve(self, due: Due) -> TranscriptResult:
@@ -79,7 +79,7 @@ class TranscriptSync:
         except ApiError as error:
             return error, counts.requests
 
-    def _take(self, due: Due, response: FetchedTranscript | ApiError, requests: int) -> None:
+    def _save_result(self, due: Due, response: FetchedTranscript | ApiError, requests: int) -> None:
         """Save a response, or note the failure."""
         self.done.requests += requests
         error = response if isinstance(response, ApiError) else self._save(due, *response)

@@ -6,9 +6,8 @@ from typing import Final
 from etl.api.client import Client
 from etl.errors import CutShort, Malformed
 from etl.models import Counts
-from etl.planning.demand import Demand
 from etl.planning.freshness import upper_bound
-from etl.store.runs.runs import settle
+from etl.store.runs.runs import mark_missing
 from etl.store.store import Run, Store
 from etl.store.write import freshness
 from etl.sync.retrieve import retrieve_all
@@ -39,8 +38,8 @@ def verify_agent(client: Client, store: Store, run: Run, size: int) -> SampleRes
     with store.reading() as connection:
         stored, chosen = freshness.sample_ids(connection, run.agent_id, size)
     found = retrieve_all(client, store, run, chosen)
-    demand = Demand("verify", run.started_at, ())
-    gone = settle(store, run, store.state(run.agent_id).coverage, demand)
+    coverage = store.state(run.agent_id).coverage
+    gone = mark_missing(store, run, coverage, run.started_at)
     if found.problems:
         raise Malformed(f"{len(found.problems)} of them can't be looked at: {found.problems[0]}")
     if gone.withheld:

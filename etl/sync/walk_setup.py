@@ -35,7 +35,7 @@ def make_tracker(
 ) -> GapTracker:
     """The tracker of a run that is to meet the stored demand and its own. Raises StoreError."""
     demand = _make_demand(store, run, state, stored, options)
-    gaps = demands.missing(state.coverage, demand)
+    gaps = demands.find_gaps(state.coverage, demand)
     return GapTracker(
         demand,
         run.started_at,
@@ -52,12 +52,12 @@ def _make_demand(
     now = run.started_at
     newest = state.watermark or newest_session(store, run.agent_id, now)
     demand = make_demand(state, options, stored, now, newest)
-    demand = demands.look_at_head(demand, now, state.floor)
+    demand = demands.require_head(demand, now, state.floor)
     if stored.started_at == now and state.watermark is not None:
         return demand
     # Without a watermark no run has met its demand yet: all that is proven may be too early.
     since = stored.started_at if state.watermark is not None else BEGINNING
-    return demands.take_up(demand, state.coverage, now, options.lookback, since)
+    return demands.resume(demand, state.coverage, now, options.lookback, since)
 
 
 def _make_hints(run: Run, state: AgentState, options: RunOptions) -> Hints:
@@ -65,8 +65,8 @@ def _make_hints(run: Run, state: AgentState, options: RunOptions) -> Hints:
     lately = refused is not None and run.started_at - refused < SEEK_AGAIN
     may_build = options.seek and not lately
     # A sync has so little to walk again that a dead cursor would cost more than it saves.
-    may_try_kept = options.mode != "incremental"
-    return Hints(list(state.bookmarks), may_build, may_try_kept, started_at=run.started_at)
+    may_try_stored = options.mode != "incremental"
+    return Hints(list(state.bookmarks), may_build, may_try_stored, started_at=run.started_at)
 
 
 def _make_density(

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from etl.api.credentials.oauth_tokens import (
     AccessToken,
-    is_due,
     is_over,
+    needs_renewal,
     parse_token,
     read_reply,
     serialize_token,
@@ -32,9 +32,9 @@ def test_a_token_is_fresh_then_due_then_over(life: timedelta) -> None:
     ahead = min(life / 10, timedelta(minutes=5))
     tick = timedelta(microseconds=2)
 
-    assert not is_due(token, NOW)
-    assert not is_due(token, NOW + life - ahead - tick)
-    assert is_due(token, NOW + life - ahead + tick)
+    assert not needs_renewal(token, NOW)
+    assert not needs_renewal(token, NOW + life - ahead - tick)
+    assert needs_renewal(token, NOW + life - ahead + tick)
     assert not is_over(token, NOW + life - tick)
     assert is_over(token, NOW + life)
 
@@ -43,18 +43,20 @@ def test_a_token_is_fresh_then_due_then_over(life: timedelta) -> None:
 def test_what_is_over_is_due(life: timedelta, later: timedelta) -> None:
     token = AccessToken(SECRET, NOW, NOW + life)
 
-    assert is_due(token, NOW + later) or not is_over(token, NOW + later)
+    assert needs_renewal(token, NOW + later) or not is_over(token, NOW + later)
 
 
 def test_a_token_without_an_end_is_used_until_it_is_refused() -> None:
     token = reply(access_token=SECRET)
 
-    assert not is_due(token, NOW + timedelta(days=999))
+    assert not needs_renewal(token, NOW + timedelta(days=999))
     assert not is_over(token, NOW + timedelta(days=999))
 
 
 def test_a_token_issued_after_now_is_due_for_the_clock_was_set_back() -> None:
-    assert is_due(AccessToken(SECRET, NOW, NOW + timedelta(hours=1)), NOW - timedelta(hours=2))
+    assert needs_renewal(
+        AccessToken(SECRET, NOW, NOW + timedelta(hours=1)), NOW - timedelta(hours=2)
+    )
 
 
 def test_a_token_lives_from_when_it_was_asked_for() -> None:

@@ -18,7 +18,7 @@ from etl.analytics.lake.run import update_lake
 from etl.analytics.lake.tables import DIGEST, MONTH, lake_tables
 from etl.simulator import World
 from etl.store.schema import tables as t
-from etl.store.schema.tables import instant_text
+from etl.store.schema.column_types import instant_text
 from etl.store.store import Store
 from etl.sync.agent_run import RunOptions
 from tests.conftest import Runner

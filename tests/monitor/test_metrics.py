@@ -99,7 +99,7 @@ def test_agents_that_left_vanish_and_new_ones_begin_at_zero() -> None:
     metrics = Metrics(["a", "b"])
     metrics.observe(RunFinished(AgentReport("a", "incremental", "succeeded"), 1.0))
 
-    metrics.keep(["b", "c"])
+    metrics.set_agents(["b", "c"])
 
     found = samples(metrics)
     per_agent = [name for name in found if any("b" in labels for labels in found[name])]

@@ -75,7 +75,7 @@ def test_agents_come_and_go(monitor: Monitor, store: Store) -> None:
     for agent in ("a", "b", "c"):
         store.claim(agent)
 
-    monitor.keep(["b", "c"])
+    monitor.set_agents(["b", "c"])
     text = ask(monitor, "/metrics").text
 
     assert 'agent="b"' in text

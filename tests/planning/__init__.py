@@ -227,7 +227,7 @@ class Stroll:
         walk = self.walk
         listed, next_cursor, requested_at = self.feed.page(walk.order, walk.chain.cursor, size)
         self.began_at, self.last_at = self.began_at or requested_at, requested_at
-        walk.check(listed, next_cursor)
+        walk.chain.check(listed, next_cursor)
         self._pass(listed, requested_at)
         step = walk.advance(listed, next_cursor, requested_at)
         self._judge(step.absence)

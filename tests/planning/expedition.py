@@ -10,10 +10,10 @@ from etl.planning.coverage import Coverage, add, compact, drop_cursors
 from etl.planning.demand import (
     Demand,
     backfill,
+    find_gaps,
     incremental,
-    missing,
     reconcile,
-    take_up,
+    resume,
     watermark_bound,
 )
 from etl.planning.walks.density import Density
@@ -94,7 +94,7 @@ class Expedition:
         tracker = GapTracker(demand, self.started_at, self.coverage, hints, density, size)
         self._walk_all(tracker, walkers)
         self.coverage = tuple(without_own_ends(span) for span in self.coverage)
-        if self.failure is not None or missing(self.coverage, demand):
+        if self.failure is not None or find_gaps(self.coverage, demand):
             return None
         self.wish = None
         return demand
@@ -121,7 +121,7 @@ class Expedition:
         if began == now and self.watermark is not None:
             return demand
         since = began if self.watermark is not None else BEGINNING
-        return take_up(demand, self.coverage, now, self.lookback, since)
+        return resume(demand, self.coverage, now, self.lookback, since)
 
     def _density(self, wish: Wish) -> Density:
         if wish.mode != "reconcile" or self.draws.one_in(2):
@@ -166,7 +166,7 @@ class Expedition:
                     return True
             step = self._arrived.pop(stroll)
             self._note_page(stroll, step)
-            goes_on = tracker.take(stroll.walk, step, stroll.listed)
+            goes_on = tracker.add_page(stroll.walk, step, stroll.listed)
             if goes_on and stroll.over:
                 goes_on = False
                 self._end(tracker, stroll)
@@ -184,7 +184,7 @@ class Expedition:
         if end is None:
             raise CutShort("the list ended before its oldest session")
         self._waiting.append((stroll, end, []))
-        tracker.take(stroll.walk, end, [])
+        tracker.add_page(stroll.walk, end, [])
 
     def _note_page(self, stroll: Stroll, step: Step) -> None:
         ids = [row.id for row in stroll.listed if row.id is not None]

@@ -160,14 +160,16 @@ def test_more_ties_than_are_carried_are_not_judged(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(absence, "MOST_CARRIED", 3)
     judge = AbsenceJudge("newest")
     bound, low = at(9), at(3) + TICK
-    first = judge.take(page(("c", 5), ("b", 3)), NOW, bound, low)
+    first = judge.judge_page(page(("c", 5), ("b", 3)), NOW, bound, low)
     for number in range(2):
-        assert judge.take(page((f"t{number}", 3), (f"u{number}", 3)), NOW, bound, low) is None
+        assert judge.judge_page(page((f"t{number}", 3), (f"u{number}", 3)), NOW, bound, low) is None
 
     assert judge.carried == frozenset()
     assert region(first) == (low, bound)
-    assert judge.take(page(("z", 2)), NOW, bound, at(2) + TICK) is None, "the instant of the ties"
-    after = judge.take(page(("y", 1)), NOW, bound, at(1) + TICK)
+    assert judge.judge_page(page(("z", 2)), NOW, bound, at(2) + TICK) is None, (
+        "the instant of the ties"
+    )
+    after = judge.judge_page(page(("y", 1)), NOW, bound, at(1) + TICK)
     assert region(after) == (at(1) + TICK, at(2) + TICK)
 
 

@@ -133,7 +133,7 @@ def test_an_entry_may_lead_beyond_its_instant(order: Order, tick: int) -> None:
 
 def test_an_entry_is_judged_by_the_first_dated_row() -> None:
     chain = Chain(Entry("newest", "x", at(5)))
-    chain.take([Listed("u", None)], "c0", NOW)
+    chain.add_page([Listed("u", None)], "c0", NOW)
 
     with pytest.raises(CursorRefused):
         chain.check(page(("a", 6)), "other")
@@ -182,7 +182,7 @@ def test_order_is_that_of_all_dated_rows_whatever_the_pages(
     for number, ticks in enumerate(pages):
         listed = [Listed(f"{number}.{n}", at(tick)) for n, tick in enumerate(ticks)]
         rows += [at(tick) for tick in ticks]
-        chain.take(listed, f"c{number}", NOW)
+        chain.add_page(listed, f"c{number}", NOW)
 
     in_order = rows == sorted(rows, reverse=order == "newest")
     assert chain.in_order == in_order
@@ -203,7 +203,7 @@ def test_every_page_of_a_list_that_stays_as_it_is_can_be_the_next(
     for start in range(0, len(rows), size):
         cursor = f"c{start}" if start + size < len(rows) else None
         chain.check(rows[start : start + size], cursor)
-        assert chain.take(rows[start : start + size], cursor, NOW + start * SECOND)
+        assert chain.add_page(rows[start : start + size], cursor, NOW + start * SECOND)
 
     assert chain.cursor is None
     assert chain.issued_at == NOW + start * SECOND

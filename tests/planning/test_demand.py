@@ -11,11 +11,11 @@ from etl.planning.demand import (
     Demand,
     Requirement,
     backfill,
+    find_gaps,
     incremental,
-    missing,
     reconcile,
+    resume,
     subtract,
-    take_up,
     watermark_bound,
 )
 from tests.planning import SECOND, TOCK, at
@@ -29,7 +29,7 @@ HOUR = timedelta(hours=1)
 def demands(draw: st.DrawFn) -> Demand:
     bounds = st.tuples(instants | st.just(BEGINNING), instants, times)
     wanted = [Requirement(*bound) for bound in draw(st.lists(bounds, min_size=1, max_size=3))]
-    return Demand("backfill", at(100), tuple(wanted))
+    return Demand(at(100), tuple(wanted))
 
 
 @settings(max_examples=150, deadline=None)
@@ -44,7 +44,7 @@ def test_missing_is_what_some_requirement_lacks(coverage: Coverage, demand: Dema
         and (instant not in known or (need.since is not None and known[instant] < need.since))
     }
 
-    found = missing(coverage, demand)
+    found = find_gaps(coverage, demand)
 
     edges = [edge for gap in found for edge in gap]
     assert {i for i in (BEGINNING, *GRID) for g in found if g.oldest <= i < g.newest} == wanted
@@ -54,10 +54,10 @@ def test_missing_is_what_some_requirement_lacks(coverage: Coverage, demand: Dema
 @settings(max_examples=150, deadline=None)
 @given(coverages(), demands())
 def test_nothing_is_missing_once_the_gaps_are_walked(coverage: Coverage, demand: Demand) -> None:
-    for gap in missing(coverage, demand):
+    for gap in find_gaps(coverage, demand):
         coverage = add(coverage, Span(gap.oldest, gap.newest, at(400)), at(400))
 
-    assert missing(coverage, demand) == ()
+    assert find_gaps(coverage, demand) == ()
 
 
 def test_incremental_wants_the_lookback_anew_and_all_below_ever() -> None:
@@ -65,24 +65,24 @@ def test_incremental_wants_the_lookback_anew_and_all_below_ever() -> None:
     demand = incremental(started_at=NOW, now=NOW, watermark=watermark, lookback=HOUR)
     old = (Span(BEGINNING, watermark, at(0)),)
 
-    assert missing(old, demand) == (Gap(watermark - HOUR, NOW),)
-    assert missing((), demand) == (Gap(BEGINNING, NOW),)
+    assert find_gaps(old, demand) == (Gap(watermark - HOUR, NOW),)
+    assert find_gaps((), demand) == (Gap(BEGINNING, NOW),)
 
 
 def test_incremental_without_a_watermark_wants_all_history_anew() -> None:
     """Nothing is stored that could be a mark."""
     demand = incremental(started_at=NOW, now=NOW, watermark=None, lookback=HOUR)
 
-    assert missing((), demand) == (Gap(BEGINNING, NOW),)
-    assert missing((Span(BEGINNING, NOW, None),), demand) == (Gap(BEGINNING, NOW),)
-    assert missing((Span(BEGINNING, NOW, NOW),), demand) == ()
+    assert find_gaps((), demand) == (Gap(BEGINNING, NOW),)
+    assert find_gaps((Span(BEGINNING, NOW, None),), demand) == (Gap(BEGINNING, NOW),)
+    assert find_gaps((Span(BEGINNING, NOW, NOW),), demand) == ()
 
 
 def test_incremental_also_closes_a_gap_far_below() -> None:
     demand = incremental(started_at=NOW, now=NOW, watermark=NOW, lookback=2 * SECOND)
     coverage = (Span(BEGINNING, at(3), at(0)), Span(at(5), NOW, at(0)))
 
-    assert missing(coverage, demand) == (Gap(at(3), at(5)), Gap(NOW - 2 * SECOND, NOW))
+    assert find_gaps(coverage, demand) == (Gap(at(3), at(5)), Gap(NOW - 2 * SECOND, NOW))
 
 
 def test_no_demand_goes_below_where_history_begins() -> None:
@@ -93,30 +93,30 @@ def test_no_demand_goes_below_where_history_begins() -> None:
         backfill(started_at=NOW, now=NOW, since=floor, watermark=NOW, lookback=9 * HOUR),
     ]
 
-    assert [missing((), demand) for demand in wanted] == [(Gap(floor, NOW),)] * 3
+    assert [find_gaps((), demand) for demand in wanted] == [(Gap(floor, NOW),)] * 3
 
 
 def test_backfill_takes_any_proof_and_a_restart_none_from_before() -> None:
     coverage = (Span(BEGINNING, NOW, at(0)),)
 
-    assert missing(coverage, backfill(started_at=NOW, now=NOW)) == ()
+    assert find_gaps(coverage, backfill(started_at=NOW, now=NOW)) == ()
     again = backfill(started_at=NOW, now=NOW, restart=True)
-    assert missing(coverage, again) == (Gap(BEGINNING, NOW),)
+    assert find_gaps(coverage, again) == (Gap(BEGINNING, NOW),)
 
 
 def test_backfill_stays_within_since_and_until() -> None:
     bounded = backfill(started_at=NOW, now=NOW, since=at(3), until=at(8), watermark=at(400))
     beyond = backfill(started_at=NOW, now=NOW, since=at(3), until=NOW + HOUR)
 
-    assert missing((), bounded) == (Gap(at(3), at(8)),)
-    assert missing((), beyond) == (Gap(at(3), NOW),)
+    assert find_gaps((), bounded) == (Gap(at(3), at(8)),)
+    assert find_gaps((), beyond) == (Gap(at(3), NOW),)
 
 
 def test_backfill_to_the_head_proves_the_lookback_anew() -> None:
     coverage = (Span(BEGINNING, NOW, at(0)),)
     demand = backfill(started_at=NOW, now=NOW, watermark=at(490), lookback=2 * SECOND)
 
-    assert missing(coverage, demand) == (Gap(at(488), NOW),)
+    assert find_gaps(coverage, demand) == (Gap(at(488), NOW),)
 
 
 def test_reconcile_takes_only_proofs_since_it_began() -> None:
@@ -125,7 +125,7 @@ def test_reconcile_takes_only_proofs_since_it_began() -> None:
 
     demand = reconcile(started_at=began, now=NOW)
 
-    assert missing(coverage, demand) == (Gap(BEGINNING, at(5)), Gap(at(9), NOW))
+    assert find_gaps(coverage, demand) == (Gap(BEGINNING, at(5)), Gap(at(9), NOW))
 
 
 @settings(max_examples=150, deadline=None)
@@ -149,7 +149,7 @@ def test_the_watermark_never_passes_a_gap(
 
     if bound is not None:
         assert all(i in known for i in (BEGINNING, *GRID) if floor <= i < bound)
-        assert missing(coverage, demand) == ()
+        assert find_gaps(coverage, demand) == ()
     if bound is not None and watermark is not None:
         anew = [i for i in GRID if max(floor, watermark - lookback) <= i < bound]
         assert all(known[i] >= demand.started_at for i in anew)
@@ -193,7 +193,7 @@ def test_no_demand_goes_beyond_the_second_of_its_run() -> None:
         backfill(started_at=now, now=now, until=now),
     ]
 
-    assert {missing((), demand)[-1].newest for demand in wanted} == {NOW}
+    assert {find_gaps((), demand)[-1].newest for demand in wanted} == {NOW}
 
 
 def test_a_run_taken_up_wants_anew_what_was_proven_within_its_lookback() -> None:
@@ -205,27 +205,27 @@ def test_a_run_taken_up_wants_anew_what_was_proven_within_its_lookback() -> None
         Span(at(350), at(400), at(401)),
     )
 
-    taken_up = take_up(demand, coverage, NOW, 20 * SECOND, demand.started_at)
+    taken_up = resume(demand, coverage, NOW, 20 * SECOND, demand.started_at)
 
     lacking = [Gap(at(290), at(350)), Gap(at(381), NOW)]
-    assert list(missing(coverage, taken_up)) == lacking
+    assert list(find_gaps(coverage, taken_up)) == lacking
     anew = add(coverage, Span(at(290), NOW, NOW), NOW)
-    assert missing(anew, taken_up) == ()
+    assert find_gaps(anew, taken_up) == ()
 
 
 def test_a_run_taken_up_leaves_proofs_from_before_it_to_the_demand() -> None:
     demand = incremental(started_at=at(300), now=NOW, watermark=at(200), lookback=20 * SECOND)
     coverage = (Span(BEGINNING, at(250), at(250)),)
 
-    taken_up = take_up(demand, coverage, NOW, 20 * SECOND, demand.started_at)
+    taken_up = resume(demand, coverage, NOW, 20 * SECOND, demand.started_at)
 
-    assert missing(coverage, taken_up) == missing(coverage, demand) == (Gap(at(180), NOW),)
+    assert find_gaps(coverage, taken_up) == find_gaps(coverage, demand) == (Gap(at(180), NOW),)
 
 
 def test_a_run_taken_up_that_does_not_reach_the_head_wants_no_more() -> None:
     demand = backfill(started_at=at(300), now=NOW, since=at(3), until=at(400))
 
-    assert take_up(demand, (Span(at(3), at(350), at(360)),), NOW, HOUR, demand.started_at) == demand
+    assert resume(demand, (Span(at(3), at(350), at(360)),), NOW, HOUR, demand.started_at) == demand
 
 
 @settings(max_examples=150, deadline=None)
@@ -233,10 +233,10 @@ def test_a_run_taken_up_that_does_not_reach_the_head_wants_no_more() -> None:
 def test_a_run_taken_up_wants_no_less_and_nothing_below_its_demand(
     coverage: Coverage, demand: Demand, lookback: timedelta
 ) -> None:
-    taken_up = take_up(demand, coverage, at(0), lookback, demand.started_at)
+    taken_up = resume(demand, coverage, at(0), lookback, demand.started_at)
     lowest = min(need.oldest for need in demand.requirements)
 
-    wanted, before = missing(coverage, taken_up), missing(coverage, demand)
+    wanted, before = find_gaps(coverage, taken_up), find_gaps(coverage, demand)
 
     assert all(gap.oldest >= lowest for gap in wanted)
     for gap in before:

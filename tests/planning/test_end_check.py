@@ -16,7 +16,7 @@ BA = page(("b", 3), ("a", 1))
 def checked(*pages: list[Listed]) -> EndCheck:
     check = EndCheck()
     for listed in pages:
-        check.take(listed)
+        check.add_page(listed)
     return check
 
 

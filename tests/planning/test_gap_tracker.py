@@ -265,7 +265,7 @@ def test_dead_hints_cost_a_request_each_and_no_more(trip: Expedition, walkers: i
 
 
 def tracker(coverage: Coverage = ()) -> GapTracker:
-    demand = Demand("backfill", NOW, (Requirement(BEGINNING, NOW, None),))
+    demand = Demand(NOW, (Requirement(BEGINNING, NOW, None),))
     return GapTracker(demand, NOW, coverage, Hints(may_build=False), Density(), 2)
 
 
@@ -273,9 +273,9 @@ def start(tracker: GapTracker, entry: Entry = HEAD) -> Walk:
     return tracker.start(PlannedWalk(entry, tracker.gaps[0]))
 
 
-def take(tracker: GapTracker, walk: Walk, *rows: tuple[str, int], cursor: str | None) -> bool:
+def add_page(tracker: GapTracker, walk: Walk, *rows: tuple[str, int], cursor: str | None) -> bool:
     listed = [Listed(id, at(tick)) for id, tick in rows]
-    return tracker.take(walk, walk.advance(listed, cursor, NOW), listed)
+    return tracker.add_page(walk, walk.advance(listed, cursor, NOW), listed)
 
 
 def test_a_run_begins_with_one_walk_however_many_may_go() -> None:
@@ -284,22 +284,22 @@ def test_a_run_begins_with_one_walk_however_many_may_go() -> None:
 
 def test_the_second_walk_of_a_first_backfill_begins_at_the_end_with_the_second_page() -> None:
     gaps = tracker()
-    assert take(gaps, start(gaps), ("d", 9), ("c", 7), cursor="c0")
+    assert add_page(gaps, start(gaps), ("d", 9), ("c", 7), cursor="c0")
 
     assert [one.entry for one in gaps.plan(8)] == [TAIL]
 
 
 def test_a_sync_of_two_pages_is_one_walk() -> None:
     gaps = tracker((Span(BEGINNING, at(3), at(1)),))
-    assert take(gaps, start(gaps), ("d", 9), ("c", 7), cursor="c0")
+    assert add_page(gaps, start(gaps), ("d", 9), ("c", 7), cursor="c0")
 
     assert gaps.plan(8) == []
 
 
 def test_walks_that_enter_amid_a_gap_are_bounded_over_the_run() -> None:
-    demand = Demand("reconcile", NOW, (Requirement(BEGINNING, NOW, None),))
+    demand = Demand(NOW, (Requirement(BEGINNING, NOW, None),))
     density = Density([at(second) for second in range(1000)])
-    gaps = GapTracker(demand, NOW, (), Hints(build_works=True), density, 2)
+    gaps = GapTracker(demand, NOW, (), Hints(built_works=True), density, 2)
     inner = 0
     for _ in range(20):
         for planned in gaps.plan(4):
@@ -313,8 +313,8 @@ def test_a_walk_ends_where_another_has_begun() -> None:
     gaps = tracker((Span(BEGINNING, at(3), at(1)),))
     walk = start(gaps)
 
-    assert take(gaps, walk, ("d", 9), ("c", 7), cursor="c0")
-    assert not take(gaps, walk, ("b", 5), ("a", 2), cursor="c1")
+    assert add_page(gaps, walk, ("d", 9), ("c", 7), cursor="c0")
+    assert not add_page(gaps, walk, ("b", 5), ("a", 2), cursor="c1")
     assert gaps.finish(walk, None) is None
     assert (gaps.gaps, gaps.plan(8)) == ((), [])
 
@@ -322,13 +322,13 @@ def test_a_walk_ends_where_another_has_begun() -> None:
 def test_a_walk_proves_an_instant_that_another_on_the_same_cursors_could_not() -> None:
     gaps = tracker()
     inner = start(gaps, Entry("newest", "kept", just_after(at(3)), NOW))
-    take(gaps, inner, ("c", 3), ("b", 3), cursor="c3")
-    take(gaps, inner, ("a", 2), ("z", 1), cursor="c1")
+    add_page(gaps, inner, ("c", 3), ("b", 3), cursor="c3")
+    add_page(gaps, inner, ("a", 2), ("z", 1), cursor="c1")
     head = start(gaps)
-    take(gaps, head, ("e", 9), ("d", 5), cursor="c5")
+    add_page(gaps, head, ("e", 9), ("d", 5), cursor="c5")
 
-    assert take(gaps, head, ("c", 3), ("b", 3), cursor="c3")
-    assert not take(gaps, head, ("a", 2), ("z", 1), cursor="c1")
+    assert add_page(gaps, head, ("c", 3), ("b", 3), cursor="c3")
+    assert not add_page(gaps, head, ("a", 2), ("z", 1), cursor="c1")
     assert [gap.newest for gap in gaps.gaps] == [just_after(at(1))]
 
 
@@ -336,24 +336,24 @@ def test_a_late_walk_leaves_the_last_instant_to_the_one_that_stands_there() -> N
     gaps = tracker()
     head, tail = start(gaps), start(gaps, TAIL)
     late = start(gaps, Entry("newest", "kept", at(8), NOW))
-    take(gaps, head, ("e", 9), ("d", 7), cursor="c7")
-    assert take(gaps, tail, ("a", 1), ("b", 3), cursor="c3")
-    assert not take(gaps, head, ("c", 5), ("b", 3), cursor="c2")
+    add_page(gaps, head, ("e", 9), ("d", 7), cursor="c7")
+    assert add_page(gaps, tail, ("a", 1), ("b", 3), cursor="c3")
+    assert not add_page(gaps, head, ("c", 5), ("b", 3), cursor="c2")
 
-    assert not take(gaps, late, ("d", 7), ("c", 5), cursor="c5")
+    assert not add_page(gaps, late, ("d", 7), ("c", 5), cursor="c5")
     assert gaps.gaps != ()
 
 
 def test_a_head_that_breaks_off_amid_the_second_of_the_run_is_no_success() -> None:
     """Its sessions are in no gap, so no other walk would bring them."""
     late = NOW + TOCK
-    demand = Demand("reconcile", late, (Requirement(BEGINNING, NOW, late),))
+    demand = Demand(late, (Requirement(BEGINNING, NOW, late),))
     gaps = GapTracker(demand, late, (), Hints(may_build=False), Density(), 2)
     head, tail = start(gaps), start(gaps, TAIL)
     listed = [Listed("d", NOW + TOCK), Listed("c", NOW + TOCK / 2)]
-    assert gaps.take(head, head.advance(listed, "c0", late), listed)
+    assert gaps.add_page(head, head.advance(listed, "c0", late), listed)
     below = [Listed("a", at(1)), Listed("b", NOW + TOCK / 4)]
-    gaps.take(tail, tail.advance(below, "c1", late + SECOND), below)
+    gaps.add_page(tail, tail.advance(below, "c1", late + SECOND), below)
     assert gaps.gaps == ()
 
     assert gaps.finish(head, CursorRefused("it has died")) is not None
@@ -374,7 +374,7 @@ def test_a_walk_that_brought_something_starts_the_count_of_failures_anew() -> No
     gaps = tracker()
     for tick in range(50, 10, -4):
         walk = start(gaps)
-        take(gaps, walk, ("b", tick), ("a", tick - 2), cursor="c")
+        add_page(gaps, walk, ("b", tick), ("a", tick - 2), cursor="c")
         assert gaps.finish(walk, CutShort("broken")) is None
 
 
@@ -396,9 +396,9 @@ def test_a_list_out_of_order_is_walked_by_one_walk_to_its_end() -> None:
     gaps = tracker()
     walk = start(gaps)
 
-    assert take(gaps, walk, ("a", 1), ("b", 5), cursor="c0")
-    assert take(gaps, walk, ("c", 9), ("d", 2), cursor=None)
-    gaps.take(walk, walk.confirm_end(), [])
+    assert add_page(gaps, walk, ("a", 1), ("b", 5), cursor="c0")
+    assert add_page(gaps, walk, ("c", 9), ("d", 2), cursor=None)
+    gaps.add_page(walk, walk.confirm_end(), [])
 
     assert gaps.gaps == ()
 
@@ -407,12 +407,12 @@ def test_the_share_done_counts_sessions() -> None:
     gaps = tracker()
     assert gaps.share_done(0) is None
     walk = start(gaps)
-    take(gaps, walk, ("b", 900), ("a", 800), cursor="c0")
+    add_page(gaps, walk, ("b", 900), ("a", 800), cursor="c0")
     gaps.density.oldest = at(0)
 
     assert gaps.pages_left() == pytest.approx(8, rel=0.01)
     assert gaps.share_done(16) == pytest.approx(0.5, rel=0.01)
-    gaps.take(walk, walk.confirm_end(), [])
+    gaps.add_page(walk, walk.confirm_end(), [])
     assert gaps.share_done(16) == 1.0
 
 
@@ -421,14 +421,14 @@ def test_a_walk_that_closes_a_gap_on_its_way_to_another_is_waited_for() -> None:
     gaps = tracker((Span(BEGINNING, at(5), at(1)), Span(just_after(at(5)), at(8), at(1))))
     instant, head = gaps.gaps
     passer = gaps.start(PlannedWalk(Entry("oldest", "kept", at(3)), head))
-    assert take(gaps, passer, ("e", 4), ("f", 5), cursor="c0")
+    assert add_page(gaps, passer, ("e", 4), ("f", 5), cursor="c0")
     first = gaps.start(PlannedWalk(HEAD, head))
-    assert not take(gaps, first, ("z", 9), ("y", 7), cursor="d0")
+    assert not add_page(gaps, first, ("z", 9), ("y", 7), cursor="d0")
     assert gaps.finish(first, None) is None
 
     for _ in range(2 * MOST_FAILURES):
         arriving = gaps.start(PlannedWalk(HEAD, instant))
-        assert not take(gaps, arriving, ("z", 9), ("y", 6), cursor="d0")
+        assert not add_page(gaps, arriving, ("z", 9), ("y", 6), cursor="d0")
         assert gaps.gaps == (instant,)
         assert gaps.finish(arriving, None) is None
     assert gaps.plan(4) == [], "nobody is sent after it"
@@ -437,19 +437,19 @@ def test_a_walk_that_closes_a_gap_on_its_way_to_another_is_waited_for() -> None:
 def test_of_two_walks_that_follow_the_same_cursors_the_later_one_ends() -> None:
     gaps = tracker()
     first = start(gaps)
-    assert take(gaps, first, ("d", 9), ("c", 5), cursor="c0")
+    assert add_page(gaps, first, ("d", 9), ("c", 5), cursor="c0")
     later = start(gaps, Entry("newest", "kept", at(7)))
 
-    assert not take(gaps, later, ("c", 5), ("b", 5), cursor="c0")
-    assert take(gaps, first, ("b", 5), ("a", 3), cursor="c1")
+    assert not add_page(gaps, later, ("c", 5), ("b", 5), cursor="c0")
+    assert add_page(gaps, first, ("b", 5), ("a", 3), cursor="c1")
 
 
 def test_of_two_walks_that_follow_the_same_cursors_one_that_proves_nothing_gives_way() -> None:
     """It has entered amid an instant, of which only the one from above has seen all rows."""
     gaps = tracker()
     amid = start(gaps, Entry("newest", "kept", at(6)))
-    assert take(gaps, amid, ("c", 5), ("b", 5), cursor="c0")
+    assert add_page(gaps, amid, ("c", 5), ("b", 5), cursor="c0")
     from_above = start(gaps)
 
-    assert take(gaps, from_above, ("e", 9), ("d", 5), cursor="c0")
-    assert not take(gaps, amid, ("a", 5), ("z", 3), cursor="c1")
+    assert add_page(gaps, from_above, ("e", 9), ("d", 5), cursor="c0")
+    assert not add_page(gaps, amid, ("a", 5), ("z", 3), cursor="c1")

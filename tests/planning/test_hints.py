@@ -29,8 +29,8 @@ def test_a_bookmark_takes_the_place_of_one_amid_the_same_instant() -> None:
     hints = Hints([OLD, YOUNG])
     again, other_way = Entry("newest", "again", at(1)), Entry("oldest", "o", at(1))
 
-    hints.keep(again)
-    hints.keep(other_way)
+    hints.add_bookmark(again)
+    hints.add_bookmark(other_way)
 
     assert hints.bookmarks == [YOUNG, again, other_way]
 
@@ -124,7 +124,7 @@ def test_none_is_built_once_one_was_refused_or_where_none_may_be() -> None:
     refused.refuse_all_like(build_entry(at(5)))
 
     assert refused.build(at(6)) is None
-    assert refused.build_works is False
+    assert refused.built_works is False
     assert refused.entries(()) == [OLD], "the server's own are not as the built one"
     assert forbidden.build(at(6)) is None
 
@@ -135,4 +135,4 @@ def test_a_cursor_of_the_server_says_nothing_of_built_ones() -> None:
     hints.confirm(OLD)
     hints.refuse_all_like(OLD)
 
-    assert hints.build_works is None
+    assert hints.built_works is None

@@ -29,7 +29,7 @@ def test_it_goes_down_where_it_costs_the_fewest_requests(
 ) -> None:
     idle = [at(tick) for tick in ticks]
     are_due = data.draw(st.lists(st.booleans(), min_size=len(idle), max_size=len(idle)))
-    due = [one for one, is_due in zip(idle, are_due, strict=True) if is_due]
+    due = [one for one, needs_check in zip(idle, are_due, strict=True) if needs_check]
 
     down_to = list_idle_down_to(due, idle, size)
 
@@ -68,7 +68,7 @@ def test_each_page_shows_two_that_no_other_page_shows(
 ) -> None:
     rows = [at(tick) for tick in ticks]
     are_due = data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows)))
-    due = [one for one, is_due in zip(rows, are_due, strict=True) if is_due]
+    due = [one for one, needs_check in zip(rows, are_due, strict=True) if needs_check]
 
     def page_reaches(first: datetime) -> datetime:
         page = [row for row in rows if row <= first][:size]

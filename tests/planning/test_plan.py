@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from etl.models import BEGINNING, ENDLESS, Entry, Span, just_after
 from etl.planning.coverage import Coverage, Gap
-from etl.planning.demand import Demand, missing
+from etl.planning.demand import Demand, find_gaps
 from etl.planning.walks.density import Density
 from etl.planning.walks.hints import Hints, is_built
 from etl.planning.walks.plan import (
@@ -76,7 +76,7 @@ def test_walks_enter_on_the_right_side_of_a_gap_that_is_left_each_its_own_way(
     free: int,
     is_open: bool,
 ) -> None:
-    left = missing(coverage, demand)
+    left = find_gaps(coverage, demand)
     now = situation(left, coverage, active, density=density, free=free, tail_is_open=is_open)
 
     planned = plan_walks(now, known)
@@ -97,7 +97,7 @@ def test_walks_enter_on_the_right_side_of_a_gap_that_is_left_each_its_own_way(
 def test_while_something_is_left_a_run_without_walks_gets_one(
     coverage: Coverage, demand: Demand, known: Hints, density: Density
 ) -> None:
-    left = missing(coverage, demand)
+    left = find_gaps(coverage, demand)
 
     planned = plan_walks(situation(left, coverage, density=density, free=1), known)
 
@@ -110,7 +110,7 @@ def test_walks_that_stand_where_they_entered_are_not_started_again(
     coverage: Coverage, demand: Demand, known: Hints, density: Density, walkers: int
 ) -> None:
     """Planning goes on before the first page of any walk has come; it settles."""
-    left = missing(coverage, demand)
+    left = find_gaps(coverage, demand)
     started: list[Walk] = []
     for _ in range(walkers + 1):
         active = [ActiveWalk(walk.entry, walk.position()) for walk in started]
@@ -143,7 +143,7 @@ def test_the_tail_is_entered_only_once_the_list_has_shown_its_order() -> None:
 def test_walks_share_a_gap_by_its_rows() -> None:
     gap = Gap(at(0), at(100))
     density = Density([*(at(second) for second in range(90)), at(95)])
-    known = Hints(build_works=True)
+    known = Hints(built_works=True)
     active = [ActiveWalk(HEAD, at(100))]
 
     planned = plan_walks(situation([gap], active=active, density=density, free=2), known)
@@ -158,7 +158,7 @@ def test_a_walk_is_left_alone_with_two_pages() -> None:
     active = [ActiveWalk(HEAD, at(20))]
     now = situation([gap], active=active, density=even(0, 20), page_size=10)
 
-    assert plan_walks(now, Hints(build_works=True)) == []
+    assert plan_walks(now, Hints(built_works=True)) == []
 
 
 def test_after_many_pages_a_walk_is_worth_one() -> None:
@@ -166,7 +166,7 @@ def test_after_many_pages_a_walk_is_worth_one() -> None:
     active = [ActiveWalk(HEAD, at(20))]
     now = situation([gap], active=active, density=even(0, 20), page_size=10)
 
-    [planned] = plan_walks(replace(now, pages=LONG), Hints(build_works=True))
+    [planned] = plan_walks(replace(now, pages=LONG), Hints(built_works=True))
 
     assert at(9) <= planned.entry.at <= at(11)
 
@@ -231,7 +231,7 @@ def test_a_refused_cursor_of_an_earlier_run_is_the_last_that_is_tried_for_speed(
 def test_no_cursor_of_an_earlier_run_is_tried_for_speed_where_that_is_forbidden() -> None:
     mark = Entry("newest", "m", at(4), issued_at=at(20))
     now = situation([Gap(at(0), at(9))], active=[ActiveWalk(HEAD, at(9))], density=even(0, 9))
-    hints = Hints([mark], may_build=False, may_try_kept=False, started_at=at(30))
+    hints = Hints([mark], may_build=False, may_try_stored=False, started_at=at(30))
 
     assert plan_walks(now, hints) == []
     assert hints.entries(()) == [mark]
@@ -260,7 +260,7 @@ def test_a_dead_edge_is_entered_at_a_cursor_of_our_own() -> None:
     edge = Entry("newest", "dead", at(7))
     coverage = (Span(BEGINNING, at(2), at(100)), Span(at(6), at(20), at(100), below=edge))
     gap = Gap(at(2), at(6))
-    known = Hints(build_works=True)
+    known = Hints(built_works=True)
     known.refuse(edge)
 
     [planned] = plan_walks(situation([gap], coverage, free=1), known)
@@ -297,7 +297,7 @@ def test_a_bookmark_far_below_a_gap_that_another_walk_is_nearer_to_is_not_entere
 
 def test_so_many_walks_enter_amid_a_gap_and_no_more() -> None:
     now = situation([Gap(BEGINNING, at(100))], density=even(0, 100), free=8)
-    known = Hints(build_works=True)
+    known = Hints(built_works=True)
 
     planned = plan_walks(replace(now, inner=2), known)
 
@@ -321,7 +321,7 @@ def test_nobody_enters_amid_the_rows_of_one_instant() -> None:
 
 def test_nobody_enters_right_above_the_rows_of_one_instant() -> None:
     stored = [*(at(second) for second in range(10)), *[at(20)] * 15, *[at(21)] * 15, at(40)]
-    known = Hints(build_works=True)
+    known = Hints(built_works=True)
     active = [ActiveWalk(HEAD, at(40))]
     now = situation([Gap(at(0), at(50))], active=active, density=Density(stored), page_size=2)
 

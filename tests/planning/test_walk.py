@@ -301,7 +301,7 @@ def walked(order: Order, *pages: list[Listed], entry: Entry | None = None) -> tu
     walk = Walk(entry or (HEAD if order == "newest" else TAIL), WHOLE)
     step = Step(None, None)
     for number, listed in enumerate(pages):
-        walk.check(listed, f"c{number}")
+        walk.chain.check(listed, f"c{number}")
         step = walk.advance(listed, f"c{number}", NOW + number * TICK)
     return walk, step
 

@@ -21,6 +21,7 @@ from etl.errors import SchemaMismatch
 from etl.simulator import World
 from etl.store.schema import migrate
 from etl.store.schema import tables as t
+from etl.store.schema.column_types import Instant
 from etl.store.schema.engine import open_engine
 from etl.store.store import Store
 from etl.sync.agent_run import RunOptions
@@ -236,7 +237,7 @@ TIMES = [
     (table.name, column.name)
     for table in t.metadata.sorted_tables
     for column in table.columns
-    if isinstance(column.type, t.Instant)
+    if isinstance(column.type, Instant)
 ]
 
 

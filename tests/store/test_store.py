@@ -27,7 +27,7 @@ from etl.simulator.world.edits import ABSENT
 from etl.store.runs import lease as leases
 from etl.store.runs.agent_state import AgentState
 from etl.store.runs.lease import Lease, LeaseHolder
-from etl.store.runs.runs import finish_run, save_demand, start_run
+from etl.store.runs.runs import finish_run, save_seek_refused, start_run
 from etl.store.schema import tables as t
 from etl.store.store import Batch, Response, Run, Store
 from etl.sync.agent_run import RunOptions
@@ -815,7 +815,8 @@ def test_a_run_whose_lease_was_taken_over_saves_nothing(store: Store, run: Run) 
     for attempt in (
         lambda: store.save(run, Batch([response(session(state="late"), sent=9)])),
         lambda: store.renew(run.lease),
-        lambda: save_demand(store, run, None, T0),
+        lambda: start_run(store, run.lease, "backfill", AgentState(), T0),
+        lambda: save_seek_refused(store, run),
     ):
         with pytest.raises(LeaseLost):
             attempt()
@@ -875,7 +876,7 @@ def test_rows_and_checkpoint_commit_together(store: Store, run: Run) -> None:
 
     assert number > 8
     assert contents(store) != before
-    assert store.state(AGENT).last_cursor == "cursor after"
+    assert "cursor after" in contents(store)["sync_state"][0]
 
 
 def _batch(name: str, sent: float) -> Batch:

@@ -10,7 +10,7 @@ from etl.clock import utc_now
 from etl.models import CLOCKS_DIFFER
 from etl.simulator import Simulator, World
 from etl.store.runs.lease import LEASE, Lease, LeaseHolder
-from etl.store.runs.take_back import load_truthful_state
+from etl.store.runs.take_back import load_repaired_state
 from etl.store.schema import tables as t
 from etl.store.store import Store
 from etl.sync.agent_run import RunOptions
@@ -136,7 +136,7 @@ def test_hosts_may_disagree_a_little(store: Store, world: World, run_agent: Runn
     assert before.last_success_at is not None
     assert before.last_success_at > utc_now()
 
-    assert load_truthful_state(store, lease, utc_now()) == (before, set())
+    assert load_repaired_state(store, lease, utc_now()) == (before, set())
 
 
 def test_what_one_process_has_seen_itself_is_no_newer_either(

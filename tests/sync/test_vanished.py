@@ -179,16 +179,16 @@ def test_a_session_that_moves_while_it_is_suspected_is_not_marked(
     for id in ids:
         move(two, id, "other")
     other = Lab(two.url, two.world)
-    settle = runs.settle
+    mark = runs.mark_missing
     done: list[int] = []
 
     def late(*args: Any) -> Any:
         if not done:
             done.append(1)
             assert other.run(RECONCILE, agent="other").status == "succeeded"
-        return settle(*args)
+        return mark(*args)
 
-    with patch.object(agent_run, "settle", late):
+    with patch.object(agent_run, "mark_missing", late):
         report = two.run(replace(RECONCILE, walkers=walkers))
     other.close()
 

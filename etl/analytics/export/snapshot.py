@@ -27,6 +27,7 @@ from etl.errors import ConfigError
 from etl.invocation import program_name
 from etl.store.read.status import require_schema_of
 from etl.store.schema import tables as t
+from etl.store.schema.column_types import Instant
 from etl.store.schema.engine import temporary_engine, translate_errors
 
 __all__ = ["RunsSeen", "Since", "rows", "runs_seen", "since_run", "snapshot"]
@@ -47,7 +48,7 @@ NUMBERS_OF_RUNS: Final = ("id", "run_id")
 
 TYPES: Final[dict[str, TypeEngine[Any]]] = {
     "text": Text(),
-    "timestamptz": t.Instant(),
+    "timestamptz": Instant(),
     "date": Date(),
     "numeric": Numeric(asdecimal=False),
     "double precision": Numeric(asdecimal=False),
@@ -147,7 +148,7 @@ def _newer(query: Select[Any], changed: Sequence[str], since: Since) -> Select[A
     conditions = [
         column(name) >= since.run_id
         if name in NUMBERS_OF_RUNS
-        else column(name, t.Instant()) >= since.at
+        else column(name, Instant()) >= since.at
         for name in changed
     ]
     return query.where(or_(*conditions))

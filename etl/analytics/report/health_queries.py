@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, Row, func, select, text
 
 from etl.analytics.figures.period import Period
-from etl.planning.coverage import gaps, up_to
+from etl.planning.coverage import clip_to_now, gaps
 from etl.store.read.unread import Unread, load_unread
 from etl.store.runs.agent_state import AgentState, load_state
 from etl.store.schema import tables as t
@@ -60,7 +60,7 @@ def health(connection: Connection, agent_id: str, period: Period, now: datetime)
 def _whole(state: AgentState, period: Period, now: datetime) -> tuple[datetime | None, int]:
     """Up to where the range was walked, and how many holes it has before."""
     begin = min(max(period.since, state.floor), period.until)
-    lacking = gaps(up_to(state.coverage, now), begin, period.until, None)
+    lacking = gaps(clip_to_now(state.coverage, now), begin, period.until, None)
     if not lacking or lacking[-1].newest < period.until:
         return period.until, len(lacking)
     as_of = lacking[-1].oldest

@@ -24,8 +24,8 @@ from etl.api.credentials.locked_file import NewFile, hold_lock, replace_file
 from etl.api.credentials.oauth_tokens import (
     AccessToken,
     TokenReply,
-    is_due,
     is_over,
+    needs_renewal,
     parse_token,
     read_reply,
     serialize_token,
@@ -113,7 +113,7 @@ class Grant:
         held, now = self._held, self._clock()
         if held is None or is_over(held.token, now) or held.token.value == self._refused:
             return self._renewed_by_one(held)
-        if is_due(held.token, now) and steady_clock() >= self._next_try:
+        if needs_renewal(held.token, now) and steady_clock() >= self._next_try:
             self._renew_early()
             held = self._held or held
         return held.credentials
@@ -179,7 +179,7 @@ class Grant:
             token = parse_token(self._beside.read_bytes(), self._name_of(refresh))
         except OSError:
             return None
-        if token is None or is_due(token, self._clock()):
+        if token is None or needs_renewal(token, self._clock()):
             return None
         return None if token.value in (self._refused, self._useless) else token
 

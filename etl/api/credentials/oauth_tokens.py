@@ -10,8 +10,8 @@ from etl.errors import Denied, Malformed, Transient
 __all__ = [
     "AccessToken",
     "TokenReply",
-    "is_due",
     "is_over",
+    "needs_renewal",
     "parse_token",
     "read_reply",
     "serialize_token",
@@ -47,7 +47,7 @@ class TokenReply(NamedTuple):
         return f"Granted({self.access!r})"
 
 
-def is_due(token: AccessToken, now: datetime) -> bool:
+def needs_renewal(token: AccessToken, now: datetime) -> bool:
     """Whether a token should be renewed by now, though it may still be valid."""
     if token.expires_at is None:
         return False

@@ -74,7 +74,7 @@ def decode_page(body: bytes, agent_id: str, page_size: int = 1) -> Page:
         whole = _strict_page.decode(body)
         _check_number(len(whole.sessions))
         for wire in whole.sessions:
-            builder.take(wire, {})
+            builder.add_record(wire, {})
     except UNDECODABLE:
         return _decode_apart(body, agent_id, page_size)
     return builder.page(whole.next_cursor)
@@ -180,21 +180,21 @@ class PageBuilder:
     def read(self, raw: bytes) -> None:
         """Take one record as bytes; what can't be stored is set aside with its reason."""
         try:
-            self.take(*_read(raw))
+            self.add_record(*_read(raw))
         except UNDECODABLE:
             self._read_leniently(raw)
 
     def _read_leniently(self, raw: bytes) -> None:
         try:
             read = read_leniently(raw)
-            self.take(read.wire, read.extra)
+            self.add_record(read.wire, read.extra)
         except UNDECODABLE as error:
             self._reject(raw, str(error))
             return
         if read.note is not None:
             self.rejected.append(read.note)
 
-    def take(self, wire: WireSession, extra: dict[str, Any]) -> None:
+    def add_record(self, wire: WireSession, extra: dict[str, Any]) -> None:
         """Take one decoded record. Raises ValueError if it can't be stored."""
         session, creator = _session(wire, self.agent_id, extra)
         if creator is not None and self.creators.setdefault(creator.id, creator) != creator:

@@ -79,7 +79,7 @@ def _schedule(settings: "Settings") -> str:
     from etl.service import runs
     from etl.service.schedule import check_schedule
 
-    runs.history_from(settings)
+    runs.configured_history_from(settings)
     schedule = settings.schedule
     check_schedule(schedule)
     often = f"every {format_duration(schedule.every)}"

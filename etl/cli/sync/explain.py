@@ -46,21 +46,21 @@ def explain(args: argparse.Namespace) -> int:
 
 def _explain_first(settings: "Settings", agents: "Iterable[Agent]", now: datetime) -> None:
     """The plan of agents of which nothing is stored."""
-    from etl.planning.demand import missing
+    from etl.planning.demand import find_gaps
     from etl.service import runs
     from etl.store.runs.agent_state import AgentState
     from etl.sync.run_demand import plan_demand
 
     demand = plan_demand(AgentState(), runs.run_options(settings, "incremental"), now, None)
     for agent in agents:
-        _print_walks(agent.id, missing((), demand), now)
+        _print_walks(agent.id, find_gaps((), demand), now)
         _print_unknown(settings)
         _print_rest(settings, 0, 0)
 
 
 def _explain_next(settings: "Settings", store: "Store", agent: "Agent", now: datetime) -> None:
     """The plan of one agent."""
-    from etl.planning.demand import missing
+    from etl.planning.demand import find_gaps
     from etl.service import runs
     from etl.store.read import status
     from etl.store.read.sessions import newest_session
@@ -70,7 +70,7 @@ def _explain_next(settings: "Settings", store: "Store", agent: "Agent", now: dat
     demand = plan_demand(
         state, runs.run_options(settings, "incremental"), now, newest_session(store, agent.id, now)
     )
-    gaps = missing(state.coverage, demand)
+    gaps = find_gaps(state.coverage, demand)
     _print_walks(agent.id, gaps, now)
     pages = None
     if state.coverage:
@@ -90,7 +90,7 @@ def _count_open(
 ) -> tuple[int, int]:
     """The requests for open sessions: pages of the idle ones' list, and sessions by their id."""
     from etl.models import BEGINNING
-    from etl.planning.freshness import is_due
+    from etl.planning.freshness import needs_check
     from etl.planning.open_sessions import list_idle_down_to
     from etl.store.write.freshness import idle_instants, open_sessions
 
@@ -100,7 +100,7 @@ def _count_open(
         due = [
             one
             for one in open_sessions(connection, agent.id, coverage, now, idle)
-            if is_due(one.state, one.changed_at, one.checked_at, now, idle)
+            if needs_check(one.state, one.changed_at, one.checked_at, now, idle)
             and not any(g.oldest <= (one.created_at or BEGINNING) < g.newest for g in gaps)
         ]
         places = [one.created_at for one in due if one.state == "idle" and one.created_at]

@@ -53,7 +53,7 @@ class AbsenceJudge:
         """Ids that the chain has shown and not judged yet."""
         return frozenset(row.id for row in self._carried if row.id is not None)
 
-    def take(
+    def judge_page(
         self,
         listed: Sequence[Listed],
         requested_at: datetime,

@@ -78,7 +78,7 @@ class Chain:
         if not any(self._goes_on(row) for row in listed):
             raise CutShort("the list sent a page that doesn't go on from the one before")
 
-    def take(
+    def add_page(
         self, listed: Sequence[Listed], next_cursor: str | None, requested_at: datetime
     ) -> bool:
         """Take a page that has passed `check`. Returns whether its rows are in order."""

@@ -51,11 +51,11 @@ class Density:
     _idle: list[tuple[datetime, datetime]] = field(default_factory=list)
     """Times without a session, disjoint, oldest first."""
 
-    def take(self, oldest: datetime, newest: datetime, rows: int) -> None:
+    def add_page(self, oldest: datetime, newest: datetime, rows: int) -> None:
         """Take a page of so many rows."""
         insort(self._samples, Sample(oldest, newest, rows))
 
-    def take_idle(self, oldest: datetime, newest: datetime) -> None:
+    def add_idle_span(self, oldest: datetime, newest: datetime) -> None:
         """Take a time without a session."""
         idle = sorted([*self._idle, (oldest, newest)])
         self._idle = idle[:1]

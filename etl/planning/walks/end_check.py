@@ -34,7 +34,7 @@ class EndCheck:
         self._ends_unreadable = False
         """Whether its last page had a record with neither id nor instant: it may be the oldest."""
 
-    def take(self, listed: Sequence[Listed]) -> None:
+    def add_page(self, listed: Sequence[Listed]) -> None:
         """Take a page of the chain."""
         self._page_ids = {row.id for row in listed if row.id}
         if not listed:

@@ -12,7 +12,7 @@ from typing import Final
 from etl.errors import CursorRefused, CutShort, Malformed, Transient
 from etl.models import BEGINNING, ENDLESS, TICK, Listed, floor_second
 from etl.planning.coverage import Coverage, Gap, add
-from etl.planning.demand import Demand, missing
+from etl.planning.demand import Demand, find_gaps
 from etl.planning.walks.chain import dated
 from etl.planning.walks.density import Density
 from etl.planning.walks.hints import Hints
@@ -73,7 +73,7 @@ class GapTracker:
     @property
     def gaps(self) -> tuple[Gap, ...]:
         """What is left to walk."""
-        return missing(self.coverage, self.demand)
+        return find_gaps(self.coverage, self.demand)
 
     @property
     def _head_second(self) -> datetime:
@@ -117,7 +117,7 @@ class GapTracker:
         self.walks.start(walk)
         return walk
 
-    def take(self, walk: Walk, step: Step, listed: Sequence[Listed]) -> bool:
+    def add_page(self, walk: Walk, step: Step, listed: Sequence[Listed]) -> bool:
         """Take what a page of a walk has shown. Returns whether the walk goes on."""
         before, self.pages = self.gaps, self.pages + 1
         self.walks.note(walk, self.pages)
@@ -127,7 +127,7 @@ class GapTracker:
         if left != before:
             self._useful.add(walk)
         if step.bookmark is not None:
-            self.hints.keep(step.bookmark)
+            self.hints.add_bookmark(step.bookmark)
         self._learn(walk, listed)
         goes_on = self._goes_on(walk, left, listed)
         if not goes_on:
@@ -150,14 +150,14 @@ class GapTracker:
         if self._refuse_hint(walk, error):
             return None
         if isinstance(error, CursorRefused):
-            self.hints.expire_up_to(walk.chain.issued_at)
+            self.hints.expire_before(walk.chain.issued_at)
         self._drop_entry(walk)
         is_its_own = isinstance(error, CursorRefused | CutShort)
         if error is not None and (not is_its_own or self._is_last_above_head_second(walk)):
             # Every walk would meet it, or no other one would come by here.
             return error
         # A walk that gave way has not failed; one from the head may have nobody to give way to.
-        gave_way = error is None and (walk.entry != HEAD or self.walks.has_rivals(walk))
+        gave_way = error is None and (walk.entry != HEAD or self.walks.others_alike(walk))
         if useful or gave_way:
             return None
         self._failures += 1
@@ -183,10 +183,10 @@ class GapTracker:
         if walk.chain.pages == 1 and walk.entry.cursor is not None:
             self.hints.confirm(walk.entry)
             idle = sorted((walk.entry.at, instants[0]))
-            self.density.take_idle(idle[0], idle[1])
+            self.density.add_idle_span(idle[0], idle[1])
         if walk.entry == TAIL and walk.chain.first is not None:
             self.density.oldest = walk.chain.first
-        self.density.take(min(instants), max(instants), len(instants))
+        self.density.add_page(min(instants), max(instants), len(instants))
         if walk.order == "newest" and walk.chain.in_order and walk.chain.shows_order:
             lowest = walk.end.lowest or instants[-1]
             self.ceiling = min(self.ceiling or lowest, lowest)
@@ -198,7 +198,7 @@ class GapTracker:
         frontier = walk.frontier
         if frontier is not None and self._is_above_head_second(walk):
             return True
-        if not left or self.walks.must_yield_track(walk, left):
+        if not left or self.walks.yields_track(walk, left):
             return False
         if frontier is None or walk.proven() is None:
             return True
@@ -208,7 +208,7 @@ class GapTracker:
             return walk not in self._useful and is_short
         if gap.newest - gap.oldest <= TICK:
             return self.walks.is_first_at(walk, gap)
-        return not self.walks.meets_a_rival(walk, frontier, listed)
+        return not self.walks.meets_other(walk, frontier, listed)
 
     def _is_above_head_second(self, walk: Walk) -> bool:
         """Whether a walk from the head has not yet passed the second in which the run began.

@@ -25,17 +25,17 @@ class Hints:
     """Cursors that the server issued on earlier pages, of this run too."""
     may_build: bool = True
     """Whether cursors of our own making may be tried."""
-    may_try_kept: bool = True
+    may_try_stored: bool = True
     """Whether a cursor of an earlier run may be tried for speed alone."""
-    build_works: bool | None = None
+    built_works: bool | None = None
     """Whether the server follows built cursors; None until the first one, tried alone, shows it."""
     may_be_outage: bool = False
     """Whether what refused the built ones may have been an outage."""
     started_at: datetime = BEGINNING
     """When the run began: cursors issued earlier may have died since."""
-    kept_works: bool = False
+    stored_works: bool = False
     """Whether one of those has led where it should, and none was refused after it."""
-    dead_up_to: datetime | None = None
+    expired_before: datetime | None = None
     """Cursors issued then or before, or at an unknown time, are not used any more."""
     _refused: set[Entry] = field(default_factory=set)
     """Entries that were of no use in this run."""
@@ -49,39 +49,39 @@ class Hints:
         used = self._refused.union(in_use)
         known = dict.fromkeys((*edges, *self.bookmarks))
         alive = [e for e in known if e.cursor is not None and e not in used and self.is_alive(e)]
-        on_trial = any(map(self.needs_trial, in_use))
-        return [entry for entry in alive if not (on_trial and self.needs_trial(entry))]
+        on_trial = any(map(self.needs_probe, in_use))
+        return [entry for entry in alive if not (on_trial and self.needs_probe(entry))]
 
-    def needs_trial(self, entry: Entry) -> bool:
+    def needs_probe(self, entry: Entry) -> bool:
         """Whether nothing in this run shows that such a cursor is still honoured."""
-        return not self.kept_works and self._is_kept(entry)
+        return not self.stored_works and self._is_stored(entry)
 
-    def keep(self, mark: Entry) -> None:
+    def add_bookmark(self, mark: Entry) -> None:
         """Remember a bookmark, in place of one amid the rows of the same instant."""
         kept = [one for one in self.bookmarks if (one.order, one.at) != (mark.order, mark.at)]
         self.bookmarks = [*kept, mark]
 
     def is_alive(self, entry: Entry) -> bool:
         """Whether no cursor that was issued as late has been refused."""
-        return self.dead_up_to is None or (entry.issued_at or BEGINNING) > self.dead_up_to
+        return self.expired_before is None or (entry.issued_at or BEGINNING) > self.expired_before
 
     def build(self, at: datetime, in_use: Iterable[Entry] = ()) -> Entry | None:
         """An entry of our own making, behind which rows are older than an instant.
 
         None where none may be built: the first of a run goes alone.
         """
-        if not self.may_build or self.build_works is False:
+        if not self.may_build or self.built_works is False:
             return None
         entry = build_entry(at)
         used = self._refused.union(in_use)
-        first = self.build_works is None and any(map(is_built, used))
+        first = self.built_works is None and any(map(is_built, used))
         return None if first or entry in used else entry
 
     def confirm(self, entry: Entry) -> None:
         """The first page behind an entry has shown that it leads where it should."""
         if is_built(entry):
-            self.build_works = True
-        self.kept_works = self.kept_works or self._is_kept(entry)
+            self.built_works = True
+        self.stored_works = self.stored_works or self._is_stored(entry)
 
     def refuse(self, entry: Entry) -> None:
         """Use an entry no more; others like it may still serve."""
@@ -91,16 +91,16 @@ class Hints:
         """A cursor was refused, or has led elsewhere: those that are as old, or built, will too."""
         self._refused.add(entry)
         if is_built(entry):
-            self.build_works, self.may_be_outage = False, may_be_outage
+            self.built_works, self.may_be_outage = False, may_be_outage
         else:
-            self.kept_works = False
-            self.expire_up_to(entry.issued_at)
+            self.stored_works = False
+            self.expire_before(entry.issued_at)
 
-    def expire_up_to(self, issued_at: datetime | None) -> None:
+    def expire_before(self, issued_at: datetime | None) -> None:
         """Use no cursor any more that was issued then or before, or nobody knows when."""
-        self.dead_up_to = max(issued_at or BEGINNING, self.dead_up_to or BEGINNING)
+        self.expired_before = max(issued_at or BEGINNING, self.expired_before or BEGINNING)
 
-    def _is_kept(self, entry: Entry) -> bool:
+    def _is_stored(self, entry: Entry) -> bool:
         """Whether the server issued an entry's cursor before this run."""
         issued_at = entry.issued_at or BEGINNING
         return entry.cursor is not None and issued_at < self.started_at and not is_built(entry)

@@ -233,11 +233,11 @@ def _inner_entry(
     # An entry at or amid the rows of one instant proves none of them: a walk from above has to.
     at = now.density.skip_ties(at, now.page_size)
     inside = [entry for entry in inside if not now.density.has_tie(entry.at, now.page_size)]
-    if hints.dead_up_to is not None or not hints.may_try_kept:
+    if hints.expired_before is not None or not hints.may_try_stored:
         # A trial may cost a request; one that was lost is enough.
-        inside = [entry for entry in inside if not hints.needs_trial(entry)]
+        inside = [entry for entry in inside if not hints.needs_probe(entry)]
     nearest = min(inside, key=pages, default=None)
-    if nearest is not None and hints.needs_trial(nearest):
+    if nearest is not None and hints.needs_probe(nearest):
         # The youngest: if it is refused, so are all.
         nearest = max(inside, key=lambda entry: (entry.issued_at or BEGINNING, -pages(entry)))
     if nearest is not None and pages(nearest) <= share / 2:

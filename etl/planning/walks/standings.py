@@ -72,10 +72,6 @@ class Standings:
         places = [one.at for one in self.active(left)]
         return all(any(gap.oldest <= at <= gap.newest for at in places) for gap in left)
 
-    def has_rivals(self, walk: Walk) -> bool:
-        """Whether another walk goes in the same direction."""
-        return bool(self._rivals(walk))
-
     def is_first_at(self, walk: Walk, gap: Gap) -> bool:
         """Whether a walk came first to a gap of one instant: one is enough, from either side."""
         mine = self._known[walk].arrived
@@ -89,22 +85,24 @@ class Standings:
             if gap.newest - gap.oldest <= TICK and self._standings_at(gap):
                 continue
             low, high = (gap.oldest, frontier) if walk.order == "newest" else (frontier, gap.newest)
-            if low < high and not any(low <= one.position <= high for one in self._rivals(walk)):
+            if low < high and not any(
+                low <= one.position <= high for one in self.others_alike(walk)
+            ):
                 return True
         return False
 
-    def meets_a_rival(self, walk: Walk, frontier: datetime, listed: Sequence[Listed]) -> bool:
-        """Whether a rival stands amid a walk's page: it has already requested what comes next."""
+    def meets_other(self, walk: Walk, frontier: datetime, listed: Sequence[Listed]) -> bool:
+        """Whether one in its direction stands amid its page: that has requested what comes next."""
         instants = [frontier, *dated(listed)]
         return any(
             one.frontier is not None
             and min(instants) <= one.frontier <= max(instants)
             and one.proves
-            for one in self._rivals(walk)
+            for one in self.others_alike(walk)
         )
 
-    def must_yield_track(self, walk: Walk, left: Sequence[Gap]) -> bool:
-        """Claim the walk's cursors. Returns whether it must end, as another walk follows them.
+    def yields_track(self, walk: Walk, left: Sequence[Gap]) -> bool:
+        """Claim the walk's cursor. Returns whether the walk must end, as another one follows it.
 
         Of two, the one that came from above stays: it alone can prove the instant that a cursor
         stands amid.
@@ -130,7 +128,8 @@ class Standings:
         known = self._known.items()
         return [s for walk, s in known if s.proves and s.frontier == edges[walk.order]]
 
-    def _rivals(self, walk: Walk) -> list[Standing]:
+    def others_alike(self, walk: Walk) -> list[Standing]:
+        """The other walks in the same direction."""
         others = ((other, at) for other, at in self._known.items() if other is not walk)
         return [standing for other, standing in others if other.order == walk.order]
 

@@ -67,18 +67,14 @@ class Walk:
         """Whether it entered at the list's first page, in its order."""
         return self.entry.cursor is None
 
-    def check(self, listed: Sequence[Listed], next_cursor: str | None) -> None:
-        """Raise CutShort if the page can't be the next one, CursorRefused if the entry misleads."""
-        self.chain.check(listed, next_cursor)
-
     def advance(
         self, listed: Sequence[Listed], next_cursor: str | None, requested_at: datetime
     ) -> Step:
         """Take the next page, which has passed `check`, and say what it proves."""
         cursor, issued_at = self.chain.cursor, self.chain.issued_at
         self.proof.started_at = self.proof.started_at or requested_at
-        ordered = self.chain.take(listed, next_cursor, requested_at)
-        self.end.take(listed)
+        ordered = self.chain.add_page(listed, next_cursor, requested_at)
+        self.end.add_page(listed)
         self._note_undated(listed)
         instants, bookmark, frontier = dated(listed), None, None
         if instants and self.chain.in_order:
@@ -90,7 +86,7 @@ class Walk:
         bound = self._proven_bound()
         absence = None
         if self.chain.in_order:
-            absence = self._judge.take(listed, requested_at, bound, frontier)
+            absence = self._judge.judge_page(listed, requested_at, bound, frontier)
         return Step(self.proven(), absence, bookmark, not ordered)
 
     def proven(self) -> Span | None:

@@ -116,7 +116,7 @@ class Metrics:
         self.pings = self._counter("pings", "Pings of service.ping_url", "outcome")
         self._gauge("info", "The version", "version").labels(__version__).set(1)
         self._begin_at_zero()
-        self.keep(agent_ids)
+        self.set_agents(agent_ids)
 
     def observe(self, event: Event) -> None:  # noqa: PLR0912
         """Count an event."""
@@ -165,7 +165,7 @@ class Metrics:
                 delivered = error is None and status is not None and status < 300
                 self.pings.labels("delivered" if delivered else "failed").inc()
 
-    def keep(self, agent_ids: Sequence[str]) -> None:
+    def set_agents(self, agent_ids: Sequence[str]) -> None:
         """Have series for these agents, from zero on, and for no others."""
         for left in self._agents.difference(agent_ids):
             several = (self.runs, self.pages, self.rows, self.transcripts)

@@ -75,9 +75,9 @@ class Monitor:
     def observe(self, event: Event) -> None:
         """Pass an event to every observer. One that fails must not hurt the work it observes."""
         if isinstance(event, AgentFound):
-            self.keep([*self._agent_ids, event.agent_id])
+            self.set_agents([*self._agent_ids, event.agent_id])
         elif isinstance(event, AgentGone):
-            self.keep([id for id in self._agent_ids if id != event.agent_id])
+            self.set_agents([id for id in self._agent_ids if id != event.agent_id])
         for observe in self._observers:
             try:
                 observe(event)
@@ -88,11 +88,11 @@ class Monitor:
         """The scheduler's thread works."""
         self._beat_at = time.monotonic()
 
-    def keep(self, agent_ids: Sequence[str]) -> None:
+    def set_agents(self, agent_ids: Sequence[str]) -> None:
         """These are the agents from now on; others leave the metrics and the probes."""
         self._agent_ids = tuple(agent_ids)
         if self._metrics is not None:
-            self._metrics.keep(agent_ids)
+            self._metrics.set_agents(agent_ids)
 
     def start(self, store: Store) -> None:
         """Watch this database, and serve where an address is configured."""

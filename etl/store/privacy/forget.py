@@ -28,7 +28,13 @@ from sqlalchemy import (
 from etl.models import Rejected
 from etl.privacy import find_mentions, is_theirs, pseudonym, reduce_rejected, words_of
 from etl.store.privacy.delete_messages import forget_transcripts, slices
-from etl.store.privacy.redaction import ERASED, keep_rows, known_ids, lock_out_saves, mark_sessions
+from etl.store.privacy.redaction import (
+    ERASED,
+    insert_missing,
+    known_ids,
+    lock_out_saves,
+    mark_sessions,
+)
 from etl.store.privacy.rules_change import pages, replace_payload
 from etl.store.schema import tables as t
 from etl.store.store import Store
@@ -126,7 +132,7 @@ def _remember(connection: Connection, names: Iterable[str], store: Store) -> Non
         connection.execute(update(t.privacy).values(salt=salt))
     at = store.now()
     rows = [{"pseudonym": pseudonym(salt, name), "forgotten_at": at} for name in names]
-    keep_rows(connection, t.forgotten, rows)
+    insert_missing(connection, t.forgotten, rows)
 
 
 def _find_sessions(connection: Connection, id: str, names: set[str]) -> set[str]:

@@ -34,7 +34,7 @@ __all__ = [
     "GUARD",
     "Guard",
     "guard_of",
-    "keep_rows",
+    "insert_missing",
     "known_ids",
     "lock_out_saves",
     "mark_sessions",
@@ -156,7 +156,7 @@ def known_ids(connection: Connection, table: Table, ids: Collection[str]) -> set
 
 def mark_sessions(connection: Connection, ids: Iterable[str]) -> None:
     """Remember sessions as those of forgotten people."""
-    keep_rows(connection, t.forgotten_sessions, [{"session_id": id} for id in sorted(ids)])
+    insert_missing(connection, t.forgotten_sessions, [{"session_id": id} for id in sorted(ids)])
 
 
 def _storable(connection: Connection, ids: Iterable[str]) -> list[str]:
@@ -165,7 +165,7 @@ def _storable(connection: Connection, ids: Iterable[str]) -> list[str]:
     return [id for id in ids if not (is_postgres and "\0" in id)]
 
 
-def keep_rows(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+def insert_missing(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
     """Insert rows, but for those that are there."""
     if rows:
         connection.execute(insert_into(connection, table).on_conflict_do_nothing(), list(rows))

@@ -13,10 +13,11 @@ from sqlalchemy.sql import column
 
 from etl.errors import SchemaMismatch
 from etl.invocation import program_name
-from etl.models import OPEN_STATES
+from etl.models import WATCHED_STATES
 from etl.store.runs import lease as leases
 from etl.store.schema import migrate
 from etl.store.schema import tables as t
+from etl.store.schema.column_types import Instant
 from etl.store.schema.engine import translate_errors
 from etl.store.store import Store
 
@@ -32,7 +33,7 @@ LONGEST: Final = timedelta(seconds=2)
 Holder = Literal["us", "other", "free"]
 
 freshness: Final = table(
-    "session_freshness", column("session_id"), column("state_confirmed_at", t.Instant)
+    "session_freshness", column("session_id"), column("state_confirmed_at", Instant)
 )
 
 
@@ -67,7 +68,7 @@ def require_current(store: Store) -> None:
 def read_agents(store: Store, agent_ids: Sequence[str]) -> dict[str, AgentProbe]:
     """The state of these agents; one without a row was never run. Raises StoreError."""
     state, spans = t.sync_state.c, t.coverage.c
-    oldest = func.min(spans.proven_at, type_=t.Instant)
+    oldest = func.min(spans.proven_at, type_=Instant)
     whole = func.count(spans.proven_at) == func.count()
     proven = (
         select(spans.agent_id, case((whole, oldest)).label("proven_at"))
@@ -109,9 +110,8 @@ def read_open_sessions(
     Watched is one that is not settled, unless it was left idle for longer than `idle_recheck`.
     """
     c = t.sessions.c
-    lasting = c.state.in_([state for state in OPEN_STATES if state != "idle"])
-    watched = or_(lasting, c.updated_at >= now - idle_recheck)
-    confirmed = func.min(case((watched, freshness.c.state_confirmed_at)), type_=t.Instant)
+    watched = or_(c.state.in_(WATCHED_STATES), c.updated_at >= now - idle_recheck)
+    confirmed = func.min(case((watched, freshness.c.state_confirmed_at)), type_=Instant)
     query = (
         select(c.agent_id, func.count().label("sessions"), confirmed.label("confirmed_at"))
         .join_from(t.sessions, freshness, freshness.c.session_id == c.id)

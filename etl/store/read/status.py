@@ -170,9 +170,7 @@ def recent_runs(store: Store, agent_ids: Sequence[str] | None, limit: int) -> li
 def rows_within(store: Store, agent_id: str, gap: Gap) -> int:
     """How many stored sessions lie in a gap."""
     c = t.sessions.c
-    bounds: tuple[datetime, datetime] = (gap.oldest, gap.newest)
-    query = select(func.count()).where(
-        c.agent_id == agent_id, c.created_at >= bounds[0], c.created_at < bounds[1]
-    )
+    within = (c.created_at >= gap.oldest, c.created_at < gap.newest)
+    query = select(func.count()).where(c.agent_id == agent_id, *within)
     with store.reading() as connection:
         return int(connection.execute(query).scalar_one())

@@ -8,8 +8,9 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from etl.models import BEGINNING, Entry, Mode, Order, Span
-from etl.planning.coverage import Coverage, up_to
+from etl.planning.coverage import Coverage, clip_to_now
 from etl.store.schema import tables as t
+from etl.store.schema.column_types import Instant
 
 __all__ = [
     "AgentState",
@@ -30,7 +31,7 @@ DROP_MARKS: Final = delete(MARKS).where(
     MARKS.c.agent_id == bindparam("agent"),
     MARKS.c.sort_order == bindparam("order"),
     MARKS.c.at.between(bindparam("low"), bindparam("high")),
-    MARKS.c.at.is_distinct_from(bindparam("kept", type_=t.Instant)),
+    MARKS.c.at.is_distinct_from(bindparam("kept", type_=Instant)),
 )
 ADD_MARKS: Final = insert(MARKS)
 NEWEST_BELOW: Final = select(func.max(t.sessions.c.created_at)).where(
@@ -54,7 +55,6 @@ class AgentState:
 
     watermark: datetime | None = None
     history_from: datetime | None = None
-    last_cursor: str | None = None
     last_success_at: datetime | None = None
     last_reconciled_at: datetime | None = None
     seek_refused_at: datetime | None = None
@@ -87,7 +87,6 @@ def load_state(connection: Connection, agent_id: str) -> AgentState:
     return AgentState(
         row.watermark,
         row.history_from,
-        row.last_cursor,
         row.last_success_at,
         row.last_reconciled_at,
         row.seek_refused_at,
@@ -100,7 +99,7 @@ def load_state(connection: Connection, agent_id: str) -> AgentState:
 def save_coverage(connection: Connection, agent_id: str, coverage: Coverage, now: datetime) -> None:
     """Replace an agent's spans; there are never more than a few dozen. None reaches beyond now."""
     connection.execute(DROP_COVERAGE, {"agent": agent_id})
-    rows = [_span_row(agent_id, span) for span in up_to(coverage, now)]
+    rows = [_span_row(agent_id, span) for span in clip_to_now(coverage, now)]
     if rows:
         connection.execute(ADD_COVERAGE, rows)
 

@@ -5,15 +5,15 @@ from typing import Final
 
 from sqlalchemy import Connection, Text, bindparam, func, select, update
 
-from etl.errors import LeaseLost
 from etl.models import Counts
 from etl.store.privacy.redaction import GUARD, Guard
 from etl.store.runs import lease as leases
 from etl.store.runs.agent_state import newest_below
 from etl.store.schema import tables as t
+from etl.store.schema.column_types import Instant
 from etl.store.write.responses import Run
 
-__all__ = ["begin_save", "count_saves", "lease_lost", "move_watermark", "tally"]
+__all__ = ["begin_save", "count_saves", "move_watermark", "tally"]
 
 COUNTED: Final = ("requests", "pages", "seen", "inserted", "updated", "unchanged", "rejected")
 
@@ -26,7 +26,7 @@ CHECKPOINT: Final = (
     .values(
         saves=STATE.c.saves + 1,
         last_cursor=func.coalesce(bindparam("cursor", type_=Text), STATE.c.last_cursor),
-        lease_expires_at=bindparam("expires", type_=t.Instant),
+        lease_expires_at=bindparam("expires", type_=Instant),
     )
     .returning(STATE.c.saves, STATE.c.watermark, *GUARD)
 )
@@ -45,7 +45,7 @@ TALLY: Final = (
     .where(RUNS.c.id == bindparam("run"))
     .values(
         {name: RUNS.c[name] + bindparam(f"more_{name}") for name in COUNTED}
-        | {"watermark_after": bindparam("watermark", type_=t.Instant)}
+        | {"watermark_after": bindparam("watermark", type_=Instant)}
     )
 )
 
@@ -64,7 +64,7 @@ def begin_save(
         values |= {"expires": leases.database_now(connection) + leases.LEASE}
         kept = connection.execute(CHECKPOINT, values).one_or_none()
     if kept is None:
-        raise lease_lost(run)
+        raise leases.lease_lost(run.agent_id)
     return kept.watermark, Guard(kept.rules, kept.salt)
 
 
@@ -73,7 +73,7 @@ def count_saves(connection: Connection, run: Run) -> int:
     mine = {"agent": run.agent_id, "held": run.lease.fence}
     found = connection.execute(COUNT_SAVES, mine).scalar_one_or_none()
     if found is None:
-        raise lease_lost(run)
+        raise leases.lease_lost(run.agent_id)
     return int(found)
 
 
@@ -92,8 +92,3 @@ def tally(connection: Connection, run: Run, counts: Counts, watermark: datetime 
     """Add to the counts of the run."""
     more = {f"more_{name}": getattr(counts, name) for name in COUNTED}
     connection.execute(TALLY, more | {"run": run.id, "watermark": watermark})
-
-
-def lease_lost(run: Run) -> LeaseLost:
-    """The error of one who writes for an agent that another process has taken over."""
-    return LeaseLost(f"another process has taken over agent {run.agent_id!r:.80}")

@@ -9,7 +9,7 @@ import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 from sqlalchemy import Connection, Update, insert, select, update
@@ -26,6 +26,7 @@ __all__ = [
     "database_now",
     "end_frozen",
     "holder",
+    "lease_lost",
     "may_be_alive",
     "release",
     "renew",
@@ -116,12 +117,20 @@ def _shorten(
     return now + LEASE
 
 
-def renew(connection: Connection, lease: Lease) -> None:
-    """Extend the lease. Raises LeaseLost if another process has taken it since."""
+def renew(connection: Connection, lease: Lease, **values: Any) -> None:
+    """Extend the lease, and set more columns of the agent's state.
+
+    Raises LeaseLost if another process has taken it since.
+    """
     expires = database_now(connection) + LEASE
-    result = connection.execute(_mine(lease).values(lease_expires_at=expires))
+    result = connection.execute(_mine(lease).values(lease_expires_at=expires, **values))
     if result.rowcount != 1:
-        raise LeaseLost(f"another process has taken over agent {lease.agent_id!r:.80}")
+        raise lease_lost(lease.agent_id)
+
+
+def lease_lost(agent_id: str) -> LeaseLost:
+    """The error of a process that writes for an agent that another one has taken over."""
+    return LeaseLost(f"another process has taken over agent {agent_id!r:.80}")
 
 
 def release(connection: Connection, lease: Lease) -> None:

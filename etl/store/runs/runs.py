@@ -6,26 +6,23 @@ from typing import Any, Final
 from sqlalchemy import Connection, insert, select, update
 
 from etl.models import Counts, Mode, Status
-from etl.planning.coverage import Coverage, forget_freshness, forget_freshness_at
-from etl.planning.demand import Demand
+from etl.planning.coverage import Coverage, forget_freshness, forget_freshness_around
 from etl.store.privacy.redaction import redact_sentence, wait_for_lock
 from etl.store.runs import lease as leases
 from etl.store.runs.agent_state import AgentState, StoredDemand, save_coverage
-from etl.store.runs.checkpoint import lease_lost
 from etl.store.runs.lease import Lease
 from etl.store.schema import tables as t
 from etl.store.store import Store
 from etl.store.write import freshness
-from etl.store.write.freshness import SettleResult
+from etl.store.write.freshness import MissingResult
 from etl.store.write.responses import Run
 
 __all__ = [
     "drop_demand",
     "drop_suspects",
     "finish_run",
-    "save_demand",
+    "mark_missing",
     "save_seek_refused",
-    "settle",
     "start_run",
 ]
 
@@ -34,21 +31,31 @@ RUNS: Final = t.sync_runs
 
 
 def start_run(
-    store: Store, lease: Lease, mode: Mode, state: AgentState, started_at: datetime
+    store: Store,
+    lease: Lease,
+    mode: Mode,
+    state: AgentState,
+    started_at: datetime,
+    demand: StoredDemand | None = None,
 ) -> Run:
     """Open a run. Runs of this agent that never ended are marked interrupted: they died.
 
-    One that closed itself since, without the lease that it had lost, ended now.
+    One that closed itself since, without the lease that it had lost, ended now. The demand is
+    remembered, so that a run after a crash can go on with it; None leaves the one that is stored.
     Raises LeaseLost, StoreError.
     """
     c = RUNS.c
     values: dict[str, Any] = {"agent_id": lease.agent_id, "mode": mode, "status": "running"}
     values |= {"started_at": started_at, "watermark_before": state.watermark}
     mine = (c.agent_id == lease.agent_id, c.status == "running")
+    remembered: dict[str, Any] = {"history_from": state.history_from}
+    if demand is not None:
+        remembered |= {"demand_mode": demand.mode, "demand_started_at": demand.started_at}
+        remembered |= {"demand_since": demand.since, "demand_until": demand.until}
     died = {"status": "interrupted", "finished_at": started_at, "error": "the process died"}
 
     def work(connection: Connection) -> int:
-        leases.renew(connection, lease)
+        leases.renew(connection, lease, **remembered)
         same = select(c.id).where(*mine, c.started_at == started_at, c.mode == mode)
         found = connection.execute(same).scalar()
         if found is not None:
@@ -85,22 +92,11 @@ def finish_run(
             ended["error"] = store.text(redact_sentence(connection, store.rules, error))
         connection.execute(update(RUNS).where(*still_ours).values(ended))
         if status == "succeeded" and run.mode != "verify":
-            _keep_state(connection, run, **met)
+            _update_state(connection, run, **met)
             _clear_demand(connection, run)
 
     store.transact(work)
     store.forget_run(run)
-
-
-def save_demand(
-    store: Store, run: Run, demand: StoredDemand | None, history_from: datetime | None
-) -> None:
-    """Remember what the run wants proven, so that one after a crash can take it up."""
-    kept: dict[str, Any] = {"history_from": history_from}
-    if demand is not None:
-        kept |= {"demand_mode": demand.mode, "demand_started_at": demand.started_at}
-        kept |= {"demand_since": demand.since, "demand_until": demand.until}
-    store.transact(lambda connection: _keep_state(connection, run, **kept))
 
 
 def drop_demand(store: Store, run: Run) -> None:
@@ -111,18 +107,20 @@ def drop_demand(store: Store, run: Run) -> None:
 def save_seek_refused(store: Store, run: Run) -> None:
     """Remember that the server doesn't follow cursors of our own making."""
     at = store.now()
-    store.transact(lambda connection: _keep_state(connection, run, seek_refused_at=at))
+    store.transact(lambda connection: _update_state(connection, run, seek_refused_at=at))
 
 
-def settle(store: Store, run: Run, coverage: Coverage, demand: Demand) -> SettleResult:
+def mark_missing(
+    store: Store, run: Run, coverage: Coverage, proven_since: datetime
+) -> MissingResult:
     """Mark this run's suspects missing, or none and claim no freshness for what it proved."""
 
-    def work(connection: Connection) -> SettleResult:
+    def work(connection: Connection) -> MissingResult:
         _count_save(connection, run)
         now = store.now()
-        settled = freshness.settle(connection, run.agent_id, now, run.started_at)
+        settled = freshness.mark_missing(connection, run.agent_id, now, run.started_at)
         if settled.withheld:
-            forgotten = forget_freshness(coverage, demand.started_at)
+            forgotten = forget_freshness(coverage, proven_since)
             save_coverage(connection, run.agent_id, forgotten, now)
         return settled
 
@@ -138,7 +136,7 @@ def drop_suspects(store: Store, run: Run, coverage: Coverage, before: datetime) 
     def work(connection: Connection) -> Coverage:
         _count_save(connection, run)
         places = freshness.drop_suspects(connection, run.agent_id, before)
-        left = forget_freshness_at(coverage, places)
+        left = forget_freshness_around(coverage, places)
         save_coverage(connection, run.agent_id, left, store.now())
         return left
 
@@ -146,14 +144,14 @@ def drop_suspects(store: Store, run: Run, coverage: Coverage, before: datetime) 
 
 
 def _count_save(connection: Connection, run: Run) -> None:
-    _keep_state(connection, run, saves=t.sync_state.c.saves + 1)
+    _update_state(connection, run, saves=t.sync_state.c.saves + 1)
 
 
-def _keep_state(connection: Connection, run: Run, **values: Any) -> None:
+def _update_state(connection: Connection, run: Run, **values: Any) -> None:
     c = t.sync_state.c
     mine = (c.agent_id == run.agent_id, c.fence == run.lease.fence)
     if connection.execute(update(t.sync_state).where(*mine).values(**values)).rowcount != 1:
-        raise lease_lost(run)
+        raise leases.lease_lost(run.agent_id)
 
 
 def _clear_demand(connection: Connection, run: Run) -> None:

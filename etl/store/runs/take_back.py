@@ -16,7 +16,7 @@ from etl.store.runs.lease import Lease
 from etl.store.schema import tables as t
 from etl.store.store import Store
 
-__all__ = ["load_truthful_state"]
+__all__ = ["load_repaired_state"]
 
 UNKNOWN: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Stands for a time that nobody knows: whatever is fetched from now on is newer."""
@@ -28,32 +28,32 @@ LONGEST_PAUSE: Final = timedelta(days=8)
 WARNING: Final = "this machine's clock was ahead in an earlier run; what that dated is taken back"
 
 
-def load_truthful_state(store: Store, lease: Lease, now: datetime) -> tuple[AgentState, set[str]]:
+def load_repaired_state(store: Store, lease: Lease, now: datetime) -> tuple[AgentState, set[str]]:
     """What is remembered of an agent; what claims to be of the future is taken back first.
 
     Returns a warning with it where that was so. Raises LeaseLost, StoreError.
     """
     state = store.state(lease.agent_id)
-    if not _claims_beyond(state, now + CLOCKS_DIFFER):
+    if not _has_times_after(state, now + CLOCKS_DIFFER):
         return state, set()
 
     def work(connection: Connection) -> None:
         leases.renew(connection, lease)
         save_coverage(connection, lease.agent_id, state.coverage, now)
-        _take_back(connection, lease.agent_id, now)
+        _clear_future_times(connection, lease.agent_id, now)
 
     store.transact(work)
     return store.state(lease.agent_id), {WARNING}
 
 
-def _claims_beyond(state: AgentState, horizon: datetime) -> bool:
+def _has_times_after(state: AgentState, horizon: datetime) -> bool:
     times = [state.watermark, state.last_success_at, state.last_reconciled_at]
     times += [state.demand.started_at] if state.demand else []
     times += [at for span in state.coverage for at in (span.newest, span.proven_at)]
     return any(at is not None and at > horizon for at in times)
 
 
-def _take_back(connection: Connection, agent_id: str, now: datetime) -> None:
+def _clear_future_times(connection: Connection, agent_id: str, now: datetime) -> None:
     """Correct every time of the future that a rule is made by, of one agent and of all creators."""
     state, sessions, texts = t.sync_state, t.sessions, t.transcripts
     future = now + CLOCKS_DIFFER

@@ -5,17 +5,13 @@ and which sorts as time; in PostgreSQL they are `timestamptz`.
 """
 
 import re
-from datetime import UTC, datetime
 from typing import Any, Final
 
-import msgspec
 from sqlalchemy import (
-    JSON,
     BigInteger,
     CheckConstraint,
     Column,
     Date,
-    DateTime,
     ForeignKey,
     Index,
     Integer,
@@ -25,22 +21,19 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     bindparam,
     column,
     or_,
     table,
 )
-from sqlalchemy.engine import Dialect
-from sqlalchemy.types import TypeEngine
 
 from etl.models import SETTLED_STATES
+from etl.store.schema.column_types import Instant, Json, Whole
 
 __all__ = [
     "IS_OPEN",
     "SEARCH_INDEX",
-    "Instant",
     "agents",
     "bookmarks",
     "calendar",
@@ -49,7 +42,6 @@ __all__ = [
     "database_identity",
     "forgotten",
     "forgotten_sessions",
-    "instant_text",
     "lakes",
     "metadata",
     "privacy",
@@ -70,54 +62,6 @@ SEARCH_INDEX: Final = re.compile(r"message_search\w*|words|ix_session_messages_w
 """Names of the search index: tables in SQLite, a column in PostgreSQL, and so not `metadata`'s."""
 
 
-def instant_text(instant: datetime) -> str:
-    """An instant as SQLite stores it."""
-    # A quarter of what `isoformat` takes; it leaves out a fraction of zero.
-    text: str = msgspec.to_builtins(instant)
-    fraction = text[19:26] if text[19:20] == "." else ".000000"
-    return f"{text[:10]} {text[11:19]}{fraction}"
-
-
-class Instant(TypeDecorator[datetime]):
-    """A point in time, in UTC, to the microsecond."""
-
-    impl = String
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """`timestamptz` in PostgreSQL, text elsewhere."""
-        is_postgres = dialect.name == "postgresql"
-        return dialect.type_descriptor(DateTime(timezone=True) if is_postgres else String(26))
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        """To the database's form."""
-        return value if value is None or dialect.name == "postgresql" else instant_text(value)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """To an aware datetime in UTC."""
-        if value is None:
-            return None
-        if isinstance(value, str):
-            return datetime.fromisoformat(value).replace(tzinfo=UTC)
-        instant: datetime = value.astimezone(UTC)
-        return instant
-
-
-class Json(TypeDecorator[Any]):
-    """A JSON document: `jsonb` in PostgreSQL, text elsewhere. None is the database's null."""
-
-    impl = JSON
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """The database's own type."""
-        if dialect.name != "postgresql":
-            return dialect.type_descriptor(JSON(none_as_null=True))
-        from sqlalchemy.dialects.postgresql import JSONB
-
-        return dialect.type_descriptor(JSONB(none_as_null=True))
-
-
 metadata: Final = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -127,8 +71,6 @@ metadata: Final = MetaData(
         "ck": "ck_%(table_name)s_%(constraint_name)s",
     }
 )
-
-Whole = BigInteger().with_variant(Integer(), "sqlite")
 
 agents = Table(
     "agents",

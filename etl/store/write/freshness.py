@@ -6,26 +6,27 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
 
-from etl.models import BEGINNING, OPEN_STATES
+from etl.models import BEGINNING, WATCHED_STATES
 from etl.planning.coverage import Coverage
 from etl.planning.freshness import are_believable
 from etl.planning.walks.absence import AbsenceCheck
 from etl.store.schema import tables as t
+from etl.store.schema.column_types import Instant
 from etl.store.schema.engine import insert_into
 
 __all__ = [
+    "MissingResult",
     "OpenSession",
-    "SettleResult",
     "add_suspects",
     "clear_suspects",
     "drop_suspects",
     "idle_instants",
+    "mark_missing",
     "old_suspects",
     "open_sessions",
     "page_end",
     "sample_ids",
     "save_retrievals",
-    "settle",
     "suspect_absent",
     "suspect_undated",
 ]
@@ -40,7 +41,7 @@ _C: Final = t.sessions.c
 PRESENT: Final = select(_C.id).where(
     _C.agent_id == bindparam("agent"),
     _C.missing_since.is_(None),
-    or_(_C.as_of < bindparam("since"), _C.as_of > bindparam("now", type_=t.Instant)),
+    or_(_C.as_of < bindparam("since"), _C.as_of > bindparam("now", type_=Instant)),
 )
 WITHIN: Final = PRESENT.where(_C.created_at >= bindparam("oldest"), _C.created_at < bindparam("to"))
 UNDATED: Final = PRESENT.where(_C.created_at.is_(None))
@@ -65,7 +66,7 @@ class OpenSession(NamedTuple):
     created_at: datetime | None
 
 
-class SettleResult(NamedTuple):
+class MissingResult(NamedTuple):
     """What became of the suspects at the end of a run."""
 
     marked: int
@@ -77,7 +78,6 @@ def open_sessions(
 ) -> list[OpenSession]:
     """The sessions whose last known state is open, but for those left idle for too long."""
     c, r = t.sessions.c, t.retrievals.c
-    watched = [state for state in OPEN_STATES if state != "idle"]
     rows = connection.execute(
         select(c.id, c.state, c.updated_at, c.as_of, r.retrieved_at, c.created_at)
         .join_from(t.sessions, t.retrievals, isouter=True)
@@ -85,7 +85,7 @@ def open_sessions(
             c.agent_id == agent_id,
             t.IS_OPEN,
             c.missing_since.is_(None),
-            or_(c.state.in_(watched), c.updated_at >= now - idle),
+            or_(c.state.in_(WATCHED_STATES), c.updated_at >= now - idle),
         )
     )
     return [_open_session(row, coverage) for row in rows]
@@ -181,7 +181,9 @@ def old_suspects(connection: Connection, agent_id: str, before: datetime) -> lis
     return list(connection.execute(query).scalars())
 
 
-def settle(connection: Connection, agent_id: str, now: datetime, since: datetime) -> SettleResult:
+def mark_missing(
+    connection: Connection, agent_id: str, now: datetime, since: datetime
+) -> MissingResult:
     """Mark the suspects since then missing if they are few enough to be believed; else none.
 
     Older ones stay: nobody could look at them. A session that is another agent's by now, or has
@@ -197,11 +199,11 @@ def settle(connection: Connection, agent_id: str, now: datetime, since: datetime
         .where(*ours, c.agent_id == agent_id, unseen, c.missing_since.is_(None))
     )
     found = connection.execute(absent).all()
-    settled = SettleResult(0, len(found))
+    settled = MissingResult(0, len(found))
     if found and are_believable(len(found), _count_stored(connection, agent_id)):
         marks = [{"lost": id, "agent": agent_id, "gone_at": at, "now": now} for id, at in found]
         connection.execute(MARK_MISSING, marks)
-        settled = SettleResult(len(found), 0)
+        settled = MissingResult(len(found), 0)
     connection.execute(delete(t.suspects).where(*ours))
     return settled
 

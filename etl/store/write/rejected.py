@@ -14,7 +14,7 @@ from etl.models import ABSENT, Rejected, Session, unread_fields
 from etl.store.schema import tables as t
 from etl.store.schema.engine import insert_into
 
-__all__ = ["note_rejected", "settle_rejected"]
+__all__ = ["note_rejected", "resolve_rejected"]
 
 FEW: Final = 200
 """Up to so many unsettled records of an agent are loaded whole; of more, those concerned."""
@@ -60,7 +60,7 @@ def note_rejected(
     connection.execute(statement, list(rows.values()))
 
 
-def settle_rejected(
+def resolve_rejected(
     connection: Connection,
     agent_id: str,
     stored: Mapping[str, tuple[Session, datetime]],

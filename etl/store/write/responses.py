@@ -13,7 +13,7 @@ from etl.models import Counts, Creator, Mode, Rejected, Session
 from etl.store.runs.lease import Lease
 from etl.store.schema import tables as t
 from etl.store.write.diff import AS_OF, COLUMNS, Row, compare_rows, creator_row
-from etl.store.write.rejected import note_rejected, settle_rejected
+from etl.store.write.rejected import note_rejected, resolve_rejected
 
 __all__ = ["ConcurrentWrite", "Response", "ResponseWriter", "Run"]
 
@@ -191,7 +191,7 @@ class ResponseWriter:
         note_rejected(connection, run.agent_id, run.id, rejected, self._rows.text)
         stored = {session.id: (session, at) for session, at in sessions}
         anew = {bad.id: bad.reason for bad, _ in rejected}
-        settle_rejected(connection, run.agent_id, stored, anew, self._clock())
+        resolve_rejected(connection, run.agent_id, stored, anew, self._clock())
         return sum(bad.is_partial for bad, _ in rejected)
 
     def _save_agent_name(

@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from etl.models import Rejected, Session
-from etl.store.schema.tables import instant_text
+from etl.store.schema.column_types import instant_text
 from etl.store.write.diff import CREATED_AT, EXTRA, MAY_REPLACE, Row
 
 __all__ = ["SqliteRows"]

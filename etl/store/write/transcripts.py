@@ -17,8 +17,8 @@ from etl.store.privacy.redaction import known_ids, redact_messages, redact_sente
 from etl.store.runs import lease as leases
 from etl.store.runs.lease import Lease
 from etl.store.schema import tables as t
+from etl.store.schema.column_types import instant_text
 from etl.store.schema.engine import insert_into
-from etl.store.schema.tables import instant_text
 from etl.store.store import Store
 from etl.store.write.postgres_copy import insert_values
 

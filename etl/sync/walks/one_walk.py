@@ -38,10 +38,10 @@ class PageSource:
     client: Client
     agent_id: str
     filters: Mapping[str, str] = field(default_factory=dict)
-    checks_end: Callable[[], bool] = lambda: True
+    needs_end_check: Callable[[], bool] = lambda: True
     """Whether the end of the list has to be confirmed: not if nothing is concluded from it, or if
     another walk comes from there."""
-    may_be_empty: Callable[[], bool] = lambda: True
+    confirm_empty: Callable[[], bool] = lambda: True
     """Whether nothing is known that contradicts an empty list: then it needs no second look."""
 
     def fetch(self, walk: Walk, counts: Counts) -> Fetched:
@@ -91,7 +91,7 @@ class PageSource:
 
     def _judge_end(self, walk: Walk, counts: Counts) -> Verdict:
         row = self._request(counts, "oldest", page_size=1).page
-        if not row.listed and not self.filters and not self.may_be_empty():
+        if not row.listed and not self.filters and not self.confirm_empty():
             raise CutShort("the list is empty, but sessions of this agent are stored")
         verdict = walk.end.judge_row(row.listed)
         if verdict == "unsure":
@@ -116,13 +116,13 @@ class PageSource:
     def is_plainly_empty(self, walk: Walk) -> bool:
         """Whether a filtered list is one empty page that nothing contradicts."""
         is_one_page = bool(self.filters) and walk.chain.pages == 1
-        return is_one_page and not walk.chain.last_ids and self.may_be_empty()
+        return is_one_page and not walk.chain.last_ids and self.confirm_empty()
 
     def _fetch_next(self, walk: Walk, counts: Counts) -> Fetched:
         """What the walk's cursor leads to. Raises CutShort if that can't be the next page."""
         is_hint = walk.entry.cursor is not None and not walk.chain.pages
         fetched = self._request(counts, walk.order, walk.chain.cursor, is_hint=is_hint)
-        walk.check(fetched.page.listed, fetched.page.next_cursor)
+        walk.chain.check(fetched.page.listed, fetched.page.next_cursor)
         return fetched
 
     def _request(
@@ -178,7 +178,7 @@ def _end_walk(
     behind_the_end = not walk.starts_without_cursor and walk.end.lowest is None
     if walk.order == "oldest" or behind_the_end:
         return
-    if source.is_plainly_empty(walk) or not source.checks_end():
+    if source.is_plainly_empty(walk) or not source.needs_end_check():
         return
     counts = Counts()
     with _count_failure(counts, wasted):

@@ -43,12 +43,12 @@ class PageBatcher:
             if arrival.fetched is not None:
                 batch.responses.append(make_response(arrival))
                 batch.last_cursor = arrival.next_cursor or batch.last_cursor
-            coverage = self._take_step(batch, arrival, coverage)
+            coverage = self._add_step(batch, arrival, coverage)
             if (mark := arrival.step.bookmark) is not None:
                 batch.bookmarks.append((mark, marks.get(arrival.walk)))
                 marks[arrival.walk] = mark.at
         batch.drops_bookmarks = self._has_dead()
-        if self.hints.dead_up_to is not None:
+        if self.hints.expired_before is not None:
             coverage = drop_cursors(coverage, self.hints.is_alive)
         batch.coverage = compact(coverage, self.demand.started_at)
         batch.watermark_bound = watermark_bound(
@@ -62,17 +62,17 @@ class PageBatcher:
         self.state.coverage = batch.coverage
         self._last_bookmarks |= {a.walk: a.step.bookmark.at for a in arrivals if a.step.bookmark}
         if batch.drops_bookmarks:
-            self._dropped_at = self.hints.dead_up_to
+            self._dropped_at = self.hints.expired_before
 
     def forget(self, walk: Walk) -> None:
         """A walk is over."""
         self._last_bookmarks.pop(walk, None)
 
     def _has_dead(self) -> bool:
-        dead = self.hints.dead_up_to
+        dead = self.hints.expired_before
         return dead is not None and (self._dropped_at is None or self._dropped_at < dead)
 
-    def _take_step(self, batch: Batch, arrival: Arrival, coverage: Coverage) -> Coverage:
+    def _add_step(self, batch: Batch, arrival: Arrival, coverage: Coverage) -> Coverage:
         step = arrival.step
         if step.absence is not None and self.judges:
             batch.absences.append(step.absence)

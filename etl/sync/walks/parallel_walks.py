@@ -87,7 +87,7 @@ class ParallelWalks:
         failure: BaseException | None = None
         try:
             while failure is None and self._start_walks():
-                failure = self._take()
+                failure = self._save_arrivals()
         except BaseException as error:
             failure = error
         failure = self._end_walks(failure)
@@ -119,8 +119,8 @@ class ParallelWalks:
         source = PageSource(
             self.client,
             self.run.agent_id,
-            checks_end=self._checks_end,
-            may_be_empty=self._may_be_empty,
+            needs_end_check=self._await_end_check,
+            confirm_empty=self._confirm_empty,
         )
         try:
             follow_walk(walk, source, self._arrive, wasted)
@@ -128,7 +128,7 @@ class ParallelWalks:
             error = caught
         self._queue.put(WalkEnd(walk, wasted, error))
 
-    def _may_be_empty(self) -> bool:
+    def _confirm_empty(self) -> bool:
         """Whether an empty list can be right: not if this run saw sessions, or many are stored.
 
         Of a few, one is looked at by its id.
@@ -144,7 +144,7 @@ class ParallelWalks:
             return error.status == HTTPStatus.NOT_FOUND
         return not ids
 
-    def _checks_end(self) -> bool:
+    def _await_end_check(self) -> bool:
         """Whether the end has to be confirmed, once a walk that comes from there has told."""
         with self._lock:
             tail = self.tracker.walk_from_tail
@@ -160,13 +160,13 @@ class ParallelWalks:
         """Note a page and queue it for saving. Returns whether its walk goes on."""
         listed = arrival.fetched.page.listed if arrival.fetched else ()
         with self._lock:
-            goes_on = self.tracker.take(arrival.walk, arrival.step, listed)
+            goes_on = self.tracker.add_page(arrival.walk, arrival.step, listed)
             self._lock.notify_all()
         self._queue.put(arrival)
         self._queue.wait_for_room(arrival.walk)
         return goes_on and not self._queue.closed.is_set()
 
-    def _take(self) -> BaseException | None:
+    def _save_arrivals(self) -> BaseException | None:
         """Save what has arrived; returns the error of a walk that failed."""
         items = self._queue.get(POLL_INTERVAL)
         if not items:
@@ -238,7 +238,7 @@ class ParallelWalks:
                 self._discard_arrivals()
                 continue
             try:
-                failure = self._take() or failure
+                failure = self._save_arrivals() or failure
             except StoreError as error:
                 failure = error
                 self._saving = True

@@ -171,7 +171,7 @@ def test_dead_cursors_leave_the_coverage_and_the_bookmarks_once() -> None:
     pages = batcher((stale,))
     assert not pages.make([]).drops_bookmarks
 
-    pages.hints.expire_up_to(at(20))
+    pages.hints.expire_before(at(20))
     batch = pages.make([])
 
     assert batch.drops_bookmarks
@@ -179,7 +179,7 @@ def test_dead_cursors_leave_the_coverage_and_the_bookmarks_once() -> None:
     assert pages.make([]).drops_bookmarks, "as long as it isn't saved"
     pages.note_saved([], batch)
     assert not pages.make([]).drops_bookmarks
-    pages.hints.expire_up_to(at(25))
+    pages.hints.expire_before(at(25))
     assert pages.make([]).drops_bookmarks
 
 
