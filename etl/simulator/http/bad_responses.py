@@ -106,7 +106,7 @@ GARBAGE: dict[str, tuple[bytes, str]] = {
 
 def misanswer(fault: Fault) -> Answer | None:
     """Return the answer that *fault* gives instead of any, or None if it does no such thing."""
-    make = _MISANSWERS.get(fault.kind)
+    make = _WRONG_RESPONSES.get(fault.kind)
     return make(fault) if make else None
 
 
@@ -164,7 +164,7 @@ def _refuse_cursor(fault: Fault) -> Answer:
     return Answer(400, bad_request(fault.params["code"], "cursor is not valid", "cursor").body())
 
 
-_MISANSWERS: dict[str, Callable[[Fault], Answer]] = {
+_WRONG_RESPONSES: dict[str, Callable[[Fault], Answer]] = {
     "status": _status,
     "garbage": _garbage,
     "bomb": _bomb,
