@@ -40,6 +40,7 @@ from etl.store.schema.url import mask_password
 from etl.store.write import freshness
 from etl.store.write.postgres_copy import PostgresRows
 from etl.store.write.responses import ConcurrentWrite, Response, ResponseWriter, Run
+from etl.store.write.row_writer import RowWriter
 from etl.store.write.sqlite_upsert import SqliteRows
 
 __all__ = ["Batch", "Response", "Run", "SaveResult", "Store"]
@@ -89,7 +90,7 @@ class Store:
         self.engine: Engine = open_engine(url)
         self._clock = clock
         self._is_postgres = self.engine.dialect.name == "postgresql"
-        self._rows: Any = PostgresRows() if self._is_postgres else SqliteRows()
+        self._rows: RowWriter = PostgresRows() if self._is_postgres else SqliteRows()
         self._responses = ResponseWriter(self._rows, clock)
         self._counted: dict[int, int] = {}
         # SQLite has one writer at a time; waiting here is fairer than its busy handler.
@@ -197,7 +198,7 @@ class Store:
         return result
 
     def _save(self, connection: Connection, run: Run, batch: Batch) -> SaveResult:
-        cursor = batch.last_cursor and self._rows.text(batch.last_cursor)
+        cursor = batch.last_cursor and self.text(batch.last_cursor)
         before, guard = checkpoint.begin_save(connection, run, cursor)
         responses = redact_responses(connection, guard, self.rules, batch.responses)
         counts = self._responses.save(connection, run, responses)
@@ -245,7 +246,7 @@ class Store:
 
     def text(self, text: str) -> str:
         """A text as this database can hold it."""
-        return str(self._rows.text(text))
+        return self._rows.text(text)
 
     def _retrying(self, attempt: Callable[[], T]) -> T:
         """Try again while a server restarts or fails over, or two agents claim one session's id."""

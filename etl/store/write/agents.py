@@ -54,10 +54,10 @@ def _changes(
     for fate in decided:
         if fate.found is None:
             continue
-        row, name = rows.get(fate.id), fate.name and store._rows.text(fate.name)
+        row, name = rows.get(fate.id), fate.name and store.text(fate.name)
         values: dict[str, Any] = {}
         if fate.found.team_id is not ABSENT:
-            team_id = fate.found.team_id and store._rows.text(fate.found.team_id)
+            team_id = fate.found.team_id and store.text(fate.found.team_id)
             values |= {"team_id": team_id} if row is None or row.team_id != team_id else {}
         if name and (row is None or (row.name != name and _unnamed(connection, row))):
             values["name"] = name

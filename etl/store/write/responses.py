@@ -14,6 +14,7 @@ from etl.store.runs.lease import Lease
 from etl.store.schema import tables as t
 from etl.store.write.diff import AS_OF, COLUMNS, Row, compare_rows, creator_row
 from etl.store.write.rejected import note_rejected, resolve_rejected
+from etl.store.write.row_writer import RowWriter
 
 __all__ = ["ConcurrentWrite", "Response", "ResponseWriter", "Run"]
 
@@ -51,7 +52,7 @@ class ConcurrentWrite(StoreError):
 class ResponseWriter:
     """Saves responses within a transaction; `rows` speaks the database's own SQL."""
 
-    def __init__(self, rows: Any, clock: Callable[[], datetime]) -> None:
+    def __init__(self, rows: RowWriter, clock: Callable[[], datetime]) -> None:
         self._rows = rows
         self._clock = clock
         self._sightings: dict[type, dict[str, datetime]] = {Session: {}, Creator: {}}
@@ -66,8 +67,10 @@ class ResponseWriter:
         sessions: list[tuple[Session, datetime]] = []
         for response in ordered:
             for storable in self._rows.storable(response.sessions):
-                target = rejected if isinstance(storable, Rejected) else sessions
-                target.append((storable, response.requested_at))
+                if isinstance(storable, Rejected):
+                    rejected.append((storable, response.requested_at))
+                else:
+                    sessions.append((storable, response.requested_at))
         self._save_agent_name(connection, run, responses, now)
         self._save_creators(connection, ordered, now)
         ids = {session.id for session, _ in sessions}
@@ -199,13 +202,11 @@ class ResponseWriter:
     ) -> None:
         """The agent's name as the newest head page has it."""
         names = [response.agent_name for response in responses if response.agent_name]
-        if names:
-            self._rename(connection, run.agent_id, names[-1], now)
-
-    def _rename(self, connection: Connection, agent_id: str, name: str, now: datetime) -> None:
-        table, clean = t.agents, self._rows.text(name)
+        if not names:
+            return
+        c, name = t.agents.c, self._rows.text(names[-1])
         connection.execute(
-            update(table)
-            .where(table.c.id == agent_id, table.c.name.is_distinct_from(clean))
-            .values(name=clean, updated_at=now)
+            update(t.agents)
+            .where(c.id == run.agent_id, c.name.is_distinct_from(name))
+            .values(name=name, updated_at=now)
         )
