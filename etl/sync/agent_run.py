@@ -216,9 +216,7 @@ class AgentSync:
             if not waits or waited > LEASE.total_seconds():
                 raise _lease_held(agent_id, lease)
             if not announced:
-                self.on_message(
-                    f"agent {agent_id}: waiting for {_who(lease)}, which works on it now"
-                )
+                self.on_message(f"agent {agent_id}: waiting for {lease}, which works on it now")
                 announced = True
             pause = min(1.0, max(0.05, lease.seconds))
             if self.stop.wait(pause):
@@ -228,14 +226,9 @@ class AgentSync:
 
 def _lease_held(agent_id: str, held: LeaseHolder) -> LeaseHeld:
     return LeaseHeld(
-        f"another process works on agent {agent_id!r:.80}: {_who(held)}",
+        f"another process works on agent {agent_id!r:.80}: {held}",
         f"one at a time; `{program_name()} runs` shows its run",
     )
-
-
-def _who(held: LeaseHolder) -> str:
-    host, pid, _ = held.holder.rpartition("@")[2].rsplit(":", 2)
-    return f"process {pid} on {host}"
 
 
 def _record_error(report: AgentReport, error: EtlError) -> None:

@@ -135,8 +135,4 @@ def _briefly(store: Store) -> Iterator[Connection]:
 def _holder(holder: str | None, expires_at: datetime | None, now: datetime) -> Holder:
     if holder is None or expires_at is None or expires_at <= now:
         return "free"
-    return "us" if _process(holder) == _process(leases.holder()) else "other"
-
-
-def _process(holder: str) -> str:
-    return holder.rpartition("@")[2]
+    return "us" if leases.is_this_process(holder) else "other"

@@ -26,6 +26,7 @@ __all__ = [
     "database_now",
     "end_frozen",
     "holder",
+    "is_this_process",
     "lease_lost",
     "may_be_alive",
     "release",
@@ -62,10 +63,25 @@ class LeaseHolder:
     holder: str
     seconds: float
 
+    def __str__(self) -> str:
+        host, pid, _ = _process_of(self.holder)
+        return f"process {pid} on {host}"
+
 
 def holder() -> str:
     """Name a holder in this process: a token, host, pid, its start (pids come round again)."""
     return f"{uuid4().hex[:8]}@{_host()}:{os.getpid()}:{_process_start(os.getpid())}"
+
+
+def is_this_process(taken_by: str) -> bool:
+    """Whether a holder of this process took the lease."""
+    return _process_of(taken_by) == _process_of(holder())
+
+
+def _process_of(taken_by: str) -> tuple[str, str, str]:
+    """A holder's host, pid and start."""
+    host, pid, start = taken_by.rpartition("@")[2].rsplit(":", 2)
+    return host, pid, start
 
 
 def _host() -> str:
@@ -162,8 +178,8 @@ def _mine(lease: Lease) -> Update:
 
 def may_be_alive(other: str, me: str) -> bool:
     """Whether a holder may still be at work; one of another host always may."""
-    host, pid, start = other.rpartition("@")[2].rsplit(":", 2)
-    if host != me.rpartition("@")[2].rsplit(":", 2)[0]:
+    host, pid, start = _process_of(other)
+    if host != _process_of(me)[0]:
         return True
     if not pid.isdigit():
         return False
