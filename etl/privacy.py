@@ -233,13 +233,13 @@ def list_mentions(value: Any) -> set[str]:
 
 
 def find_mentions(text: str) -> set[str]:
-    """The same of a JSON text; of one that can't be read, its words."""
+    """What may name a person in a JSON text; of one that can't be read, its words."""
     value = _parse_json(text)
     return list_mentions(value) if value is not UNREADABLE else {text, *words_of(text)}
 
 
 def words_of(text: str) -> set[str]:
-    """The same of a sentence."""
+    """Every word of a sentence that may be an id or an address."""
     return list_mentions(WORD.findall(text))
 
 
@@ -254,7 +254,7 @@ def strip_session(session: Session) -> Session:
 
 
 def strip_message(message: Message) -> Message:
-    """The same of a message."""
+    """Somebody else's message that tells of a forgotten person where no column does."""
     return msgspec.structs.replace(message, extra=None)
 
 

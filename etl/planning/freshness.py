@@ -9,11 +9,11 @@ from etl.models import WATCHED_STATES
 __all__ = ["MOST_MISSING", "are_believable", "needs_check", "upper_bound"]
 
 EAGER: Final = timedelta(days=1)
-"""So long after a session's last observed change, every sync looks at it."""
+"""Every sync checks a session for this long after its last observed change."""
 
 RAREST: Final = timedelta(days=1)
 RAREFACTION: Final = 24
-"""After that, the pause is the change's age divided by this: an hour after a day, and growing."""
+"""After that, the pause is the age of the change divided by this: an hour after a day."""
 
 MOST_MISSING: Final = 20
 TENTH: Final = 10

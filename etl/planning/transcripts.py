@@ -10,13 +10,13 @@ from etl.errors import ApiError, Denied, RetryLater, Transient
 __all__ = ["MOST_TROUBLE", "count_troubles", "is_of_us", "retry_at", "should_give_up"]
 
 REFUSED: Final = timedelta(days=7)
-"""After a 403 or 404: so long until it is tried again, unless the session changes before."""
+"""The pause after a 403 or 404, unless the session changes before."""
 
 UNREADABLE: Final = timedelta(days=1)
-"""The same for a response that can't be read or stored."""
+"""The pause after a response that can't be read or stored."""
 
 MOST_TROUBLE: Final = 5
-"""So many responses in a row that failed, not for the session's sake, look like an outage."""
+"""Responses in a row that fail, not for the session's sake, and look like an outage."""
 
 
 def retry_at(error: ApiError, now: datetime) -> datetime:

@@ -95,7 +95,7 @@ class AgentJobs:
         try:
             if self._done_elsewhere(mode, every):
                 return
-            options = run_options(self.service.settings, mode, waits=False)
+            options = run_options(self.service.settings, mode, wait_for_lease=False)
             report = self.service.sync_agent(self.agent, options)
             if isinstance(report.cause, RetryLater):
                 self.postponed.add(job_id)

@@ -190,7 +190,7 @@ def run_options(settings: Settings, mode: Mode, **changes: object) -> RunOptions
         lookback=settings.sync.lookback,
         walkers=None if settings.sync.walkers == "auto" else settings.sync.walkers,
         seek=settings.sync.seek,
-        patience=_patience(settings, mode),
+        resume_within=_resume_within(settings, mode),
         idle_recheck=settings.sync.idle_recheck,
         transcripts=settings.sync.transcripts_per_run if settings.sync.transcripts else 0,
         transcripts_within=settings.schedule.every / 2,
@@ -209,14 +209,14 @@ def configured_history_from(settings: Settings) -> datetime | None:
 
 
 def require_past(instant: datetime) -> datetime:
-    """The same. Raises ConfigError if it is yet to come."""
+    """The instant. Raises ConfigError if it is yet to come."""
     if instant > utc_now():
         raise ConfigError(f"{instant:%Y-%m-%d %H:%M} UTC is in the future", "is the year right?")
     return instant
 
 
-def _patience(settings: Settings, mode: Mode) -> timedelta:
-    """How long an unfinished demand is taken up again: its schedule's interval."""
+def _resume_within(settings: Settings, mode: Mode) -> timedelta:
+    """The age up to which an unfinished demand is resumed: its schedule's interval."""
     if mode != "reconcile":
         return settings.schedule.every
     try:

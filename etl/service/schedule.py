@@ -20,11 +20,11 @@ __all__ = [
 ]
 
 TURNS: Final = 4
-"""The last success may be so many intervals old before the data counts as not ready."""
+"""Intervals since the last success after which the data counts as not ready."""
 
 SHORTEST_READY: Final = timedelta(minutes=1)
 FIRINGS: Final = 10
-"""So many firings of a cron line tell its longest pause: nights and weekends, not holidays."""
+"""Firings of a cron line that tell its longest pause: nights and weekends, not holidays."""
 
 
 def check_schedule(schedule: Schedule) -> None:

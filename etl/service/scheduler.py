@@ -82,8 +82,8 @@ def run_scheduler(
     watching.join()
     # A look at work changes jobs. It would wait for a lock that `shutdown` holds, and that for it.
     with discovery.lock:
-        # A look for due jobs that `shutdown` comes amid doesn't find the job that it takes away
-        # (APScheduler 3.11, `remove_job`). This waits for the look, and leaves nothing for others.
+        # If `shutdown` comes while APScheduler 3.11 looks for due jobs, the look no longer finds
+        # the job that it removes, and fails. This waits for the look, and leaves no job to others.
         scheduler.remove_all_jobs()
         scheduler.shutdown(wait=True)
     next_runs.clear()

@@ -61,7 +61,7 @@ class AgentSync:
     def run(self, agent_id: str, options: RunOptions, name: str | None = None) -> AgentReport:
         """Run one agent by these options, and report how it went."""
         report = AgentReport(agent_id, options.mode)
-        with self._leased(report, name, waits=options.waits) as lease:
+        with self._leased(report, name, wait=options.wait_for_lease) as lease:
             if lease is not None:
                 self._run(lease, options, report)
         return report
@@ -80,12 +80,12 @@ class AgentSync:
 
     @contextmanager
     def _leased(
-        self, report: AgentReport, name: str | None, *, waits: bool = True
+        self, report: AgentReport, name: str | None, *, wait: bool = True
     ) -> Iterator[Lease | None]:
         """Hold the agent's lease; an EtlError goes into the report."""
         lease = None
         try:
-            lease = self._claim(report.agent_id, name, waits=waits)
+            lease = self._claim(report.agent_id, name, wait=wait)
             yield lease
         except EtlError as error:
             _record_error(report, error)
@@ -127,17 +127,17 @@ class AgentSync:
         # Only one walk of the whole list can tell that a session without a date is gone.
         is_one_chain = options.mode == "reconcile" and has_undated(store, run.agent_id)
         most = 1 if is_one_chain else options.walkers or client.api.concurrency
-        few = count_sessions(store, run.agent_id, MOST_MISSING + 1)
+        number = count_sessions(store, run.agent_id, MOST_MISSING + 1)
         demand, hints = tracker.demand, tracker.hints
         batcher = PageBatcher(
-            state, demand, run.started_at, options.lookback, hints, judges=few > 0
+            state, demand, run.started_at, options.lookback, hints, has_stored=number > 0
         )
 
         def allow(pages_left: float) -> int:
             return min(most, self.budget.allow(run.agent_id, pages_left))
 
         return ParallelWalks(
-            client, store, run, tracker, batcher, few, allow, self.clock, self.on_progress
+            client, store, run, tracker, batcher, number, allow, self.clock, self.on_progress
         )
 
     def _retrieve_transcripts(self, lease: Lease, options: RunOptions, report: AgentReport) -> None:
@@ -204,7 +204,7 @@ class AgentSync:
             report.cause = report.cause or failure
             self.observe(RunUnrecorded(run.agent_id, run.mode, failure))
 
-    def _claim(self, agent_id: str, name: str | None, *, waits: bool) -> Lease:
+    def _claim(self, agent_id: str, name: str | None, *, wait: bool) -> Lease:
         """Take the lease, waiting at most for one that runs out."""
         waited, announced = 0.0, False
         while True:
@@ -213,7 +213,7 @@ class AgentSync:
                 if lease.taken_over:
                     self.observe(LeaseTakenOver(agent_id))
                 return lease
-            if not waits or waited > LEASE.total_seconds():
+            if not wait or waited > LEASE.total_seconds():
                 raise _lease_held(agent_id, lease)
             if not announced:
                 self.on_message(f"agent {agent_id}: waiting for {lease}, which works on it now")

@@ -26,10 +26,10 @@ DEMAND_LASTS: Final = timedelta(days=7)
 class RunOptions:
     """What the user asked for. `since` and `until` bound a backfill; None: all history.
 
-    `walkers` bounds the walks side by side; None: as many as are of use.
-    `seek` tells whether cursors of our own making may be tried.
-    `waits` tells whether to wait for another process that works on the agent, or to skip it.
-    `patience` is the age up to which an unfinished demand of the same kind is taken up again.
+    `walkers` bounds the concurrent walks; None: as many as are of use.
+    `seek` tells whether cursors that we build may be tried.
+    `wait_for_lease` tells whether to wait for another process that works on the agent.
+    `resume_within` is the age up to which an unfinished demand of the same kind is resumed.
     `transcripts` is how many are retrieved at most once the run has succeeded (0: none are kept),
     none of them begun later than `transcripts_within` after that.
     """
@@ -41,9 +41,9 @@ class RunOptions:
     lookback: timedelta = timedelta(hours=1)
     walkers: int | None = None
     seek: bool = True
-    patience: timedelta = timedelta(minutes=15)
+    resume_within: timedelta = timedelta(minutes=15)
     idle_recheck: timedelta = timedelta(days=7)
-    waits: bool = True
+    wait_for_lease: bool = True
     transcripts: int = 0
     transcripts_within: timedelta = timedelta(minutes=5)
 
@@ -67,7 +67,7 @@ def choose_demand(state: AgentState, options: RunOptions, now: datetime) -> Stor
     old = state.demand
     if old is None or options.restart:
         return wanted
-    if not timedelta(0) <= now - old.started_at <= options.patience:
+    if not timedelta(0) <= now - old.started_at <= options.resume_within:
         # Too old; or begun in the future, by a host whose clock is ahead of this one's.
         return wanted
     same = (old.mode, old.since, old.until) == (wanted.mode, wanted.since, wanted.until)

@@ -19,7 +19,7 @@ from etl.sync.run_demand import RunOptions, make_demand
 __all__ = ["make_tracker"]
 
 SEEK_AGAIN: Final = timedelta(days=7)
-"""So long after a server has refused a cursor of our own making, none is tried."""
+"""After a server has refused a cursor that we built, none is tried for this long."""
 
 KNOTS: Final = 256
 """Stored instants that tell where the rows of a history are."""

@@ -87,7 +87,7 @@ def test_a_demand_of_the_future_is_none(store: Store, world: World, run_agent: R
     with store.engine.begin() as connection:
         connection.execute(update(t.sync_state).values(demand))
 
-    report = run_agent(agent, RunOptions("reconcile", patience=timedelta(days=1)))
+    report = run_agent(agent, RunOptions("reconcile", resume_within=timedelta(days=1)))
 
     assert (report.status, report.error) == ("succeeded", None)
 

@@ -64,7 +64,7 @@ class Run:
         same = state.get("demand_mode") == options.mode and not options.restart
         same = same and (at(state["demand_since"]) or BEGINNING) == (options.since or BEGINNING)
         same = same and at(state["demand_until"]) == options.until
-        return old if old and same and self.started - old <= options.patience else self.started
+        return old if old and same and self.started - old <= options.resume_within else self.started
 
     @property
     def floor(self) -> datetime:

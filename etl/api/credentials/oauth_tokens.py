@@ -44,7 +44,7 @@ class TokenReply(NamedTuple):
     refresh_token: str | None
 
     def __repr__(self) -> str:
-        return f"Granted({self.access!r})"
+        return f"TokenReply({self.access!r})"
 
 
 def needs_renewal(token: AccessToken, now: datetime) -> bool:

@@ -142,7 +142,7 @@ class _Object:
     def read_inner(
         self, name: str, convert: Callable[["_Object"], T], extra: dict[str, Any], why: str
     ) -> T | None | Absent:
-        """The same of a field that is an object; what no column holds of it goes to `extra`."""
+        """Read a field that is an object; what no column holds of it goes to `extra`."""
 
         def read(raw: bytes) -> T:
             inner = _Object(split_object(raw), (*self.keys, name), self.unread)

@@ -96,7 +96,7 @@ def _check_number(records: int) -> None:
 
 
 def _split(body: bytes, why: str) -> tuple[list[bytes], str | None]:
-    """The same where a record isn't JSON to the decoder: half a surrogate pair, endless nesting.
+    """The records where one isn't JSON to the decoder: half a surrogate pair, endless nesting.
 
     Tells the records apart by brackets alone. Raises `Malformed` with the reason `why`.
     """

@@ -94,7 +94,7 @@ def _check_utf8(body: bytes) -> None:
 
 
 def _replace_invalid(body: bytes) -> bytes:
-    """The same with U+FFFD for bytes that are no UTF-8, and for halves of surrogate pairs."""
+    """A body with U+FFFD for bytes that are no UTF-8, and for halves of surrogate pairs."""
     whole = body.decode(errors="replace").encode()
     return ESCAPE.sub(lambda found: rb"\ufffd" if found["half"] else found[0], whole)
 

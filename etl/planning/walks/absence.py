@@ -1,4 +1,4 @@
-"""Which stored sessions a chain's pages should have shown. Pure, in memory of a page.
+"""Which stored sessions a chain's pages should have shown. Pure; needs memory for one page.
 
 Several rows may share an instant, also across pages. So what a page has shown at its last instant
 is carried to the next one. An instant is judged once the chain has passed it.

@@ -18,7 +18,7 @@ SHORTEST: Final = 1.0
 """Seconds: a page of ties counts as this long."""
 
 STEEPEST: Final = math.log(20)
-"""The logarithm of how many times denser one edge of a stretch may count: bursts mislead."""
+"""Log of the largest ratio of densities assumed between a stretch's edges: bursts mislead."""
 
 
 class Sample(NamedTuple):
@@ -76,7 +76,7 @@ class Density:
         return known + self._estimate(max(oldest, self.stored[-1]), newest)
 
     def _estimate(self, oldest: datetime, newest: datetime) -> float:
-        """The same, by pages alone."""
+        """An estimate of the rows within `[oldest, newest)`, by pages alone."""
         if oldest >= newest:
             return 0.0
         bottom = self._bottom(oldest)
@@ -119,7 +119,7 @@ class Density:
         return min(newest, max(oldest, self.stored[index]))
 
     def _cut_estimate(self, oldest: datetime, newest: datetime, share: float) -> datetime:
-        """The same, by pages alone."""
+        """The instant below which this share of the rows lies, by pages alone."""
         bottom = self._bottom(oldest) or newest
         below, above = self._rates(bottom, newest)
         steep = max(-STEEPEST, min(STEEPEST, math.log(above / below)))

@@ -29,10 +29,9 @@ SINGLE_PAGES: Final = 2
 """Pages of a run that one walk fetches alone: most syncs have no more."""
 
 INNER_WALKS: Final = 1.5
-"""So many walks, for each place, may enter amid a gap; more of them as INNER_SHARE allows.
+"""Walks that may start in the middle of a gap, per walk allowed; INNER_SHARE may allow more.
 
-Each costs up to a request, and bursts call for many: first backfills of 8,000 sessions took up to
-52 requests more than their pages in 23.5 rounds, with this bound 20 in 26.
+Each costs up to a request, and bursts call for many (docs/benchmarks.md).
 """
 
 INNER_SHARE: Final = 0.2

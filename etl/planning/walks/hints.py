@@ -43,7 +43,7 @@ class Hints:
     def entries(self, coverage: Coverage, in_use: Collection[Entry] = ()) -> list[Entry]:
         """The cursors that the server issued and that may still lead somewhere.
 
-        The first one of an earlier run goes alone, as the first built one does.
+        Until one of an earlier run has worked in this one, a single one is tried at a time.
         """
         edges = [entry for span in coverage for entry in (span.below, span.above) if entry]
         used = self._refused.union(in_use)

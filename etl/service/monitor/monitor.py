@@ -124,7 +124,7 @@ class Monitor:
             self.observe(DatabaseFailed(context.original_exception))
 
     def _asking(self, ask: Callable[[], T]) -> Callable[[], T]:
-        """The same question; a result shows that the database is there."""
+        """A query whose result is also noted as a sign that the database is there."""
 
         def asked() -> T:
             found = ask()

@@ -29,7 +29,7 @@ def forget_messages(connection: Connection, session_ids: Iterable[str]) -> int:
 
 
 def forget_transcripts(connection: Connection, session_ids: Iterable[str]) -> int:
-    """The same, and forget that they were ever retrieved: for sessions that are to be deleted."""
+    """Delete messages of sessions that are to be deleted, and that they were ever retrieved."""
     ids = list(session_ids)
     delete_of(connection, t.transcripts, ids)
     return delete_of(connection, t.session_messages, ids)

@@ -251,7 +251,7 @@ def _names_in(one: Session | Creator | Rejected | Message) -> set[str]:
 
 
 def _forgotten(connection: Connection, salt: str, told: Iterable[set[str]]) -> set[str]:
-    """Those of all these strings that tell of forgotten people."""
+    """Which of these strings identify a forgotten person."""
     by_pseudonym = {pseudonym(salt, word): word for word in set[str]().union(*told)}
     known = known_ids(connection, t.forgotten, by_pseudonym.keys())
     return {by_pseudonym[one] for one in known}

@@ -1,4 +1,4 @@
-"""Deleting what is older than it may become: transcripts, rejected payloads, runs.
+"""Deleting what is past its retention age: transcripts, rejected payloads, runs.
 
 In small transactions, so that nobody waits for it. No lease is needed: rows are locked, or looked
 at again, as they are deleted.

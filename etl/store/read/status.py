@@ -61,7 +61,7 @@ def require_schema(store: Store) -> None:
 
 
 def require_schema_of(engine: Engine, url: str) -> None:
-    """The same of an engine."""
+    """Raise SchemaMismatch unless an engine's database is one that this program can read."""
     require_file(url)
     with translate_errors(url):
         found = migrate.current(engine)

@@ -1,4 +1,4 @@
-"""When a scheduler syncs an agent next, for `status`: who is named as holders of leases are."""
+"""When a scheduler syncs an agent next, for `status`. It is named as lease holders are."""
 
 from datetime import datetime
 

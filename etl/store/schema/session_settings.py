@@ -41,7 +41,7 @@ def set_all(settings: Mapping[str, str], *, local: bool) -> str:
 
 
 def startup_options(settings: Mapping[str, str]) -> str:
-    """The same in the form of `options` of a connection."""
+    """Settings in the form of the `options` of a connection."""
     return " ".join(f"-c {name}={value}" for name, value in settings.items())
 
 

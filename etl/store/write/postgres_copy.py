@@ -204,7 +204,7 @@ def _holds_nul(value: Any) -> bool:
 
 
 def _replace_nul(value: Any) -> Any:
-    """The same with NUL replaced by the replacement character, keys of objects included."""
+    """A value whose texts, keys of objects too, have U+FFFD in place of NUL."""
     if isinstance(value, str):
         return value.replace(NUL, "\ufffd")
     if isinstance(value, dict):

@@ -174,7 +174,7 @@ def follow_walk(
 def _end_walk(
     walk: Walk, source: PageSource, hand_over: Callable[[Arrival], bool], wasted: Counts
 ) -> None:
-    """A walk has no next cursor. Only newest first, and with rows or from the head, it proves."""
+    """Confirm the end of a walk. One newest first that saw rows or began at the head proves it."""
     behind_the_end = not walk.starts_without_cursor and walk.end.lowest is None
     if walk.order == "oldest" or behind_the_end:
         return

@@ -28,7 +28,7 @@ class PageBatcher:
     """How far below the watermark must be proven anew before it moves."""
     hints: Hints
     """Which cursors are dead."""
-    judges: bool = True
+    has_stored: bool = True
     """Whether any session is stored that could be missing."""
     _last_bookmarks: dict[Walk, datetime] = field(default_factory=dict)
     """The instant of each walk's last bookmark that is saved."""
@@ -74,9 +74,9 @@ class PageBatcher:
 
     def _add_step(self, batch: Batch, arrival: Arrival, coverage: Coverage) -> Coverage:
         step = arrival.step
-        if step.absence is not None and self.judges:
+        if step.absence is not None and self.has_stored:
             batch.absences.append(step.absence)
-        if step.undated is not None and self.judges:
+        if step.undated is not None and self.has_stored:
             batch.undated = step.undated
         return add(coverage, step.proven, self.started_at) if step.proven else coverage
 

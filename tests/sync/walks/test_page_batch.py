@@ -25,10 +25,10 @@ def a_walk() -> Walk:
     return Walk(HEAD, Gap(BEGINNING, NOW))
 
 
-def batcher(coverage: Coverage = (), *, judges: bool = True) -> PageBatcher:
+def batcher(coverage: Coverage = (), *, has_stored: bool = True) -> PageBatcher:
     demand = reconcile(started_at=NOW, now=NOW)
     state = AgentState(coverage=coverage)
-    return PageBatcher(state, demand, NOW, timedelta(0), Hints(), judges=judges)
+    return PageBatcher(state, demand, NOW, timedelta(0), Hints(), has_stored=has_stored)
 
 
 def arrival(
@@ -101,7 +101,7 @@ def test_only_the_head_tells_the_agents_name(is_head: bool, name: str | None) ->
 
 
 def test_nothing_is_judged_where_no_session_is_stored() -> None:
-    batch = batcher(judges=False).make([arrival(a_walk(), absence=CHECK)])
+    batch = batcher(has_stored=False).make([arrival(a_walk(), absence=CHECK)])
 
     assert (batch.absences, batch.undated) == ([], None)
 
