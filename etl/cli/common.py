@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import re
 import signal
 import sys
 import threading
@@ -28,7 +27,6 @@ __all__ = [
     "load_settings",
     "minute",
     "open_store",
-    "parse_number",
     "report_json",
     "signals_interrupt",
     "stop_on_signals",
@@ -36,7 +34,6 @@ __all__ = [
     "when",
 ]
 
-LARGEST_NUMBER: Final = 1_000_000_000
 REPEAT_WINDOW: Final = 0.3
 """Seconds within which a second signal counts as a repeat: `timeout` sends two at once."""
 
@@ -80,18 +77,6 @@ def complain(text: str) -> None:
     """Print a line on stderr; one that a full disk doesn't take is dropped."""
     with suppress(OSError):
         print(text, file=sys.stderr)
-
-
-def parse_number(text: str) -> int:
-    """Parse a whole number of 1 or more; larger ones than a billion count as one.
-
-    Raises ArgumentTypeError.
-    """
-    if not re.fullmatch(r"[0-9]+", text) or not text.strip("0"):
-        raise argparse.ArgumentTypeError(f"{text!r:.80} is not a whole number of 1 or more")
-    # int() refuses more than 4,300 digits.
-    digits = text.lstrip("0")
-    return int(digits) if len(digits) < len(str(LARGEST_NUMBER)) else LARGEST_NUMBER
 
 
 @contextmanager

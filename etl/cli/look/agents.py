@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from etl.cli.common import complain, load_settings, stop_on_signals
+from etl.cli.options import add_json_option
 from etl.cli.table import print_table
 from etl.cli.wait_notes import note_waits
 
@@ -20,7 +21,7 @@ HELP = "the agents that the credential sees, and which of them are synced; store
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+    add_json_option(form)
     form.add_argument(
         "--toml", action="store_true", help="print tables [[agents]] to paste into config.toml"
     )

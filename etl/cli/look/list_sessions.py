@@ -4,7 +4,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from etl.cli.common import complain, load_settings, parse_number, stop_on_signals
+from etl.cli.common import complain, load_settings, stop_on_signals
+from etl.cli.options import parse_number
 from etl.cli.table import print_table
 from etl.cli.wait_notes import note_waits
 from etl.errors import Denied

@@ -5,7 +5,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from etl.cli.common import iso, load_settings, open_store, parse_number, stored_agents, when
+from etl.cli.common import iso, load_settings, open_store, stored_agents, when
+from etl.cli.options import add_agent_option, add_json_option, parse_number
 from etl.cli.table import print_table
 
 NAME = "runs"
@@ -16,13 +17,11 @@ COLUMNS = ("requests", "pages", "seen", "inserted", "updated", "unchanged", "rej
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    parser.add_argument(
-        "--agent", action="append", type=str.strip, metavar="ID", help="only this agent's"
-    )
+    add_agent_option(parser, "only this agent's")
     parser.add_argument(
         "--limit", type=parse_number, default=20, metavar="N", help="how many (default: 20)"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+    add_json_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,7 +5,8 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from etl.cli.common import iso, load_settings, minute, open_store, parse_number, stored_agents
+from etl.cli.common import iso, load_settings, minute, open_store, stored_agents
+from etl.cli.options import add_agent_option, add_json_option, parse_number
 from etl.cli.table import print_table, printable
 
 if TYPE_CHECKING:
@@ -22,9 +23,7 @@ ELASTIC, SPARE = ("agent", "name", "text"), ("role", "agent", "session")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
     parser.add_argument("words", metavar="WORDS", nargs="+", help="words; in quotes: a phrase")
-    parser.add_argument(
-        "--agent", action="append", type=str.strip, metavar="ID", help="only this agent's"
-    )
+    add_agent_option(parser, "only this agent's")
     parser.add_argument(
         "--since",
         metavar="WHEN",
@@ -33,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", type=parse_number, default=20, metavar="N", help="how many (default: 20)"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+    add_json_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from etl.cli.common import ago, iso, load_settings, minute, open_store
+from etl.cli.options import add_json_option
 from etl.cli.table import print_table, printable
 from etl.models import BEGINNING
 from etl.planning.drift import name_fields
@@ -47,7 +48,7 @@ SPARE = ("stalest", "next run", "fresh %", "coverage", "kept since", "open")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+    add_json_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,7 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from etl.cli.common import load_settings, parse_number, signals_interrupt
+from etl.cli.common import load_settings, signals_interrupt
+from etl.cli.options import add_json_option, parse_number
 from etl.cli.progress import ProgressBars
 from etl.cli.table import print_table
 from etl.invocation import require_extra
@@ -43,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="CSV: don't escape cells that a spreadsheet would take for formulas",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+    add_json_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:

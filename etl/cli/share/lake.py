@@ -5,6 +5,7 @@ import json
 from typing import TYPE_CHECKING
 
 from etl.cli.common import iso, load_settings, signals_interrupt, when
+from etl.cli.options import add_json_option
 from etl.cli.progress import ProgressBars
 from etl.cli.table import print_table
 from etl.errors import ConfigError
@@ -31,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="go on with a lake that another database has fed so far",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+    add_json_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:

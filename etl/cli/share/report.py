@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from etl.cli.common import load_settings, open_store, signals_interrupt, stored_agents
+from etl.cli.options import add_agent_option
 from etl.invocation import require_extra
 
 if TYPE_CHECKING:
@@ -28,9 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--since", metavar="WHEN", help=f"begin: {when} (default: 30 days, with today)"
     )
     parser.add_argument("--until", metavar="WHEN", help=f"end: {when} (default: now)")
-    parser.add_argument(
-        "--agent", action="append", type=str.strip, metavar="ID", help="only this agent's sessions"
-    )
+    add_agent_option(parser, "only this agent's sessions")
     parser.add_argument(
         "--timezone", default="UTC", metavar="ZONE", help="whose days: like Europe/Vienna (UTC)"
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from etl.cli.common import load_settings
+from etl.cli.options import add_json_option
 from etl.cli.wait_notes import note_waits
 from etl.errors import EtlError
 from etl.wording import count, format_duration
@@ -36,7 +37,7 @@ class Finding:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+    add_json_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from etl.cli.common import (
     exit_code,
     load_settings,
-    parse_number,
     report_json,
     stop_on_signals,
     when,
 )
+from etl.cli.options import add_agent_option, add_json_option, add_migrate_option, parse_number
 from etl.cli.progress import ProgressBars
 from etl.cli.wait_notes import note_waits
 from etl.errors import EtlError
@@ -27,23 +27,15 @@ __all__ = ["configure", "print_discovery", "run_mode"]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of every run."""
-    parser.add_argument(
-        "--agent",
-        action="append",
-        type=str.strip,
-        metavar="ID",
-        help="only this agent (may be repeated)",
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+    add_agent_option(parser, "only this agent (may be repeated)")
+    add_json_option(parser)
     parser.add_argument(
         "--walkers",
         type=parse_number,
         metavar="N",
         help="walks side by side, per agent (default: sync.walkers)",
     )
-    parser.add_argument(
-        "--migrate", action="store_true", help="upgrade an older database schema first"
-    )
+    add_migrate_option(parser)
 
 
 def run_mode(args: argparse.Namespace, mode: Mode, **changes: object) -> int:

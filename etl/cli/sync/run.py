@@ -3,6 +3,7 @@
 import argparse
 
 from etl.cli.common import load_settings, stop_on_signals
+from etl.cli.options import add_migrate_option
 
 NAME = "run"
 HELP = "sync on schedule, in the foreground, until SIGTERM or SIGINT"
@@ -10,9 +11,7 @@ HELP = "sync on schedule, in the foreground, until SIGTERM or SIGINT"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    parser.add_argument(
-        "--migrate", action="store_true", help="upgrade an older database schema first"
-    )
+    add_migrate_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:

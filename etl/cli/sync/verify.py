@@ -5,7 +5,8 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from etl.cli.common import exit_code, load_settings, parse_number, stop_on_signals
+from etl.cli.common import exit_code, load_settings, stop_on_signals
+from etl.cli.options import parse_number
 from etl.cli.sync import common
 from etl.cli.wait_notes import note_waits
 from etl.wording import count
