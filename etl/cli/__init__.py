@@ -17,7 +17,7 @@ from typing import Final, TextIO
 
 from etl import __version__
 from etl.cli.care import db, forget
-from etl.cli.common import complain
+from etl.cli.common import print_stderr
 from etl.cli.look import agents, list_sessions, runs, search, status
 from etl.cli.parser import Parser, grouped_help
 from etl.cli.share import explore, export, lake, report
@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EtlError as error:
         return _fail(error)
     except KeyboardInterrupt:
-        complain("interrupted; what was saved is kept")
+        print_stderr("interrupted; what was saved is kept")
         return 130
     except BrokenPipeError:
         # The reader of our output has gone, as `head` does: nothing to complain about.
@@ -158,7 +158,7 @@ def _print_help(parser: Parser) -> int:
 
 
 def _fail(error: EtlError) -> int:
-    complain(f"error: {error.message}")
+    print_stderr(f"error: {error.message}")
     if error.hint:
-        complain(f"hint: {error.hint}")
+        print_stderr(f"hint: {error.hint}")
     return error.exit_code

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ago",
-    "complain",
     "exit_code",
     "load_settings",
     "minute",
     "open_store",
+    "print_stderr",
     "report_json",
     "signals_interrupt",
     "stop_on_signals",
@@ -73,7 +73,7 @@ def stored_agents(store: "Store", wanted: Sequence[str] | None) -> tuple[str, ..
     return tuple(dict.fromkeys(wanted)) if wanted else tuple(known)
 
 
-def complain(text: str) -> None:
+def print_stderr(text: str) -> None:
     """Print a line on stderr; one that a full disk doesn't take is dropped."""
     with suppress(OSError):
         print(text, file=sys.stderr)
@@ -81,7 +81,7 @@ def complain(text: str) -> None:
 
 @contextmanager
 def stop_on_signals(
-    on_first_signal: Callable[[], None] = lambda: complain("stopping: saving the page at hand"),
+    on_first_signal: Callable[[], None] = lambda: print_stderr("stopping: saving the page at hand"),
 ) -> Iterator[threading.Event]:
     """An event that SIGINT and SIGTERM set; a later signal ends the process at once.
 

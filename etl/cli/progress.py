@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-from etl.cli.common import complain
+from etl.cli.common import print_stderr
 from etl.cli.table import printable
 from etl.models import Progress
 
@@ -43,7 +43,7 @@ class ProgressBars:
     def print(self, sentence: str) -> None:
         """Print a sentence on stderr, above the bars."""
         if self._bars is None:
-            complain(sentence)
+            print_stderr(sentence)
         else:
             self._bars.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from etl.api.rate_limit import steady_clock
-from etl.cli.common import complain
+from etl.cli.common import print_stderr
 from etl.errors import ApiError
 from etl.events import Event, Observe, Retried, ignore
 
@@ -20,7 +20,7 @@ def note_waits(write: Callable[[str], None] | None = None) -> Observe:
     """Tell of long waits on stderr, or by `write`, if that is a terminal; else nobody."""
     if not sys.stderr.isatty():
         return ignore
-    return _WaitNotes(write or complain).observe
+    return _WaitNotes(write or print_stderr).observe
 
 
 def describe_wait(error: Exception, seconds: float) -> str:

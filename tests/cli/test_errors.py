@@ -442,16 +442,19 @@ def test_output_to_a_full_disk(project: Project, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize(("words", "code"), [("sync", 1), ("status", 2), ("nonsense", 2)])
+@pytest.mark.parametrize(
+    ("words", "code"), [("sync", 1), ("status", 2), ("nonsense", 2), ("search nothing", 0)]
+)
 def test_complaints_to_a_full_disk(
     project: Project, words: str, code: int, unbuffered: str
 ) -> None:
+    project.run("db", "upgrade")
     project.env["GUMLOOP_BASE_URL"] = f"http://127.0.0.1:{free_port()}"
     if words == "status":
         (project.folder / "config.toml").unlink()
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         process = subprocess.run(
-            [sys.executable, "-m", "etl", words],
+            [sys.executable, "-m", "etl", *words.split()],
             cwd=project.folder,
             env=project.environment(PYTHONUNBUFFERED=unbuffered),
             stdout=full,

@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from etl.cli.common import load_settings, open_store
+from etl.cli.common import load_settings, open_store, print_stderr
 from etl.cli.table import printable
 from etl.errors import ConfigError, StoreError
 from etl.invocation import program_name
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     with open_store(load_settings(args).database.url) as store:
         people = _find(store, args.creator)
         if not args.yes and not _confirmed():
-            print("nothing was erased", file=sys.stderr)
+            print_stderr("nothing was erased")
             return 1
         _erase(store, people)
         due = [lake.target for lake in lakes(store)]

@@ -2,10 +2,9 @@
 
 import argparse
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
-from etl.cli.common import complain, load_settings, stop_on_signals
+from etl.cli.common import load_settings, print_stderr, stop_on_signals
 from etl.cli.options import add_json_option
 from etl.cli.table import print_table
 from etl.cli.wait_notes import note_waits
@@ -38,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     settings = load_settings(args)
     rules = settings.discovery
     everything = Discovery(own=True, teams=Names(("all",)))
-    with stop_on_signals(lambda: complain("stopping")) as stop:
+    with stop_on_signals(lambda: print_stderr("stopping")) as stop:
         with Client(
             settings.api, source_of(settings.api, stop), stop, observe=note_waits()
         ) as client:
@@ -64,9 +63,9 @@ def run(args: argparse.Namespace) -> int:
 def _tell(listing: "AgentListing") -> int:
     """What went wrong, on stderr."""
     for warning in listing.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        print_stderr(f"warning: {warning}")
     for failure in listing.failures:
-        print(f"error: {failure}", file=sys.stderr)
+        print_stderr(f"error: {failure}")
     return 1 if listing.failures else 0
 
 
@@ -110,4 +109,4 @@ def _print_toml(new: "list[Decision]", listing: "AgentListing") -> None:
         print("\n\n".join(format_toml(decision.id, decision.name) for decision in new))
     elif not listing.failures:
         all_are = "every agent that was found is configured already"
-        print(all_are if listing.found else "no agent was found", file=sys.stderr)
+        print_stderr(all_are if listing.found else "no agent was found")

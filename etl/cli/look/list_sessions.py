@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from etl.cli.common import complain, load_settings, stop_on_signals
+from etl.cli.common import load_settings, print_stderr, stop_on_signals
 from etl.cli.options import parse_number
 from etl.cli.table import print_table
 from etl.cli.wait_notes import note_waits
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     settings = load_settings(args)
     given = {PARAMETERS.get(name, name): getattr(args, name) for name in FILTERS}
     filters = {name: value for name, value in given.items() if value}
-    with stop_on_signals(lambda: complain("stopping")) as stop:
+    with stop_on_signals(lambda: print_stderr("stopping")) as stop:
         with Client(
             settings.api, source_of(settings.api, stop), stop, observe=note_waits()
         ) as client:
@@ -90,7 +90,7 @@ def _print_rows(records: Any) -> None:
     rows = [_row(decode_record(record)) for record in records]
     head = ("created", "id", "type", "state", "credits", "creator", "name")
     print_table(head, rows, elastic=("creator", "name"), spare=("type", "creator", "credits"))
-    print(count(len(rows), "session"), file=sys.stderr)
+    print_stderr(count(len(rows), "session"))
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -2,10 +2,9 @@
 
 import argparse
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
-from etl.cli.common import iso, load_settings, minute, open_store, stored_agents
+from etl.cli.common import iso, load_settings, minute, open_store, print_stderr, stored_agents
 from etl.cli.options import add_agent_option, add_json_option, parse_number
 from etl.cli.table import print_table, printable
 
@@ -62,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
 def _say_nothing_found(looked_for: list[str], is_on: bool) -> None:
     said = "no message holds that" if looked_for else "there is no word in that"
     hint = "" if is_on else "; transcripts are off: [sync] transcripts = true stores them"
-    print(said + hint, file=sys.stderr)
+    print_stderr(said + hint)
 
 
 def _line(hit: "Hit", snippet: "Snippet") -> tuple[object, ...]:

@@ -2,11 +2,10 @@
 
 import argparse
 import socket
-import sys
 from contextlib import suppress
 from pathlib import Path
 
-from etl.cli.common import load_settings, signals_interrupt
+from etl.cli.common import load_settings, print_stderr, signals_interrupt
 from etl.errors import ConfigError
 from etl.invocation import require_extra
 
@@ -46,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _tell(file: Path, url: str, args: argparse.Namespace) -> None:
     if args.host not in LOOPBACK:
-        print("warning: there is no password: whoever reaches it reads it", file=sys.stderr)
+        print_stderr("warning: there is no password: whoever reaches it reads it")
     print(f"{file} is at {url} (Ctrl-C ends it)", flush=True)
     if args.open:
         import webbrowser

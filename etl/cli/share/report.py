@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from etl.cli.common import load_settings, open_store, signals_interrupt, stored_agents
+from etl.cli.common import load_settings, open_store, print_stderr, signals_interrupt, stored_agents
 from etl.cli.options import add_agent_option
 from etl.invocation import require_extra
 
@@ -120,7 +120,7 @@ def _write(output: str, page: str) -> None:
                 raise
     except OSError as error:
         raise ConfigError(f"{path} can't be written: {error.strerror}", "choose another") from None
-    print(f"wrote {path} ({len(data) / 1e6:.1f} MB)", file=sys.stderr)
+    print_stderr(f"wrote {path} ({len(data) / 1e6:.1f} MB)")
 
 
 def _mode(path: Path) -> int:

@@ -1,13 +1,12 @@
 """`demo`: the whole product in one command, against the bundled simulator. No account needed."""
 
 import argparse
-import sys
 from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from etl.cli.common import exit_code, stop_on_signals
+from etl.cli.common import exit_code, print_stderr, stop_on_signals
 from etl.cli.progress import ProgressBars
 from etl.cli.table import print_table
 from etl.invocation import program_name
@@ -144,7 +143,7 @@ def _clear(file: Path) -> None:
     for name in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
         with suppress(FileNotFoundError):
             name.unlink()
-    print(f"Writing to {file}", file=sys.stderr)
+    print_stderr(f"Writing to {file}")
 
 
 def _is_demo(file: Path) -> bool:

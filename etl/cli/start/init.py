@@ -1,9 +1,9 @@
 """`init`: a commented configuration."""
 
 import argparse
-import sys
 from pathlib import Path
 
+from etl.cli.common import print_stderr
 from etl.config import config_path
 from etl.errors import ConfigError
 from etl.invocation import program_name
@@ -29,11 +29,8 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         raise ConfigError(f"{path} can't be written: {error.strerror}") from None
     print(f"wrote {path}")
-    print(
-        "next: set GUMLOOP_ACCESS_TOKEN, add your agents there (see [discovery]), then",
-        file=sys.stderr,
-    )
-    print(f"  {program_name()} check", file=sys.stderr)
+    print_stderr("next: set GUMLOOP_ACCESS_TOKEN, add your agents there (see [discovery]), then")
+    print_stderr(f"  {program_name()} check")
     return 0
 
 

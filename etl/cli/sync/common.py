@@ -1,12 +1,12 @@
 """What `sync`, `backfill` and `reconcile` share."""
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
 from etl.cli.common import (
     exit_code,
     load_settings,
+    print_stderr,
     report_json,
     stop_on_signals,
     when,
@@ -55,7 +55,7 @@ def run_mode(args: argparse.Namespace, mode: Mode, **changes: object) -> int:
             stop,
             migrate_too=args.migrate,
             on_progress=bars.update,
-            on_message=_print_message,
+            on_message=print_stderr,
             observe=note_waits(bars.print),
         )
         with opened as running:
@@ -78,7 +78,7 @@ def _prune(running: "Service") -> bool:
     try:
         running.prune()
     except EtlError as error:
-        print(f"error: retention: {error}", file=sys.stderr)
+        print_stderr(f"error: retention: {error}")
         return False
     return True
 
@@ -86,13 +86,13 @@ def _prune(running: "Service") -> bool:
 def print_discovery(found: "AgentSelection") -> None:
     """What went wrong in looking for agents, on stderr."""
     for warning in found.warnings:
-        print(f"warning: discovery: {warning}", file=sys.stderr)
+        print_stderr(f"warning: discovery: {warning}")
     for failure in found.failures:
-        print(f"error: discovery: {failure}", file=sys.stderr)
+        print_stderr(f"error: discovery: {failure}")
     if found.failures:
-        print("going on with the agents known so far", file=sys.stderr)
+        print_stderr("going on with the agents known so far")
     elif not found.agents:
-        print("warning: discovery: there is no agent to sync", file=sys.stderr)
+        print_stderr("warning: discovery: there is no agent to sync")
 
 
 def print_report(report: AgentReport) -> None:
@@ -107,16 +107,14 @@ def print_report(report: AgentReport) -> None:
     if report.transcripts is not None:
         _print_transcripts(report.agent_id, report.transcripts)
     if c.rejected:
-        print(
-            f"warning: {report.agent_id}: {count(c.rejected, 'record')} set aside", file=sys.stderr
-        )
+        print_stderr(f"warning: {report.agent_id}: {count(c.rejected, 'record')} set aside")
     if c.partial:
         said = f"{count(c.partial, 'record')} stored without fields that could not be read"
-        print(f"warning: {report.agent_id}: {said}", file=sys.stderr)
+        print_stderr(f"warning: {report.agent_id}: {said}")
     for warning in report.warnings:
-        print(f"warning: {report.agent_id}: {warning}", file=sys.stderr)
+        print_stderr(f"warning: {report.agent_id}: {warning}")
     if report.error:
-        print(f"error: {report.agent_id}: {report.error}", file=sys.stderr)
+        print_stderr(f"error: {report.agent_id}: {report.error}")
 
 
 def _print_transcripts(agent_id: str, done: Transcripts) -> None:
@@ -124,8 +122,4 @@ def _print_transcripts(agent_id: str, done: Transcripts) -> None:
     print(f"{agent_id}: transcripts: {found}, {done.failed} failed, {done.left} left")
     if done.error:
         hint = "the next run goes on"
-        print(f"warning: {agent_id}: transcripts: {done.error}; {hint}", file=sys.stderr)
-
-
-def _print_message(sentence: str) -> None:
-    print(sentence, file=sys.stderr)
+        print_stderr(f"warning: {agent_id}: transcripts: {done.error}; {hint}")

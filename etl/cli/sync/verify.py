@@ -2,10 +2,9 @@
 
 import argparse
 import json
-import sys
 from typing import TYPE_CHECKING
 
-from etl.cli.common import exit_code, load_settings, stop_on_signals
+from etl.cli.common import exit_code, load_settings, print_stderr, stop_on_signals
 from etl.cli.options import parse_number
 from etl.cli.sync import common
 from etl.cli.wait_notes import note_waits
@@ -56,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
             if sample is not None:
                 print(_sentence(report.agent_id, sample))
             if report.error:
-                print(f"error: {report.agent_id}: {report.error}", file=sys.stderr)
+                print_stderr(f"error: {report.agent_id}: {report.error}")
     return exit_code(worst)
 
 
