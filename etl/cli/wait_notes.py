@@ -3,14 +3,18 @@
 import sys
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from etl.api.rate_limit import steady_clock
 from etl.cli.common import print_stderr
 from etl.errors import ApiError
 from etl.events import Event, Observe, Retried, ignore
 
-__all__ = ["describe_wait", "note_waits"]
+if TYPE_CHECKING:
+    from etl.api.client import Client
+    from etl.config import Settings
+
+__all__ = ["describe_wait", "note_waits", "open_client"]
 
 SHORTEST: Final = 3.0
 """Seconds. Shorter waits are over before anybody wonders."""
@@ -21,6 +25,14 @@ def note_waits(write: Callable[[str], None] | None = None) -> Observe:
     if not sys.stderr.isatty():
         return ignore
     return _WaitNotes(write or print_stderr).observe
+
+
+def open_client(settings: "Settings", stop: threading.Event | None = None) -> "Client":
+    """Make a client whose long waits are noted on stderr. Raises ConfigError."""
+    from etl.api.client import Client
+    from etl.api.credentials import source_of
+
+    return Client(settings.api, source_of(settings.api, stop), stop, observe=note_waits())
 
 
 def describe_wait(error: Exception, seconds: float) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from etl.cli.common import load_settings, print_stderr, stop_on_signals
 from etl.cli.options import add_json_option
 from etl.cli.table import print_table
-from etl.cli.wait_notes import note_waits
+from etl.cli.wait_notes import open_client
 
 if TYPE_CHECKING:
     from etl.planning.discovery import Decision
@@ -28,8 +28,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show them. Without `[discovery]`: own agents, and those of every team."""
-    from etl.api.client import Client
-    from etl.api.credentials import source_of
     from etl.config import Discovery, Names
     from etl.planning.discovery import decide_agents
     from etl.sync.discovery import list_agents
@@ -38,9 +36,7 @@ def run(args: argparse.Namespace) -> int:
     rules = settings.discovery
     everything = Discovery(own=True, teams=Names(("all",)))
     with stop_on_signals(lambda: print_stderr("stopping")) as stop:
-        with Client(
-            settings.api, source_of(settings.api, stop), stop, observe=note_waits()
-        ) as client:
+        with open_client(settings, stop) as client:
             listing = list_agents(client, rules if rules.on else everything)
     if args.toml:
         decided = decide_agents(settings.agents, listing.found, rules if rules.on else everything)

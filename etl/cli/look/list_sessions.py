@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from etl.cli.common import load_settings, print_stderr, stop_on_signals
 from etl.cli.options import parse_number
 from etl.cli.table import print_table
-from etl.cli.wait_notes import note_waits
+from etl.cli.wait_notes import open_client
 from etl.errors import Denied
 from etl.wording import count, did_you_mean
 
@@ -41,16 +41,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Page through the list until its end, or the limit."""
-    from etl.api.client import Client
-    from etl.api.credentials import source_of
-
     settings = load_settings(args)
     given = {PARAMETERS.get(name, name): getattr(args, name) for name in FILTERS}
     filters = {name: value for name, value in given.items() if value}
     with stop_on_signals(lambda: print_stderr("stopping")) as stop:
-        with Client(
-            settings.api, source_of(settings.api, stop), stop, observe=note_waits()
-        ) as client:
+        with open_client(settings, stop) as client:
             records = client.each_record(args.agent, args.order, filters, args.limit)
             show = _print_lines if args.json else _print_rows
             try:

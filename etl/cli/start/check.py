@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from etl.cli.common import load_settings
 from etl.cli.options import add_json_option
-from etl.cli.wait_notes import note_waits
+from etl.cli.wait_notes import open_client
 from etl.errors import EtlError
 from etl.wording import count, format_duration
 
@@ -154,14 +154,12 @@ def _not_there_yet(file: Path, url: str) -> str:
 
 def _agents(settings: "Settings") -> list[Finding]:
     """Ask for one session of each agent."""
-    from etl.api.client import Client
-    from etl.api.credentials import source_of
     from etl.models import Counts
     from etl.service import runs
 
     try:
         agents = runs.select_agents(settings, None)
-        client = Client(settings.api, source_of(settings.api), observe=note_waits())
+        client = open_client(settings)
     except EtlError as error:
         return [Finding("agents", False, error.message, error.hint, error.exit_code)]
     with client:
