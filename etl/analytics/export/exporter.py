@@ -15,6 +15,7 @@ from etl.analytics.export import snapshot as reading
 from etl.analytics.export.files import Format, TableFile, schema_of
 from etl.analytics.export.rules import CHANGES, NO_PARTITION, month, next_since, partition
 from etl.analytics.export.snapshot import Since
+from etl.analytics.meter import RowMeter
 from etl.analytics.schema_docs import Page, Relation
 from etl.errors import ConfigError
 from etl.models import Progress
@@ -52,7 +53,7 @@ def export(
     now: datetime,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Export, and return the manifest. What `tell` gets as the whole are the tables.
+    """Export, and return the manifest.
 
     Raises ConfigError for an unknown table or run and an unusable folder, StoreError, and EtlError
     if the files can't be written.
@@ -65,13 +66,13 @@ def export(
         )
         _check_replaceable(options)
         with folders.replace_folder(options.output, page.relations) as partial:
-            meter = _Meter(on_progress, len(chosen))
+            meter = RowMeter("export", on_progress, len(chosen))
             tables = []
             for relation in chosen:
                 table = _Table(relation, options, partial, since, meter)
                 tables.append(_describe_table(relation, table.write(connection), since))
-                meter.done += 1
-            on_progress(Progress("export", "rows", meter.rows, 1.0))
+                meter.tables_done += 1
+            meter.add(0)
             seen = reading.runs_seen(connection)
             head = _head(options, now) | {
                 "highest_run_id": max(seen.newest, default=None),
@@ -121,22 +122,6 @@ def _describe_table(
 
 
 @dataclass(slots=True)
-class _Meter:
-    """Tells how many rows have been read; the share is that of the tables."""
-
-    on_progress: Callable[[Progress], None]
-    tables: int
-    done: int = 0
-    rows: int = 0
-
-    def counted(self, chunks: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
-        for chunk in chunks:
-            self.rows += len(chunk)
-            self.on_progress(Progress("export", "rows", self.rows, self.done / self.tables))
-            yield chunk
-
-
-@dataclass(slots=True)
 class _Table:
     """One table or view on its way to its files."""
 
@@ -144,7 +129,7 @@ class _Table:
     options: ExportOptions
     folder: Path
     since: Since | None
-    meter: _Meter
+    meter: RowMeter
 
     def write(self, connection: Connection) -> FileWritten:
         """Write every row that is wanted."""
@@ -152,10 +137,9 @@ class _Table:
         order = PARTITIONED_BY if partitioned else ()
         changed = CHANGES.get(self.relation.name, ())
         rows = reading.rows(connection, self.relation, order, changed, self.since)
-        chunks = self.meter.counted(rows)
         if partitioned:
-            return self._partitions(chunks)
-        return FileWritten(self._file(self.folder / self._name(), chunks), 1)
+            return self._partitions(rows)
+        return FileWritten(self._file(self.folder / self._name(), rows), 1)
 
     def _partitions(self, chunks: Iterator[Sequence[Any]]) -> FileWritten:
         """A file for each agent and month; the rows come in that order."""
@@ -183,6 +167,7 @@ class _Table:
         with TableFile(path, schema, self.options.format, raw=self.options.raw) as file:
             for chunk in chunks:
                 file.write(chunk)
+                self.meter.add(len(chunk))
         return file.rows
 
 

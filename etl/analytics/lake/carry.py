@@ -8,7 +8,6 @@ after a crash, a restored backup or a change by hand does nothing special.
 import itertools
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 from operator import attrgetter
@@ -25,6 +24,7 @@ from etl.analytics.lake.month import Changes, change_month
 from etl.analytics.lake.source import read_rows
 from etl.analytics.lake.tables import LakeTable, lake_tables
 from etl.analytics.lake.target import locate, make_folder, translate_errors
+from etl.analytics.meter import RowMeter
 from etl.errors import ConfigError, EtlError
 from etl.models import Progress
 from etl.store.schema import tables as t
@@ -79,7 +79,7 @@ def carry(
         lock_server(connection)
         as_of = now()
         origin = _read_origin(connection, as_of)
-        meter = _Meter(on_progress, len(tables))
+        meter = RowMeter("lake", on_progress, len(tables))
         reports = []
         for table in tables:
             uri = locate(target, table.name)
@@ -89,22 +89,8 @@ def carry(
                     folder = DeltaFolder(uri, table).open()
                     _check_owner(folder, origin, take_over=take_over)
                     reports.append(_carry_table(connection, folder, table, origin, meter))
-            meter.done += 1
+            meter.tables_done += 1
         return LakeReport(target, as_of, reports)
-
-
-@dataclass(slots=True)
-class _Meter:
-    """Counts rows; the share is that of the tables."""
-
-    on_progress: Callable[[Progress], None]
-    tables: int
-    done: int = 0
-    rows: int = 0
-
-    def add(self, rows: int) -> None:
-        self.rows += rows
-        self.on_progress(Progress("lake", "rows", self.rows, self.done / self.tables))
 
 
 def _read_origin(connection: Connection, as_of: datetime) -> Origin:
@@ -135,7 +121,7 @@ def _is_wanted(connection: Connection, table: LakeTable, uri: str) -> bool:
 
 
 def _carry_table(
-    connection: Connection, folder: DeltaFolder, table: LakeTable, origin: Origin, meter: _Meter
+    connection: Connection, folder: DeltaFolder, table: LakeTable, origin: Origin, meter: RowMeter
 ) -> TableReport:
     try:
         changes = _find_changes(connection, folder, table, meter)
@@ -162,7 +148,7 @@ def _carry_table(
 
 
 def _find_changes(
-    connection: Connection, folder: DeltaFolder, table: LakeTable, meter: _Meter
+    connection: Connection, folder: DeltaFolder, table: LakeTable, meter: RowMeter
 ) -> Changes:
     """Month by month, as the database gives them; months that only the lake has come last."""
     changes, filesystem = Changes(), folder.filesystem
