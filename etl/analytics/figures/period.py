@@ -3,6 +3,7 @@
 Instants are aware and in UTC; *wall* times are naive and show what a clock in the zone shows.
 """
 
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final, Literal, NamedTuple
@@ -84,8 +85,7 @@ def period_before(period: Period, zone: tzinfo) -> Period | None:
 
     A range of less than a day moves by its own length. None where the calendar has none.
     """
-    days = -(-period.length // DAY)
-    shift = timedelta(days=days) if period.length >= DAY else period.length
+    shift = math.ceil(period.length / DAY) * DAY if period.length >= DAY else period.length
     try:
         if shift < DAY:
             return Period(period.since - shift, period.since)
@@ -155,5 +155,5 @@ def _seconds(instant: datetime, zone: tzinfo) -> int:
 
 
 def _strides(period: Period, stride: timedelta) -> Iterator[datetime]:
-    for number in range(-(-period.length // stride)):
+    for number in range(math.ceil(period.length / stride)):
         yield period.since + number * stride

@@ -1,5 +1,6 @@
 """From counted figures to what is drawn: series, shares, rates and classes. Pure."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -224,4 +225,4 @@ def heat(week: Mapping[tuple[int, int], int]) -> list[Square]:
 
 def level(count: int, most: int) -> int:
     """The class of a count: 0 for none, else 1 to 5, equally wide, 5 holding the most."""
-    return -(-count * CLASSES // most) if most > 0 else 0
+    return math.ceil(count * CLASSES / most) if most > 0 else 0

@@ -32,7 +32,6 @@ from etl.store.schema import tables as t
 
 __all__ = [
     "active_creators",
-    "agent_names",
     "cells",
     "costliest",
     "oldest_session",
@@ -45,12 +44,6 @@ TOP: Final = 10
 """How many creators and sessions a list shows."""
 
 c = t.sessions.c
-
-
-def agent_names(connection: Connection) -> dict[str, str | None]:
-    """Every agent that has rows, with its name."""
-    rows = connection.execute(select(t.agents.c.id, t.agents.c.name).order_by(t.agents.c.id))
-    return {row.id: row.name for row in rows}
 
 
 def oldest_session(connection: Connection, agents: Sequence[str]) -> datetime | None:

@@ -1,9 +1,9 @@
 """How far, how true and how whole the rows of a range are: what the report says of the sync."""
 
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, func, select, text
+from sqlalchemy import Connection, Row, func, select
 
 from etl.analytics.figures.period import Period
 from etl.planning.coverage import clip_to_now, gaps
@@ -12,9 +12,6 @@ from etl.store.runs.agent_state import AgentState, load_state
 from etl.store.schema import tables as t
 
 __all__ = ["Health", "health"]
-
-IS_OPEN: Final = "(state IS NULL OR NOT state IN ('completed', 'failed'))"
-"""In the words of its partial index, which SQLite would not use otherwise."""
 
 
 class Health(NamedTuple):
@@ -76,13 +73,12 @@ def _stalest(state: AgentState, period: Period) -> datetime | None:
 def _counts(connection: Connection, agent_id: str, period: Period) -> tuple[int, int]:
     """Open sessions of any age; missing ones of the range."""
     c = t.sessions.c
-    is_open = text(IS_OPEN)
     within = (c.created_at >= period.since, c.created_at < period.until)
 
     def count(*conditions: Any) -> int:
         return int(connection.execute(select(func.count()).where(*conditions)).scalar_one())
 
     return (
-        count(c.agent_id == agent_id, is_open, c.missing_since.is_(None)),
+        count(c.agent_id == agent_id, t.IS_OPEN, c.missing_since.is_(None)),
         count(c.agent_id == agent_id, c.missing_since.is_not(None), *within),
     )

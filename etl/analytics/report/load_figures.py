@@ -70,6 +70,7 @@ class Figures:
 
 def load_figures(store: Store, options: ReportOptions) -> Figures:
     """Read the figures. Raises StoreError."""
+    names = status.agent_names(store)
     runs = status.recent_runs(store, options.agents, RECENT_RUNS) if options.agents else []
     with store.reading() as connection:
         oldest = figure_queries.oldest_session(connection, options.agents)
@@ -80,7 +81,7 @@ def load_figures(store: Store, options: ReportOptions) -> Figures:
         before = _before(options, oldest)
         return Figures(
             options,
-            figure_queries.agent_names(connection),
+            names,
             drawn,
             step,
             periods.bins(drawn, step, options.zone),

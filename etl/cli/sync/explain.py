@@ -1,6 +1,7 @@
 """`sync --explain`: the plan of the next sync, from what is stored. Sends nothing."""
 
 import argparse
+import math
 from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -75,7 +76,7 @@ def _explain_next(settings: "Settings", store: "Store", agent: "Agent", now: dat
     pages = None
     if state.coverage:
         rows = sum(status.rows_within(store, agent.id, gap) for gap in gaps)
-        pages = max(len(gaps), -(-rows // settings.api.page_size))
+        pages = max(len(gaps), math.ceil(rows / settings.api.page_size))
         _print_cost(rows, gaps, pages)
     else:
         _print_unknown(settings)
@@ -109,7 +110,8 @@ def _count_open(
     if down_to is None:
         return 0, len(due)
     listed = sum(place >= down_to for place in places)
-    return -(-sum(place >= down_to for place in stored) // size), len(due) - listed
+    shown = sum(place >= down_to for place in stored)
+    return math.ceil(shown / size), len(due) - listed
 
 
 def _print_walks(agent_id: str, gaps: "Iterable[Gap]", now: datetime) -> None:
