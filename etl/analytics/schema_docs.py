@@ -27,7 +27,6 @@ class Relation(NamedTuple):
     """A table or a view."""
 
     name: str
-    is_view: bool
     description: str
     columns: tuple[Column, ...]
 
@@ -63,10 +62,9 @@ def read() -> Page:
 def parse(text: str) -> Page:
     """Take the page apart by its headings."""
     chapters = _sections(text, "##")
-    tables = _relations(chapters["Tables"], is_view=False)
-    views = _relations(chapters.get("Views") or chapters["View"], is_view=True)
+    relations = _relations(chapters["Tables"]) | _relations(chapters["Views"])
     queries = _sections(chapters["Cookbook"], "###").items()
-    return Page(tables | views, tuple(_query(title, body) for title, body in queries))
+    return Page(relations, tuple(_query(title, body) for title, body in queries))
 
 
 def _sections(text: str, level: str) -> dict[str, str]:
@@ -74,9 +72,9 @@ def _sections(text: str, level: str) -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
-def _relations(text: str, *, is_view: bool) -> dict[str, Relation]:
+def _relations(text: str) -> dict[str, Relation]:
     return {
-        name: Relation(name, is_view, _prose(body.partition("\n|")[0]), _columns(body))
+        name: Relation(name, _prose(body.partition("\n|")[0]), _columns(body))
         for name, body in _sections(text, "###").items()
     }
 

@@ -18,12 +18,11 @@ NARROWEST: Final = 14
 def print_table(
     columns: Sequence[str],
     rows: Iterable[Sequence[object]],
-    title: str = "",
     *,
     elastic: Collection[str] = (),
     spare: Sequence[str] = (),
 ) -> list[str]:
-    """A table that fits the terminal; piped, it is whole.
+    """Print a table that fits the terminal; piped, it is whole.
 
     Where there isn't room, columns without a value are left out, then `spare` ones, the first one
     first, and `elastic` ones are cut short. Returns the names of those that are shown.
@@ -33,31 +32,22 @@ def print_table(
     from rich.table import Table
 
     console = Console(width=None if sys.stdout.isatty() else AS_WIDE_AS_NEEDED)
-    values = [list(row) for row in rows]
-    cells = [[_cell(value) for value in row] for row in values]
-    widths = {
-        name: max(cell_len(text) for text in (name, *(row[n].plain for row in cells)))
-        for n, name in enumerate(columns)
-    }
-    empty = [name for n, name in enumerate(columns) if not any(row[n].plain for row in cells)]
-    order = list(dict.fromkeys([*(empty if cells else ()), *spare]))
-    fit = fit_columns(widths, console.width, elastic, order)
-    table = Table(title=title or None, box=None, title_justify="left", pad_edge=False)
-    shown = [n for n, name in enumerate(columns) if name in fit]
-    for n in shown:
-        table.add_column(
-            columns[n],
-            justify=_justify(row[n] for row in values),
-            width=fit[columns[n]],
-            no_wrap=True,
-            overflow="ellipsis",
-        )
-    for row in cells:
-        table.add_row(*(row[n] for n in shown))
+    rows = list(rows)
+    values = {name: [row[n] for row in rows] for n, name in enumerate(columns)}
+    cells = {name: [_cell(value) for value in column] for name, column in values.items()}
+    texts = {name: [cell.plain for cell in column] for name, column in cells.items()}
+    widths = {name: max(map(cell_len, [name, *column])) for name, column in texts.items()}
+    empty = [name for name, column in texts.items() if column and not any(column)]
+    fit = fit_columns(widths, console.width, elastic, list(dict.fromkeys([*empty, *spare])))
+    table = Table(box=None, pad_edge=False)
+    for name, width in fit.items():
+        justify = _justify(values[name])
+        table.add_column(name, justify=justify, width=width, no_wrap=True, overflow="ellipsis")
+    for row in zip(*(cells[name] for name in fit), strict=True):
+        table.add_row(*row)
     console.print(table)
-    if len(shown) < len(columns):
-        left_out = ", ".join(name for name in columns if name not in fit)
-        print(f"(columns left out: {left_out})")
+    if left_out := [name for name in columns if name not in fit]:
+        print(f"(columns left out: {', '.join(left_out)})")
     return list(fit)
 
 
@@ -100,7 +90,6 @@ def _cell(value: object) -> "Text":
     return value if isinstance(value, Text) else Text(printable(str(value)))
 
 
-def _justify(values: Iterable[object]) -> Literal["left", "right"]:
-    found = list(values)
-    are_numbers = found and all(isinstance(value, int | float) for value in found)
+def _justify(values: Sequence[object]) -> Literal["left", "right"]:
+    are_numbers = values and all(isinstance(value, int | float) for value in values)
     return "right" if are_numbers else "left"

@@ -58,27 +58,32 @@ def export(
     Raises ConfigError for an unknown table or run and an unusable folder, StoreError, and EtlError
     if the files can't be written.
     """
-    page = schema_docs.read()
+    page, first = schema_docs.read(), options.since_run
     chosen = _select_tables(page, options.tables)
     with reading.snapshot(url) as connection:
-        since = (
-            None if options.since_run is None else reading.since_run(connection, options.since_run)
-        )
+        since = None if first is None else reading.since_run(connection, first)
         _check_replaceable(options)
         with folders.replace_folder(options.output, page.relations) as partial:
             meter = RowMeter("export", on_progress, len(chosen))
             tables = []
             for relation in chosen:
-                table = _Table(relation, options, partial, since, meter)
-                tables.append(_describe_table(relation, table.write(connection), since))
+                written = _Table(relation, options, partial, since, meter).write(connection)
+                whole = since is None or relation.name not in CHANGES
+                tables.append({"name": relation.name, "whole": whole, **written._asdict()})
                 meter.tables_done += 1
             meter.add(0)
             seen = reading.runs_seen(connection)
-            head = _head(options, now) | {
+            manifest = {
+                "schema": migrate.HEAD,
+                "exported_at": now.isoformat().replace("+00:00", "Z"),
+                "format": options.format,
+                "raw": options.raw,
+                "since_run": first,
                 "highest_run_id": max(seen.newest, default=None),
                 "next_since_run": next_since(*seen),
+                "tables": tables,
             }
-            return folders.put_manifest(partial, head | {"tables": tables})
+            return folders.put_manifest(partial, manifest)
 
 
 def _select_tables(page: Page, names: Sequence[str]) -> list[Relation]:
@@ -104,23 +109,6 @@ def _check_replaceable(options: ExportOptions) -> None:
         raise ConfigError(f"{options.output} holds an export that this one does not contain", hint)
 
 
-def _head(options: ExportOptions, now: datetime) -> dict[str, Any]:
-    return {
-        "schema": migrate.HEAD,
-        "exported_at": now.isoformat().replace("+00:00", "Z"),
-        "format": options.format,
-        "raw": options.raw,
-        "since_run": options.since_run,
-    }
-
-
-def _describe_table(
-    relation: Relation, written: FileWritten, since: Since | None
-) -> dict[str, Any]:
-    whole = since is None or relation.name not in CHANGES
-    return {"name": relation.name, "whole": whole, **written._asdict()}
-
-
 @dataclass(slots=True)
 class _Table:
     """One table or view on its way to its files."""
@@ -139,7 +127,8 @@ class _Table:
         rows = reading.rows(connection, self.relation, order, changed, self.since)
         if partitioned:
             return self._partitions(rows)
-        return FileWritten(self._file(self.folder / self._name(), rows), 1)
+        path = self.folder / f"{self.relation.name}.{self.options.format}"
+        return FileWritten(self._file(path, rows), 1)
 
     def _partitions(self, chunks: Iterator[Sequence[Any]]) -> FileWritten:
         """A file for each agent and month; the rows come in that order."""
@@ -158,9 +147,6 @@ class _Table:
         place = self.folder.joinpath(self.relation.name, *parts)
         place.mkdir(parents=True, exist_ok=True)
         return self._file(place / f"part-{number:05}.parquet", _split_rows(rows))
-
-    def _name(self) -> str:
-        return f"{self.relation.name}.{self.options.format}"
 
     def _file(self, path: Path, chunks: Iterable[Sequence[Any]]) -> int:
         schema = schema_of(self.relation.columns)

@@ -184,13 +184,12 @@ def _agents(data: _Data) -> Drawing:
         f"The highest: {worst[0]}, {words.percent(worst[1].failure_rate)}.",
         charts.agent_rates(drawn),
         ["Agent", "Failed", "Settled", "Rate", "Rate before"],
-        [[name, *_rate(now), _rate_before(then)] for name, now, then in drawn],
+        [
+            [name, *_rate(now), words.percent(then.failure_rate if then else None)]
+            for name, now, then in drawn
+        ],
         key if before else key[:1],
     )
-
-
-def _rate_before(tally: Tally | None) -> str:
-    return words.percent(tally.failure_rate if tally else None)
 
 
 def _heat(data: _Data) -> Drawing:

@@ -79,12 +79,13 @@ def state_mix(pieces: Sequence[Mix]) -> Spec:
         }
         for piece in pieces
     ]
+    shares = alt.Axis(format=".0%", values=[0, 0.25, 0.5, 0.75, 1], labelFlush=True)
     states = alt.Scale(domain=names, range=[f"var(--state-{i})" for i in range(len(names))])
     chart = (
         _chart(rows)
         .mark_bar(stroke="var(--paper)", strokeWidth=1, height={"band": 0.72})
         .encode(
-            x=alt.X("low:Q", axis=_shares(), scale=alt.Scale(domain=[0, 1]), title=None),
+            x=alt.X("low:Q", axis=shares, scale=alt.Scale(domain=[0, 1]), title=None),
             x2="high",
             y=_names("agent", [piece.group for piece in pieces]),
             color=alt.Color("state:N", legend=None, scale=states),
@@ -203,10 +204,6 @@ def _names(field: str, names: Sequence[str]) -> alt.Y:
     limit = alt.ExprRef("max(110, containerSize()[0] * 0.3)")
     axis = alt.Axis(labelLimit=limit, tickSize=0, labelPadding=8)
     return alt.Y(f"{field}:N", sort=list(dict.fromkeys(names)), axis=axis, title=None)
-
-
-def _shares() -> alt.Axis:
-    return alt.Axis(format=".0%", values=[0, 0.25, 0.5, 0.75, 1], labelFlush=True)
 
 
 def _series(count: int) -> alt.Scale:

@@ -19,14 +19,11 @@ class Formatter:
         self.figures = figures
         self.labels = agent_labels(figures.names)
 
-    def clock(self, instant: datetime | None) -> datetime | None:
-        """An instant as wall time."""
-        return None if instant is None else self.figures.options.wall(instant)
-
     def minute(self, instant: datetime | None) -> str:
         """An instant as wall time, in words; without the year if it is this one."""
-        now = self.figures.options.wall(self.figures.options.now)
-        return words.minute(self.clock(instant), now.year)
+        options = self.figures.options
+        clock = None if instant is None else options.wall(instant)
+        return words.minute(clock, options.wall(options.now).year)
 
     def span(self, since: datetime, until: datetime) -> str:
         """A period as wall time, in words."""

@@ -6,12 +6,10 @@ from typing import Final
 
 from etl.analytics.figures.values import Creator
 
-__all__ = ["NOBODY", "agent_labels", "creator_label", "short"]
+__all__ = ["agent_labels", "creator_label", "short"]
 
 LONGEST: Final = 200
 """Characters of a name that the page holds; CSS shows as many as there is room for."""
-
-NOBODY: Final = "No creator named"
 
 
 def short(text: str) -> str:
@@ -32,4 +30,4 @@ def agent_labels(names: Mapping[str, str | None]) -> dict[str, str]:
 
 def creator_label(creator: Creator) -> str:
     """A person's name, else the address, else the id."""
-    return short(creator.name or creator.email or creator.id or NOBODY)
+    return short(creator.name or creator.email or creator.id or "No creator named")

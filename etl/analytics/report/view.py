@@ -1,6 +1,5 @@
 """Everything but the charts as the template shows it: texts, in the order of the page."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -56,6 +55,7 @@ def view(figures: Figures) -> View:
     """Put the figures into words."""
     viewer, options = Formatter(figures), figures.options
     ranked = shape.rank_agents(figures.now.agents)
+    worst_first = sorted(figures.health, key=lambda one: (one.as_of or BEGINNING, one.agent_id))
     return View(
         title=viewer.span(*options.period),
         scope=_scope(viewer),
@@ -70,7 +70,7 @@ def view(figures: Figures) -> View:
         slowest=[_session(viewer, one) for one in figures.settling.slowest],
         costliest=[_session(viewer, one) for one in figures.costliest],
         settled=words.whole(figures.settling.observed),
-        health=[_health(viewer, one) for one in _worst_first(figures.health)[:MOST_AGENTS]],
+        health=[_health(viewer, one) for one in worst_first[:MOST_AGENTS]],
         runs=[_run(viewer, run) for run in figures.runs],
         empty=not figures.now.tally.sessions,
     )
@@ -150,10 +150,6 @@ def _session(viewer: Formatter, one: TopSession) -> dict[str, str]:
         "credits": words.credits(one.credits),
         "took": words.duration(one.seconds),
     }
-
-
-def _worst_first(found: Sequence[Health]) -> list[Health]:
-    return sorted(found, key=lambda one: (one.as_of or BEGINNING, one.agent_id))
 
 
 def _health(viewer: Formatter, one: Health) -> dict[str, Any]:

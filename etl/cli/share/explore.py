@@ -37,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
         with suppress(KeyboardInterrupt):
             app = explorer(file, read())
             port = listening.getsockname()[1]
-            url = f"http://{_base_url(args.host)}:{port}{app.urls.database(file.stem)}"
+            host = f"[{args.host}]" if ":" in args.host else args.host
+            url = f"http://{host}:{port}{app.urls.database(file.stem)}"
             _tell(file, url, args)
             serve(app, listening)
     return 0
@@ -78,7 +79,3 @@ def _listening(host: str, port: int) -> socket.socket:
         reason = getattr(error, "strerror", None) or str(error)
         hint = "--port takes another one, 0 a free one"
         raise ConfigError(f"can't listen on {host} port {port}: {reason}", hint) from None
-
-
-def _base_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

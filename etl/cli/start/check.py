@@ -18,7 +18,7 @@ from etl.wording import count, format_duration
 
 if TYPE_CHECKING:
     from etl.api.client import Client
-    from etl.config import Agent, Schedule, Settings
+    from etl.config import Agent, Settings
 
 NAME = "check"
 HELP = "check the configuration, the credential, the database and every agent"
@@ -83,19 +83,12 @@ def _schedule(settings: "Settings") -> str:
     runs.configured_history_from(settings)
     schedule = settings.schedule
     check_schedule(schedule)
-    often = f"every {format_duration(schedule.every)}"
-    return f"sync {schedule.cron or often}, reconcile {_often(schedule.reconcile)}{_zone(schedule)}"
-
-
-def _often(reconcile: str) -> str:
-    """`every 1d`, `off`, or the cron line."""
-    return f"every {reconcile}" if " " not in reconcile and reconcile != "off" else reconcile
-
-
-def _zone(schedule: "Schedule") -> str:
-    """The zone of cron lines, if there are any."""
-    is_cron = schedule.cron is not None or " " in schedule.reconcile
-    return f" (in {schedule.timezone})" if is_cron else ""
+    sync = schedule.cron or f"every {format_duration(schedule.every)}"
+    reconcile, has_cron = schedule.reconcile, " " in schedule.reconcile
+    if not has_cron and reconcile != "off":
+        reconcile = f"every {reconcile}"
+    zone = f" (in {schedule.timezone})" if schedule.cron or has_cron else ""
+    return f"sync {sync}, reconcile {reconcile}{zone}"
 
 
 def _credential(settings: "Settings") -> str:
