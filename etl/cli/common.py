@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -34,6 +34,7 @@ __all__ = [
     "when",
 ]
 
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 REPEAT_WINDOW: Final = 0.3
 """Seconds within which a second signal counts as a repeat: `timeout` sends two at once."""
 
@@ -90,14 +91,11 @@ def stop_on_signals(
     set an event whose lock that thread may hold.
     """
     stop = threading.Event()
-    numbers = (signal.SIGINT, signal.SIGTERM)
     read_fd, write_fd = os.pipe()
     os.set_blocking(write_fd, False)
-    before = {number: signal.signal(number, lambda *_: None) for number in numbers}
+    before = {number: signal.signal(number, lambda *_: None) for number in SIGNALS}
     fd_before = signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
-    listener = threading.Thread(
-        target=_listen, args=(read_fd, numbers, stop, on_first_signal), daemon=True
-    )
+    listener = threading.Thread(target=_listen, args=(read_fd, stop, on_first_signal), daemon=True)
     listener.start()
     try:
         yield stop
@@ -111,13 +109,11 @@ def stop_on_signals(
             os.close(read_fd)
 
 
-def _listen(
-    read_fd: int, numbers: Collection[int], stop: threading.Event, on_first: Callable[[], None]
-) -> None:
+def _listen(read_fd: int, stop: threading.Event, on_first: Callable[[], None]) -> None:
     """Until the pipe is closed: the first signal asks for a stop, a later one ends the process."""
     asked_at: float | None = None
     while heard := os.read(read_fd, 1):
-        if heard[0] not in numbers:
+        if heard[0] not in SIGNALS:
             continue
         if asked_at is None:
             asked_at = time.monotonic()
@@ -130,8 +126,7 @@ def _listen(
 @contextmanager
 def signals_interrupt() -> Iterator[None]:
     """SIGINT and SIGTERM raise KeyboardInterrupt, so that `finally` blocks run."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    before = {number: signal.signal(number, signal.default_int_handler) for number in SIGNALS}
     try:
         yield
     finally:
@@ -189,8 +184,8 @@ def ago(instant: datetime | None, now: datetime) -> str:
     if instant is None:
         return "-"
     seconds = (now - instant).total_seconds()
-    unit, length = next((u for u in UNITS if abs(seconds) >= u[1]), ("s", 1))
-    text = f"{abs(seconds) // length:.0f} {unit}"
     if abs(seconds) < 1:
         return "now"
+    unit, length = next((u for u in UNITS if abs(seconds) >= u[1]), ("s", 1))
+    text = f"{abs(seconds) // length:.0f} {unit}"
     return f"{text} ago" if seconds > 0 else f"in {text}"

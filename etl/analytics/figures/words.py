@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from etl.analytics.figures.period import Step
+from etl.wording import count
 
 __all__ = [
     "age",
@@ -96,8 +97,8 @@ def duration(seconds: float | None) -> str:
     first = next(index for index, (size, _) in enumerate(sizes) if left >= size)
     parts = []
     for size, unit in sizes[first : first + 2]:
-        count, left = divmod(left, size)
-        parts += [f"{count}{THIN}{unit}"] if count else []
+        number, left = divmod(left, size)
+        parts += [f"{number}{THIN}{unit}"] if number else []
     return " ".join(parts)
 
 
@@ -106,8 +107,7 @@ def age(span: timedelta) -> str:
     seconds = max(span.total_seconds(), 0)
     for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
         if seconds >= size * (2 if unit == "day" else 1):
-            count = int(seconds // size)
-            return f"{count} {unit}{'s' if count != 1 else ''}"
+            return count(int(seconds // size), unit)
     return "under a minute"
 
 

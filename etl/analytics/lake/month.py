@@ -75,6 +75,7 @@ def _write_changes(
 ) -> defaultdict[int, set[int]]:
     """Write the rows that are new or changed; which rows of which files are stale by that."""
     stale: defaultdict[int, set[int]] = defaultdict(set)
+    # Rows are counted in C as they pass: a generator would cost time for each.
     numbers = count()
     counted: Iterator[SourceRow] = map(FIRST, zip(rows, numbers, strict=False))
     for change in compare(counted, lake):

@@ -15,12 +15,6 @@ from etl.analytics.report.names import agent_labels
 
 __all__ = ["Drawing", "drawings"]
 
-EACH: Final[dict[Step, str]] = {
-    "hour": "an hour",
-    "day": "a day",
-    "week": "a week",
-    "month": "a month",
-}
 DAY: Final = timedelta(days=1)
 LENGTHS: Final[dict[Step, timedelta]] = {
     "hour": DAY / 24,
@@ -65,10 +59,6 @@ class _Data:
         self.unfinished = "" if is_over else f" The last {figures.step} is not over."
         self.when = [words.bin_label(clock, figures.step) for clock in figures.bins]
 
-    def totals(self) -> list[Tally]:
-        """Each bin's sessions of all series."""
-        return [shape.sum_tallies(row) for row in self.table]
-
 
 def drawings(figures: Figures) -> dict[str, Drawing]:
     """Every chart, by its id; none if there is nothing to draw."""
@@ -105,8 +95,9 @@ def _over_time_words(data: _Data, sums: Sequence[float], unit: str) -> str:
     total, highest = sum(sums), max(sums)
     if not total:
         return f"No {unit} in this range."
-    each = EACH[data.figures.step]
-    steps = max(data.figures.drawn.length / LENGTHS[data.figures.step], 1)
+    step = data.figures.step
+    steps = max(data.figures.drawn.length / LENGTHS[step], 1)
+    each = f"{'an' if step == 'hour' else 'a'} {step}"
     text = f"{number(total)} {unit}, {number(total / steps)} {each} on average."
     if len(sums) > 1:
         text += f" The most: {number(highest)}, {data.when[sums.index(highest)]}."
@@ -144,8 +135,8 @@ def _count_and_share(piece: shape.Mix | None) -> str:
 
 
 def _failures(data: _Data) -> Drawing:
-    tallies, total = data.totals(), data.figures.now.tally
-    mean = total.failure_rate or 0.0
+    tallies = [shape.sum_tallies(row) for row in data.table]
+    mean = data.figures.now.tally.failure_rate or 0.0
     summary = f"{words.percent(mean)} of settled sessions failed (dashed line)."
     telling = [(t.failure_rate or 0.0, i) for i, t in enumerate(tallies) if t.settled >= FEW]
     if len(telling) > 1:

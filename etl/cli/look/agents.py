@@ -34,19 +34,14 @@ def run(args: argparse.Namespace) -> int:
 
     settings = load_settings(args)
     rules = settings.discovery
-    everything = Discovery(own=True, teams=Names(("all",)))
+    wanted = rules if rules.on else Discovery(own=True, teams=Names(("all",)))
     with stop_on_signals(lambda: print_stderr("stopping")) as stop:
         with open_client(settings, stop) as client:
-            listing = list_agents(client, rules if rules.on else everything)
+            listing = list_agents(client, wanted)
+    decided = decide_agents(settings.agents, listing.found, wanted if args.toml else rules)
     if args.toml:
-        decided = decide_agents(settings.agents, listing.found, rules if rules.on else everything)
-        _print_toml(
-            [decision for decision in decided if decision.synced and decision.why != "configured"],
-            listing,
-        )
-        return _tell(listing)
-    decided = decide_agents(settings.agents, listing.found, rules)
-    if args.json:
+        _print_toml([one for one in decided if one.synced and one.why != "configured"], listing)
+    elif args.json:
         print(json.dumps(_document(decided, listing), indent=1))
     else:
         head = ("id", "name", "team", "active", "synced")
@@ -68,11 +63,8 @@ def _tell(listing: "AgentListing") -> int:
 def _team_of(decision: "Decision") -> str | None:
     from etl.models import ABSENT
 
-    return (
-        None
-        if decision.found is None or decision.found.team_id is ABSENT
-        else decision.found.team_id
-    )
+    team_id = decision.found.team_id if decision.found else None
+    return None if team_id is ABSENT else team_id
 
 
 def _line(decision: "Decision", teams: dict[str, str | None], absent: str) -> tuple[object, ...]:

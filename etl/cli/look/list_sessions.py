@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from etl.cli.common import load_settings, print_stderr, stop_on_signals
 from etl.cli.options import parse_number
@@ -23,7 +23,6 @@ FILTERS = {
     "trigger": "the trigger's id",
     "search": "words in the session",
 }
-NOT_FOUND: Final = 404
 PARAMETERS = {"creator": "creator_user_id", "trigger": "trigger_id"}
 
 
@@ -56,9 +55,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _suggest(error: Denied, agent_id: str, settings: "Settings") -> Denied:
-    """The same; an agent that the API doesn't know may be a configured one, mistyped."""
+    """Add a hint: an agent that the API doesn't know may be a configured one, mistyped."""
     configured = {one.id: one.name for one in settings.agents}
-    if error.status == NOT_FOUND and agent_id not in configured:
+    if error.status == 404 and agent_id not in configured:
         error.hint = did_you_mean(agent_id, configured) or error.hint
     return error
 
@@ -97,12 +96,8 @@ def _row(record: Any) -> tuple[object, ...]:
         return ("?", str(record), "", "", "", "", "")
     creator, usage = (_object(record.get(name)) for name in ("creator", "usage"))
     names = (creator.get("first_name"), creator.get("last_name"))
-    who = " ".join(str(name) for name in names if name)
+    who = " ".join(str(name) for name in names if name) or creator.get("id") or "-"
     cost = usage.get("credit_cost")
-    fields = [record.get(name) or "-" for name in ("created_at", "id", "type", "state")]
-    return (
-        *fields,
-        "-" if cost is None else cost,
-        who or creator.get("id") or "-",
-        record.get("name") or "-",
-    )
+    keys = ("created_at", "id", "type", "state", "name")
+    *fields, name = (record.get(key) or "-" for key in keys)
+    return (*fields, "-" if cost is None else cost, who, name)

@@ -3,12 +3,13 @@
 import argparse
 import os
 import sys
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from etl.cli.common import load_settings, open_store, print_stderr, signals_interrupt, stored_agents
 from etl.cli.options import add_agent_option
+from etl.errors import ConfigError
 from etl.invocation import require_extra
 
 if TYPE_CHECKING:
@@ -63,10 +64,7 @@ def _page(
 
 
 def _period(args: argparse.Namespace, zone: tzinfo, now: datetime) -> "Period":
-    from datetime import UTC
-
     from etl.analytics.figures.period import Period, default_since
-    from etl.errors import ConfigError
     from etl.service.runs import parse_instant_option
 
     first = datetime.min.replace(tzinfo=UTC) + EARLIEST
@@ -82,8 +80,6 @@ def _period(args: argparse.Namespace, zone: tzinfo, now: datetime) -> "Period":
 
 def _require_file(output: str) -> None:
     """Raise ConfigError before the work if the page could not be written afterwards."""
-    from etl.errors import ConfigError
-
     path = Path(output)
     if output == "-":
         return
@@ -98,8 +94,6 @@ def _require_file(output: str) -> None:
 def _write(output: str, page: str) -> None:
     """Write the whole page or nothing: no reader ever sees half of one."""
     import tempfile
-
-    from etl.errors import ConfigError
 
     data = page.encode("utf-8", "replace")
     if output == "-":

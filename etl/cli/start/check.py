@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,13 +42,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Look at everything, even where something is wrong."""
     settings = load_settings(args)
-    findings = [Finding("configuration", True, count(len(settings.agents), "agent"))]
-    findings.append(_look("schedule", lambda: _schedule(settings)))
-    findings.append(_look("credential", lambda: _credential(settings)))
-    findings.append(_look("database", lambda: _database(settings)))
+    credential = _look("credential", _credential, settings)
+    findings = [
+        Finding("configuration", True, count(len(settings.agents), "agent")),
+        _look("schedule", _schedule, settings),
+        credential,
+        _look("database", _database, settings),
+    ]
     if (settings.privacy.emails, settings.privacy.names) != ("keep", "keep"):
-        findings.append(_look("privacy", lambda: _privacy(settings)))
-    if next(finding.ok for finding in findings if finding.what == "credential"):
+        findings.append(_look("privacy", _privacy, settings))
+    if credential.ok:
         findings += _agents(settings)
     show(findings, as_json=args.json)
     return max(finding.exit_code for finding in findings)
@@ -68,9 +70,9 @@ def show(findings: list[Finding], *, as_json: bool) -> None:
     sys.stdout.flush()
 
 
-def _look(what: str, look: Callable[[], str]) -> Finding:
+def _look(what: str, look: Callable[..., str], at: object) -> Finding:
     try:
-        return Finding(what, True, look())
+        return Finding(what, True, look(at))
     except EtlError as error:
         return Finding(what, False, error.message, error.hint, error.exit_code)
 
@@ -163,7 +165,7 @@ def _agents(settings: "Settings") -> list[Finding]:
             return f"readable{f', {page.agent_name!r}' if page.agent_name else ''}"
 
         for agent in agents:
-            found.append(_look(f"agent {agent.id}", partial(readable, agent.id)))
+            found.append(_look(f"agent {agent.id}", readable, agent.id))
         return found + _clock(client)
 
 

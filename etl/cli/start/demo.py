@@ -2,13 +2,14 @@
 
 import argparse
 from contextlib import closing, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from etl.cli.common import exit_code, print_stderr, stop_on_signals
 from etl.cli.progress import ProgressBars
 from etl.cli.table import print_table
+from etl.errors import ConfigError
 from etl.invocation import program_name
 from etl.wording import count
 
@@ -50,8 +51,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Simulate, backfill, let time pass, sync, look."""
-    from datetime import UTC, datetime
-
     from etl.config import Credentials
     from etl.service import runs
     from etl.simulator import Simulator, World
@@ -137,8 +136,6 @@ def _settings(simulator: "Simulator", file: Path) -> "Settings":
 def _clear(file: Path) -> None:
     """Begin anew; only a file that a demo made is removed."""
     if file.exists() and (file.is_dir() or not _is_demo(file)):
-        from etl.errors import ConfigError
-
         raise ConfigError(f"{file} exists and is no demo database", "choose another --database")
     for name in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
         with suppress(FileNotFoundError):

@@ -3,6 +3,7 @@
 import argparse
 
 from etl.cli.sync import common
+from etl.errors import ConfigError
 
 NAME = "backfill"
 HELP = "all history, or from --since to --until; goes on where an interrupted one stopped"
@@ -19,7 +20,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run it."""
-    from etl.errors import ConfigError
     from etl.service.runs import parse_instant_option, require_past
 
     since = require_past(parse_instant_option(args.since)) if args.since else None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from etl.service.runs import Service
     from etl.sync.discovery import AgentSelection
 
-__all__ = ["configure", "print_discovery", "run_mode"]
+__all__ = ["configure", "print_discovery", "print_report", "run_mode"]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         with opened as running:
             found = running.roster(args.agent)
             common.print_discovery(found)
-            results = [running.verify_agent(agent, max(1, args.sample)) for agent in found.agents]
+            results = [running.verify_agent(agent, args.sample) for agent in found.agents]
     worst = runs.worst_status([report for report, _ in results], incomplete=bool(found.failures))
     if args.json:
         shown = [_json(report, sample) for report, sample in results]
