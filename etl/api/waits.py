@@ -1,15 +1,16 @@
-"""Every wait of a client, for all threads of the process: turns, back-off, the server's wishes.
+"""Every wait of a client, for all threads: turns, back-off, and what the server asks for.
 
 A wait that is longer than `api.max_wait` is not begun: it ends the run, and closes the rate limiter
 until it is over, so that every other request fails at once, too, without being sent.
 """
 
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from etl.api.errors import retry_later
 from etl.api.rate_limit import RateLimiter, steady_clock
+from etl.clock import utc_now
 from etl.errors import ApiError, RetryLater, Stopped, Transient
 from etl.events import HeldOff, Observe, Paced
 
@@ -65,7 +66,7 @@ class Waits:
         if isinstance(error, Transient):
             if error.retry_after is None or error.retry_after <= self._longest:
                 return error
-            error = retry_later(what, error.retry_after, error.status, datetime.now(UTC))
+            error = retry_later(what, error.retry_after, error.status, utc_now())
         elif self.closed_for > 0:
             return error
         if self._limiter.close(error.seconds):
@@ -86,4 +87,4 @@ class Waits:
     def _require_open(self) -> None:
         left = self._limiter.closed_for
         if left > 0:
-            raise retry_later(None, left, None, datetime.now(UTC))
+            raise retry_later(None, left, None, utc_now())

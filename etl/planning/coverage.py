@@ -93,29 +93,23 @@ def contiguous_top(coverage: Coverage, floor: datetime = BEGINNING) -> datetime 
 def clip_to_now(coverage: Coverage, now: datetime) -> Coverage:
     """Coverage without claims about the future, which a clock that was ahead has left."""
     head = floor_second(now)
-    spans = (replace(s, newest=min(s.newest, head)) for s in coverage if s.oldest < head)
-    return tuple(
-        replace(s, proven_at=None) if s.proven_at is not None and s.proven_at > now else s
-        for s in spans
-    )
+    spans = tuple(replace(s, newest=min(s.newest, head)) for s in coverage if s.oldest < head)
+    return _forget_where(spans, lambda s: s.proven_at is not None and s.proven_at > now)
 
 
 def forget_freshness(coverage: Coverage, since: datetime) -> Coverage:
     """Coverage that claims no freshness for what was proven at or after `since`."""
-    stale = [
-        replace(s, proven_at=None) if s.proven_at is not None and s.proven_at >= since else s
-        for s in coverage
-    ]
-    return tuple(stale)
+    return _forget_where(coverage, lambda s: s.proven_at is not None and s.proven_at >= since)
 
 
 def forget_freshness_around(coverage: Coverage, instants: Iterable[datetime]) -> Coverage:
     """Coverage that claims no freshness for the spans that hold one of these instants."""
-    some = tuple(instants)
-    return tuple(
-        replace(s, proven_at=None) if any(s.oldest <= at < s.newest for at in some) else s
-        for s in coverage
-    )
+    places = tuple(instants)
+    return _forget_where(coverage, lambda s: any(s.oldest <= at < s.newest for at in places))
+
+
+def _forget_where(coverage: Coverage, condition: Callable[[Span], bool]) -> Coverage:
+    return tuple(replace(s, proven_at=None) if condition(s) else s for s in coverage)
 
 
 def drop_cursors(coverage: Coverage, is_alive: Callable[[Entry], bool]) -> Coverage:

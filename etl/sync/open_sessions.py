@@ -28,15 +28,7 @@ def freshen(walks: ParallelWalks, idle_recheck: timedelta, now: datetime) -> Non
     for state in LISTED_STATES:
         lists.read(state)
     due = _due(walks, known, lists.seen, idle_recheck, now)
-    dated = (one.created_at for one in due if one.state == "idle" and one.created_at)
-    idle = sorted(dated, reverse=True)
-    page_size = walks.client.api.page_size
-    with walks.store.reading() as connection:
-        stored = freshness.idle_instants(connection, walks.run.agent_id, page_size * len(idle))
-    down_to = list_idle_down_to(idle, stored, page_size)
-    if down_to is not None:
-        wanted = {one.id for one in due if one.state == "idle" and _lies_from(one, down_to)}
-        lists.read("idle", down_to, wanted)
+    _read_idle(lists, due)
     lists.read_around([one for one in due if one.id not in lists.seen])
     ids = [one.id for one in due if one.id not in lists.seen]
     found = retrieve_all(walks.client, walks.store, walks.run, ids, walks.on_progress)
@@ -57,6 +49,19 @@ def _open_sessions(
         return freshness.open_sessions(connection, walks.run.agent_id, coverage, now, idle_recheck)
 
 
+def _read_idle(lists: StateLists, due: Sequence[OpenSession]) -> None:
+    """Read the list of idle sessions as far as that costs less than retrieving those due."""
+    idle = {one.id: one.created_at for one in due if one.state == "idle" and one.created_at}
+    if not idle:
+        return
+    walks, page_size = lists.walks, lists.walks.client.api.page_size
+    with walks.store.reading() as connection:
+        stored = freshness.idle_instants(connection, walks.run.agent_id, page_size * len(idle))
+    down_to = list_idle_down_to(sorted(idle.values(), reverse=True), stored, page_size)
+    if down_to is not None:
+        lists.read("idle", down_to, {id for id, at in idle.items() if at >= down_to})
+
+
 def _due(
     walks: ParallelWalks,
     known: Sequence[OpenSession],
@@ -72,7 +77,3 @@ def _due(
         and one.checked_at < walks.run.started_at
         and needs_check(one.state, one.changed_at, one.checked_at, now, idle_recheck)
     ]
-
-
-def _lies_from(one: OpenSession, instant: datetime) -> bool:
-    return one.created_at is not None and one.created_at >= instant

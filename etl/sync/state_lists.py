@@ -1,7 +1,6 @@
 """The lists of an agent's sessions in one state, and pages amid the list of all."""
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -18,7 +17,7 @@ from etl.store.store import Batch
 from etl.store.write import freshness
 from etl.store.write.freshness import OpenSession
 from etl.sync.retrieve import run_at_once
-from etl.sync.walks.one_walk import Arrival, PageSource, follow_walk
+from etl.sync.walks.one_walk import Arrival, PageSource, fetch_step, follow_walk
 from etl.sync.walks.page_batch import make_response
 from etl.sync.walks.parallel_walks import ParallelWalks
 
@@ -82,20 +81,15 @@ class StateLists:
 
     def _fetch_page(self, entry: Entry) -> tuple[Arrival | None, Counts]:
         """The page behind a built entry, None if the server doesn't follow that; and the waste."""
-        arrivals: list[Arrival] = []
         walk, wasted = Walk(entry, Gap(BEGINNING, entry.at)), Counts()
-
-        def collect(arrival: Arrival) -> bool:
-            arrivals.append(arrival)
-            return False
-
         source = PageSource(self.walks.client, self.walks.run.agent_id)
         try:
-            with suppress(CutShort, CursorRefused, Malformed):
-                follow_walk(walk, source, collect, wasted)
+            return fetch_step(walk, source, wasted), wasted
+        except (CutShort, CursorRefused, Malformed):
+            pass
         except Transient:
             self.may_be_outage = True
-        return (arrivals[0] if arrivals else None), wasted
+        return None, wasted
 
     def read(
         self, state: str, down_to: datetime = BEGINNING, wanted: Collection[str] | None = None

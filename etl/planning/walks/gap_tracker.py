@@ -95,17 +95,18 @@ class GapTracker:
         if free <= 0 or not gaps:
             return []
         is_open = self.ceiling is not None and not self._tail_is_shut
+        most_inner = int(max(INNER_WALKS * walkers, INNER_SHARE * self.pages))
         now = Situation(
-            gaps,
-            self.coverage,
-            self.walks.active(gaps),
-            self.density,
-            self.page_size,
-            free,
-            is_open,
-            floor_second(self.started_at),
-            self.pages,
-            int(max(INNER_WALKS * walkers, INNER_SHARE * self.pages)) - self._inner,
+            gaps=gaps,
+            coverage=self.coverage,
+            active=self.walks.active(gaps),
+            density=self.density,
+            page_size=self.page_size,
+            free=free,
+            tail_is_open=is_open,
+            head=floor_second(self.started_at),
+            pages=self.pages,
+            inner=most_inner - self._inner,
         )
         return plan_walks(now, self.hints)
 

@@ -70,7 +70,7 @@ def find_person(store: Store, id: str) -> Person:
     s, m = t.sessions.c, t.session_messages.c
     theirs = select(s.id).where(s.creator_id == id)
     with store.reading() as connection:
-        salt = connection.execute(select(t.privacy.c.salt)).scalar()
+        salt = connection.scalar(select(t.privacy.c.salt))
         before = salt and known_ids(connection, t.forgotten, [pseudonym(salt, id)])
         messages = select(func.count()).where(or_(m.session_id.in_(theirs), m.creator_id == id))
         counts = [
@@ -121,12 +121,12 @@ def _overwrite(connection: Connection) -> None:
 def _address(connection: Connection, id: str) -> set[str]:
     """What tells of the person beside the id: the address as it is stored, in small."""
     query = select(t.creators.c.email).where(t.creators.c.id == id)
-    email = connection.execute(query).scalar()
+    email = connection.scalar(query)
     return {email.strip().lower()} if email and email.strip() else set()
 
 
 def _remember(connection: Connection, names: Iterable[str], store: Store) -> None:
-    salt = connection.execute(select(t.privacy.c.salt)).scalar()
+    salt = connection.scalar(select(t.privacy.c.salt))
     if salt is None:
         salt = secrets.token_hex()
         connection.execute(update(t.privacy).values(salt=salt))
@@ -138,7 +138,7 @@ def _remember(connection: Connection, names: Iterable[str], store: Store) -> Non
 def _find_sessions(connection: Connection, id: str, names: set[str]) -> set[str]:
     """The sessions that are theirs. Those of others lose an `extra` that tells of them."""
     c = t.sessions.c
-    found = set(connection.execute(select(c.id).where(c.creator_id == id)).scalars())
+    found = set(connection.scalars(select(c.id).where(c.creator_id == id)))
     told = _may_name(connection, c.extra, names)
     for some in pages(connection, c.id, [c.creator_id, cast(c.extra, Text)], told):
         named = [row for row in some if find_mentions(row[2]) & names]
@@ -186,7 +186,7 @@ def _delete_some(connection: Connection) -> tuple[int, int] | None:
     marked = select(t.forgotten_sessions.c.session_id)
     c = t.transcripts.c
     query = select(c.session_id).where(c.session_id.in_(marked)).limit(AT_ONCE)
-    ids = list(connection.execute(query).scalars())
+    ids = list(connection.scalars(query))
     return (len(ids), forget_transcripts(connection, ids)) if ids else None
 
 

@@ -46,7 +46,7 @@ def _transcripts(connection: Connection, before: datetime) -> int:
     c = t.transcripts.c
     query = select(c.session_id).where(c.retrieved_at < before).limit(AT_ONCE)
     # The lock: one that is just being retrieved anew is young again.
-    ids = list(connection.execute(query.with_for_update()).scalars())
+    ids = list(connection.scalars(query.with_for_update()))
     forget_messages(connection, ids)
     return len(ids)
 
@@ -73,7 +73,7 @@ def _runs(connection: Connection, before: datetime) -> int:
     c = t.sync_runs.c
     newest = select(func.max(c.id)).group_by(c.agent_id, c.mode)
     old = (c.started_at < before, c.status != "running", c.id.not_in(newest))
-    ids = list(connection.execute(select(c.id).where(*old).limit(AT_ONCE)).scalars())
+    ids = list(connection.scalars(select(c.id).where(*old).limit(AT_ONCE)))
     met: Any = t.rejected_records.c.run_id
     connection.execute(update(t.rejected_records).where(met.in_(ids)).values(run_id=None))
     return connection.execute(delete(t.sync_runs).where(c.id.in_(ids))).rowcount

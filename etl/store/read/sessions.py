@@ -41,7 +41,7 @@ def read_instants(
         step = max(1, stored // most)
         rows = select(c.created_at, number.label("number")).where(*mine).subquery()
         every = select(rows.c.created_at).where(rows.c.number % step == 0)
-        return list(connection.execute(every.order_by(rows.c.created_at)).scalars()), step
+        return list(connection.scalars(every.order_by(rows.c.created_at))), step
 
 
 def has_undated(store: Store, agent_id: str) -> bool:

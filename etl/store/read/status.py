@@ -119,8 +119,8 @@ def agent_status(store: Store, agent_id: str, now: datetime) -> AgentStatus:
         stored, missing, *proven = connection.execute(select(*counts).where(mine)).one()
         present = (mine, sessions.missing_since.is_(None))
         opened = connection.execute(select(func.count()).where(*present, t.IS_OPEN)).scalar_one()
-        oldest = connection.execute(select(func.min(sessions.created_at)).where(mine)).scalar()
-        name = connection.execute(select(t.agents.c.name).where(t.agents.c.id == agent_id)).scalar()
+        oldest = connection.scalar(select(func.min(sessions.created_at)).where(mine))
+        name = connection.scalar(select(t.agents.c.name).where(t.agents.c.id == agent_id))
         last = connection.execute(newest).first()
         failed = connection.execute(newest.where(runs.c.error.is_not(None))).first()
         return AgentStatus(
@@ -154,7 +154,7 @@ def last_started(store: Store, agent_id: str, mode: str, now: datetime) -> datet
         c.agent_id == agent_id, c.mode == mode, c.status == "succeeded", c.started_at <= now
     )
     with store.reading() as connection:
-        started: datetime | None = connection.execute(query).scalar()
+        started: datetime | None = connection.scalar(query)
         return started
 
 

@@ -85,14 +85,14 @@ def load_state(connection: Connection, agent_id: str) -> AgentState:
         select(t.bookmarks).where(t.bookmarks.c.agent_id == agent_id).order_by(t.bookmarks.c.at)
     )
     return AgentState(
-        row.watermark,
-        row.history_from,
-        row.last_success_at,
-        row.last_reconciled_at,
-        row.seek_refused_at,
-        _demand(row),
-        tuple(_span(span) for span in spans),
-        [Entry(mark.sort_order, mark.cursor, mark.at) for mark in marks],
+        watermark=row.watermark,
+        history_from=row.history_from,
+        last_success_at=row.last_success_at,
+        last_reconciled_at=row.last_reconciled_at,
+        seek_refused_at=row.seek_refused_at,
+        demand=_demand(row),
+        coverage=tuple(_span(span) for span in spans),
+        bookmarks=[Entry(mark.sort_order, mark.cursor, mark.at) for mark in marks],
     )
 
 
@@ -123,7 +123,8 @@ def save_bookmarks(
 
 def newest_below(connection: Connection, agent_id: str, bound: datetime) -> datetime | None:
     """The newest `created_at` stored below an instant."""
-    return connection.execute(NEWEST_BELOW, {"agent": agent_id, "bound": bound}).scalar()
+    newest: datetime | None = connection.scalar(NEWEST_BELOW, {"agent": agent_id, "bound": bound})
+    return newest
 
 
 def _demand(row: Any) -> StoredDemand | None:

@@ -57,7 +57,7 @@ def start_run(
     def work(connection: Connection) -> int:
         leases.renew(connection, lease, **remembered)
         same = select(c.id).where(*mine, c.started_at == started_at, c.mode == mode)
-        found = connection.execute(same).scalar()
+        found = connection.scalar(same)
         if found is not None:
             return int(found)
         connection.execute(update(RUNS).where(*mine).values(died))

@@ -108,7 +108,7 @@ def _current(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
     version = lightweight("alembic_version", column("version_num"))
-    found = connection.execute(select(version.c.version_num)).scalar()
+    found = connection.scalar(select(version.c.version_num))
     return str(found) if found is not None else None
 
 

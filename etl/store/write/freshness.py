@@ -97,7 +97,7 @@ def idle_instants(connection: Connection, agent_id: str, most: int) -> list[date
     idle = (c.agent_id == agent_id, t.IS_OPEN, c.state == "idle", c.created_at.is_not(None))
     present = select(c.created_at).where(*idle, c.missing_since.is_(None))
     newest_first = present.order_by(c.created_at.desc()).limit(most)
-    return list(connection.execute(newest_first).scalars()) if most else []
+    return list(connection.scalars(newest_first)) if most else []
 
 
 def page_end(connection: Connection, agent_id: str, first: datetime, page_size: int) -> datetime:
@@ -105,7 +105,7 @@ def page_end(connection: Connection, agent_id: str, first: datetime, page_size: 
     c = t.sessions.c
     rows = select(c.created_at).where(c.agent_id == agent_id, c.created_at <= first)
     last = rows.order_by(c.created_at.desc()).offset(page_size - 1).limit(1)
-    found: datetime | None = connection.execute(last).scalar()
+    found: datetime | None = connection.scalar(last)
     return found or BEGINNING
 
 
@@ -134,8 +134,8 @@ def suspect_absent(
     """
     asked_at = check.requested_at
     within = {"agent": agent_id, "since": asked_at, "oldest": check.oldest, "to": check.newest}
-    absent = _absent(connection.execute(WITHIN, within | {"now": now}).scalars(), check.held)
-    gone = [id for id in absent if not seen_since(id, asked_at)]
+    present = connection.scalars(WITHIN, within | {"now": now})
+    gone = [id for id in present if id not in check.held and not seen_since(id, asked_at)]
     add_suspects(connection, agent_id, [(id, asked_at) for id in gone])
     return gone
 
@@ -145,9 +145,8 @@ def suspect_undated(
 ) -> None:
     """Note stored sessions without `created_at` that a walk of the whole list didn't show."""
     mine = {"agent": agent_id, "since": since, "now": now}
-    present = connection.execute(UNDATED, mine).scalars()
-    absent = _absent(present, held)
-    add_suspects(connection, agent_id, [(id, since) for id in absent])
+    present = connection.scalars(UNDATED, mine)
+    add_suspects(connection, agent_id, [(id, since) for id in present if id not in held])
 
 
 def add_suspects(
@@ -178,7 +177,7 @@ def old_suspects(connection: Connection, agent_id: str, before: datetime) -> lis
     """Suspects since before an instant: those of earlier runs, which were interrupted, or all."""
     s = t.suspects.c
     query = select(s.session_id).where(s.agent_id == agent_id, s.suspected_at < before)
-    return list(connection.execute(query).scalars())
+    return list(connection.scalars(query))
 
 
 def mark_missing(
@@ -214,7 +213,7 @@ def drop_suspects(connection: Connection, agent_id: str, before: datetime) -> li
     stale = (s.agent_id == agent_id, s.suspected_at < before)
     places = select(c.created_at).join(t.suspects, s.session_id == c.id).where(*stale)
     dated = places.where(c.created_at.is_not(None)).distinct()
-    found = list(connection.execute(dated).scalars())
+    found = list(connection.scalars(dated))
     connection.execute(delete(t.suspects).where(*stale))
     return found
 
@@ -223,13 +222,8 @@ def sample_ids(connection: Connection, agent_id: str, size: int) -> tuple[int, l
     """How many sessions are stored and not missing, and some of them drawn at random."""
     c = t.sessions.c
     present = select(c.id).where(c.agent_id == agent_id, c.missing_since.is_(None))
-    drawn = connection.execute(present.order_by(func.random()).limit(size)).scalars()
+    drawn = connection.scalars(present.order_by(func.random()).limit(size))
     return _count_stored(connection, agent_id), list(drawn)
-
-
-def _absent(present: Iterable[str], held: frozenset[str]) -> list[str]:
-    """Stored sessions that were not shown."""
-    return [id for id in present if id not in held]
 
 
 def _count_stored(connection: Connection, agent_id: str) -> int:

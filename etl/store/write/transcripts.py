@@ -149,7 +149,7 @@ def _digest(messages: Sequence[Message]) -> str:
 
 def _stored_digest(connection: Connection, session_id: str) -> Any:
     m = t.transcripts.c
-    return connection.execute(select(m.digest).where(m.session_id == session_id)).scalar()
+    return connection.scalar(select(m.digest).where(m.session_id == session_id))
 
 
 def _mark(connection: Connection, session_id: str, marks: dict[str, Any]) -> None:

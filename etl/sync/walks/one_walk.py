@@ -11,7 +11,7 @@ from etl.models import Counts, Order
 from etl.planning.walks.end_check import Verdict
 from etl.planning.walks.walk import Step, Walk
 
-__all__ = ["Arrival", "PageSource", "follow_walk"]
+__all__ = ["Arrival", "PageSource", "fetch_step", "follow_walk"]
 
 PAGE_ATTEMPTS: Final = 3
 """How often a page that can't be the next one is requested before the list counts as cut short."""
@@ -155,20 +155,23 @@ def follow_walk(
     Raises CutShort where the list breaks off, CursorRefused where a cursor is of no use, another
     ApiError where the API fails, Stopped on a signal.
     """
-    while True:
-        counts = Counts()
-        with _count_failure(counts, wasted):
-            fetched = source.fetch(walk, counts)
-        page = fetched.page
-        step = walk.advance(page.listed, page.next_cursor, fetched.requested_at)
-        counts.pages += 1
-        # Decided here: by the time that the page is saved, the walk may be further on.
-        is_head = walk.chain.pages == 1 and walk.starts_without_cursor and walk.order == "newest"
-        if not hand_over(Arrival(walk, fetched, step, counts, page.next_cursor, is_head)):
-            return
-        if page.next_cursor is None:
+    while hand_over(arrival := fetch_step(walk, source, wasted)):
+        if arrival.next_cursor is None:
             _end_walk(walk, source, hand_over, wasted)
             return
+
+
+def fetch_step(walk: Walk, source: PageSource, wasted: Counts) -> Arrival:
+    """Fetch a walk's next page. Raises as `follow_walk` does."""
+    counts = Counts()
+    with _count_failure(counts, wasted):
+        fetched = source.fetch(walk, counts)
+    page = fetched.page
+    step = walk.advance(page.listed, page.next_cursor, fetched.requested_at)
+    counts.pages += 1
+    # Decided here: by the time that the page is saved, the walk may be further on.
+    is_head = walk.chain.pages == 1 and walk.starts_without_cursor and walk.order == "newest"
+    return Arrival(walk, fetched, step, counts, page.next_cursor, is_head)
 
 
 def _end_walk(
