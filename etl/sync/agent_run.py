@@ -16,7 +16,7 @@ from etl.models import ENDLESS, AgentReport, Progress, Status
 from etl.planning.coverage import clip_to_now
 from etl.planning.freshness import MOST_MISSING
 from etl.store.read.sessions import count_sessions, has_undated
-from etl.store.runs.agent_state import AgentState, StoredDemand
+from etl.store.runs.agent_state import StoredDemand
 from etl.store.runs.lease import LEASE, Lease, LeaseHolder
 from etl.store.runs.runs import (
     drop_suspects,
@@ -31,6 +31,7 @@ from etl.store.write import freshness
 from etl.sync.open_sessions import freshen
 from etl.sync.readability import require_readable
 from etl.sync.retrieve import retrieve_all
+from etl.sync.run_context import RunContext
 from etl.sync.run_demand import RunOptions, choose_demand, demand_to_save, next_history_from
 from etl.sync.verify import SampleResult, verify_agent
 from etl.sync.walk_setup import make_tracker
@@ -73,9 +74,11 @@ class AgentSync:
             if lease is not None:
                 state = self.store.state(agent_id)
                 run = start_run(self.store, lease, "verify", state, self.clock())
+                context = RunContext(
+                    self.client, self.store, run, state, self.clock, counts=report.counts
+                )
                 with self._closing(run, report):
-                    sample = verify_agent(self.client, self.store, run, size)
-                    report.counts.add(sample.counts)
+                    sample = verify_agent(context, size)
         return report, sample
 
     @contextmanager
@@ -106,39 +109,50 @@ class AgentSync:
         stored = choose_demand(state, options, now)
         saved = demand_to_save(state, options, stored, now)
         run = start_run(self.store, lease, options.mode, state, now, saved)
-        walks = self._open_walks(run, state, stored, options)
-        walks.warnings |= warnings
-        report.counts = walks.counts
+        context = RunContext(
+            self.client,
+            self.store,
+            run,
+            state,
+            self.clock,
+            self.on_progress,
+            report.counts,
+            warnings,
+        )
+        walks = self._open_walks(context, stored, options)
         try:
             with self._closing(run, report):
                 self._work(walks, options)
         finally:
             self.budget.leave(lease.agent_id)
             report.watermark = state.watermark
-            report.warnings = sorted(walks.warnings | skew_warnings(self.client.clock_skew))
+            report.warnings = sorted(warnings | skew_warnings(self.client.clock_skew))
         if options.transcripts and report.status == "succeeded":
             self._retrieve_transcripts(lease, options, report)
 
     def _open_walks(
-        self, run: Run, state: AgentState, stored: StoredDemand, options: RunOptions
+        self, context: RunContext, stored: StoredDemand, options: RunOptions
     ) -> ParallelWalks:
-        client, store = self.client, self.store
-        tracker = make_tracker(store, run, state, stored, options, client.api.page_size)
+        store, run, state = context.store, context.run, context.state
+        page_size, concurrency = self.client.api.page_size, self.client.api.concurrency
+        tracker = make_tracker(store, run, state, stored, options, page_size)
         # Only one walk of the whole list can tell that a session without a date is gone.
         is_one_chain = options.mode == "reconcile" and has_undated(store, run.agent_id)
-        most = 1 if is_one_chain else options.walkers or client.api.concurrency
+        most = 1 if is_one_chain else options.walkers or concurrency
         number = count_sessions(store, run.agent_id, MOST_MISSING + 1)
-        demand, hints = tracker.demand, tracker.hints
         batcher = PageBatcher(
-            state, demand, run.started_at, options.lookback, hints, has_stored=number > 0
+            state,
+            tracker.demand,
+            run.started_at,
+            options.lookback,
+            tracker.hints,
+            has_stored=number > 0,
         )
 
         def allow(pages_left: float) -> int:
             return min(most, self.budget.allow(run.agent_id, pages_left))
 
-        return ParallelWalks(
-            client, store, run, tracker, batcher, number, allow, self.clock, self.on_progress
-        )
+        return ParallelWalks(context, tracker, batcher, number, allow)
 
     def _retrieve_transcripts(self, lease: Lease, options: RunOptions, report: AgentReport) -> None:
         from etl.sync.transcripts import TranscriptSync
@@ -149,16 +163,17 @@ class AgentSync:
 
     def _look_again(self, walks: ParallelWalks) -> None:
         """Look at suspects of runs that were interrupted, and at those that are in doubt."""
-        run, state = walks.run, walks.batcher.state
+        context, run = walks.context, walks.context.run
         before = ENDLESS if walks.is_out_of_order else run.started_at
         with self.store.reading() as connection:
             old = freshness.old_suspects(connection, run.agent_id, before)
         ids = set(old) | walks.doubtful
         if len(ids) > MOST_LOOKED_AT:
-            state.coverage = drop_suspects(self.store, run, state.coverage, self.clock())
-            walks.warnings.add(f"{len(ids)} sessions may have vanished, too many to look at each")
+            coverage, now = context.state.coverage, self.clock()
+            context.state.coverage = drop_suspects(self.store, run, coverage, now)
+            context.warnings.add(f"{len(ids)} sessions may have vanished, too many to look at each")
             return
-        walks.counts.add(retrieve_all(self.client, self.store, run, sorted(ids)).counts)
+        retrieve_all(context, sorted(ids))
 
     @contextmanager
     def _closing(self, run: Run, report: AgentReport) -> Iterator[None]:
@@ -177,18 +192,18 @@ class AgentSync:
 
     def _work(self, walks: ParallelWalks, options: RunOptions) -> None:
         """Walk; in a sync, look after the open sessions; then settle who is missing."""
-        hints = walks.tracker.hints
+        context, hints = walks.context, walks.tracker.hints
         try:
             walks.fill()
             if options.mode == "incremental":
-                freshen(walks, options.idle_recheck, self.clock())
+                freshen(context, hints, options.idle_recheck)
         finally:
             if hints.built_works is False and not hints.may_be_outage:
-                save_seek_refused(self.store, walks.run)
-        state, since = walks.batcher.state, walks.tracker.demand.started_at
+                save_seek_refused(self.store, context.run)
         self._look_again(walks)
-        settled = mark_missing(self.store, walks.run, state.coverage, since)
-        walks.counts.missing += settled.marked
+        since = walks.tracker.demand.started_at
+        settled = mark_missing(self.store, context.run, context.state.coverage, since)
+        context.counts.missing += settled.marked
         if settled.withheld:
             raise CutShort(
                 f"{settled.withheld} stored sessions are not listed any more, too many to believe",

@@ -12,27 +12,29 @@ from datetime import datetime, timedelta
 from etl.errors import CutShort, Malformed
 from etl.planning.freshness import needs_check
 from etl.planning.open_sessions import list_idle_down_to
+from etl.planning.walks.hints import Hints
+from etl.store.store import Run
 from etl.store.write import freshness
 from etl.store.write.freshness import OpenSession
 from etl.sync.retrieve import retrieve_all
+from etl.sync.run_context import RunContext
 from etl.sync.state_lists import LISTED_STATES, StateLists
-from etl.sync.walks.parallel_walks import ParallelWalks
 
 __all__ = ["freshen"]
 
 
-def freshen(walks: ParallelWalks, idle_recheck: timedelta, now: datetime) -> None:
+def freshen(context: RunContext, hints: Hints, idle_recheck: timedelta) -> None:
     """Bring the open sessions of an agent up to date. Raises ApiError, StoreError, CutShort."""
-    known = _open_sessions(walks, idle_recheck, now)
-    lists = StateLists(walks, known)
+    now = context.clock()
+    known = _open_sessions(context, idle_recheck, now)
+    lists = StateLists(context, hints, known)
     for state in LISTED_STATES:
         lists.read(state)
-    due = _due(walks, known, lists.seen, idle_recheck, now)
+    due = _due(context.run, known, lists.seen, idle_recheck, now)
     _read_idle(lists, due)
     lists.read_around([one for one in due if one.id not in lists.seen])
     ids = [one.id for one in due if one.id not in lists.seen]
-    found = retrieve_all(walks.client, walks.store, walks.run, ids, walks.on_progress)
-    walks.counts.add(found.counts)
+    found = retrieve_all(context, ids)
     lists.check(found.states)
     if found.problems:
         more = f", and {len(found.problems) - 1} more" if len(found.problems) > 1 else ""
@@ -42,11 +44,11 @@ def freshen(walks: ParallelWalks, idle_recheck: timedelta, now: datetime) -> Non
 
 
 def _open_sessions(
-    walks: ParallelWalks, idle_recheck: timedelta, now: datetime
+    context: RunContext, idle_recheck: timedelta, now: datetime
 ) -> list[OpenSession]:
-    coverage = walks.batcher.state.coverage
-    with walks.store.reading() as connection:
-        return freshness.open_sessions(connection, walks.run.agent_id, coverage, now, idle_recheck)
+    id, coverage = context.run.agent_id, context.state.coverage
+    with context.store.reading() as connection:
+        return freshness.open_sessions(connection, id, coverage, now, idle_recheck)
 
 
 def _read_idle(lists: StateLists, due: Sequence[OpenSession]) -> None:
@@ -54,16 +56,16 @@ def _read_idle(lists: StateLists, due: Sequence[OpenSession]) -> None:
     idle = {one.id: one.created_at for one in due if one.state == "idle" and one.created_at}
     if not idle:
         return
-    walks, page_size = lists.walks, lists.walks.client.api.page_size
-    with walks.store.reading() as connection:
-        stored = freshness.idle_instants(connection, walks.run.agent_id, page_size * len(idle))
+    context, page_size = lists.context, lists.context.client.api.page_size
+    with context.store.reading() as connection:
+        stored = freshness.idle_instants(connection, context.run.agent_id, page_size * len(idle))
     down_to = list_idle_down_to(sorted(idle.values(), reverse=True), stored, page_size)
     if down_to is not None:
         lists.read("idle", down_to, {id for id, at in idle.items() if at >= down_to})
 
 
 def _due(
-    walks: ParallelWalks,
+    run: Run,
     known: Sequence[OpenSession],
     seen: Collection[str],
     idle_recheck: timedelta,
@@ -74,6 +76,6 @@ def _due(
         one
         for one in known
         if one.id not in seen
-        and one.checked_at < walks.run.started_at
+        and one.checked_at < run.started_at
         and needs_check(one.state, one.changed_at, one.checked_at, now, idle_recheck)
     ]

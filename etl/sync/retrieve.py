@@ -1,6 +1,5 @@
 """Retrieving sessions by their ids, many at once."""
 
-import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -12,8 +11,8 @@ from etl.api.client import Client, FetchedSession
 from etl.clock import utc_now
 from etl.errors import Denied, Malformed, Stopped
 from etl.models import Counts, Progress
-from etl.store.runs.lease import RENEW_EVERY
-from etl.store.store import Batch, Response, Run, Store
+from etl.store.store import Batch, Response
+from etl.sync.run_context import RunContext
 
 __all__ = ["RetrieveSummary", "retrieve_all", "run_at_once"]
 
@@ -43,49 +42,38 @@ class RetrieveResult(NamedTuple):
 class RetrieveSummary:
     """What retrieving some sessions has come to, and the states that they were found in."""
 
-    counts: Counts
     problems: list[str]
     """A sentence for each that could not be read."""
     states: dict[str, str | None] = field(default_factory=dict)
 
 
-def retrieve_all(
-    client: Client,
-    store: Store,
-    run: Run,
-    ids: Collection[str],
-    on_progress: Callable[[Progress], None] = lambda _: None,
-) -> RetrieveSummary:
+def retrieve_all(context: RunContext, ids: Collection[str]) -> RetrieveSummary:
     """Retrieve sessions by id, many at once, and save what they show. Raises ApiError."""
-    found, done = RetrieveSummary(Counts(), []), 0
+    run, found, done = context.run, RetrieveSummary([]), 0
     for some in _batches(list(ids), AT_ONCE):
-        tasks = [partial(_retrieve, client, run.agent_id, id) for id in some]
-        results = run_at_once(tasks, client, store, run)
+        tasks = [partial(_retrieve, context.client, run.agent_id, id) for id in some]
+        results = run_at_once(context, tasks)
         found.problems += [result.problem for result in results if result.problem]
         found.states |= {result.id: result.state for result in results}
-        found.counts.add(store.save(run, _batch(results)).counts)
+        context.save(_batch(results))
         done += len(some)
-        on_progress(Progress(run.agent_id, "open sessions", done, done / len(ids)))
+        context.on_progress(Progress(run.agent_id, "open sessions", done, done / len(ids)))
     return found
 
 
-def run_at_once(
-    tasks: Sequence[Callable[[], Result]], client: Client, store: Store, run: Run
-) -> list[Result]:
+def run_at_once(context: RunContext, tasks: Sequence[Callable[[], Result]]) -> list[Result]:
     """What these requests come to, many at once; the lease is kept meanwhile.
 
     Raises Stopped on a signal, ApiError for the first that fails, LeaseLost.
     """
+    client = context.client
     pool = ThreadPoolExecutor(client.api.concurrency, "request")
     try:
         futures = [pool.submit(task) for task in tasks]
-        renewed = time.monotonic()
         while wait(futures, timeout=0.5).not_done:
             if client.stopping:
                 raise Stopped("asked to stop")
-            if time.monotonic() - renewed > RENEW_EVERY:
-                store.renew(run.lease)
-                renewed = time.monotonic()
+            context.renew_lease()
         return [future.result() for future in futures]
     finally:
         # Not waited for: after a stop, a late response may take its time.

@@ -10,16 +10,16 @@ from etl.errors import CursorRefused, CutShort, Malformed, Transient
 from etl.models import BEGINNING, ENDLESS, Counts, Entry
 from etl.planning.coverage import Gap
 from etl.planning.open_sessions import enter_above_several
-from etl.planning.walks.hints import build_entry
+from etl.planning.walks.hints import Hints, build_entry
 from etl.planning.walks.plan import HEAD
 from etl.planning.walks.walk import Walk
 from etl.store.store import Batch
 from etl.store.write import freshness
 from etl.store.write.freshness import OpenSession
 from etl.sync.retrieve import run_at_once
+from etl.sync.run_context import RunContext
 from etl.sync.walks.one_walk import Arrival, PageSource, fetch_step, follow_walk
 from etl.sync.walks.page_batch import make_response
-from etl.sync.walks.parallel_walks import ParallelWalks
 
 __all__ = ["LISTED_STATES", "StateLists"]
 
@@ -34,8 +34,10 @@ MOST_ATTEMPTS: Final = 3
 class StateLists:
     """Reads lists of sessions in one state, with the checks that every list gets."""
 
-    walks: ParallelWalks
+    context: RunContext
     """The run, its counts and warnings."""
+    hints: Hints
+    """Whether cursors that we build are followed."""
     known: Sequence[OpenSession]
     """The stored open sessions."""
     listed: set[str] = field(default_factory=set)
@@ -56,22 +58,22 @@ class StateLists:
 
         The cursors are built, so the first page goes alone until one has led where it should.
         """
-        hints, client = self.walks.tracker.hints, self.walks.client
+        hints, client = self.hints, self.context.client
         instants = sorted((one.created_at for one in due if one.created_at), reverse=True)
-        with self.walks.store.reading() as connection:
+        with self.context.store.reading() as connection:
             reaches = partial(
                 freshness.page_end,
                 connection,
-                self.walks.run.agent_id,
+                self.context.run.agent_id,
                 page_size=client.api.page_size,
             )
             entries = [build_entry(at) for at in enter_above_several(instants, reaches)]
         while entries and hints.may_build and hints.built_works is not False:
             some = entries[: client.api.concurrency if hints.built_works else 1]
             fetches = [partial(self._fetch_page, entry) for entry in some]
-            pages = run_at_once(fetches, client, self.walks.store, self.walks.run)
+            pages = run_at_once(self.context, fetches)
             for entry, (arrival, wasted) in zip(some, pages, strict=True):
-                self.walks.counts.add(wasted)
+                self.context.counts.add(wasted)
                 if arrival is None:
                     hints.refuse_all_like(entry, may_be_outage=self.may_be_outage)
                 else:
@@ -82,7 +84,7 @@ class StateLists:
     def _fetch_page(self, entry: Entry) -> tuple[Arrival | None, Counts]:
         """The page behind a built entry, None if the server doesn't follow that; and the waste."""
         walk, wasted = Walk(entry, Gap(BEGINNING, entry.at)), Counts()
-        source = PageSource(self.walks.client, self.walks.run.agent_id)
+        source = PageSource(self.context.client, self.context.run.agent_id)
         try:
             return fetch_step(walk, source, wasted), wasted
         except (CutShort, CursorRefused, Malformed):
@@ -111,7 +113,7 @@ class StateLists:
         self, walk: Walk, state: str, down_to: datetime, wanted: Collection[str] | None
     ) -> CutShort | CursorRefused | None:
         """Walk the list of a state; what it broke off with."""
-        client, run = self.walks.client, self.walks.run
+        client, run = self.context.client, self.context.run
         is_known = any(one.state == state for one in self.known)
         source = PageSource(
             client,
@@ -132,7 +134,7 @@ class StateLists:
         except (CutShort, CursorRefused) as error:
             return error
         finally:
-            self.walks.counts.add(wasted)
+            self.context.counts.add(wasted)
         return None
 
     def check(self, states: Mapping[str, str | None]) -> None:
@@ -143,7 +145,7 @@ class StateLists:
                 continue
             if one.state in LISTED_STATES and found.get(one.id) == one.state:
                 what = f"the list of {one.state} sessions omits some that are {one.state}"
-                self.walks.warnings.add(f"{what}; it may omit reopened ones, too")
+                self.context.warnings.add(f"{what}; it may omit reopened ones, too")
 
     def _save_page(self, arrival: Arrival, state: str | None) -> bool:
         """Save a page of a state's list, or of all. Returns whether the filter holds."""
@@ -160,9 +162,9 @@ class StateLists:
             self.seen |= shown
             due = shown.intersection(one.id for one in self.known)
             batch.retrieved = [(id, response.requested_at) for id in sorted(due)]
-        self.walks.counts.add(self.walks.store.save(self.walks.run, batch).counts)
+        self.context.save(batch)
         if self.ignored and state is not None:
-            self.walks.warnings.add(
+            self.context.warnings.add(
                 f"the API ignores the filter state={state}: sessions that were reopened are not "
                 "noticed, those known as open are"
             )

@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 from typing import Final
 
-from etl.api.client import Client
 from etl.errors import CutShort, Malformed
-from etl.models import Counts
 from etl.planning.freshness import upper_bound
 from etl.store.runs.runs import mark_missing
-from etl.store.store import Run, Store
 from etl.store.write import freshness
 from etl.sync.retrieve import retrieve_all
+from etl.sync.run_context import RunContext
 
 __all__ = ["SampleResult", "verify_agent"]
 
@@ -25,7 +23,6 @@ class SampleResult:
     sampled: int
     wrong: int
     gone: int
-    counts: Counts
 
     @property
     def bound(self) -> float:
@@ -33,21 +30,15 @@ class SampleResult:
         return upper_bound(self.wrong + self.gone, self.sampled, CONFIDENCE)
 
 
-def verify_agent(client: Client, store: Store, run: Run, size: int) -> SampleResult:
+def verify_agent(context: RunContext, size: int) -> SampleResult:
     """Retrieve a random sample. Raises ApiError, StoreError; CutShort if too many are gone."""
+    store, run = context.store, context.run
     with store.reading() as connection:
         stored, chosen = freshness.sample_ids(connection, run.agent_id, size)
-    found = retrieve_all(client, store, run, chosen)
-    coverage = store.state(run.agent_id).coverage
-    gone = mark_missing(store, run, coverage, run.started_at)
+    found = retrieve_all(context, chosen)
+    gone = mark_missing(store, run, context.state.coverage, run.started_at)
     if found.problems:
         raise Malformed(f"{len(found.problems)} of them can't be looked at: {found.problems[0]}")
     if gone.withheld:
         raise CutShort(f"{gone.withheld} of them are gone, too many to believe", "lost access?")
-    return SampleResult(
-        stored,
-        len(chosen),
-        found.counts.updated,
-        gone.marked,
-        found.counts,
-    )
+    return SampleResult(stored, len(chosen), context.counts.updated, gone.marked)

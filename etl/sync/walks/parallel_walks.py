@@ -8,20 +8,17 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 from http import HTTPStatus
 from typing import Final
 
-from etl.api.client import Client
 from etl.errors import CutShort, Denied, Stopped, StoreError
 from etl.models import Counts, Progress
 from etl.planning.freshness import MOST_MISSING
 from etl.planning.walks.chain import dated
 from etl.planning.walks.gap_tracker import GapTracker
 from etl.planning.walks.walk import Walk
-from etl.store.runs.lease import RENEW_EVERY
-from etl.store.store import Run, Store
 from etl.store.write import freshness
+from etl.sync.run_context import RunContext
 from etl.sync.walks.one_walk import Arrival, PageSource, follow_walk
 from etl.sync.walks.page_batch import PageBatcher
 from etl.sync.walks.save_queue import SaveQueue
@@ -49,9 +46,8 @@ class WalkEnd:
 class ParallelWalks:
     """Fills the gaps of a demand. `fill` raises what the first failing walk raised."""
 
-    client: Client
-    store: Store
-    run: Run
+    context: RunContext
+    """The run, its counts and warnings."""
     tracker: GapTracker
     """What is left to walk, and who walks where."""
     batcher: PageBatcher
@@ -60,13 +56,6 @@ class ParallelWalks:
     """How many sessions of the agent are stored, counted up to MOST_MISSING + 1."""
     allow: Callable[[float], int]
     """How many walks may be under way, by the pages that are left."""
-    clock: Callable[[], datetime]
-    """This machine's."""
-    on_progress: Callable[[Progress], None] = lambda _: None
-    counts: Counts = field(default_factory=Counts)
-    """What the run has cost and saved so far."""
-    warnings: set[str] = field(default_factory=set)
-    """Sentences for the report; the run goes on."""
     doubtful: set[str] = field(default_factory=set)
     """Suspects that have to be looked at by their id."""
     is_out_of_order: bool = False
@@ -79,8 +68,6 @@ class ParallelWalks:
     """Guards the tracker: walks report to it from their threads. Notified when one has."""
     _saving: bool = False
     """Whether a save is under way, or has failed."""
-    _renewed: float = field(default_factory=time.monotonic)
-    """When the lease was last extended, on the monotonic clock."""
 
     def fill(self) -> None:
         """Walk until the demand is met. Everything that arrived before an error is saved."""
@@ -98,7 +85,7 @@ class ParallelWalks:
         """Start walks while there is work for them. False once all is done."""
         with self._lock:
             most = self.allow(self.tracker.pages_left())
-            if self.client.is_saturated:
+            if self.context.client.is_saturated:
                 # Another walk would only make the others wait longer for their turn.
                 most = min(most, max(1, len(self.tracker.walks)))
             planned = self.tracker.plan(most)
@@ -117,8 +104,8 @@ class ParallelWalks:
         error: BaseException | None = None
         wasted = Counts()
         source = PageSource(
-            self.client,
-            self.run.agent_id,
+            self.context.client,
+            self.context.run.agent_id,
             needs_end_check=self._await_end_check,
             confirm_empty=self._confirm_empty,
         )
@@ -133,13 +120,14 @@ class ParallelWalks:
 
         Of a few, one is looked at by its id.
         """
-        if self.stored > MOST_MISSING or self.counts.seen:
+        if self.stored > MOST_MISSING or self.context.counts.seen:
             return False
-        with self.store.reading() as connection:
-            _, ids = freshness.sample_ids(connection, self.run.agent_id, 1)
+        client, agent_id = self.context.client, self.context.run.agent_id
+        with self.context.store.reading() as connection:
+            _, ids = freshness.sample_ids(connection, agent_id, 1)
         try:
             for id in ids:
-                self.client.fetch_session(id, self.run.agent_id, Counts())
+                client.fetch_session(id, agent_id, Counts())
         except Denied as error:
             return error.status == HTTPStatus.NOT_FOUND
         return not ids
@@ -181,48 +169,46 @@ class ParallelWalks:
 
     def _on_idle(self) -> BaseException | None:
         """Nothing has come for a moment: extend the lease, and check whether to stop."""
-        if time.monotonic() - self._renewed > RENEW_EVERY:
-            self.store.renew(self.run.lease)
-            self._renewed = time.monotonic()
-        return Stopped("asked to stop") if self.client.stopping else None
+        self.context.renew_lease()
+        return Stopped("asked to stop") if self.context.client.stopping else None
 
     def _save(self, arrivals: list[Arrival]) -> None:
         if not arrivals:
             return
+        context = self.context
         for arrival in arrivals:
             self._warn(arrival)
         with self._lock:
             batch = self.batcher.make(arrivals)
         # Stays set if the save fails: then nothing of this run may be saved any more.
         self._saving = True
-        saved = self.store.save(self.run, batch)
+        saved = context.save(batch)
         self._saving = False
         self.batcher.note_saved(arrivals, batch)
-        self._renewed = time.monotonic()
         self._queue.note_saved(arrival.walk for arrival in arrivals)
-        self.counts.add(saved.counts)
         self.doubtful |= saved.doubtful
-        self.batcher.state.watermark = saved.watermark
+        context.state.watermark = saved.watermark
+        seen = context.counts.seen
         with self._lock:
-            done = self.tracker.share_done(self.counts.seen)
-        self.on_progress(Progress(self.run.agent_id, "sessions", self.counts.seen, done))
+            done = self.tracker.share_done(seen)
+        context.on_progress(Progress(context.run.agent_id, "sessions", seen, done))
 
     def _warn(self, arrival: Arrival) -> None:
         if arrival.fetched is None:
             return
-        page, now = arrival.fetched.page, self.clock()
+        page, now, warnings = arrival.fetched.page, self.context.clock(), self.context.warnings
         if arrival.step.out_of_order:
             self.is_out_of_order = True
-            self.warnings.add("the list is out of order; only a walk of all of it proves anything")
+            warnings.add("the list is out of order; only a walk of all of it proves anything")
         # A session may begin between the request and its answer.
         if max(dated(page.listed), default=now) > now:
-            self.warnings.add("sessions are dated in the future; check this machine's clock")
+            warnings.add("sessions are dated in the future; check this machine's clock")
         if page.rejected:
-            self.warnings.add("some records could not be read whole, see rejected_records")
+            warnings.add("some records could not be read whole, see rejected_records")
 
     def _note_end(self, ended: WalkEnd) -> BaseException | None:
         """Forget a walk that is over. Returns its error, if no other way may do instead."""
-        self.counts.add(ended.wasted)
+        self.context.counts.add(ended.wasted)
         self._threads.pop(ended.walk, None)
         self._queue.forget(ended.walk)
         with self._lock:
@@ -233,7 +219,7 @@ class ParallelWalks:
         """Let walks under way finish their page, and save it; unless saving is what failed."""
         self._queue.close()
         give_up = time.monotonic() + GRACE
-        while self._threads and not (self.client.stopping and time.monotonic() > give_up):
+        while self._threads and not (self.context.client.stopping and time.monotonic() > give_up):
             if self._saving:
                 self._discard_arrivals()
                 continue
