@@ -1,1 +1,1 @@
-"""Reading the history: the report, exports, the database in a browser."""
+"""Reading the history: the report, exports, lakes, the database in a browser."""

@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from etl.analytics.schema_docs import Page, Relation
 
-__all__ = ["explorer", "serve"]
+__all__ = ["make_explorer", "serve"]
 
 LABELS: Final = {"agents": "name", "creators": "email", "sessions": "name"}
 """The column that stands for a row where another table refers to it; creators have more."""
@@ -40,7 +40,7 @@ class Explorer(Datasette):  # type: ignore[misc]
     """Datasette that shows creators by their full names, and keeps what it reads to itself."""
 
     async def execute(self, *args: Any, **options: Any) -> Any:
-        """The same, without writing a query and its values to the terminal if it fails."""
+        """Run a query; if it fails, neither it nor its values go to the terminal."""
         return await super().execute(*args, **options | {"log_sql_errors": False})
 
     async def expand_foreign_keys(
@@ -81,18 +81,18 @@ def handle_exception(datasette: Any, request: Any, exception: Exception) -> Awai
     return answer()
 
 
-def explorer(file: Path, page: Page) -> Explorer:
+def make_explorer(file: Path, page: Page) -> Explorer:
     """The application for a SQLite file."""
     return Explorer(
         [str(file)],
-        metadata=metadata(file, page),
+        metadata=make_metadata(file, page),
         settings={"sql_time_limit_ms": MILLISECONDS},
     )
 
 
-def metadata(file: Path, page: Page) -> dict[str, Any]:
+def make_metadata(file: Path, page: Page) -> dict[str, Any]:
     """What Datasette shows beside the data, from docs/schema.md."""
-    tables = {name: _table(relation) for name, relation in page.relations.items()}
+    tables = {name: _describe_table(relation) for name, relation in page.relations.items()}
     tables["alembic_version"] = {"hidden": True}
     queries = {
         re.sub(r"\W+", "-", query.title.partition(". ")[2].lower()): {
@@ -121,7 +121,7 @@ def serve(app: Explorer, listening: socket) -> None:
     uvicorn.Server(config).run([listening])
 
 
-def _table(relation: Relation) -> dict[str, Any]:
+def _describe_table(relation: Relation) -> dict[str, Any]:
     units = {column.name: UNIT.search(column.meaning) for column in relation.columns}
     table = {
         "title": relation.name,

@@ -61,25 +61,25 @@ def read() -> Page:
 
 def parse(text: str) -> Page:
     """Take the page apart by its headings."""
-    chapters = _sections(text, "##")
-    relations = _relations(chapters["Tables"]) | _relations(chapters["Views"])
-    queries = _sections(chapters["Cookbook"], "###").items()
-    return Page(relations, tuple(_query(title, body) for title, body in queries))
+    chapters = _split_sections(text, "##")
+    relations = _parse_relations(chapters["Tables"]) | _parse_relations(chapters["Views"])
+    queries = _split_sections(chapters["Cookbook"], "###").items()
+    return Page(relations, tuple(_parse_query(title, body) for title, body in queries))
 
 
-def _sections(text: str, level: str) -> dict[str, str]:
+def _split_sections(text: str, level: str) -> dict[str, str]:
     parts = re.split(rf"^{level} (.+)$", text, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
-def _relations(text: str) -> dict[str, Relation]:
+def _parse_relations(text: str) -> dict[str, Relation]:
     return {
-        name: Relation(name, _prose(body.partition("\n|")[0]), _columns(body))
-        for name, body in _sections(text, "###").items()
+        name: Relation(name, _join_prose(body.partition("\n|")[0]), _parse_columns(body))
+        for name, body in _split_sections(text, "###").items()
     }
 
 
-def _columns(body: str) -> tuple[Column, ...]:
+def _parse_columns(body: str) -> tuple[Column, ...]:
     """The rows `| name | SQLite | PostgreSQL | null | rely | meaning |` of a section."""
     lines = (line for line in body.splitlines() if line.startswith("| `"))
     rows = ([cell.strip() for cell in line.strip("| ").split(" | ", 5)] for line in lines)
@@ -89,12 +89,12 @@ def _columns(body: str) -> tuple[Column, ...]:
     )
 
 
-def _query(title: str, body: str) -> Query:
+def _parse_query(title: str, body: str) -> Query:
     found = SQL.search(body)
     assert found is not None, f"docs/schema.md: {title} has no SQL"
-    return Query(title, _prose(body[: found.start()]), found[1])
+    return Query(title, _join_prose(body[: found.start()]), found[1])
 
 
-def _prose(text: str) -> str:
+def _join_prose(text: str) -> str:
     """Running text in one line, without the marks of code."""
     return " ".join(TICKED.sub(r"\1", text).split())

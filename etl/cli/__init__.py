@@ -19,7 +19,7 @@ from etl import __version__
 from etl.cli.care import db, forget
 from etl.cli.common import print_stderr
 from etl.cli.look import agents, list_sessions, runs, search, status
-from etl.cli.parser import Parser, grouped_help
+from etl.cli.parser import Parser, group_help
 from etl.cli.share import explore, export, lake, report
 from etl.cli.start import check, completion, demo, init
 from etl.cli.sync import backfill, reconcile, run, sync, verify
@@ -49,7 +49,7 @@ def build_parser() -> Parser:
         prog=program_name(),
         description="Sync the sessions of Gumloop agents into a SQL database.",
         epilog="COMMAND --help shows the options of a command.",
-        formatter_class=grouped_help(names),
+        formatter_class=group_help(names),
     )
     parser.add_argument("--version", action="version", version=f"gumloop-etl {__version__}")
     parser.add_argument(
@@ -70,7 +70,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.require_known_options(argv)
     args, unknown = parser.parse_known_args(argv)
     if unknown:
-        args.parser.error(args.parser.unknown_options(unknown, parser.options()))
+        args.parser.error(args.parser.describe_unknown(unknown, parser.list_options()))
     return args
 
 
@@ -152,7 +152,7 @@ def _lead_nowhere(stream: TextIO) -> None:
 
 
 def _print_help(parser: Parser) -> int:
-    """What to do where no command was given."""
+    """Print the help where no command was given."""
     parser.print_help()
     return 0
 

@@ -21,17 +21,18 @@ if TYPE_CHECKING:
     from etl.store.store import Store
 
 __all__ = [
-    "ago",
-    "exit_code",
+    "find_agents",
+    "format_age",
     "load_settings",
-    "minute",
     "open_store",
     "print_stderr",
+    "raise_on_signals",
     "report_json",
-    "signals_interrupt",
     "stop_on_signals",
-    "stored_agents",
-    "when",
+    "to_exit_code",
+    "to_iso",
+    "to_minute",
+    "to_second",
 ]
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -62,7 +63,7 @@ def open_store(url: str) -> "Iterator[Store]":
         yield store
 
 
-def stored_agents(store: "Store", wanted: Sequence[str] | None) -> tuple[str, ...]:
+def find_agents(store: "Store", wanted: Sequence[str] | None) -> tuple[str, ...]:
     """The agents of `--agent`, else all that are stored. Raises ConfigError for one that isn't."""
     from etl.store.read import status
 
@@ -124,7 +125,7 @@ def _listen(read_fd: int, stop: threading.Event, on_first: Callable[[], None]) -
 
 
 @contextmanager
-def signals_interrupt() -> Iterator[None]:
+def raise_on_signals() -> Iterator[None]:
     """SIGINT and SIGTERM raise KeyboardInterrupt, so that `finally` blocks run."""
     before = {number: signal.signal(number, signal.default_int_handler) for number in SIGNALS}
     try:
@@ -134,7 +135,7 @@ def signals_interrupt() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def exit_code(status: Status) -> int:
+def to_exit_code(status: Status) -> int:
     """0 all done, 130 interrupted, 1 anything else."""
     return EXIT_CODES.get(status, 1)
 
@@ -147,39 +148,39 @@ def report_json(
 ) -> str:
     """A run as one JSON document; docs/cli.md keeps its fields stable."""
     messages = {"errors": list(errors), "warnings": list(warnings)}
-    agents = [_agent(report) for report in reports]
+    agents = [_agent_to_json(report) for report in reports]
     return json.dumps({"status": status, "agents": agents, **messages}, indent=1)
 
 
-def _agent(report: AgentReport) -> dict[str, Any]:
-    counts = {name: getattr(report.counts, name) for name in Counts.__slots__}
-    head = {"agent_id": report.agent_id, "mode": report.mode, "status": report.status}
-    tail = {"watermark": iso(report.watermark), "error": report.error, "warnings": report.warnings}
-    after = report.transcripts and _transcripts_json(report.transcripts)
-    counts["repeated"] = report.counts.repeated
+def _agent_to_json(one: AgentReport) -> dict[str, Any]:
+    counts = {name: getattr(one.counts, name) for name in Counts.__slots__}
+    head = {"agent_id": one.agent_id, "mode": one.mode, "status": one.status}
+    tail = {"watermark": to_iso(one.watermark), "error": one.error, "warnings": one.warnings}
+    after = one.transcripts and _transcripts_to_json(one.transcripts)
+    counts["repeated"] = one.counts.repeated
     return head | counts | tail | {"transcripts": after}
 
 
-def _transcripts_json(done: Transcripts) -> dict[str, Any]:
+def _transcripts_to_json(done: Transcripts) -> dict[str, Any]:
     return {name: getattr(done, name) for name in Transcripts.__slots__ if name != "cause"}
 
 
-def iso(instant: datetime | None) -> str | None:
+def to_iso(instant: datetime | None) -> str | None:
     """An instant as JSON has it."""
     return instant.isoformat().replace("+00:00", "Z") if instant else None
 
 
-def when(instant: datetime | None) -> str:
+def to_second(instant: datetime | None) -> str:
     """An instant as a person reads it: UTC, to the second."""
     return instant.strftime("%Y-%m-%d %H:%M:%S") if instant else "-"
 
 
-def minute(instant: datetime | None) -> str:
+def to_minute(instant: datetime | None) -> str:
     """An instant as a table has room for it: UTC, to the minute."""
     return instant.strftime("%Y-%m-%d %H:%M") if instant else "-"
 
 
-def ago(instant: datetime | None, now: datetime) -> str:
+def format_age(instant: datetime | None, now: datetime) -> str:
     """How far an instant is from now, in the greatest unit that it fills: `5 min ago`, `in 2 h`."""
     if instant is None:
         return "-"

@@ -6,7 +6,7 @@ from typing import Any
 
 from etl.wording import suggest
 
-__all__ = ["Parser", "grouped_help"]
+__all__ = ["Parser", "group_help"]
 
 
 class Parser(argparse.ArgumentParser):
@@ -18,19 +18,19 @@ class Parser(argparse.ArgumentParser):
         Its value would be taken for the command.
         """
         first = argv[0].partition("=")[0] if argv else ""
-        if first.startswith("-") and not any(one.startswith(first) for one in self.options()):
-            self.error(self.unknown_options([first]))
+        if first.startswith("-") and not any(one.startswith(first) for one in self.list_options()):
+            self.error(self.describe_unknown([first]))
 
-    def unknown_options(self, words: Sequence[str], above: Iterable[str] = ()) -> str:
+    def describe_unknown(self, words: Sequence[str], above: Iterable[str] = ()) -> str:
         """What to say of words that are left over; `above` are the program's own options."""
         said = f"unrecognized arguments: {' '.join(words)}"
         first = words[0].partition("=")[0]
         if first in above:
             return f"{said}; put {first} before the command"
-        close = suggest(first, self.options()) if first.startswith("-") else None
+        close = suggest(first, self.list_options()) if first.startswith("-") else None
         return f"{said}; did you mean {close}?" if close else said
 
-    def options(self) -> list[str]:
+    def list_options(self) -> list[str]:
         """Every option, such as `--help`."""
         return list(self._option_string_actions)
 
@@ -47,7 +47,7 @@ class Parser(argparse.ArgumentParser):
         raise argparse.ArgumentError(action, f"{value!r:.80} is not a choice; {hint}")
 
 
-def grouped_help(groups: Mapping[str, Sequence[str]]) -> type[argparse.HelpFormatter]:
+def group_help(groups: Mapping[str, Sequence[str]]) -> type[argparse.HelpFormatter]:
     """A form of help that lists commands under the names of their groups."""
 
     class GroupedHelp(argparse.HelpFormatter):

@@ -4,7 +4,7 @@ import sys
 from typing import Any
 
 from etl.cli.common import print_stderr
-from etl.cli.table import printable
+from etl.cli.table import make_printable
 from etl.models import Progress
 
 __all__ = ["ProgressBars"]
@@ -24,7 +24,7 @@ class ProgressBars:
         self._tasks: dict[tuple[str, str], Any] = {}
         self._bars: Any = None
         if not quiet and sys.stderr.isatty():
-            self._bars = _rich_bars()
+            self._bars = _make_bars()
 
     def __enter__(self) -> "ProgressBars":
         if self._bars is not None:
@@ -53,7 +53,7 @@ class ProgressBars:
         if bars is None:
             return
         if key not in self._tasks:
-            label = printable(self._labels.get(progress.of, progress.of))[:LONGEST]
+            label = make_printable(self._labels.get(progress.of, progress.of))[:LONGEST]
             self._tasks[key] = bars.add_task(label, total=None, unit=progress.unit, number=0)
         bars.update(
             self._tasks[key],
@@ -63,7 +63,7 @@ class ProgressBars:
         )
 
 
-def _rich_bars() -> Any:
+def _make_bars() -> Any:
     from rich.console import Console
     from rich.progress import (
         BarColumn,

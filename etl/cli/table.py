@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 if TYPE_CHECKING:
     from rich.text import Text
 
-__all__ = ["fit_columns", "print_table", "printable"]
+__all__ = ["fit_columns", "make_printable", "print_table"]
 
 AS_WIDE_AS_NEEDED: Final = 1_000_000
 GAP: Final = 2
@@ -34,7 +34,7 @@ def print_table(
     console = Console(width=None if sys.stdout.isatty() else AS_WIDE_AS_NEEDED)
     rows = list(rows)
     values = {name: [row[n] for row in rows] for n, name in enumerate(columns)}
-    cells = {name: [_cell(value) for value in column] for name, column in values.items()}
+    cells = {name: [_make_cell(value) for value in column] for name, column in values.items()}
     texts = {name: [cell.plain for cell in column] for name, column in cells.items()}
     widths = {name: max(map(cell_len, [name, *column])) for name, column in texts.items()}
     empty = [name for name, column in texts.items() if column and not any(column)]
@@ -62,12 +62,12 @@ def fit_columns(
         name: min(width, NARROWEST) if name in elastic else width for name, width in widths.items()
     }
     for name in spare:
-        if _total(least.values()) <= room:
+        if _sum_widths(least.values()) <= room:
             break
         least.pop(name)
     fit = {name: widths[name] for name in least}
     for cut, bound in ((elastic, NARROWEST), (list(fit), 1)):
-        while _total(fit.values()) > room and (wide := [n for n in fit if n in cut]):
+        while _sum_widths(fit.values()) > room and (wide := [n for n in fit if n in cut]):
             widest = max(wide, key=lambda name: fit[name])
             if fit[widest] <= bound:
                 break
@@ -75,19 +75,19 @@ def fit_columns(
     return fit
 
 
-def printable(text: str) -> str:
-    """Names are untrusted: no control character of theirs may reach the terminal."""
+def make_printable(text: str) -> str:
+    """Replace what can't be printed: no control character of a name may reach the terminal."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
-def _total(widths: Collection[int]) -> int:
+def _sum_widths(widths: Collection[int]) -> int:
     return sum(widths) + GAP * (len(widths) - 1)
 
 
-def _cell(value: object) -> "Text":
+def _make_cell(value: object) -> "Text":
     from rich.text import Text
 
-    return value if isinstance(value, Text) else Text(printable(str(value)))
+    return value if isinstance(value, Text) else Text(make_printable(str(value)))
 
 
 def _justify(values: Sequence[object]) -> Literal["left", "right"]:

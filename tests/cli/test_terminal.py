@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from etl.cli.common import ago
+from etl.cli.common import format_age
 from etl.cli.table import GAP, NARROWEST, fit_columns, print_table
 from etl.simulator import Fault, Simulator, World
 from tests.process.project import SECRET, Project
@@ -64,8 +64,8 @@ def test_columns_fit_and_only_what_must_is_lost(
 def test_how_long_ago(seconds: float, said: str) -> None:
     now = datetime(2026, 11, 26, tzinfo=UTC)
 
-    assert ago(now - timedelta(seconds=seconds), now) == said
-    assert ago(None, now) == "-"
+    assert format_age(now - timedelta(seconds=seconds), now) == said
+    assert format_age(None, now) == "-"
 
 
 def on_terminal(project: Project, width: int, *words: str) -> list[str]:

@@ -12,7 +12,7 @@ from sqlalchemy import delete
 
 from etl.analytics import schema_docs
 from etl.analytics.export.exporter import ExportOptions, export
-from etl.analytics.export.snapshot import snapshot
+from etl.analytics.export.snapshot import open_snapshot
 from etl.clock import utc_now
 from etl.errors import ConfigError
 from etl.models import Progress
@@ -210,7 +210,7 @@ def test_a_long_export_outlives_the_guards_of_short_transactions(
     told = export(guarded, ExportOptions(lake, tables=["agents", "creators"]), utc_now(), pause)
 
     assert len(told["tables"]) == 2
-    with snapshot(url) as connection:
+    with open_snapshot(url) as connection:
         assert connection.exec_driver_sql("SHOW statement_timeout").scalar() == "0"
     postgres.drop(url)
 

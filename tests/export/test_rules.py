@@ -7,14 +7,14 @@ import pyarrow as pa
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from etl.analytics.export.files import harmless
-from etl.analytics.export.rules import next_since, partition
+from etl.analytics.export.files import escape_formulas
+from etl.analytics.export.rules import choose_since, name_folders
 
 IDS = st.one_of(st.text(min_size=1, max_size=30), st.text(min_size=50, max_size=500))
 
 
 def folder(id: str) -> str:
-    return partition(id, "2026-05")[0]
+    return name_folders(id, "2026-05")[0]
 
 
 @given(IDS)
@@ -60,7 +60,7 @@ CELLS = st.one_of(st.text(), st.builds(lambda *parts: "".join(parts), SPACES, ST
 
 
 def one_cell(text: str) -> str:
-    table = harmless(pa.table({"cell": pa.array([text], pa.string())}))
+    table = escape_formulas(pa.table({"cell": pa.array([text], pa.string())}))
     return str(table["cell"][0].as_py())
 
 
@@ -81,18 +81,18 @@ def test_ordinary_text_is_left_alone(start: str, rest: str) -> None:
 
 
 def test_the_next_export_begins_at_the_newest_run() -> None:
-    assert next_since(None, []) is None
-    assert next_since(None, [7, 6, 5]) == 7
+    assert choose_since(None, []) is None
+    assert choose_since(None, [7, 6, 5]) == 7
 
 
 def test_the_next_export_begins_at_a_run_that_is_not_done() -> None:
-    assert next_since(5, [7, 6, 5]) == 5
+    assert choose_since(5, [7, 6, 5]) == 5
 
 
 def test_the_next_export_begins_below_a_number_that_lacks() -> None:
-    assert next_since(None, [9, 8, 6, 5]) == 6
-    assert next_since(None, [9, 7, 5, 4]) == 5
-    assert next_since(8, [9, 8, 6, 5]) == 6
+    assert choose_since(None, [9, 8, 6, 5]) == 6
+    assert choose_since(None, [9, 7, 5, 4]) == 5
+    assert choose_since(8, [9, 8, 6, 5]) == 6
 
 
 @given(st.sets(st.integers(1, 40), min_size=1), st.sets(st.integers(1, 40)))
@@ -100,7 +100,7 @@ def test_no_run_that_may_still_write_is_above_where_the_next_export_begins(
     shown: set[int], running: set[int]
 ) -> None:
     running &= shown
-    begin = next_since(min(running, default=None), sorted(shown, reverse=True))
+    begin = choose_since(min(running, default=None), sorted(shown, reverse=True))
 
     assert begin is not None and begin in shown
     unseen = set(range(min(shown), max(shown))) - shown

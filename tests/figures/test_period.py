@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from etl.analytics.figures.period import (
     Period,
     Step,
-    bins,
-    default_since,
+    choose_step,
+    find_default_since,
+    find_next_bin,
+    find_period_before,
     floor_to,
-    following,
-    offsets,
-    period_before,
-    step_for,
-    wall,
+    list_bins,
+    list_offsets,
+    to_wall,
 )
 
 ZONES = (
@@ -54,7 +54,7 @@ def near_a_change(draw: st.DrawFn) -> tuple[Period, ZoneInfo]:
     zone = draw(zones.filter(lambda zone: str(zone) not in ("UTC", "Asia/Kathmandu")))
     year = draw(st.integers(2005, 2012))
     whole = Period(datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC))
-    change = draw(st.sampled_from(offsets(whole, zone)))
+    change = draw(st.sampled_from(list_offsets(whole, zone)))
     since = change.since + draw(st.integers(-400, 100)) * MINUTE
     return Period(since, since + draw(st.integers(1, 600)) * MINUTE), zone
 
@@ -70,14 +70,14 @@ def test_every_instant_has_its_bin(step: Step, data: st.DataObject) -> None:
     longest = timedelta(days=3) if step == "hour" else timedelta(days=800)
     case = st.one_of(near_a_change(), st.tuples(periods(longest), zones))
     period, zone = data.draw(case)
-    found = bins(period, step, zone)
+    found = list_bins(period, step, zone)
 
-    at = floor_to(wall(data.draw(within(period)), zone), step)
+    at = floor_to(to_wall(data.draw(within(period)), zone), step)
 
     assert at in found
     assert found == sorted(set(found))
     assert all(floor_to(clock, step) == clock for clock in found)
-    assert all(clock < following(clock, step) for clock in found)
+    assert all(clock < find_next_bin(clock, step) for clock in found)
 
 
 @given(periods(), zones, st.data())
@@ -85,8 +85,8 @@ def test_a_bin_ends_where_the_next_begins(
     period: Period, zone: ZoneInfo, data: st.DataObject
 ) -> None:
     step = data.draw(st.sampled_from(STEPS))
-    clock = floor_to(wall(data.draw(within(period)), zone), step)
-    after = following(clock, step)
+    clock = floor_to(to_wall(data.draw(within(period)), zone), step)
+    after = find_next_bin(clock, step)
 
     assert floor_to(after, step) == after
     assert floor_to(after - timedelta.resolution, step) == clock
@@ -97,17 +97,17 @@ def test_offsets_turn_every_instant_into_wall_time(
     case: tuple[Period, ZoneInfo], data: st.DataObject
 ) -> None:
     period, zone = case
-    found = offsets(period, zone)
+    found = list_offsets(period, zone)
     at = data.draw(st.one_of(within(period), st.sampled_from([offset.since for offset in found])))
 
     holds = [offset for offset in found if offset.since <= at][-1]
 
-    assert at.replace(tzinfo=None) + timedelta(seconds=holds.seconds) == wall(at, zone)
+    assert at.replace(tzinfo=None) + timedelta(seconds=holds.seconds) == to_wall(at, zone)
 
 
 @given(periods(), zones)
 def test_the_range_before_is_as_long_and_does_not_overlap(period: Period, zone: ZoneInfo) -> None:
-    before = period_before(period, zone)
+    before = find_period_before(period, zone)
 
     assert before is not None
     assert before.until <= period.since
@@ -117,10 +117,10 @@ def test_the_range_before_is_as_long_and_does_not_overlap(period: Period, zone: 
 
 @given(st.integers(1, 400), instants)
 def test_the_range_before_shows_the_same_time_of_day(days: int, since: datetime) -> None:
-    before = period_before(Period(since, since + days * DAY), ZoneInfo("Europe/Vienna"))
+    before = find_period_before(Period(since, since + days * DAY), ZoneInfo("Europe/Vienna"))
 
     assert before is not None
-    clocks = wall(since, ZoneInfo("Europe/Vienna")), wall(before.since, ZoneInfo("Europe/Vienna"))
+    clocks = [to_wall(at, ZoneInfo("Europe/Vienna")) for at in (since, before.since)]
     # An hour that the clock skips has no such time; it lies an hour off.
     assert (clocks[0] - clocks[1]) in (
         days * DAY,
@@ -132,17 +132,17 @@ def test_the_range_before_shows_the_same_time_of_day(days: int, since: datetime)
 def test_there_is_no_range_before_the_calendar() -> None:
     first = datetime(1, 1, 2, tzinfo=UTC)
 
-    assert period_before(Period(first, first + 40 * DAY), UTC) is None
+    assert find_period_before(Period(first, first + 40 * DAY), UTC) is None
 
 
 def test_the_default_range_is_thirty_days_of_the_zone() -> None:
     vienna = ZoneInfo("Europe/Vienna")
     now = datetime(2026, 10, 27, 23, 30, tzinfo=UTC)  # the 28th in Vienna; clocks were set on 25th
 
-    since = default_since(now, vienna)
+    since = find_default_since(now, vienna)
 
     assert since == datetime(2026, 9, 28, 22, 0, tzinfo=UTC)
-    assert len(bins(Period(since, now), "day", vienna)) == 30
+    assert len(list_bins(Period(since, now), "day", vienna)) == 30
 
 
 def test_a_day_of_25_hours_has_24_bins_of_an_hour() -> None:
@@ -150,19 +150,19 @@ def test_a_day_of_25_hours_has_24_bins_of_an_hour() -> None:
     period = Period(datetime(2026, 10, 24, 22, tzinfo=UTC), datetime(2026, 10, 25, 23, tzinfo=UTC))
 
     assert period.length == timedelta(hours=25)
-    assert len(bins(period, "hour", vienna)) == 24
-    assert bins(period, "day", vienna) == [datetime(2026, 10, 25)]
+    assert len(list_bins(period, "hour", vienna)) == 24
+    assert list_bins(period, "day", vienna) == [datetime(2026, 10, 25)]
 
 
 def test_a_day_that_a_zone_never_had_has_no_bin() -> None:
     apia = ZoneInfo("Pacific/Apia")
     period = Period(datetime(2011, 12, 28, tzinfo=UTC), datetime(2012, 1, 2, tzinfo=UTC))
 
-    assert datetime(2011, 12, 30) not in bins(period, "day", apia)
+    assert datetime(2011, 12, 30) not in list_bins(period, "day", apia)
 
 
 @given(periods(timedelta(days=20_000)))
 def test_a_range_is_drawn_in_some_dozens_of_bins(period: Period) -> None:
-    step = step_for(period)
+    step = choose_step(period)
 
-    assert len(bins(period, step, UTC)) <= (108 if step != "month" else 660)
+    assert len(list_bins(period, step, UTC)) <= (108 if step != "month" else 660)

@@ -15,7 +15,7 @@ from sqlalchemy import select, text
 
 from etl.analytics.lake.carry import LakeReport
 from etl.analytics.lake.run import update_lake
-from etl.analytics.lake.tables import DIGEST, MONTH, lake_tables
+from etl.analytics.lake.tables import DIGEST, MONTH, list_lake_tables
 from etl.simulator import World
 from etl.store.schema import tables as t
 from etl.store.schema.column_types import instant_text
@@ -26,7 +26,7 @@ from tests.conftest import Runner
 Row = dict[str, Any]
 Carry = Callable[..., LakeReport]
 NANO = Decimal("1e-9")
-TABLES = {table.name: table for table in lake_tables()}
+TABLES = {table.name: table for table in list_lake_tables()}
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from sqlalchemy import text, update
 
-from etl.analytics.export.snapshot import snapshot
+from etl.analytics.export.snapshot import open_snapshot
 from etl.analytics.lake import carry as carrying
 from etl.analytics.lake.lock import LakeBusy, lock_file, lock_server
 from etl.clock import utc_now
@@ -43,7 +43,7 @@ url, target, what, left = *sys.argv[1:4], int(sys.argv[4])
 place, name = {
     "write": (files.MonthWriter, "_finish_file"),
     "commit": (delta.DeltaFolder, "commit"),
-    "committed": (delta.DeltaFolder, "files"),
+    "committed": (delta.DeltaFolder, "list_files"),
     "purge": (delta.DeltaFolder, "purge"),
 }[what]
 real = getattr(place, name)
@@ -108,7 +108,7 @@ def test_a_killed_run_is_made_good_by_the_next(
 def test_two_runs_at_once_take_turns(
     store: Store, lake: Path, carry: Carry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with lock_file(store.url), snapshot(store.url) as connection:
+    with lock_file(store.url), open_snapshot(store.url) as connection:
         lock_server(connection)
         with pytest.raises(LakeBusy):
             carry()

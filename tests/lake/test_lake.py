@@ -121,9 +121,9 @@ def test_a_table_of_an_older_release_gets_the_columns_that_it_lacks(
 ) -> None:
     from etl.analytics.lake import carry as carrying
 
-    tables = carrying.lake_tables()
+    tables = carrying.list_lake_tables()
     older = [table._replace(columns=table.columns[:-1]) for table in tables]
-    monkeypatch.setattr(carrying, "lake_tables", lambda: older)
+    monkeypatch.setattr(carrying, "list_lake_tables", lambda: older)
     carry()
     monkeypatch.undo()
 

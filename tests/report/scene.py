@@ -9,7 +9,7 @@ from pathlib import Path
 from unittest import mock
 from zoneinfo import ZoneInfo
 
-from etl.analytics.figures.period import Period, default_since
+from etl.analytics.figures.period import Period, find_default_since
 from etl.analytics.report.load_figures import ReportOptions as Report
 from etl.api.client import Client
 from etl.api.rate_limit import RateLimiter
@@ -57,7 +57,7 @@ def options(agents: Sequence[str], now: datetime = NOW) -> Report:
     """The report of such a database, as it is asked for right after the last sync."""
     zone = ZoneInfo("Europe/Vienna")
     now += timedelta(seconds=20)
-    return Report(tuple(agents), Period(default_since(now, zone), now), zone, zone.key, now)
+    return Report(tuple(agents), Period(find_default_since(now, zone), now), zone, zone.key, now)
 
 
 class Clock:

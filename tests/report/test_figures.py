@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import insert
 
 from etl.analytics.figures import shape
-from etl.analytics.figures.period import Period, floor_to, offsets, wall
+from etl.analytics.figures.period import Period, floor_to, list_offsets, to_wall
 from etl.analytics.figures.values import Window
 from etl.analytics.report import figure_queries
-from etl.analytics.report.health_queries import health
+from etl.analytics.report.health_queries import load_health
 from etl.analytics.report.load_figures import load_figures
-from etl.analytics.report.view import view
+from etl.analytics.report.view import make_view
 from etl.store.schema import tables as t
 from etl.store.store import Store
 from tests.report.filling import DAY, HOUR, NOW, fill, options, prove, session
@@ -40,15 +40,15 @@ def test_cells_are_those_of_the_zones_clock(store: Store, zone: str) -> None:
         for number in range(600)
     ]
     fill(store, [*rows, session("gone", created_at=OCTOBER.since, missing_since=NOW)])
-    clock, here = offsets(OCTOBER, ZoneInfo(zone)), ZoneInfo(zone)
+    clock, here = list_offsets(OCTOBER, ZoneInfo(zone)), ZoneInfo(zone)
 
     with store.reading() as connection:
-        found = list(figure_queries.cells(connection, Window(("a",), OCTOBER), clock))
+        found = list(figure_queries.count_cells(connection, Window(("a",), OCTOBER), clock))
 
     mine = [
         r for r in rows if r["agent_id"] == "a" and OCTOBER.since <= r["created_at"] < OCTOBER.until
     ]
-    counted = Counter((floor_to(wall(r["created_at"], here), "hour"), r["state"]) for r in mine)
+    counted = Counter((floor_to(to_wall(r["created_at"], here), "hour"), r["state"]) for r in mine)
     assert {(cell.slot, cell.state): cell.sessions for cell in found} == dict(counted)
     assert sum(cell.credits for cell in found) == sum(r["credit_cost"] or 0 for r in mine)
     tokens = sum(r["input_tokens"] + (r["output_tokens"] or 0) for r in mine)
@@ -71,8 +71,9 @@ def test_the_views_count_the_same(store: Store) -> None:
 
     with store.reading() as connection:
         window = Window(("a", "b"), OCTOBER)
-        cells = figure_queries.cells(connection, window, offsets(OCTOBER, ZoneInfo("UTC")))
-        mine = shape.by_agent(cells)
+        clock = list_offsets(OCTOBER, ZoneInfo("UTC"))
+        cells = figure_queries.count_cells(connection, window, clock)
+        mine = shape.tally_by_agent(cells)
         for name in ("agent_days", "hours_of_week", "creator_months"):
             found = connection.exec_driver_sql(query.format(name)).all()
             assert {row[0]: tuple(map(float, row[1:])) for row in found} == {
@@ -86,7 +87,7 @@ def test_the_edges_of_a_range_belong_to_its_beginning(store: Store) -> None:
     fill(store, [session(id, created_at=at) for id, at in (edges | {"out": OCTOBER.until}).items()])
 
     with store.reading() as connection:
-        shown = figure_queries.costliest(connection, Window(("a",), OCTOBER))
+        shown = figure_queries.find_costliest(connection, Window(("a",), OCTOBER))
 
     assert {one.id for one in shown} == {"in", "last"}
 
@@ -103,8 +104,8 @@ def test_creators_by_sessions_then_credits(store: Store) -> None:
     window = Window(("a",), Period(NOW - DAY, NOW))
 
     with store.reading() as connection:
-        top = figure_queries.top_creators(connection, window)
-        active = figure_queries.active_creators(connection, window)
+        top = figure_queries.find_top_creators(connection, window)
+        active = figure_queries.count_creators(connection, window)
 
     assert [(one.id, one.name, one.email, one.sessions) for one in top] == [
         ("q", None, "q@x.org", 3),
@@ -124,7 +125,7 @@ def test_the_costliest_come_first_and_those_without_cost_not_at_all(store: Store
     fill(store, [session(id, credit_cost=cost) for id, cost in costs.items()])
 
     with store.reading() as connection:
-        shown = figure_queries.costliest(connection, Window(("a",), ALL))
+        shown = figure_queries.find_costliest(connection, Window(("a",), ALL))
 
     assert [one.id for one in shown] == [f"s{number:02}" for number in range(14, 4, -1)]
 
@@ -146,7 +147,7 @@ def test_only_what_was_seen_open_tells_how_long_it_took(store: Store) -> None:
     fill(store, rows, states=looks)
 
     with store.reading() as connection:
-        found = figure_queries.settle_times(connection, Window(("a",), ALL))
+        found = figure_queries.find_settle_times(connection, Window(("a",), ALL))
 
     assert found.observed == 2
     assert [(one.id, one.seconds) for one in found.slowest] == [
@@ -166,7 +167,7 @@ def test_the_slowest_are_ten(store: Store) -> None:
     fill(store, [session(id, state="failed", created_at=begun) for id in seconds], states=looks)
 
     with store.reading() as connection:
-        found = figure_queries.settle_times(connection, Window(("a",), ALL))
+        found = figure_queries.find_settle_times(connection, Window(("a",), ALL))
 
     longest = sorted(seconds, key=lambda id: -seconds[id])[:10]
     assert found.observed == 137
@@ -185,7 +186,7 @@ def test_health_knows_holes_and_ends(store: Store) -> None:
     period = Period(NOW - 30 * DAY, NOW)
 
     with store.reading() as connection:
-        found = {id: health(connection, id, period, NOW) for id in names}
+        found = {id: load_health(connection, id, period, NOW) for id in names}
 
     assert {id: (one.as_of, one.holes) for id, one in found.items()} == {
         "whole": (NOW, 0),
@@ -210,7 +211,7 @@ def test_the_range_before_is_counted_apart(store: Store) -> None:
     assert (found.now.tally.sessions, found.before.tally.sessions) == (3, 2)
     assert (found.now.tally.failure_rate, found.before.tally.failure_rate) == (0, 1)
     assert (found.now.creators, found.before.creators) == (1, 0)
-    assert shape.tally(found.cells) == found.now.tally
+    assert shape.tally_cells(found.cells) == found.now.tally
 
 
 def test_agents_that_lack_the_same_share_a_line(store: Store) -> None:
@@ -219,7 +220,7 @@ def test_agents_that_lack_the_same_share_a_line(store: Store) -> None:
     prove(store, ids[8])
     prove(store, ids[7], NOW - 3 * DAY)
 
-    lines = view(load_figures(store, options(*ids))).warnings
+    lines = make_view(load_figures(store, options(*ids))).warnings
 
     assert lines[0].startswith("agent 0, agent 1, agent 2 and 4 more: nothing")
     assert lines[1].startswith("agent 7: sessions that began after 20 Nov, 18:30")
@@ -237,7 +238,7 @@ def test_sessions_that_lack_fields_are_told(store: Store) -> None:
     with store.engine.begin() as connection:
         connection.execute(insert(t.rejected_records), rows)
 
-    shown = view(load_figures(store, options("a")))
+    shown = make_view(load_figures(store, options("a")))
 
     assert shown.health[0]["rejected"] == "2"
     told = "2 sessions lack fields that could not be read: usage.credit_cost (2)."
@@ -248,11 +249,11 @@ def test_a_shorter_range_before_is_told(store: Store) -> None:
     fill(store, [session("now"), session("then", created_at=NOW - 40 * DAY)])
     prove(store, "a")
 
-    assert "14 Oct, 18:30" in " ".join(view(load_figures(store, options("a"))).warnings)
+    assert "14 Oct, 18:30" in " ".join(make_view(load_figures(store, options("a"))).warnings)
 
     fill(store, [session("long ago", "b", created_at=NOW - 99 * DAY)])
     prove(store, "b")
-    assert view(load_figures(store, options("a", "b"))).warnings == []
+    assert make_view(load_figures(store, options("a", "b"))).warnings == []
 
 
 def test_there_is_nothing_before_the_first_session(store: Store) -> None:

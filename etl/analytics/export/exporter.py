@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 from etl.analytics import schema_docs
 from etl.analytics.export import folder as folders
 from etl.analytics.export import snapshot as reading
-from etl.analytics.export.files import Format, TableFile, schema_of
-from etl.analytics.export.rules import CHANGES, NO_PARTITION, month, next_since, partition
+from etl.analytics.export.files import Format, TableFile, make_schema
+from etl.analytics.export.rules import CHANGES, NO_PARTITION, choose_since, name_folders, to_month
 from etl.analytics.export.snapshot import Since
 from etl.analytics.meter import RowMeter
 from etl.analytics.schema_docs import Page, Relation
@@ -40,7 +40,7 @@ class ExportOptions(NamedTuple):
     raw: bool = False
 
 
-class FileWritten(NamedTuple):
+class Written(NamedTuple):
     """What became of a table."""
 
     rows: int
@@ -60,8 +60,8 @@ def export(
     """
     page, first = schema_docs.read(), options.since_run
     chosen = _select_tables(page, options.tables)
-    with reading.snapshot(url) as connection:
-        since = None if first is None else reading.since_run(connection, first)
+    with reading.open_snapshot(url) as connection:
+        since = None if first is None else reading.find_since(connection, first)
         _check_replaceable(options)
         with folders.replace_folder(options.output, page.relations) as partial:
             meter = RowMeter("export", on_progress, len(chosen))
@@ -72,7 +72,7 @@ def export(
                 tables.append({"name": relation.name, "whole": whole, **written._asdict()})
                 meter.tables_done += 1
             meter.add(0)
-            seen = reading.runs_seen(connection)
+            seen = reading.read_runs(connection)
             manifest = {
                 "schema": migrate.HEAD,
                 "exported_at": now.isoformat().replace("+00:00", "Z"),
@@ -80,7 +80,7 @@ def export(
                 "raw": options.raw,
                 "since_run": first,
                 "highest_run_id": max(seen.newest, default=None),
-                "next_since_run": next_since(*seen),
+                "next_since_run": choose_since(*seen),
                 "tables": tables,
             }
             return folders.put_manifest(partial, manifest)
@@ -99,7 +99,7 @@ def _select_tables(page: Page, names: Sequence[str]) -> list[Relation]:
 
 
 def _check_replaceable(options: ExportOptions) -> None:
-    """A few new rows must not take the place of an export that holds more."""
+    """Raise ConfigError where a few new rows would replace an export that holds more."""
     before = folders.read_manifest(options.output)
     if before is None or options.since_run is None:
         return
@@ -119,37 +119,37 @@ class _Table:
     since: Since | None
     meter: RowMeter
 
-    def write(self, connection: Connection) -> FileWritten:
+    def write(self, connection: Connection) -> Written:
         """Write every row that is wanted."""
         partitioned = self.options.format == "parquet" and self.relation.name == PARTITIONED
         order = PARTITIONED_BY if partitioned else ()
         changed = CHANGES.get(self.relation.name, ())
-        rows = reading.rows(connection, self.relation, order, changed, self.since)
+        rows = reading.read_rows(connection, self.relation, order, changed, self.since)
         if partitioned:
-            return self._partitions(rows)
+            return self._write_partitions(rows)
         path = self.folder / f"{self.relation.name}.{self.options.format}"
-        return FileWritten(self._file(path, rows), 1)
+        return Written(self._write_file(path, rows), 1)
 
-    def _partitions(self, chunks: Iterator[Sequence[Any]]) -> FileWritten:
+    def _write_partitions(self, chunks: Iterator[Sequence[Any]]) -> Written:
         """A file for each agent and month; the rows come in that order."""
         names = [column.name for column in self.relation.columns]
         agent, created = (names.index(name) for name in PARTITIONED_BY)
         rows = itertools.chain.from_iterable(chunks)
         total = files = 0
-        for key, group in itertools.groupby(rows, lambda row: (row[agent], month(row[created]))):
+        for key, group in itertools.groupby(rows, lambda row: (row[agent], to_month(row[created]))):
             # Numbered across the table: on a file system that ignores case, two agents may share
             # a folder, but not a file.
             files += 1
-            total += self._part(partition(*key), files, group)
-        return FileWritten(total, files) if files else FileWritten(self._part(EMPTY, 1, ()), 1)
+            total += self._write_part(name_folders(*key), files, group)
+        return Written(total, files) if files else Written(self._write_part(EMPTY, 1, ()), 1)
 
-    def _part(self, parts: tuple[str, str], number: int, rows: Iterable[Any]) -> int:
+    def _write_part(self, parts: tuple[str, str], number: int, rows: Iterable[Any]) -> int:
         place = self.folder.joinpath(self.relation.name, *parts)
         place.mkdir(parents=True, exist_ok=True)
-        return self._file(place / f"part-{number:05}.parquet", _split_rows(rows))
+        return self._write_file(place / f"part-{number:05}.parquet", _split_rows(rows))
 
-    def _file(self, path: Path, chunks: Iterable[Sequence[Any]]) -> int:
-        schema = schema_of(self.relation.columns)
+    def _write_file(self, path: Path, chunks: Iterable[Sequence[Any]]) -> int:
+        schema = make_schema(self.relation.columns)
         with TableFile(path, schema, self.options.format, raw=self.options.raw) as file:
             for chunk in chunks:
                 file.write(chunk)

@@ -14,7 +14,7 @@ import pyarrow.parquet
 from etl.analytics.export.rules import RISKY_CELL
 from etl.analytics.schema_docs import Column
 
-__all__ = ["Format", "TableFile", "harmless", "schema_of"]
+__all__ = ["Format", "TableFile", "escape_formulas", "make_schema"]
 
 Format = Literal["parquet", "csv"]
 
@@ -34,7 +34,7 @@ KINDS: Final = {
 """Arrow's types for PostgreSQL's; everything else is text, JSON too."""
 
 
-def schema_of(columns: Iterable[Column]) -> pa.Schema:
+def make_schema(columns: Iterable[Column]) -> pa.Schema:
     """The columns of a file: the same from either database, all nullable."""
     return pa.schema([(column.name, KINDS.get(column.type, pa.string())) for column in columns])
 
@@ -44,7 +44,7 @@ class TableFile:
 
     def __init__(self, path: Path, schema: pa.Schema, format: Format, *, raw: bool) -> None:
         self._schema = schema
-        self._harmless = format == "csv" and not raw
+        self._escapes = format == "csv" and not raw
         self._pending: list[pa.RecordBatch] = []
         self.rows = self._rows = self._bytes = 0
         self._file = path.open("xb")
@@ -59,7 +59,7 @@ class TableFile:
     def write(self, rows: Sequence[Sequence[Any]]) -> None:
         """Add rows."""
         columns = zip(*rows, strict=True)
-        arrays = [_array(cells, f.type) for cells, f in zip(columns, self._schema, strict=True)]
+        arrays = [_to_array(cells, f.type) for cells, f in zip(columns, self._schema, strict=True)]
         batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
         self._pending.append(batch)
         self.rows += batch.num_rows
@@ -86,18 +86,18 @@ class TableFile:
 
     def _write_pending(self) -> None:
         table = pa.Table.from_batches(self._pending, self._schema)
-        self._writer.write_table(harmless(table) if self._harmless else table, BATCH_ROWS)
+        self._writer.write_table(escape_formulas(table) if self._escapes else table, BATCH_ROWS)
         self._pending, self._rows, self._bytes = [], 0, 0
 
 
-def _array(cells: Sequence[Any], kind: pa.DataType) -> pa.Array:
+def _to_array(cells: Sequence[Any], kind: pa.DataType) -> pa.Array:
     # SQLite gives whole credits as integers.
     numbers = kind == pa.float64()
     return pa.array([c if c is None else float(c) for c in cells] if numbers else cells, kind)
 
 
-def harmless(table: pa.Table) -> pa.Table:
-    """The same with a quote before text that a spreadsheet would run, and without NUL."""
+def escape_formulas(table: pa.Table) -> pa.Table:
+    """Put a quote before text that a spreadsheet would run, and replace NUL."""
     for index, field in enumerate(table.schema):
         if field.type == pa.string():
             cells = pa.compute.replace_substring_regex(table.column(index), RISKY_CELL, r"'\1")

@@ -44,7 +44,7 @@ def replace_folder(folder: Path, names: Iterable[str]) -> Iterator[Path]:
             partial = _make_partial(folder)
         with _remove_leftovers(folder, made), _translate_write_errors(folder):
             yield partial
-            _swap(folder, partial, names)
+            _swap_files(folder, partial, names)
     finally:
         os.close(lock)
 
@@ -99,27 +99,27 @@ def _make_partial(folder: Path) -> Path:
     return partial
 
 
-def _swap(folder: Path, partial: Path, names: Iterable[str]) -> None:
+def _swap_files(folder: Path, partial: Path, names: Iterable[str]) -> None:
     """Put the new files into the place of the old ones. Renames alone: it takes no time."""
     for place, _, _ in os.walk(partial):
-        _sync(Path(place))
+        _sync_folder(Path(place))
     before = (table["name"] for table in (read_manifest(folder) or {}).get("tables", ()))
     known = {name + end for name in {*names, *before} for end in ENDINGS}
     new = [path for path in partial.iterdir() if path.name != MANIFEST]
     old = partial / "old"
     old.mkdir()
     (folder / MANIFEST).unlink(missing_ok=True)
-    _sync(folder)
+    _sync_folder(folder)
     for path in [path for path in folder.iterdir() if path.name in known]:
         path.rename(old / path.name)
     for path in new:
         path.rename(folder / path.name)
-    _sync(folder)
+    _sync_folder(folder)
     (partial / MANIFEST).rename(folder / MANIFEST)
-    _sync(folder)
+    _sync_folder(folder)
 
 
-def _sync(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

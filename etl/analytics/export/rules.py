@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import quote
 
-__all__ = ["CHANGES", "NO_PARTITION", "RISKY_CELL", "month", "next_since", "partition"]
+__all__ = ["CHANGES", "NO_PARTITION", "RISKY_CELL", "choose_since", "name_folders", "to_month"]
 
 NO_PARTITION: Final = "__HIVE_DEFAULT_PARTITION__"
 """Hive's word for null."""
@@ -41,33 +41,33 @@ RISKY_CELL: Final = (
 """The beginning of a cell that a spreadsheet would take for a formula, in RE2's words."""
 
 
-def month(created_at: datetime | None) -> str:
+def to_month(created_at: datetime | None) -> str:
     """The month that a session is filed under, in UTC."""
     return f"{created_at.year:04}-{created_at.month:02}" if created_at else NO_PARTITION
 
 
-def partition(agent_id: str, month: str) -> tuple[str, str]:
+def name_folders(agent_id: str, month: str) -> tuple[str, str]:
     """The folders that sessions belong into: `agent=...` and `month=...`.
 
     Every id gives one folder of its own, whatever it holds and however long it is. The names are
     percent-encoded, as readers of Hive's layout expect.
     """
-    return f"agent={_folder(agent_id)}", f"month={month}"
+    return f"agent={_name_folder(agent_id)}", f"month={month}"
 
 
-def _folder(id: str) -> str:
-    encoded = _encoded(id)
+def _name_folder(id: str) -> str:
+    encoded = _encode(id)
     if len(encoded) <= LONGEST:
         return encoded
     # The tilde is encoded elsewhere: no short id looks like this.
-    return f"{_encoded(id[:HEAD])}~{hashlib.sha256(id.encode()).hexdigest()}"
+    return f"{_encode(id[:HEAD])}~{hashlib.sha256(id.encode()).hexdigest()}"
 
 
-def _encoded(id: str) -> str:
+def _encode(id: str) -> str:
     return quote(id, safe="").replace("~", "%7E")
 
 
-def next_since(unfinished: int | None, newest: Sequence[int]) -> int | None:
+def choose_since(unfinished: int | None, newest: Sequence[int]) -> int | None:
     """The run that the next export should name so as to miss nothing; None: export all.
 
     `unfinished` is the lowest run that still says `running`: rows of it may follow. `newest` are

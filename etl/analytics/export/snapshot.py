@@ -30,7 +30,7 @@ from etl.store.schema import tables as t
 from etl.store.schema.column_types import Instant
 from etl.store.schema.engine import temporary_engine, translate_errors
 
-__all__ = ["RunsSeen", "Since", "rows", "runs_seen", "since_run", "snapshot"]
+__all__ = ["RunsSeen", "Since", "find_since", "open_snapshot", "read_rows", "read_runs"]
 
 FETCHED: Final = 256
 """Rows held at once as they come from the database; a row may hold a long text."""
@@ -74,7 +74,7 @@ class RunsSeen(NamedTuple):
 
 
 @contextmanager
-def snapshot(url: str) -> Iterator[Connection]:
+def open_snapshot(url: str) -> Iterator[Connection]:
     """A read-only transaction that shows the database as it is now, whatever others write.
 
     Raises StoreError, and SchemaMismatch if the database is not this program's.
@@ -82,11 +82,11 @@ def snapshot(url: str) -> Iterator[Connection]:
     with temporary_engine(url, only_reads=True) as engine:
         require_schema_of(engine, url)
         with translate_errors(url), engine.connect() as connection:
-            _begin(connection)
+            _begin_snapshot(connection)
             yield connection
 
 
-def _begin(connection: Connection) -> None:
+def _begin_snapshot(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         for setting in SETTINGS:
@@ -97,8 +97,8 @@ def _begin(connection: Connection) -> None:
     connection.execute(select(func.max(t.sync_runs.c.id)))
 
 
-def runs_seen(connection: Connection) -> RunsSeen:
-    """What `next_since` needs to know."""
+def read_runs(connection: Connection) -> RunsSeen:
+    """What `choose_since` needs to know."""
     c = t.sync_runs.c
     unfinished = connection.execute(select(func.min(c.id)).where(c.status == "running")).scalar()
     # SQLite's writers take turns: there, no run can lack that others have overtaken.
@@ -107,7 +107,7 @@ def runs_seen(connection: Connection) -> RunsSeen:
     return RunsSeen(unfinished, list(newest))
 
 
-def since_run(connection: Connection, run_id: int) -> Since:
+def find_since(connection: Connection, run_id: int) -> Since:
     """Find a run. Raises ConfigError if there is none of that number."""
     c = t.sync_runs.c
     hint = f"`{program_name()} runs` shows them; without --since-run everything is exported"
@@ -118,7 +118,7 @@ def since_run(connection: Connection, run_id: int) -> Since:
     return Since(run_id, at)
 
 
-def rows(
+def read_rows(
     connection: Connection,
     relation: Relation,
     order: Sequence[str] = (),
@@ -129,22 +129,22 @@ def rows(
 
     With `since`, those alone that one of the columns `changed` puts at or after it.
     """
-    query = select(*map(_read, relation.columns)).select_from(lightweight(relation.name))
+    query = select(*map(_select_column, relation.columns)).select_from(lightweight(relation.name))
     query = query.order_by(*map(column, order))
     if since is not None and changed:
-        query = _newer(query, changed, since)
+        query = _filter_newer(query, changed, since)
     result = connection.execute(query, execution_options={"yield_per": FETCHED})
     return result.partitions()
 
 
-def _read(one: Column) -> Any:
+def _select_column(one: Column) -> Any:
     kind = TYPES.get(one.type)
     if kind is None:
         return cast(column(one.name), Text).label(one.name)
     return column(one.name, kind)
 
 
-def _newer(query: Select[Any], changed: Sequence[str], since: Since) -> Select[Any]:
+def _filter_newer(query: Select[Any], changed: Sequence[str], since: Since) -> Select[Any]:
     conditions = [
         column(name) >= since.run_id
         if name in NUMBERS_OF_RUNS

@@ -13,14 +13,14 @@ __all__ = [
     "Offset",
     "Period",
     "Step",
-    "bins",
-    "default_since",
+    "choose_step",
+    "find_default_since",
+    "find_next_bin",
+    "find_period_before",
     "floor_to",
-    "following",
-    "offsets",
-    "period_before",
-    "step_for",
-    "wall",
+    "list_bins",
+    "list_offsets",
+    "to_wall",
 ]
 
 Step = Literal["hour", "day", "week", "month"]
@@ -65,7 +65,7 @@ class Offset(NamedTuple):
     seconds: int
 
 
-def wall(instant: datetime, zone: tzinfo) -> datetime:
+def to_wall(instant: datetime, zone: tzinfo) -> datetime:
     """What a clock in the zone shows; at the calendar's edges, what one in UTC shows."""
     try:
         return instant.astimezone(zone).replace(tzinfo=None)
@@ -73,15 +73,15 @@ def wall(instant: datetime, zone: tzinfo) -> datetime:
         return instant.replace(tzinfo=None)
 
 
-def default_since(until: datetime, zone: tzinfo) -> datetime:
+def find_default_since(until: datetime, zone: tzinfo) -> datetime:
     """The midnight, in the zone, from which a range of whole days up to `until` begins."""
-    last = floor_to(wall(until - TICK, zone), "day")
+    last = floor_to(to_wall(until - TICK, zone), "day")
     first = last - timedelta(days=LOOKS_BACK - 1)
     return first.replace(tzinfo=zone).astimezone(UTC)
 
 
-def period_before(period: Period, zone: tzinfo) -> Period | None:
-    """The same span of the clock, so many days earlier that the two don't overlap.
+def find_period_before(period: Period, zone: tzinfo) -> Period | None:
+    """The range before: as long by the clock, so many days earlier that the two don't overlap.
 
     A range of less than a day moves by its own length. None where the calendar has none.
     """
@@ -89,18 +89,18 @@ def period_before(period: Period, zone: tzinfo) -> Period | None:
     try:
         if shift < DAY:
             return Period(period.since - shift, period.since)
-        since, until = (_on_clock(instant, -shift, zone) for instant in period)
+        since, until = (_shift_clock(instant, -shift, zone) for instant in period)
     except OverflowError:
         return None
     # A clock that was set forward in between makes the range before longer than its days.
     return Period(since, min(until, period.since))
 
 
-def _on_clock(instant: datetime, shift: timedelta, zone: tzinfo) -> datetime:
+def _shift_clock(instant: datetime, shift: timedelta, zone: tzinfo) -> datetime:
     return (instant.astimezone(zone) + shift).astimezone(UTC)
 
 
-def step_for(period: Period) -> Step:
+def choose_step(period: Period) -> Step:
     """The step in which a range is drawn: some dozens of bins."""
     return next((step for step, most in LONGEST.items() if period.length <= most), "month")
 
@@ -115,45 +115,45 @@ def floor_to(clock: datetime, step: Step) -> datetime:
     return day - timedelta(days=day.weekday() if step == "week" else 0)
 
 
-def following(clock: datetime, step: Step) -> datetime:
+def find_next_bin(clock: datetime, step: Step) -> datetime:
     """The beginning of the next bin."""
     widths = {"hour": timedelta(hours=1), "day": DAY, "week": 7 * DAY, "month": 31 * DAY}
     return floor_to(clock + widths[step], step)
 
 
-def bins(period: Period, step: Step, zone: tzinfo) -> list[datetime]:
+def list_bins(period: Period, step: Step, zone: tzinfo) -> list[datetime]:
     """The bins that a range touches, by the wall times at which they begin, in order.
 
     An hour or day that no clock in the zone showed has none; an hour that it showed twice is one.
     """
-    instants = [*_strides(period, STRIDE[step]), period.until - TICK]
-    return sorted({floor_to(wall(instant, zone), step) for instant in instants})
+    instants = [*_list_strides(period, STRIDE[step]), period.until - TICK]
+    return sorted({floor_to(to_wall(instant, zone), step) for instant in instants})
 
 
-def offsets(period: Period, zone: tzinfo) -> list[Offset]:
+def list_offsets(period: Period, zone: tzinfo) -> list[Offset]:
     """The zone's offsets within a range, each with the instant from which it holds."""
-    found = [Offset(period.since, _seconds(period.since, zone))]
+    found = [Offset(period.since, _measure_offset(period.since, zone))]
     before = period.since
-    for instant in [*_strides(period, DAY), period.until]:
-        if _seconds(instant, zone) != found[-1].seconds:
-            found.append(_change(before, instant, zone))
+    for instant in [*_list_strides(period, DAY), period.until]:
+        if _measure_offset(instant, zone) != found[-1].seconds:
+            found.append(_find_change(before, instant, zone))
         before = instant
     return found
 
 
-def _change(low: datetime, high: datetime, zone: tzinfo) -> Offset:
+def _find_change(low: datetime, high: datetime, zone: tzinfo) -> Offset:
     """The instant after `low`, up to `high`, at which the offset of `high` begins."""
-    seconds = _seconds(high, zone)
+    seconds = _measure_offset(high, zone)
     while high - low > TICK:
         middle = low + (high - low) / 2
-        low, high = (low, middle) if _seconds(middle, zone) == seconds else (middle, high)
+        low, high = (low, middle) if _measure_offset(middle, zone) == seconds else (middle, high)
     return Offset(high, seconds)
 
 
-def _seconds(instant: datetime, zone: tzinfo) -> int:
-    return round((wall(instant, zone) - instant.replace(tzinfo=None)).total_seconds())
+def _measure_offset(instant: datetime, zone: tzinfo) -> int:
+    return round((to_wall(instant, zone) - instant.replace(tzinfo=None)).total_seconds())
 
 
-def _strides(period: Period, stride: timedelta) -> Iterator[datetime]:
+def _list_strides(period: Period, stride: timedelta) -> Iterator[datetime]:
     for number in range(math.ceil(period.length / stride)):
         yield period.since + number * stride

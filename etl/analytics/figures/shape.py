@@ -20,17 +20,17 @@ __all__ = [
     "Square",
     "Tally",
     "assign_series",
-    "by_agent",
-    "by_bin",
-    "fold",
-    "heat",
-    "level",
-    "mix",
+    "classify_count",
+    "classify_week",
+    "fold_hours",
+    "group_state",
+    "mix_states",
     "rank_agents",
     "stack_bars",
-    "state_group",
     "sum_tallies",
-    "tally",
+    "tally_by_agent",
+    "tally_by_bin",
+    "tally_cells",
 ]
 
 MOST_SERIES: Final = 5
@@ -70,7 +70,7 @@ class Tally(NamedTuple):
         """Credits per session; None if there is none."""
         return self.credits / self.sessions if self.sessions else None
 
-    def plus(self, cell: Cell) -> "Tally":
+    def add_cell(self, cell: Cell) -> "Tally":
         """The tally with the sessions of one more cell."""
         settled = cell.sessions if cell.state in SETTLED_STATES else 0
         failed = cell.sessions if cell.state == "failed" else 0
@@ -112,11 +112,11 @@ class Square(NamedTuple):
     level: int
 
 
-def tally(cells: Iterable[Cell]) -> Tally:
-    """All of them together."""
+def tally_cells(cells: Iterable[Cell]) -> Tally:
+    """What all cells come to."""
     total = Tally()
     for cell in cells:
-        total = total.plus(cell)
+        total = total.add_cell(cell)
     return total
 
 
@@ -125,11 +125,11 @@ def sum_tallies(tallies: Iterable[Tally]) -> Tally:
     return Tally(*map(sum, zip(Tally(), *tallies, strict=True)))
 
 
-def by_agent(cells: Iterable[Cell]) -> dict[str, Tally]:
-    """Each agent's own."""
+def tally_by_agent(cells: Iterable[Cell]) -> dict[str, Tally]:
+    """What the cells of each agent come to."""
     found: dict[str, Tally] = {}
     for cell in cells:
-        found[cell.agent_id] = found.get(cell.agent_id, Tally()).plus(cell)
+        found[cell.agent_id] = found.get(cell.agent_id, Tally()).add_cell(cell)
     return found
 
 
@@ -143,7 +143,7 @@ def assign_series(agents: Sequence[str]) -> dict[str, int]:
     return {id: min(rank, MOST_SERIES) for rank, id in enumerate(agents)}
 
 
-def fold(hourly: Iterable[Cell], step: Step) -> tuple[list[Cell], dict[tuple[int, int], int]]:
+def fold_hours(hourly: Iterable[Cell], step: Step) -> tuple[list[Cell], dict[tuple[int, int], int]]:
     """Cells of an hour each as cells of a step each; and the sessions by weekday and hour.
 
     Weekdays are those of ISO: Monday is 1.
@@ -165,7 +165,7 @@ def _add_cells(one: Cell | None, other: Cell) -> Cell:
     return Cell(*one[:3], *sums)
 
 
-def by_bin(
+def tally_by_bin(
     cells: Iterable[Cell], series: Mapping[str, int], bins: Sequence[datetime]
 ) -> list[list[Tally]]:
     """For each bin, the tally of each series. Cells outside the bins belong to none."""
@@ -176,7 +176,7 @@ def by_bin(
         at = place.get(cell.slot)
         if at is not None:
             number = series[cell.agent_id]
-            table[at][number] = table[at][number].plus(cell)
+            table[at][number] = table[at][number].add_cell(cell)
     return table
 
 
@@ -192,21 +192,21 @@ def stack_bars(table: Sequence[Sequence[float]]) -> list[Bar]:
     return bars
 
 
-def state_group(state: str | None) -> str:
+def group_state(state: str | None) -> str:
     """The group that a state is shown in."""
     return next((group for group, states in STATES.items() if state in states), "Other")
 
 
-def mix(cells: Iterable[Cell], groups: Mapping[str, str]) -> list[Mix]:
+def mix_states(cells: Iterable[Cell], groups: Mapping[str, str]) -> list[Mix]:
     """The shares of the states in each group of agents."""
     counts: dict[str, dict[str, int]] = {group: {} for group in groups.values()}
     for cell in cells:
-        mine, state = counts[groups[cell.agent_id]], state_group(cell.state)
+        mine, state = counts[groups[cell.agent_id]], group_state(cell.state)
         mine[state] = mine.get(state, 0) + cell.sessions
-    return [piece for group, mine in counts.items() for piece in _shares(group, mine)]
+    return [piece for group, mine in counts.items() for piece in _stack_shares(group, mine)]
 
 
-def _shares(group: str, counts: Mapping[str, int]) -> list[Mix]:
+def _stack_shares(group: str, counts: Mapping[str, int]) -> list[Mix]:
     total, low, pieces = sum(counts.values()), 0, []
     for state in STATES:
         if counts.get(state):
@@ -216,13 +216,13 @@ def _shares(group: str, counts: Mapping[str, int]) -> list[Mix]:
     return pieces
 
 
-def heat(week: Mapping[tuple[int, int], int]) -> list[Square]:
+def classify_week(week: Mapping[tuple[int, int], int]) -> list[Square]:
     """The 168 hours of a week, Monday first, from the sessions by weekday and hour."""
     most = max(week.values(), default=0)
     places = [(day, hour) for day in range(1, 8) for hour in range(24)]
-    return [Square(*at, week.get(at, 0), level(week.get(at, 0), most)) for at in places]
+    return [Square(*at, week.get(at, 0), classify_count(week.get(at, 0), most)) for at in places]
 
 
-def level(count: int, most: int) -> int:
+def classify_count(count: int, most: int) -> int:
     """The class of a count: 0 for none, else 1 to 5, equally wide, 5 holding the most."""
     return math.ceil(count * CLASSES / most) if most > 0 else 0

@@ -7,17 +7,17 @@ from etl.analytics.figures.period import Step
 from etl.wording import count
 
 __all__ = [
-    "age",
-    "bin_label",
-    "change",
-    "compact",
-    "credits",
-    "duration",
-    "minute",
-    "percent",
-    "points",
-    "span",
-    "whole",
+    "format_age",
+    "format_bin",
+    "format_change",
+    "format_compact",
+    "format_count",
+    "format_credits",
+    "format_duration",
+    "format_minute",
+    "format_percent",
+    "format_points",
+    "format_span",
 ]
 
 THIN: Final = "\N{NARROW NO-BREAK SPACE}"
@@ -27,28 +27,28 @@ DASH: Final = "\N{EN DASH}"
 NONE: Final = DASH
 
 
-def whole(number: float) -> str:
+def format_count(number: float) -> str:
     """A count: `12,345`."""
     return f"{number:,.0f}"
 
 
-def compact(number: float) -> str:
+def format_compact(number: float) -> str:
     """A large count in three digits: `12.3 M`. Small ones whole."""
     for size, unit in UNITS:
         if number >= size * 0.9995:
             value = number / size
             return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}{THIN}{unit}"
-    return whole(number)
+    return format_count(number)
 
 
-def credits(number: float | None) -> str:
+def format_credits(number: float | None) -> str:
     """Credits, to the hundredth; large sums whole."""
     if number is None:
         return NONE
     return f"{number:,.2f}" if abs(number) < 100 else f"{number:,.0f}"
 
 
-def percent(share: float | None) -> str:
+def format_percent(share: float | None) -> str:
     """A share of one: `8.4 %`; small ones are not said to be none, nor nearly all to be all."""
     if share is None:
         return NONE
@@ -57,7 +57,7 @@ def percent(share: float | None) -> str:
     return f"over 99.9{THIN}%" if 0.999 < share < 1 else f"{share * 100:.1f}{THIN}%"
 
 
-def change(now: float, before: float) -> str:
+def format_change(now: float, before: float) -> str:
     """How a quantity moved against the one before: `+12 %`; ``new`` from nothing."""
     if now == before:
         return "no change"
@@ -65,26 +65,26 @@ def change(now: float, before: float) -> str:
         return "new"
     moved = (now - before) / before * 100
     if abs(moved) >= 1000:
-        return f"{whole(now / before)} times"
+        return f"{format_count(now / before)} times"
     digits = 0 if abs(moved) >= 10 else 1
     text = f"{abs(moved):.{digits}f}"
-    return f"{_sign(moved)}{text}{THIN}%" if float(text) else "no change"
+    return f"{_choose_sign(moved)}{text}{THIN}%" if float(text) else "no change"
 
 
-def points(now: float | None, before: float | None) -> str:
+def format_points(now: float | None, before: float | None) -> str:
     """How a share moved, in percentage points; nothing where one of the two is not known."""
     if now is None or before is None:
         return ""
     moved = (now - before) * 100
     text = f"{abs(moved):.1f}"
-    return f"{_sign(moved)}{text}{THIN}points" if float(text) else "no change"
+    return f"{_choose_sign(moved)}{text}{THIN}points" if float(text) else "no change"
 
 
-def _sign(moved: float) -> str:
+def _choose_sign(moved: float) -> str:
     return "+" if moved > 0 else MINUS
 
 
-def duration(seconds: float | None) -> str:
+def format_duration(seconds: float | None) -> str:
     """A span of time in its two largest units: `2 h 5 min`; seconds to the tenth: `3.2 s`."""
     if seconds is None:
         return NONE
@@ -102,7 +102,7 @@ def duration(seconds: float | None) -> str:
     return " ".join(parts)
 
 
-def age(span: timedelta) -> str:
+def format_age(span: timedelta) -> str:
     """How long ago, in one unit: `3 hours`."""
     seconds = max(span.total_seconds(), 0)
     for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
@@ -111,35 +111,35 @@ def age(span: timedelta) -> str:
     return "under a minute"
 
 
-def minute(clock: datetime | None, this_year: int | None = None) -> str:
+def format_minute(clock: datetime | None, this_year: int | None = None) -> str:
     """A wall time to the minute: `23 Nov 2026, 18:39`; this year's without the year."""
     if clock is None:
         return NONE
     year = "" if clock.year == this_year else f" {clock.year}"
-    return f"{_day(clock)}{year}, {clock:%H:%M}"
+    return f"{_to_day(clock)}{year}, {clock:%H:%M}"
 
 
-def span(since: datetime, until: datetime) -> str:
+def format_span(since: datetime, until: datetime) -> str:
     """A range of wall times, its end exclusive; whole days without times of day."""
     if since.time() == until.time() == datetime.min.time() and until > since:
         last = until - timedelta(days=1)
         if since.date() == last.date():
-            return f"{_day(since)} {since.year}"
-        first = _day(since) if since.year == last.year else f"{_day(since)} {since.year}"
-        return f"{first} {DASH} {_day(last)} {last.year}"
-    first = _day(since) if since.year == until.year else f"{_day(since)} {since.year}"
+            return f"{_to_day(since)} {since.year}"
+        first = _to_day(since) if since.year == last.year else f"{_to_day(since)} {since.year}"
+        return f"{first} {DASH} {_to_day(last)} {last.year}"
+    first = _to_day(since) if since.year == until.year else f"{_to_day(since)} {since.year}"
     begins = "" if since.time() == datetime.min.time() else f", {since:%H:%M}"
-    return f"{first}{begins} {DASH} {minute(until)}"
+    return f"{first}{begins} {DASH} {format_minute(until)}"
 
 
-def bin_label(clock: datetime, step: Step) -> str:
+def format_bin(clock: datetime, step: Step) -> str:
     """A bin by its beginning, as a table has it."""
     if step == "hour":
-        return f"{clock:%a} {_day(clock)}, {clock:%H:%M}"
+        return f"{clock:%a} {_to_day(clock)}, {clock:%H:%M}"
     if step == "month":
         return f"{clock:%b} {clock.year}"
-    return f"{clock:%a} {_day(clock)} {clock.year}"
+    return f"{clock:%a} {_to_day(clock)} {clock.year}"
 
 
-def _day(clock: datetime) -> str:
+def _to_day(clock: datetime) -> str:
     return f"{clock.day} {clock:%b}"

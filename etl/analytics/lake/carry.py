@@ -16,14 +16,14 @@ from typing import NamedTuple
 from deltalake import DeltaTable
 from sqlalchemy import Connection, func, select
 
-from etl.analytics.export.snapshot import snapshot
+from etl.analytics.export.snapshot import open_snapshot
 from etl.analytics.lake.compare import Unsorted
 from etl.analytics.lake.delta import DataFile, DeltaFolder, State
 from etl.analytics.lake.lock import lock_file, lock_server
 from etl.analytics.lake.month import Changes, change_month
 from etl.analytics.lake.source import read_rows
-from etl.analytics.lake.tables import LakeTable, lake_tables
-from etl.analytics.lake.target import locate, make_folder, translate_errors
+from etl.analytics.lake.tables import LakeTable, list_lake_tables
+from etl.analytics.lake.target import locate_table, make_folder, translate_errors
 from etl.analytics.meter import RowMeter
 from etl.errors import ConfigError, EtlError
 from etl.models import Progress
@@ -74,15 +74,15 @@ def carry(
     With `take_over`, a lake that another database has fed becomes this one's. Raises LakeBusy if
     another process is at it, EtlError if the lake can't be used or isn't ours, StoreError.
     """
-    tables = lake_tables()
-    with lock_file(url), snapshot(url) as connection:
+    tables = list_lake_tables()
+    with lock_file(url), open_snapshot(url) as connection:
         lock_server(connection)
         as_of = now()
         origin = _read_origin(connection, as_of)
         meter = RowMeter("lake", on_progress, len(tables))
         reports = []
         for table in tables:
-            uri = locate(target, table.name)
+            uri = locate_table(target, table.name)
             with translate_errors(f"the table {uri}"):
                 if _is_wanted(connection, table, uri):
                     make_folder(uri)
@@ -141,7 +141,7 @@ def _carry_table(
         count["inserted"],
         count["updated"],
         count["deleted"],
-        len(folder.files()),
+        len(folder.list_files()),
         count["unfit"],
         folder.version,
     )
@@ -150,11 +150,11 @@ def _carry_table(
 def _find_changes(
     connection: Connection, folder: DeltaFolder, table: LakeTable, meter: RowMeter
 ) -> Changes:
-    """Month by month, as the database gives them; months that only the lake has come last."""
+    """Compare month by month, as the database gives them; the lake's own come last."""
     changes, filesystem = Changes(), folder.filesystem
     files: defaultdict[str, list[DataFile]] = defaultdict(list)
     if not folder.has_other_columns:
-        for file in folder.files():
+        for file in folder.list_files():
             files[file.month].append(file)
     rows = read_rows(connection, table)
     for month, group in itertools.groupby(rows, attrgetter("month")):

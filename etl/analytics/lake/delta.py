@@ -87,7 +87,7 @@ class DeltaFolder:
         """Whether the table is one of another release, whose columns or types differed."""
         return self._delta is not None and pa.schema(self._delta.schema()) != self._table.schema
 
-    def files(self) -> list[DataFile]:
+    def list_files(self) -> list[DataFile]:
         """The files of this version."""
         if self._delta is None:
             return []
@@ -107,17 +107,17 @@ class DeltaFolder:
         properties = CommitProperties({PROGRAM: msgspec.to_builtins(state)}, max_commit_retries=0)
         schema = Schema.from_arrow(self._table.schema)
         if self._delta is None:
-            self._create(added, schema, state, properties)
+            self._create_table(added, schema, state, properties)
         else:
             mode = "overwrite" if self.has_other_columns else "append"
-            gone = [] if mode == "overwrite" else [_removal(file) for file in removed]
+            gone = [] if mode == "overwrite" else [_make_removal(file) for file in removed]
             self._delta.create_write_transaction(
                 [*added, *gone], mode, schema, self._partitions, commit_properties=properties
             )
         self._delta = DeltaTable(self.uri)
         self.state = state
 
-    def _create(
+    def _create_table(
         self, added: Sequence[AddAction], schema: Schema, state: State, properties: CommitProperties
     ) -> None:
         create_table_with_add_actions(
@@ -138,7 +138,7 @@ class DeltaFolder:
         self._vacuum(0)
 
     def tidy(self) -> None:
-        """The same of files that have been needless for a day."""
+        """Remove the files that no version has needed for a day."""
         assert self._delta is not None
         if self._delta.vacuum(READERS_GRACE, True, False, full=True):
             self._vacuum(READERS_GRACE)
@@ -176,7 +176,7 @@ class DeltaFolder:
         return State(owner[1])
 
     def _check_free(self) -> None:
-        """Only files of a first run that was killed may be there: a purge removes all others."""
+        """Raise EtlError for files that no killed first run left: a purge would remove them."""
         selector = pa.fs.FileSelector("", recursive=True, allow_not_found=True)
         for info in self.filesystem.get_file_info(selector):
             if info.type == pa.fs.FileType.File and not OURS.fullmatch(info.path.lstrip("/")):
@@ -184,7 +184,7 @@ class DeltaFolder:
                 raise EtlError(f"{self.uri} holds files that are no table of ours", hint)
 
 
-def _removal(file: DataFile) -> Any:
+def _make_removal(file: DataFile) -> Any:
     month: dict[str, Any] = {MONTH: file.month} if file.month else {}
     now = int(time.time() * 1000)
     return RemoveAction(file.path, True, now, size=file.size, partition_values=month)

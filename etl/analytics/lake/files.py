@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
 from pyarrow.fs import PyFileSystem
 
-from etl.analytics.lake.columns import batch_of, is_unfit
+from etl.analytics.lake.columns import is_unfit, make_batch
 from etl.analytics.lake.compare import LakeRow
 from etl.analytics.lake.delta import DataFile
 from etl.analytics.lake.source import SourceRow, split_cells
@@ -86,7 +86,7 @@ class MonthWriter:
             cells = [split_cells(row.raw) for row in self._rows]
             self._count_unfit(cells)
             digests = [row.digest for row in self._rows]
-            self._write_batch(batch_of(cells, digests, self._schema))
+            self._write_batch(make_batch(cells, digests, self._schema))
             self._rows, self._size = [], 0
 
     def _count_unfit(self, cells: Sequence[Sequence[Any]]) -> None:
@@ -131,20 +131,20 @@ class MonthWriter:
         size = self._filesystem.get_file_info(self._path).size
         month: dict[str, str | None] = {MONTH: self._month} if self._table.by_month else {}
         now = int(time.time() * 1000)
-        self.added.append(AddAction(self._path, size, month, now, True, self._statistics()))
+        self.added.append(AddAction(self._path, size, month, now, True, self._format_statistics()))
         self._writer, self._written, self._bytes, self._dates = None, 0, 0, []
 
-    def _statistics(self) -> str:
+    def _format_statistics(self) -> str:
         """How many rows, and between which dates: no other column, since the log outlives rows."""
         told: dict[str, Any] = {"numRecords": self._written}
         if self._dates:
             oldest, newest = min(a for a, _ in self._dates), max(b for _, b in self._dates)
-            told["minValues"] = {DATED: _milliseconds(oldest)}
-            told["maxValues"] = {DATED: _milliseconds(newest, up=True)}
+            told["minValues"] = {DATED: _format_milliseconds(oldest)}
+            told["maxValues"] = {DATED: _format_milliseconds(newest, up=True)}
         return json.dumps(told)
 
 
-def _milliseconds(instant: datetime, *, up: bool = False) -> str:
+def _format_milliseconds(instant: datetime, *, up: bool = False) -> str:
     """An instant as Delta's statistics have it, no later (`up`: no earlier) than it is."""
     rest = timedelta(microseconds=instant.microsecond % 1000)
     down = instant - rest
@@ -186,13 +186,13 @@ def _read_keys(filesystem: PyFileSystem, path: str, table: LakeTable) -> pa.Tabl
 def index_rows(index: pa.Table, table: LakeTable) -> Iterator[LakeRow]:
     """The rows of an index, as `compare` takes them; times are SQLite's text."""
     for batch in index.to_batches(BATCH_ROWS):
-        keys = [_texts(batch[name]) for name in table.key]
+        keys = [_list_cells(batch[name]) for name in table.key]
         joined = keys[0] if len(keys) == 1 else zip(*keys, strict=True)
         others = (batch[name].to_pylist() for name in (DIGEST, FILE, ROW))
         yield from zip(joined, *others, strict=True)
 
 
-def _texts(cells: pa.Array) -> list[Any]:
+def _list_cells(cells: pa.Array) -> list[Any]:
     if pa.types.is_timestamp(cells.type):
         cells = pc.strftime(cells.cast(pa.timestamp("us")), format=TIME_TEXT)
     found: list[Any] = cells.to_pylist()

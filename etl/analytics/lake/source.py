@@ -57,24 +57,24 @@ def split_cells(raw: Any) -> Sequence[Any]:
     return [_unescape(cell) for cell in raw.decode().split("\t")]
 
 
-def _query(table: LakeTable, dialect: str) -> str:
+def _build_query(table: LakeTable, dialect: str) -> str:
     """The month and the cells, in the order of the month and the key, byte by byte."""
     source, dated = f"{table.name} r", "r"
     if table.by_month and table.name != "sessions":
         source, dated = f"{source} JOIN sessions s ON s.id = r.session_id", "s"
     month = MONTHS[dialect].format(dated, UNDATED) if table.by_month else "''"
     types = {column.name: column.type for column in table.columns}
-    order = [_sortable(name, types[name], dialect) for name in table.key]
-    cells = [_cell(name, types[name], dialect, name in table.key) for name in table.names]
+    order = [_make_sortable(name, types[name], dialect) for name in table.key]
+    cells = [_select_cell(name, types[name], dialect, name in table.key) for name in table.names]
     return f"SELECT {month}, {', '.join(cells)} FROM {source} ORDER BY 1, {', '.join(order)}"
 
 
-def _sortable(name: str, type: str, dialect: str) -> str:
+def _make_sortable(name: str, type: str, dialect: str) -> str:
     collated = dialect == "postgresql" and type == "text"
     return f'r.{name} COLLATE "C"' if collated else f"r.{name}"
 
 
-def _cell(name: str, type: str, dialect: str, is_key: bool) -> str:
+def _select_cell(name: str, type: str, dialect: str, is_key: bool) -> str:
     if dialect == "postgresql" and type == "timestamptz" and is_key:
         return SORTABLE_TIME.format(name=name)
     return f"r.{name}"
@@ -83,12 +83,12 @@ def _cell(name: str, type: str, dialect: str, is_key: bool) -> str:
 def _select_rows(connection: Connection, table: LakeTable) -> Iterator[SourceRow]:
     driver: Any = connection.connection.driver_connection
     places = [table.names.index(name) + 1 for name in table.key]
-    with contextlib.closing(driver.execute(_query(table, "sqlite"))) as cursor:
+    with contextlib.closing(driver.execute(_build_query(table, "sqlite"))) as cursor:
         while rows := cursor.fetchmany(FETCHED):
             for row in rows:
                 cells = row[1:]
                 text = _encode(cells)
-                yield SourceRow(row[0], _key(row, places), _digest(text), len(text), cells)
+                yield SourceRow(row[0], _pick_key(row, places), _digest(text), len(text), cells)
 
 
 def _copy_rows(connection: Connection, table: LakeTable) -> Iterator[SourceRow]:
@@ -99,7 +99,7 @@ def _copy_rows(connection: Connection, table: LakeTable) -> Iterator[SourceRow]:
     with driver.cursor() as cursor:
         # Else it is the server's encoding, or what the environment says.
         cursor.execute("SET LOCAL client_encoding TO 'UTF8'")
-        with cursor.copy(f"COPY ({_query(table, 'postgresql')}) TO STDOUT") as copy:
+        with cursor.copy(f"COPY ({_build_query(table, 'postgresql')}) TO STDOUT") as copy:
             for block in copy:
                 month, _, raw = bytes(block).rstrip(b"\n").partition(b"\t")
                 cells = raw.split(b"\t", places[-1] + 1)
@@ -110,7 +110,7 @@ def _copy_rows(connection: Connection, table: LakeTable) -> Iterator[SourceRow]:
                 yield SourceRow(month.decode(), whole, _digest(raw), len(raw), raw)
 
 
-def _key(row: Sequence[Any], places: Sequence[int]) -> Any:
+def _pick_key(row: Sequence[Any], places: Sequence[int]) -> Any:
     return row[places[0]] if len(places) == 1 else tuple(row[place] for place in places)
 
 

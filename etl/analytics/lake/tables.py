@@ -9,7 +9,7 @@ from etl.analytics import schema_docs
 from etl.analytics.export.files import KINDS
 from etl.analytics.schema_docs import Column
 
-__all__ = ["DIGEST", "MONTH", "UNDATED", "LakeTable", "lake_tables"]
+__all__ = ["DIGEST", "MONTH", "UNDATED", "LakeTable", "list_lake_tables"]
 
 MONTH: Final = "month"
 """The partition column: the month of the session's `created_at` in UTC."""
@@ -53,7 +53,7 @@ class LakeTable(NamedTuple):
     @property
     def file_schema(self) -> pa.Schema:
         """The columns of a data file; the month is told by its folder."""
-        fields = [(column.name, _type_of(column)) for column in self.columns]
+        fields = [(column.name, _choose_type(column)) for column in self.columns]
         return pa.schema([*fields, (DIGEST, pa.int64())])
 
     @property
@@ -68,7 +68,7 @@ class LakeTable(NamedTuple):
         return self.name == OPTIONAL
 
 
-def lake_tables() -> Sequence[LakeTable]:
+def list_lake_tables() -> Sequence[LakeTable]:
     """The tables in the order in which they are carried over."""
     relations = schema_docs.read().relations
     return [
@@ -82,5 +82,5 @@ def lake_tables() -> Sequence[LakeTable]:
     ]
 
 
-def _type_of(column: Column) -> pa.DataType:
+def _choose_type(column: Column) -> pa.DataType:
     return CREDITS if column.type == "numeric" else KINDS.get(column.type, pa.string())

@@ -12,7 +12,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from etl.errors import EtlError
 
-__all__ = ["locate", "make_folder", "translate_errors"]
+__all__ = ["locate_table", "make_folder", "translate_errors"]
 
 SECRET_NAME: Final = re.compile(
     r"^(AWS|AZURE|GOOGLE|GCS|GCLOUD)_.*(KEY|SECRET|TOKEN|PASSWORD|CREDENTIAL|SAS)", re.I
@@ -35,7 +35,7 @@ HINTS: Final = {
 COLOR: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def locate(target: str, table: str) -> str:
+def locate_table(target: str, table: str) -> str:
     """The address of a table: a URL of an object store, or a path."""
     return f"{target}/{table}" if "://" in target else str(Path(target) / table)
 
@@ -60,12 +60,12 @@ def translate_errors(what: str) -> Iterator[None]:
         hint = "it was not us: does another program or database write there? run it again"
         raise EtlError(f"{what} was changed by another writer meanwhile", hint) from error
     except (DeltaError, OSError, pa.ArrowException) as error:
-        text = " ".join(COLOR.sub("", _mask(str(error))).split())
+        text = " ".join(COLOR.sub("", _mask_secrets(str(error))).split())
         hint = next((hint for words, hint in HINTS.items() if words in text), "")
         raise EtlError(f"{what} can't be used: {text[:LONGEST]}", hint) from error
 
 
-def _mask(text: str) -> str:
+def _mask_secrets(text: str) -> str:
     """The text without what the environment keeps secret."""
     for name, value in os.environ.items():
         if SECRET_NAME.match(name) and len(value) >= SHORTEST_SECRET:

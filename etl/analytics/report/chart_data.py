@@ -5,15 +5,16 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from etl.analytics.figures import shape, words
-from etl.analytics.figures.period import Step, following
+from etl.analytics.figures import shape
+from etl.analytics.figures.period import Step, find_next_bin
 from etl.analytics.figures.shape import DAYS, STATES, Tally
+from etl.analytics.figures.words import format_bin, format_count, format_credits, format_percent
 from etl.analytics.report import charts
 from etl.analytics.report.charts import Spec
 from etl.analytics.report.load_figures import Figures
-from etl.analytics.report.names import agent_labels
+from etl.analytics.report.names import label_agents
 
-__all__ = ["Drawing", "drawings"]
+__all__ = ["Drawing", "draw_charts"]
 
 DAY: Final = timedelta(days=1)
 LENGTHS: Final[dict[Step, timedelta]] = {
@@ -47,34 +48,35 @@ class _Data:
 
     def __init__(self, figures: Figures) -> None:
         self.figures = figures
-        self.labels = agent_labels(figures.names)
+        self.labels = label_agents(figures.names)
         self.ranked = shape.rank_agents(figures.now.agents)
         self.series = shape.assign_series(self.ranked)
         self.names = [self.labels[id] for id in self.ranked[: shape.MOST_SERIES]]
         if len(self.ranked) > shape.MOST_SERIES:
             self.names.append(shape.OTHERS)
-        self.table = shape.by_bin(figures.cells, self.series, figures.bins)
-        self.edges = [*figures.bins, following(figures.bins[-1], figures.step)]
-        is_over = self.edges[-1] <= figures.options.wall(figures.options.period.until)
+        self.table = shape.tally_by_bin(figures.cells, self.series, figures.bins)
+        self.edges = [*figures.bins, find_next_bin(figures.bins[-1], figures.step)]
+        is_over = self.edges[-1] <= figures.options.to_wall(figures.options.period.until)
         self.unfinished = "" if is_over else f" The last {figures.step} is not over."
-        self.when = [words.bin_label(clock, figures.step) for clock in figures.bins]
+        self.when = [format_bin(clock, figures.step) for clock in figures.bins]
 
 
-def drawings(figures: Figures) -> dict[str, Drawing]:
+def draw_charts(figures: Figures) -> dict[str, Drawing]:
     """Every chart, by its id; none if there is nothing to draw."""
     if not figures.now.tally.sessions:
         return {}
     data = _Data(figures)
-    made = [_quantity(data, "sessions"), _quantity(data, "credits"), _states(data), _heat(data)]
+    made = [_draw_quantity(data, unit) for unit in ("sessions", "credits")]
+    made += [_draw_states(data), _draw_week(data)]
     if figures.now.tally.settled:
-        made += [_failures(data), _agents(data)]
+        made += [_draw_failures(data), _draw_agents(data)]
     return {drawing.id: drawing for drawing in made}
 
 
-def _quantity(data: _Data, unit: str) -> Drawing:
+def _draw_quantity(data: _Data, unit: str) -> Drawing:
     """Sessions or credits over time, by agent."""
     table = [[float(getattr(tally, unit)) for tally in row] for row in data.table]
-    step, number = data.figures.step, words.whole if unit == "sessions" else words.credits
+    step, number = data.figures.step, format_count if unit == "sessions" else format_credits
     rows = [
         [when, *map(number, row), number(sum(row))]
         for when, row in zip(data.when, table, strict=True)
@@ -82,16 +84,16 @@ def _quantity(data: _Data, unit: str) -> Drawing:
     return Drawing(
         unit,
         f"{unit.capitalize()} by {step}",
-        _over_time_words(data, [sum(row) for row in table], unit),
-        charts.over_time(shape.stack_bars(table), data.edges, data.names, step, unit),
+        _summarize_quantity(data, [sum(row) for row in table], unit),
+        charts.plot_quantity(shape.stack_bars(table), data.edges, data.names, step, unit),
         [step.capitalize(), *data.names, "All"],
         rows,
         [(f"series-{index}", name) for index, name in enumerate(data.names)],
     )
 
 
-def _over_time_words(data: _Data, sums: Sequence[float], unit: str) -> str:
-    number = words.whole if unit == "sessions" else words.credits
+def _summarize_quantity(data: _Data, sums: Sequence[float], unit: str) -> str:
+    number = format_count if unit == "sessions" else format_credits
     total, highest = sum(sums), max(sums)
     if not total:
         return f"No {unit} in this range."
@@ -104,62 +106,61 @@ def _over_time_words(data: _Data, sums: Sequence[float], unit: str) -> str:
     return text + data.unfinished
 
 
-def _states(data: _Data) -> Drawing:
+def _draw_states(data: _Data) -> Drawing:
     groups = {id: data.names[number] for id, number in data.series.items()}
-    pieces = shape.mix(data.figures.cells, groups)
+    pieces = shape.mix_states(data.figures.cells, groups)
     counts = {(piece.group, piece.state): piece for piece in pieces}
     used = [state for state in STATES if any(piece.state == state for piece in pieces)]
     rows = [
-        [name, *(_count_and_share(counts.get((name, state))) for state in used)]
-        for name in data.names
+        [name, *(_format_share(counts.get((name, state))) for state in used)] for name in data.names
     ]
     total = data.figures.now.tally.sessions
     sums = {state: sum(p.sessions for p in pieces if p.state == state) for state in used}
-    shares = ", ".join(f"{s.lower()} {words.percent(n / total)}" for s, n in sums.items())
+    shares = ", ".join(f"{s.lower()} {format_percent(n / total)}" for s, n in sums.items())
     places = {state: f"state-{index}" for index, state in enumerate(STATES)}
     return Drawing(
         "states",
         "States by agent",
         f"Of all sessions: {shares}.",
-        charts.state_mix(pieces),
+        charts.plot_states(pieces),
         ["Agent", *used],
         rows,
         [(places[state], state) for state in used],
     )
 
 
-def _count_and_share(piece: shape.Mix | None) -> str:
+def _format_share(piece: shape.Mix | None) -> str:
     if piece is None:
         return "0"
-    return f"{words.whole(piece.sessions)} ({words.percent(piece.high - piece.low)})"
+    return f"{format_count(piece.sessions)} ({format_percent(piece.high - piece.low)})"
 
 
-def _failures(data: _Data) -> Drawing:
+def _draw_failures(data: _Data) -> Drawing:
     tallies = [shape.sum_tallies(row) for row in data.table]
     mean = data.figures.now.tally.failure_rate or 0.0
-    summary = f"{words.percent(mean)} of settled sessions failed (dashed line)."
+    summary = f"{format_percent(mean)} of settled sessions failed (dashed line)."
     telling = [(t.failure_rate or 0.0, i) for i, t in enumerate(tallies) if t.settled >= FEW]
     if len(telling) > 1:
         worst, at = max(telling)
-        summary += f" The highest: {words.percent(worst)}, {data.when[at]}."
+        summary += f" The highest: {format_percent(worst)}, {data.when[at]}."
     if any(0 < tally.settled < FEW for tally in tallies):
         summary += f" Pale, and not counted there: fewer than {FEW} settled."
     return Drawing(
         "failures",
         f"Failure rate by {data.figures.step}",
         summary,
-        charts.rate_over_time(tallies, data.edges, data.figures.step, mean, FEW),
+        charts.plot_failures(tallies, data.edges, data.figures.step, mean, FEW),
         [data.figures.step.capitalize(), "Failed", "Settled", "Rate"],
-        [[when, *_rate(tally)] for when, tally in zip(data.when, tallies, strict=True)],
+        [[when, *_format_rate(tally)] for when, tally in zip(data.when, tallies, strict=True)],
     )
 
 
-def _rate(tally: Tally) -> list[str]:
-    counts = [words.whole(tally.failed), words.whole(tally.settled)]
-    return [*counts, words.percent(tally.failure_rate)]
+def _format_rate(tally: Tally) -> list[str]:
+    counts = [format_count(tally.failed), format_count(tally.settled)]
+    return [*counts, format_percent(tally.failure_rate)]
 
 
-def _agents(data: _Data) -> Drawing:
+def _draw_agents(data: _Data) -> Drawing:
     before = data.figures.before.agents if data.figures.before else {}
     rated = [
         (data.labels[id], data.figures.now.agents[id], before.get(id))
@@ -172,19 +173,19 @@ def _agents(data: _Data) -> Drawing:
     return Drawing(
         "agents",
         "Failure rate by agent",
-        f"The highest: {worst[0]}, {words.percent(worst[1].failure_rate)}.",
-        charts.agent_rates(drawn),
+        f"The highest: {worst[0]}, {format_percent(worst[1].failure_rate)}.",
+        charts.plot_agents(drawn),
         ["Agent", "Failed", "Settled", "Rate", "Rate before"],
         [
-            [name, *_rate(now), words.percent(then.failure_rate if then else None)]
+            [name, *_format_rate(now), format_percent(then.failure_rate if then else None)]
             for name, now, then in drawn
         ],
         key if before else key[:1],
     )
 
 
-def _heat(data: _Data) -> Drawing:
-    squares = shape.heat(data.figures.week)
+def _draw_week(data: _Data) -> Drawing:
+    squares = shape.classify_week(data.figures.week)
     busiest = max(squares, key=lambda square: square.sessions)
     total = sum(square.sessions for square in squares)
     office = sum(s.sessions for s in squares if s.weekday <= 5 and 8 <= s.hour < 18)
@@ -193,19 +194,19 @@ def _heat(data: _Data) -> Drawing:
         "week",
         "Sessions by hour of the week",
         f"The busiest hour: {DAYS[busiest.weekday - 1]} from {busiest.hour:02}:00, "
-        f"{words.whole(busiest.sessions)} sessions. "
-        f"{words.percent(office / total)} begin from Monday to Friday, 8:00 to 18:00.",
-        charts.heat_map(squares),
+        f"{format_count(busiest.sessions)} sessions. "
+        f"{format_percent(office / total)} begin from Monday to Friday, 8:00 to 18:00.",
+        charts.plot_week(squares),
         ["Hour", *DAYS],
         [
-            [f"{hour:02}:00", *(words.whole(square.sessions) for square in row)]
+            [f"{hour:02}:00", *(format_count(square.sessions) for square in row)]
             for hour, row in enumerate(by_hour)
         ],
-        [(f"heat-{n}", text) for n, text in enumerate(_classes(busiest.sessions)) if text],
+        [(f"heat-{n}", text) for n, text in enumerate(_label_classes(busiest.sessions)) if text],
     )
 
 
-def _classes(most: int) -> list[str]:
+def _label_classes(most: int) -> list[str]:
     """The classes of the heat map, as ranges of counts; empty ones have no text."""
     texts = ["none"]
     low = 1

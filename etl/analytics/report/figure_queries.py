@@ -31,13 +31,13 @@ from etl.models import SETTLED_STATES
 from etl.store.schema import tables as t
 
 __all__ = [
-    "active_creators",
-    "cells",
-    "costliest",
-    "oldest_session",
-    "settle_times",
-    "top_creators",
-    "undated",
+    "count_cells",
+    "count_creators",
+    "count_undated",
+    "find_costliest",
+    "find_oldest_session",
+    "find_settle_times",
+    "find_top_creators",
 ]
 
 TOP: Final = 10
@@ -46,7 +46,7 @@ TOP: Final = 10
 c = t.sessions.c
 
 
-def oldest_session(connection: Connection, agents: Sequence[str]) -> datetime | None:
+def find_oldest_session(connection: Connection, agents: Sequence[str]) -> datetime | None:
     """When the first session of these agents began."""
     found = [
         connection.execute(select(func.min(c.created_at)).where(c.agent_id == id)).scalar()
@@ -55,7 +55,7 @@ def oldest_session(connection: Connection, agents: Sequence[str]) -> datetime | 
     return min((instant for instant in found if instant is not None), default=None)
 
 
-def undated(connection: Connection, agents: Sequence[str]) -> int:
+def count_undated(connection: Connection, agents: Sequence[str]) -> int:
     """How many belong to no range, since the API didn't say when they began."""
     query = select(func.count()).where(
         c.agent_id.in_(agents), c.created_at.is_(None), c.missing_since.is_(None)
@@ -63,24 +63,24 @@ def undated(connection: Connection, agents: Sequence[str]) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def cells(connection: Connection, window: Window, clock: Sequence[Offset]) -> Iterator[Cell]:
+def count_cells(connection: Connection, window: Window, clock: Sequence[Offset]) -> Iterator[Cell]:
     """The range by agent, state and hour of the wall clock that `clock` gives, in no order."""
-    slot = _hour(connection, clock).label("slot")
-    sums = (func.count(), func.sum(c.credit_cost), func.sum(_tokens()))
-    query = select(c.agent_id, slot, c.state, *sums).where(_within(window))
+    slot = _truncate_to_hour(connection, clock).label("slot")
+    sums = (func.count(), func.sum(c.credit_cost), func.sum(_add_tokens()))
+    query = select(c.agent_id, slot, c.state, *sums).where(_is_within(window))
     rows = connection.execute(query.group_by(c.agent_id, "slot", c.state))
     for agent, at, state, count, spent, tokens in rows:
         if at is not None:
-            yield Cell(agent, _clock(at), state, count, float(spent or 0), int(tokens or 0))
+            yield Cell(agent, _parse_clock(at), state, count, float(spent or 0), int(tokens or 0))
 
 
-def active_creators(connection: Connection, window: Window) -> int:
+def count_creators(connection: Connection, window: Window) -> int:
     """How many creators began a session in the range."""
-    query = select(func.count(distinct(c.creator_id))).where(_within(window))
+    query = select(func.count(distinct(c.creator_id))).where(_is_within(window))
     return int(connection.execute(query).scalar_one())
 
 
-def top_creators(connection: Connection, window: Window) -> list[Creator]:
+def find_top_creators(connection: Connection, window: Window) -> list[Creator]:
     """Those with the most sessions, then credits."""
     counts = (
         func.count().label("sessions"),
@@ -90,7 +90,7 @@ def top_creators(connection: Connection, window: Window) -> list[Creator]:
     )
     best = (
         select(c.creator_id, *counts)
-        .where(_within(window))
+        .where(_is_within(window))
         .group_by(c.creator_id)
         .order_by(counts[0].desc(), counts[3].desc(), c.creator_id)
         .limit(TOP)
@@ -99,7 +99,7 @@ def top_creators(connection: Connection, window: Window) -> list[Creator]:
     b, people = best.c, t.creators
     order = (b.sessions.desc(), b.credits.desc(), b.creator_id)
     query = select(
-        b.creator_id, _name(), people.c.email, b.sessions, b.failed, b.settled, b.credits
+        b.creator_id, _join_name(), people.c.email, b.sessions, b.failed, b.settled, b.credits
     ).join_from(best, people, people.c.id == b.creator_id, isouter=True)
     rows = connection.execute(query.order_by(*order))
     return [
@@ -108,38 +108,39 @@ def top_creators(connection: Connection, window: Window) -> list[Creator]:
     ]
 
 
-def costliest(connection: Connection, window: Window) -> list[TopSession]:
+def find_costliest(connection: Connection, window: Window) -> list[TopSession]:
     """The sessions with the highest credit cost."""
     first = c.credit_cost.desc().nulls_last()
-    query = _shown().where(_within(window), c.credit_cost > 0).order_by(first, c.id).limit(TOP)
-    return [_session(row) for row in connection.execute(query)]
+    query = _select_sessions().where(_is_within(window), c.credit_cost > 0)
+    rows = connection.execute(query.order_by(first, c.id).limit(TOP))
+    return [_read_session(row) for row in rows]
 
 
-def settle_times(connection: Connection, window: Window) -> SettleTimes:
+def find_settle_times(connection: Connection, window: Window) -> SettleTimes:
     """The sessions that took longest from their beginning to the look that saw them settled.
 
     Only those count that an earlier look saw open: of the others it isn't known when they
     settled. The times are upper bounds, by as much as lies between two looks.
     """
-    took = _lengths(connection, window).c
+    took = _select_settle_times(connection, window).c
     count = connection.execute(select(func.count(took.id))).scalar_one()
-    query = _shown().add_columns(took.seconds).join(took.id.table, took.id == c.id)
+    query = _select_sessions().add_columns(took.seconds).join(took.id.table, took.id == c.id)
     rows = connection.execute(query.order_by(took.seconds.desc(), c.id).limit(TOP))
-    slowest = [_session(row)._replace(seconds=float(row.seconds)) for row in rows]
+    slowest = [_read_session(row)._replace(seconds=float(row.seconds)) for row in rows]
     return SettleTimes(count, slowest)
 
 
-def _lengths(connection: Connection, window: Window) -> Subquery:
+def _select_settle_times(connection: Connection, window: Window) -> Subquery:
     states = t.state_changes.c
     is_settled = case((states.state.in_(SETTLED_STATES), states.observed_at))
     first, settled = func.min(states.observed_at), func.min(is_settled)
-    end, begin = (_seconds(connection, instant) for instant in (settled, c.created_at))
+    end, begin = (_to_seconds(connection, instant) for instant in (settled, c.created_at))
     seen = t.state_changes.alias().c
     seen_open = or_(seen.state.is_(None), seen.state.not_in(SETTLED_STATES))
     return (
         select(c.id, func.round(end - begin).label("seconds"))
         .join_from(t.sessions, t.state_changes, states.session_id == c.id)
-        .where(_within(window), c.state.in_(SETTLED_STATES))
+        .where(_is_within(window), c.state.in_(SETTLED_STATES))
         # Says no more than the last line, but leaves most sessions out at once.
         .where(c.id.in_(select(seen.session_id).where(seen_open)))
         .group_by(c.id, c.created_at)
@@ -148,53 +149,54 @@ def _lengths(connection: Connection, window: Window) -> Subquery:
     )
 
 
-def _seconds(connection: Connection, instant: ColumnElement[Any]) -> ColumnElement[Any]:
+def _to_seconds(connection: Connection, instant: ColumnElement[Any]) -> ColumnElement[Any]:
     if _is_postgres(connection):
         return func.extract("epoch", instant)
     return func.julianday(instant) * 86_400
 
 
-def _within(window: Window) -> ColumnElement[bool]:
+def _is_within(window: Window) -> ColumnElement[bool]:
     since, until = window.period
     dated = and_(c.created_at >= since, c.created_at < until)
     return and_(c.agent_id.in_(window.agents), dated, c.missing_since.is_(None))
 
 
-def _tokens() -> ColumnElement[int]:
+def _add_tokens() -> ColumnElement[int]:
     return func.coalesce(c.input_tokens, 0) + func.coalesce(c.output_tokens, 0)
 
 
-def _shown() -> Any:
+def _select_sessions() -> Any:
     columns = (c.id, c.name, c.agent_id, c.state, c.created_at, c.credit_cost)
     people = t.creators
-    query = select(*columns, func.coalesce(_name(), people.c.email, c.creator_id).label("creator"))
+    creator = func.coalesce(_join_name(), people.c.email, c.creator_id).label("creator")
+    query = select(*columns, creator)
     return query.join_from(t.sessions, people, people.c.id == c.creator_id, isouter=True)
 
 
-def _session(row: Any) -> TopSession:
+def _read_session(row: Any) -> TopSession:
     spent = None if row.credit_cost is None else float(row.credit_cost)
     return TopSession(row.id, row.name, row.agent_id, row.state, row.created_at, spent, row.creator)
 
 
-def _name() -> ColumnElement[str | None]:
+def _join_name() -> ColumnElement[str | None]:
     people = t.creators.c
     parts = func.coalesce(people.first_name, "") + " " + func.coalesce(people.last_name, "")
     return func.nullif(func.trim(parts), "").label("name")
 
 
-def _hour(connection: Connection, clock: Sequence[Offset]) -> ColumnElement[Any]:
+def _truncate_to_hour(connection: Connection, clock: Sequence[Offset]) -> ColumnElement[Any]:
     """The hour of `created_at` as wall time: no database is asked what it knows of time zones."""
     if _is_postgres(connection):
         utc = func.timezone(literal_column("'UTC'"), c.created_at)
-        shifted = utc + _by_time(clock) * literal_column("interval '1 second'")
+        shifted = utc + _choose_offset(clock) * literal_column("interval '1 second'")
         return func.date_trunc(literal_column("'hour'"), shifted)
     if {offset.seconds for offset in clock} == {0}:
         return func.substr(c.created_at, 1, 13)
-    modifier = _by_time(clock).concat(" seconds")
+    modifier = _choose_offset(clock).concat(" seconds")
     return func.substr(func.datetime(func.substr(c.created_at, 1, 19), modifier), 1, 13)
 
 
-def _by_time(clock: Sequence[Offset]) -> ColumnElement[Any]:
+def _choose_offset(clock: Sequence[Offset]) -> ColumnElement[Any]:
     last = literal_column(str(clock[-1].seconds), Integer)
     begun = list(pairwise(clock))
     if not begun:
@@ -203,7 +205,7 @@ def _by_time(clock: Sequence[Offset]) -> ColumnElement[Any]:
     return case(*seconds, else_=last)
 
 
-def _clock(slot: Any) -> datetime:
+def _parse_clock(slot: Any) -> datetime:
     return datetime.fromisoformat(slot) if isinstance(slot, str) else slot
 
 

@@ -3,9 +3,9 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from etl.analytics.figures import words
+from etl.analytics.figures.words import format_age, format_minute, format_span
 from etl.analytics.report.load_figures import Figures
-from etl.analytics.report.names import agent_labels
+from etl.analytics.report.names import label_agents
 
 __all__ = ["Formatter"]
 
@@ -17,22 +17,22 @@ class Formatter:
 
     def __init__(self, figures: Figures) -> None:
         self.figures = figures
-        self.labels = agent_labels(figures.names)
+        self.labels = label_agents(figures.names)
 
-    def minute(self, instant: datetime | None) -> str:
+    def format_minute(self, instant: datetime | None) -> str:
         """An instant as wall time, in words; without the year if it is this one."""
         options = self.figures.options
-        clock = None if instant is None else options.wall(instant)
-        return words.minute(clock, options.wall(options.now).year)
+        clock = None if instant is None else options.to_wall(instant)
+        return format_minute(clock, options.to_wall(options.now).year)
 
-    def span(self, since: datetime, until: datetime) -> str:
+    def format_span(self, since: datetime, until: datetime) -> str:
         """A period as wall time, in words."""
-        wall = self.figures.options.wall
-        return words.span(wall(since), wall(until))
+        wall = self.figures.options.to_wall
+        return format_span(wall(since), wall(until))
 
-    def ago(self, instant: datetime | None) -> str:
+    def format_ago(self, instant: datetime | None) -> str:
         """How long before the page was made."""
         if instant is None:
             return "never"
         span = self.figures.options.now - instant
-        return "just now" if span < JUST else f"{words.age(span)} ago"
+        return "just now" if span < JUST else f"{format_age(span)} ago"

@@ -11,7 +11,7 @@ from etl.store.read.unread import Unread, load_unread
 from etl.store.runs.agent_state import AgentState, load_state
 from etl.store.schema import tables as t
 
-__all__ = ["Health", "health"]
+__all__ = ["Health", "load_health"]
 
 
 class Health(NamedTuple):
@@ -34,27 +34,27 @@ class Health(NamedTuple):
     last_run: Row[Any] | None
 
 
-def health(connection: Connection, agent_id: str, period: Period, now: datetime) -> Health:
-    """Read it. Costs a few look-ups, whatever the history's size."""
+def load_health(connection: Connection, agent_id: str, period: Period, now: datetime) -> Health:
+    """Read the health of an agent's rows by a few look-ups, whatever the history's size."""
     state = load_state(connection, agent_id)
-    as_of, holes = _whole(state, period, now)
+    as_of, holes = _find_whole(state, period, now)
     runs = t.sync_runs
     newest = select(runs).where(runs.c.agent_id == agent_id).order_by(runs.c.id.desc()).limit(1)
     return Health(
         agent_id,
         as_of,
         holes,
-        _stalest(state, period),
+        _find_stalest(state, period),
         state.watermark,
         state.last_success_at,
         state.last_reconciled_at,
-        *_counts(connection, agent_id, period),
+        *_count_sessions(connection, agent_id, period),
         load_unread(connection, agent_id),
         connection.execute(newest).first(),
     )
 
 
-def _whole(state: AgentState, period: Period, now: datetime) -> tuple[datetime | None, int]:
+def _find_whole(state: AgentState, period: Period, now: datetime) -> tuple[datetime | None, int]:
     """Up to where the range was walked, and how many holes it has before."""
     begin = min(max(period.since, state.floor), period.until)
     lacking = gaps(clip_to_now(state.coverage, now), begin, period.until, None)
@@ -64,13 +64,13 @@ def _whole(state: AgentState, period: Period, now: datetime) -> tuple[datetime |
     return (as_of if as_of > begin else None), len(lacking) - 1
 
 
-def _stalest(state: AgentState, period: Period) -> datetime | None:
+def _find_stalest(state: AgentState, period: Period) -> datetime | None:
     since, until = period
     proofs = [s.proven_at for s in state.coverage if s.newest > since and s.oldest < until]
     return None if None in proofs else min((at for at in proofs if at), default=None)
 
 
-def _counts(connection: Connection, agent_id: str, period: Period) -> tuple[int, int]:
+def _count_sessions(connection: Connection, agent_id: str, period: Period) -> tuple[int, int]:
     """Open sessions of any age; missing ones of the range."""
     c = t.sessions.c
     within = (c.created_at >= period.since, c.created_at < period.until)

@@ -12,7 +12,7 @@ from etl.analytics.figures.period import Period, Step
 from etl.analytics.figures.shape import Tally
 from etl.analytics.figures.values import Cell, Creator, SettleTimes, TopSession, Window
 from etl.analytics.report import figure_queries
-from etl.analytics.report.health_queries import Health, health
+from etl.analytics.report.health_queries import Health, load_health
 from etl.store.read import status
 from etl.store.store import Store
 
@@ -32,9 +32,9 @@ class ReportOptions:
     zone_name: str
     now: datetime
 
-    def wall(self, instant: datetime) -> datetime:
+    def to_wall(self, instant: datetime) -> datetime:
         """What a clock in the zone shows."""
-        return periods.wall(instant, self.zone)
+        return periods.to_wall(instant, self.zone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,28 +73,28 @@ def load_figures(store: Store, options: ReportOptions) -> Figures:
     names = status.agent_names(store)
     runs = status.recent_runs(store, options.agents, RECENT_RUNS) if options.agents else []
     with store.reading() as connection:
-        oldest = figure_queries.oldest_session(connection, options.agents)
+        oldest = figure_queries.find_oldest_session(connection, options.agents)
         drawn = _trim_period(options.period, oldest)
-        step = periods.step_for(drawn)
+        step = periods.choose_step(drawn)
         window = Window(options.agents, drawn)
-        cells, week = _cells(connection, window, options.zone, step)
-        before = _before(options, oldest)
+        cells, week = _load_cells(connection, window, options.zone, step)
+        before = _find_before(options, oldest)
         return Figures(
             options,
             names,
             drawn,
             step,
-            periods.bins(drawn, step, options.zone),
+            periods.list_bins(drawn, step, options.zone),
             cells,
             week,
-            _totals(connection, window, cells),
-            _totals_before(connection, options, before),
+            _load_totals(connection, window, cells),
+            _load_totals_before(connection, options, before),
             before,
-            figure_queries.top_creators(connection, window),
-            figure_queries.costliest(connection, window),
-            figure_queries.settle_times(connection, window),
-            figure_queries.undated(connection, options.agents),
-            [health(connection, id, options.period, options.now) for id in options.agents],
+            figure_queries.find_top_creators(connection, window),
+            figure_queries.find_costliest(connection, window),
+            figure_queries.find_settle_times(connection, window),
+            figure_queries.count_undated(connection, options.agents),
+            [load_health(connection, id, options.period, options.now) for id in options.agents],
             runs,
         )
 
@@ -106,34 +106,34 @@ def _trim_period(period: Period, oldest: datetime | None) -> Period:
     return Period(max(period.since, oldest), period.until)
 
 
-def _before(options: ReportOptions, oldest: datetime | None) -> Period | None:
+def _find_before(options: ReportOptions, oldest: datetime | None) -> Period | None:
     """The range before, as far as sessions go back; None where none does."""
-    before = periods.period_before(options.period, options.zone)
+    before = periods.find_period_before(options.period, options.zone)
     if before is None or oldest is None or before.until <= oldest:
         return None
     return Period(max(before.since, oldest), before.until)
 
 
-def _cells(
+def _load_cells(
     connection: Connection, window: Window, zone: tzinfo, step: Step
 ) -> tuple[list[Cell], dict[tuple[int, int], int]]:
-    clock = periods.offsets(window.period, zone)
-    return shape.fold(figure_queries.cells(connection, window, clock), step)
+    clock = periods.list_offsets(window.period, zone)
+    return shape.fold_hours(figure_queries.count_cells(connection, window, clock), step)
 
 
-def _totals_before(
+def _load_totals_before(
     connection: Connection, options: ReportOptions, before: Period | None
 ) -> Totals | None:
     if before is None:
         return None
     window = Window(options.agents, before)
-    cells, _ = _cells(connection, window, options.zone, "month")
-    return _totals(connection, window, cells)
+    cells, _ = _load_cells(connection, window, options.zone, "month")
+    return _load_totals(connection, window, cells)
 
 
-def _totals(connection: Connection, window: Window, cells: list[Cell]) -> Totals:
+def _load_totals(connection: Connection, window: Window, cells: list[Cell]) -> Totals:
     return Totals(
-        shape.tally(cells),
-        shape.by_agent(cells),
-        figure_queries.active_creators(connection, window),
+        shape.tally_cells(cells),
+        shape.tally_by_agent(cells),
+        figure_queries.count_creators(connection, window),
     )

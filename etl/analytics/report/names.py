@@ -6,28 +6,28 @@ from typing import Final
 
 from etl.analytics.figures.values import Creator
 
-__all__ = ["agent_labels", "creator_label", "short"]
+__all__ = ["label_agents", "label_creator", "shorten"]
 
 LONGEST: Final = 200
 """Characters of a name that the page holds; CSS shows as many as there is room for."""
 
 
-def short(text: str) -> str:
+def shorten(text: str) -> str:
     """A name that fits the page, on one line."""
     line = " ".join(text[: LONGEST * 4].split())
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
-def agent_labels(names: Mapping[str, str | None]) -> dict[str, str]:
+def label_agents(names: Mapping[str, str | None]) -> dict[str, str]:
     """A label for each agent: its name; its id too where others have the name, or alone."""
-    shown = {id: short(name or "") or short(id) for id, name in names.items()}
+    shown = {id: shorten(name or "") or shorten(id) for id, name in names.items()}
     times = Counter(shown.values())
     return {
-        id: label if times[label] == 1 else short(f"{label} ({short(id)})")
+        id: label if times[label] == 1 else shorten(f"{label} ({shorten(id)})")
         for id, label in shown.items()
     }
 
 
-def creator_label(creator: Creator) -> str:
+def label_creator(creator: Creator) -> str:
     """A person's name, else the address, else the id."""
-    return short(creator.name or creator.email or creator.id or "No creator named")
+    return shorten(creator.name or creator.email or creator.id or "No creator named")

@@ -17,10 +17,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from etl import __version__
-from etl.analytics.report.chart_data import drawings
+from etl.analytics.report.chart_data import draw_charts
 from etl.analytics.report.charts import Spec
 from etl.analytics.report.load_figures import Figures
-from etl.analytics.report.view import view
+from etl.analytics.report.view import make_view
 
 __all__ = ["render"]
 
@@ -33,27 +33,27 @@ LIBRARY: Final = "6.4"
 
 def render(figures: Figures) -> str:
     """The whole page."""
-    drawn = drawings(figures)
-    style = _resource("page.css")
-    scripts = [_library(), _resource("page.js")] if drawn else []
-    page: str = _template().render(
-        view=view(figures),
+    drawn = draw_charts(figures)
+    style = _load_resource("page.css")
+    scripts = [_load_library(), _load_resource("page.js")] if drawn else []
+    page: str = _load_template().render(
+        view=make_view(figures),
         drawings=drawn,
-        specs=_data({id: drawing.spec for id, drawing in drawn.items()}),
+        specs=_dump_specs({id: drawing.spec for id, drawing in drawn.items()}),
         style=style,
         scripts=scripts,
-        policy=_policy(style, scripts),
-        made=figures.options.wall(figures.options.now),
+        policy=_make_policy(style, scripts),
+        made=figures.options.to_wall(figures.options.now),
         version=__version__,
     )
     return page
 
 
-def _template() -> Any:
+def _load_template() -> Any:
     environment = Environment(
         loader=PackageLoader("etl.analytics.report", "template"),
         autoescape=True,
-        finalize=_straight,
+        finalize=_straighten,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -61,41 +61,41 @@ def _template() -> Any:
     return environment.get_template("page.html")
 
 
-def _straight(value: Any) -> Any:
+def _straighten(value: Any) -> Any:
     """Text that turns nothing around; our own, which is marked safe, stays as its hash tells."""
     is_foreign = isinstance(value, str) and not isinstance(value, Markup)
     return TURNS.sub("", value) if is_foreign else value
 
 
 @cache
-def _library() -> str:
+def _load_library() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script."""
     import vl_convert
 
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", LIBRARY)
-    return _inline(bundle)
+    return _make_inline(bundle)
 
 
-def _resource(name: str) -> str:
-    return _inline(
+def _load_resource(name: str) -> str:
+    return _make_inline(
         files("etl.analytics.report").joinpath("template", name).read_text(encoding="utf-8")
     )
 
 
-def _inline(text: str) -> str:
+def _make_inline(text: str) -> str:
     """Text that an HTML parser takes as it is, so that its hash is the one in the policy."""
     unified = text.replace("\r\n", "\n").replace("\r", "\n")
     return unified.replace("</script", r"<\/script").replace("<!--", r"\x3c!--")
 
 
-def _data(specs: Mapping[str, Spec]) -> str:
+def _dump_specs(specs: Mapping[str, Spec]) -> str:
     """JSON that can stand in a script element: ASCII alone, and no tag begins in it."""
     straight = json.loads(TURNS.sub("", json.dumps(specs, ensure_ascii=False)))
     text = json.dumps(straight, separators=(",", ":"), ensure_ascii=True)
     return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
 
 
-def _policy(style: str, scripts: list[str]) -> str:
+def _make_policy(style: str, scripts: list[str]) -> str:
     allowed = " ".join(map(_hash, scripts)) or "'none'"
     return (
         f"default-src 'none'; script-src {allowed}; style-src {_hash(style)}; "

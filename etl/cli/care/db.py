@@ -22,7 +22,7 @@ ACTIONS = {
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Its own commands."""
+    """Add the actions, which are commands of their own."""
     actions = parser.add_subparsers(title="actions", dest="action", metavar="ACTION")
     for name, what in ACTIONS.items():
         actions.add_parser(name, help=what, description=what)
@@ -40,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run it."""
+    """Run the action."""
     from etl.store.read.status import require_file
     from etl.store.schema import migrate
     from etl.store.schema.engine import temporary_engine
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     settings = load_settings(args)
     url = settings.database.url
     if args.action == "timezone":
-        return _timezone(url, args.name)
+        return _set_time_zone(url, args.name)
     if args.action == "prune":
         return _prune(settings)
     if args.action == "compact":
@@ -88,7 +88,7 @@ def _compact(url: str) -> int:
     return 0
 
 
-def _timezone(url: str, name: str | None) -> int:
+def _set_time_zone(url: str, name: str | None) -> int:
     from etl.input.time_zones import find_zone
     from etl.store.read.status import require_file
     from etl.store.schema import calendar, migrate

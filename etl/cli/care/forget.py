@@ -5,7 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from etl.cli.common import load_settings, open_store, print_stderr
-from etl.cli.table import printable
+from etl.cli.table import make_printable
 from etl.errors import ConfigError, StoreError
 from etl.invocation import program_name
 from etl.wording import count
@@ -19,7 +19,7 @@ HELP = "erase a person's data everywhere, and keep it from coming back"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options."""
+    """Add the options."""
     parser.add_argument(
         "--creator",
         action="append",
@@ -37,31 +37,31 @@ def run(args: argparse.Namespace) -> int:
     if any("\ud800" <= char <= "\udfff" for id in args.creator for char in id):
         raise ConfigError("an id of --creator is not UTF-8", "copy it from the table creators")
     with open_store(load_settings(args).database.url) as store:
-        people = _find(store, args.creator)
-        if not args.yes and not _confirmed():
+        people = _find_people(store, args.creator)
+        if not args.yes and not _ask_confirmation():
             print_stderr("nothing was erased")
             return 1
-        _erase(store, people)
+        _erase_people(store, people)
         due = [lake.target for lake in lakes(store)]
     print("nothing of them is left in the database's files, and no sync will bring it back")
     print("backups, replicas and exported files are not reached: delete those yourself")
     for target in due:
-        print(f"next, for the lake's files: {program_name()} lake {printable(target)}")
+        print(f"next, for the lake's files: {program_name()} lake {make_printable(target)}")
     return 0
 
 
-def _find(store: "Store", ids: list[str]) -> "list[Person]":
+def _find_people(store: "Store", ids: list[str]) -> "list[Person]":
     """Print what is stored of them. Raises ConfigError for what can't be an id."""
     from etl.store.privacy.forget import find_person
 
     people = [find_person(store, id) for id in dict.fromkeys(ids)]
     for person in people:
-        _check(person)
-        print(_told(person), flush=True)
+        _check_id(person)
+        print(_describe_person(person), flush=True)
     return people
 
 
-def _erase(store: "Store", people: "list[Person]") -> None:
+def _erase_people(store: "Store", people: "list[Person]") -> None:
     """Erase the rows, then their traces in the files. Raises StoreError."""
     from etl.store.privacy.compact import compact
     from etl.store.privacy.forget import forget
@@ -71,7 +71,7 @@ def _erase(store: "Store", people: "list[Person]") -> None:
         counts = f"{count(done.sessions, 'session')} made anonymous, "
         counts += f"{count(done.messages, 'message')} erased, "
         counts += f"{count(done.payloads, 'rejected payload')} erased"
-        print(f"{printable(person.id)}: forgotten: {counts}", flush=True)
+        print(f"{make_printable(person.id)}: forgotten: {counts}", flush=True)
     try:
         compact(store)
     except StoreError as error:
@@ -79,22 +79,22 @@ def _erase(store: "Store", people: "list[Person]") -> None:
         raise StoreError(what, f"{error.hint}; then `{program_name()} db compact`") from None
 
 
-def _check(person: "Person") -> None:
+def _check_id(person: "Person") -> None:
     """Refuse an address in place of an id: nothing would be erased."""
     if not person.id or ("@" in person.id and not (person.is_known or person.was_forgotten)):
         hint = "SELECT id FROM creators WHERE email = '...' finds it"
-        raise ConfigError(f"no creator has the id {printable(person.id)!r}", hint)
+        raise ConfigError(f"no creator has the id {make_printable(person.id)!r}", hint)
 
 
-def _told(person: "Person") -> str:
+def _describe_person(person: "Person") -> str:
     held = f"{count(person.sessions, 'session')} and {count(person.messages, 'message')}"
     found = f"{held} of theirs are stored"
     if not person.is_known:
         found = "was forgotten before" if person.was_forgotten else "not stored so far"
-    return f"{printable(person.id)}: {found}"
+    return f"{make_printable(person.id)}: {found}"
 
 
-def _confirmed() -> bool:
+def _ask_confirmation() -> bool:
     if not sys.stdin.isatty():
         hint = "--yes erases without asking"
         raise ConfigError("`forget` asks before it erases, and there is no terminal", hint)

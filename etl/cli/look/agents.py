@@ -18,7 +18,7 @@ HELP = "the agents that the credential sees, and which of them are synced; store
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options."""
+    """Add the options."""
     form = parser.add_mutually_exclusive_group()
     add_json_option(form)
     form.add_argument(
@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show them. Without `[discovery]`: own agents, and those of every team."""
+    """Show the agents. Without `[discovery]`: own agents, and those of every team."""
     from etl.config import Discovery, Names
     from etl.planning.discovery import decide_agents
     from etl.sync.discovery import list_agents
@@ -42,17 +42,17 @@ def run(args: argparse.Namespace) -> int:
     if args.toml:
         _print_toml([one for one in decided if one.synced and one.why != "configured"], listing)
     elif args.json:
-        print(json.dumps(_document(decided, listing), indent=1))
+        print(json.dumps(_to_json(decided, listing), indent=1))
     else:
         head = ("id", "name", "team", "active", "synced")
         absent = "unknown" if listing.failures else "not listed"
-        rows = [_line(decision, listing.teams, absent) for decision in decided]
+        rows = [_to_row(decision, listing.teams, absent) for decision in decided]
         print_table(head, rows, elastic=("name", "team", "synced"), spare=("team", "active"))
-    return _tell(listing)
+    return _print_problems(listing)
 
 
-def _tell(listing: "AgentListing") -> int:
-    """What went wrong, on stderr."""
+def _print_problems(listing: "AgentListing") -> int:
+    """Print what went wrong on stderr. Returns the exit code."""
     for warning in listing.warnings:
         print_stderr(f"warning: {warning}")
     for failure in listing.failures:
@@ -60,26 +60,26 @@ def _tell(listing: "AgentListing") -> int:
     return 1 if listing.failures else 0
 
 
-def _team_of(decision: "Decision") -> str | None:
+def _find_team_id(decision: "Decision") -> str | None:
     from etl.models import ABSENT
 
     team_id = decision.found.team_id if decision.found else None
     return None if team_id is ABSENT else team_id
 
 
-def _line(decision: "Decision", teams: dict[str, str | None], absent: str) -> tuple[object, ...]:
-    team = _team_of(decision)
+def _to_row(decision: "Decision", teams: dict[str, str | None], absent: str) -> tuple[object, ...]:
+    team = _find_team_id(decision)
     active = absent if decision.found is None else "yes" if decision.found.active else "no"
     synced = f"yes, {decision.why}" if decision.synced else f"no, {decision.why}"
     return decision.id, decision.name or "-", teams.get(team or "") or team or "-", active, synced
 
 
-def _document(decided: "list[Decision]", listing: "AgentListing") -> dict[str, Any]:
+def _to_json(decided: "list[Decision]", listing: "AgentListing") -> dict[str, Any]:
     agents = [
         {
             "agent_id": decision.id,
             "name": decision.name,
-            "team_id": _team_of(decision),
+            "team_id": _find_team_id(decision),
             "active": decision.found.active if decision.found else None,
             "synced": decision.synced,
             "reason": decision.why,
@@ -90,7 +90,7 @@ def _document(decided: "list[Decision]", listing: "AgentListing") -> dict[str, A
 
 
 def _print_toml(new: "list[Decision]", listing: "AgentListing") -> None:
-    """The agents that would be synced and aren't configured yet, or why there are none."""
+    """Print the agents that would be synced and aren't configured yet, or why there are none."""
     from etl.planning.discovery import format_toml
 
     if new:

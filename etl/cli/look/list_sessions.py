@@ -27,7 +27,7 @@ PARAMETERS = {"creator": "creator_user_id", "trigger": "trigger_id"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Every filter of the endpoint."""
+    """Add every filter of the endpoint."""
     parser.add_argument("agent", metavar="AGENT", help="the agent's id")
     for name, wants in FILTERS.items():
         parser.add_argument(f"--{name}", help=wants)
@@ -50,11 +50,11 @@ def run(args: argparse.Namespace) -> int:
             try:
                 show(records)
             except Denied as error:
-                raise _suggest(error, args.agent, settings) from None
+                raise _suggest_agent(error, args.agent, settings) from None
     return 0
 
 
-def _suggest(error: Denied, agent_id: str, settings: "Settings") -> Denied:
+def _suggest_agent(error: Denied, agent_id: str, settings: "Settings") -> Denied:
     """Add a hint: an agent that the API doesn't know may be a configured one, mistyped."""
     configured = {one.id: one.name for one in settings.agents}
     if error.status == 404 and agent_id not in configured:
@@ -81,20 +81,20 @@ def _print_rows(records: Any) -> None:
             return record.decode(errors="replace")
         return record.decode() if is_deep(decoded) else decoded
 
-    rows = [_row(decode_record(record)) for record in records]
+    rows = [_to_row(decode_record(record)) for record in records]
     head = ("created", "id", "type", "state", "credits", "creator", "name")
     print_table(head, rows, elastic=("creator", "name"), spare=("type", "creator", "credits"))
     print_stderr(count(len(rows), "session"))
 
 
-def _object(value: Any) -> dict[str, Any]:
+def _ensure_dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _row(record: Any) -> tuple[object, ...]:
+def _to_row(record: Any) -> tuple[object, ...]:
     if not isinstance(record, dict):
         return ("?", str(record), "", "", "", "", "")
-    creator, usage = (_object(record.get(name)) for name in ("creator", "usage"))
+    creator, usage = (_ensure_dict(record.get(name)) for name in ("creator", "usage"))
     names = (creator.get("first_name"), creator.get("last_name"))
     who = " ".join(str(name) for name in names if name) or creator.get("id") or "-"
     cost = usage.get("credit_cost")

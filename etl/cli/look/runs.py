@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from etl.cli.common import iso, load_settings, open_store, stored_agents, when
+from etl.cli.common import find_agents, load_settings, open_store, to_iso, to_second
 from etl.cli.options import add_agent_option, add_json_option, parse_number
 from etl.cli.table import print_table
 
@@ -16,7 +16,7 @@ COLUMNS = ("requests", "pages", "seen", "inserted", "updated", "unchanged")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options."""
+    """Add the options."""
     add_agent_option(parser, "only this agent's")
     parser.add_argument(
         "--limit", type=parse_number, default=20, metavar="N", help="how many (default: 20)"
@@ -25,23 +25,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show them, the newest first."""
+    """Show the runs, the newest first."""
     from etl.store.read import status
 
     with open_store(load_settings(args).database.url) as store:
-        agents = args.agent and stored_agents(store, args.agent)
+        agents = args.agent and find_agents(store, args.agent)
         rows = status.recent_runs(store, agents, args.limit)
     if args.json:
         # All that json doesn't know are times.
-        print(json.dumps({"runs": rows}, indent=1, default=iso))
+        print(json.dumps({"runs": rows}, indent=1, default=to_iso))
     else:
         head = ("started", "took", "agent", "mode", "status", *COLUMNS, "error")
-        print_table(head, [_line(row) for row in rows], elastic=("agent", "error"), spare=SPARE)
+        print_table(head, [_to_row(row) for row in rows], elastic=("agent", "error"), spare=SPARE)
     return 0
 
 
-def _line(row: Mapping[str, Any]) -> tuple[object, ...]:
+def _to_row(row: Mapping[str, Any]) -> tuple[object, ...]:
     started, finished = row["started_at"], row["finished_at"]
     took = f"{(finished - started).total_seconds():.1f}s" if finished else "-"
     cells = (row[name] for name in ("agent_id", "mode", "status", *COLUMNS))
-    return (when(started), took, *cells, row["error"] or "")
+    return (to_second(started), took, *cells, row["error"] or "")

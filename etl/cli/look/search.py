@@ -4,9 +4,9 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from etl.cli.common import iso, load_settings, minute, open_store, print_stderr, stored_agents
+from etl.cli.common import find_agents, load_settings, open_store, print_stderr, to_iso, to_minute
 from etl.cli.options import add_agent_option, add_json_option, parse_number
-from etl.cli.table import print_table, printable
+from etl.cli.table import make_printable, print_table
 
 if TYPE_CHECKING:
     from etl.planning.search_terms import Snippet
@@ -20,7 +20,7 @@ ELASTIC, SPARE = ("agent", "name", "text"), ("role", "agent", "session")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options."""
+    """Add the options."""
     parser.add_argument("words", metavar="WORDS", nargs="+", help="words; in quotes: a phrase")
     add_agent_option(parser, "only this agent's")
     parser.add_argument(
@@ -44,15 +44,15 @@ def run(args: argparse.Namespace) -> int:
     since = parse_instant_option(args.since) if args.since else None
     hits: list[Hit] = []
     with open_store(settings.database.url) as store:
-        agents = args.agent and stored_agents(store, args.agent)
+        agents = args.agent and find_agents(store, args.agent)
         if looked_for:
             with store.reading() as connection:
                 hits = search(connection, looked_for, args.limit, agents, since)
     found = [(hit, find_snippet(hit.text, looked_for, WIDTH)) for hit in hits]
     if args.json:
-        print(json.dumps({"hits": [_json(*one) for one in found]}, indent=1))
+        print(json.dumps({"hits": [_to_json(*one) for one in found]}, indent=1))
     elif found:
-        print_table(HEAD, [_line(*one) for one in found], elastic=ELASTIC, spare=SPARE)
+        print_table(HEAD, [_to_row(*one) for one in found], elastic=ELASTIC, spare=SPARE)
     else:
         _say_nothing_found(looked_for, settings.sync.transcripts)
     return 0
@@ -64,19 +64,19 @@ def _say_nothing_found(looked_for: list[str], is_on: bool) -> None:
     print_stderr(said + hint)
 
 
-def _line(hit: "Hit", snippet: "Snippet") -> tuple[object, ...]:
+def _to_row(hit: "Hit", snippet: "Snippet") -> tuple[object, ...]:
     from rich.text import Text
 
     text, begin, end = snippet
-    marked = Text(printable(text))
+    marked = Text(make_printable(text))
     marked.stylize("bold reverse", begin, end)
     agent, name = hit.agent_name or hit.agent_id, hit.session_name or "-"
-    return (minute(hit.at), agent, hit.session_id, name, hit.role or "-", marked)
+    return (to_minute(hit.at), agent, hit.session_id, name, hit.role or "-", marked)
 
 
-def _json(hit: "Hit", snippet: "Snippet") -> dict[str, Any]:
+def _to_json(hit: "Hit", snippet: "Snippet") -> dict[str, Any]:
     return {
-        "at": iso(hit.at),
+        "at": to_iso(hit.at),
         "agent_id": hit.agent_id,
         "agent": hit.agent_name,
         "session_id": hit.session_id,

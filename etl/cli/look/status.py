@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from etl.cli.common import ago, iso, load_settings, minute, open_store
+from etl.cli.common import format_age, load_settings, open_store, to_iso, to_minute
 from etl.cli.options import add_json_option
-from etl.cli.table import print_table, printable
+from etl.cli.table import make_printable, print_table
 from etl.models import BEGINNING
 from etl.planning.drift import name_fields
 from etl.urls import lake_address
@@ -47,12 +47,12 @@ SPARE = ("stalest", "next run", "fresh %", "coverage", "kept since", "open")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options."""
+    """Add the options."""
     add_json_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show it."""
+    """Show the status of every agent, and of the lakes."""
     from etl.clock import utc_now
     from etl.store.read import status
 
@@ -61,13 +61,13 @@ def run(args: argparse.Namespace) -> int:
     with open_store(settings.database.url) as store:
         ids += [id for id in status.known_agents(store) if id not in ids]
         found = [status.agent_status(store, id, utc_now()) for id in ids]
-        tallies = _tallies(store, ids) if settings.sync.transcripts else {}
-        kept = lakes_of(store, settings.lake.target)
-    show(found, utc_now(), tallies, kept, as_json=args.json)
+        tallies = _count_transcripts(store, ids) if settings.sync.transcripts else {}
+        kept = list_lakes(store, settings.lake.target)
+    print_status(found, utc_now(), tallies, kept, as_json=args.json)
     return 0
 
 
-def show(
+def print_status(
     found: "list[AgentStatus]",
     now: datetime,
     tallies: "dict[str, TranscriptCounts] | None" = None,
@@ -81,10 +81,11 @@ def show(
     """
     tallies = tallies or {}
     if as_json:
-        agents = [_json(one, tallies.get(one.agent_id)) for one in found]
-        print(json.dumps({"agents": agents, "lakes": [_lake_json(one) for one in lakes]}, indent=1))
+        agents = [_agent_to_json(one, tallies.get(one.agent_id)) for one in found]
+        fed = [_lake_to_json(one) for one in lakes]
+        print(json.dumps({"agents": agents, "lakes": fed}, indent=1))
         return
-    lines = [_line(one, now) for one in found]
+    lines = [_to_row(one, now) for one in found]
     head = [name for name in HEAD if any(line[name] != "-" for line in lines) or name not in RARE]
     rows = [[line[name] for name in head] for line in lines]
     spare = [name for name in SPARE if name in head]
@@ -92,13 +93,13 @@ def show(
     for column in (name for name in LEGEND if name in shown):
         print(f"{column}: {LEGEND[column]}")
     for one in found:
-        if problem := _problem(one, tallies.get(one.agent_id)):
-            print(f"! {printable(_label(one))}: {printable(problem)}")
+        if problem := _describe_problem(one, tallies.get(one.agent_id)):
+            print(f"! {make_printable(_label_agent(one))}: {make_printable(problem)}")
     for lake in lakes:
-        print(f"lake {printable(lake.target)}: {_lake_line(lake, now)}")
+        print(f"lake {make_printable(lake.target)}: {_format_lake(lake, now)}")
 
 
-def lakes_of(store: "Store", target: str | None) -> "list[LakeStatus]":
+def list_lakes(store: "Store", target: str | None) -> "list[LakeStatus]":
     """The lakes that the database has fed, and the configured one."""
     from etl.store.lakes import LakeStatus, lakes
 
@@ -108,19 +109,21 @@ def lakes_of(store: "Store", target: str | None) -> "list[LakeStatus]":
     return found
 
 
-def _lake_line(lake: "LakeStatus", now: datetime) -> str:
-    text = f"as of {minute(lake.as_of)}, {ago(lake.as_of, now)}" if lake.as_of else "never whole"
+def _format_lake(lake: "LakeStatus", now: datetime) -> str:
+    text = "never whole"
+    if lake.as_of is not None:
+        text = f"as of {to_minute(lake.as_of)}, {format_age(lake.as_of, now)}"
     if lake.error is not None:
-        text += f"; failed {ago(lake.failed_at, now)}: {printable(lake.error)}"
+        text += f"; failed {format_age(lake.failed_at, now)}: {make_printable(lake.error)}"
     return text
 
 
-def _lake_json(lake: "LakeStatus") -> dict[str, Any]:
-    times = {name: iso(getattr(lake, name)) for name in ("as_of", "finished_at", "failed_at")}
+def _lake_to_json(lake: "LakeStatus") -> dict[str, Any]:
+    times = {name: to_iso(getattr(lake, name)) for name in ("as_of", "finished_at", "failed_at")}
     return {"target": lake.target, **times, "error": lake.error}
 
 
-def _tallies(store: "Store", ids: list[str]) -> "dict[str, TranscriptCounts]":
+def _count_transcripts(store: "Store", ids: list[str]) -> "dict[str, TranscriptCounts]":
     from etl.clock import utc_now
     from etl.store.write.transcripts import count_transcripts
 
@@ -128,29 +131,29 @@ def _tallies(store: "Store", ids: list[str]) -> "dict[str, TranscriptCounts]":
         return {id: count_transcripts(connection, id, utc_now()) for id in ids}
 
 
-def _line(one: "AgentStatus", now: datetime) -> dict[str, object]:
+def _to_row(one: "AgentStatus", now: datetime) -> dict[str, object]:
     """A row of the table, by the names of its columns."""
     run = one.last_run
-    last = f"{run.status}, {ago(run.started_at, now)}" if run else "never"
+    last = f"{run.status}, {format_age(run.started_at, now)}" if run else "never"
     begin = one.state.history_from or one.oldest
-    strip = coverage_strip(one.state.coverage, begin, now, timedelta(days=1), STRIP)
-    fresh = "/".join(_percent(count, one.sessions) for count in one.fresh)
-    kept, mark = minute(one.state.history_from), minute(one.state.watermark)
-    due, stalest = ago(one.next_run_at, now), _stalest(one, now)
-    values = (_label(one), one.sessions, one.open_sessions, last, mark, kept, strip, fresh)
+    strip = draw_coverage(one.state.coverage, begin, now, timedelta(days=1), STRIP)
+    fresh = "/".join(_format_percent(count, one.sessions) for count in one.fresh)
+    kept, mark = to_minute(one.state.history_from), to_minute(one.state.watermark)
+    due, stalest = format_age(one.next_run_at, now), _format_stalest(one, now)
+    values = (_label_agent(one), one.sessions, one.open_sessions, last, mark, kept, strip, fresh)
     return dict(zip(HEAD, (*values, due, stalest), strict=True))
 
 
-def _label(one: "AgentStatus") -> str:
+def _label_agent(one: "AgentStatus") -> str:
     return f"{one.name} ({one.agent_id})" if one.name else one.agent_id
 
 
-def _percent(part: int, whole: int) -> str:
+def _format_percent(part: int, whole: int) -> str:
     """Rounded down: what isn't whole must not look so."""
     return str(100 * part // whole) if whole else "-"
 
 
-def _problem(one: "AgentStatus", tally: "TranscriptCounts | None") -> str:
+def _describe_problem(one: "AgentStatus", tally: "TranscriptCounts | None") -> str:
     unread = one.unread
     parts = [f"{count(unread.rejected, 'record')} set aside"] if unread.rejected else []
     if unread.partial:
@@ -165,15 +168,15 @@ def _problem(one: "AgentStatus", tally: "TranscriptCounts | None") -> str:
     return "; ".join(parts)
 
 
-def _stalest(one: "AgentStatus", now: datetime) -> str:
+def _format_stalest(one: "AgentStatus", now: datetime) -> str:
     """How long ago the rows were proven whose proof is the oldest."""
     if not one.state.coverage:
         return "-"
     worst = min(one.state.coverage, key=lambda span: span.proven_at or BEGINNING)
-    return ago(worst.proven_at, now) if worst.proven_at else "unknown"
+    return format_age(worst.proven_at, now) if worst.proven_at else "unknown"
 
 
-def coverage_strip(
+def draw_coverage(
     coverage: "Coverage", begin: datetime | None, now: datetime, fresh: timedelta, width: int
 ) -> str:
     """The time from the oldest session to now as characters: proven, old, never seen."""
@@ -189,18 +192,21 @@ def _mark(coverage: "Coverage", at: datetime, fresh_from: datetime) -> str:
     return "."
 
 
-def _json(one: "AgentStatus", tally: "TranscriptCounts | None") -> dict[str, Any]:
-    state, last = one.state, one.last_run
+def _agent_to_json(one: "AgentStatus", tally: "TranscriptCounts | None") -> dict[str, Any]:
+    state, last, run = one.state, one.last_run, None
+    if last is not None:
+        run = {"id": last.id, "mode": last.mode, "status": last.status}
+        run["at"] = to_iso(last.started_at)
     return {
         "agent_id": one.agent_id,
         "name": one.name,
-        "watermark": iso(state.watermark),
-        "history_from": iso(state.history_from),
+        "watermark": to_iso(state.watermark),
+        "history_from": to_iso(state.history_from),
         "coverage": [
             {
-                "oldest": None if span.oldest == BEGINNING else iso(span.oldest),
-                "newest": iso(span.newest),
-                "proven_at": iso(span.proven_at),
+                "oldest": None if span.oldest == BEGINNING else to_iso(span.oldest),
+                "newest": to_iso(span.newest),
+                "proven_at": to_iso(span.proven_at),
             }
             for span in state.coverage
         ],
@@ -211,12 +217,10 @@ def _json(one: "AgentStatus", tally: "TranscriptCounts | None") -> dict[str, Any
         "rejected": one.unread.rejected,
         "partial": one.unread.partial,
         "unread_fields": one.unread.fields,
-        "last_success_at": iso(state.last_success_at),
-        "last_reconciled_at": iso(state.last_reconciled_at),
-        "last_run": None
-        if last is None
-        else {"id": last.id, "mode": last.mode, "status": last.status, "at": iso(last.started_at)},
-        "next_run_at": iso(one.next_run_at),
+        "last_success_at": to_iso(state.last_success_at),
+        "last_reconciled_at": to_iso(state.last_reconciled_at),
+        "last_run": run,
+        "next_run_at": to_iso(one.next_run_at),
         "last_error": one.last_error,
         "transcripts": tally and tally._asdict(),
     }

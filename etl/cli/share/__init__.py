@@ -1,1 +1,1 @@
-"""Commands that hand on: report, export, explore."""
+"""Commands that hand on: report, export, lake, explore."""

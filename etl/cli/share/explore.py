@@ -5,7 +5,7 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-from etl.cli.common import load_settings, print_stderr, signals_interrupt
+from etl.cli.common import load_settings, print_stderr, raise_on_signals
 from etl.errors import ConfigError
 from etl.invocation import require_extra
 
@@ -15,7 +15,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options."""
+    """Add the options."""
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"
     )
@@ -26,25 +26,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve it."""
-    file = _database(load_settings(args).database.url)
+    """Serve the database until a signal ends it."""
+    file = _find_database(load_settings(args).database.url)
     require_extra("explore", "explore", "datasette")
-    from etl.analytics.explore import explorer, serve
+    from etl.analytics.explore import make_explorer, serve
     from etl.analytics.schema_docs import read
 
     # uvicorn raises the signal that ended it once more, when all is closed.
-    with _listening(args.host, args.port) as listening, signals_interrupt():
+    with _open_socket(args.host, args.port) as listening, raise_on_signals():
         with suppress(KeyboardInterrupt):
-            app = explorer(file, read())
+            app = make_explorer(file, read())
             port = listening.getsockname()[1]
             host = f"[{args.host}]" if ":" in args.host else args.host
             url = f"http://{host}:{port}{app.urls.database(file.stem)}"
-            _tell(file, url, args)
+            _announce(file, url, args)
             serve(app, listening)
     return 0
 
 
-def _tell(file: Path, url: str, args: argparse.Namespace) -> None:
+def _announce(file: Path, url: str, args: argparse.Namespace) -> None:
     if args.host not in LOOPBACK:
         print_stderr("warning: there is no password: whoever reaches it reads it")
     print(f"{file} is at {url} (Ctrl-C ends it)", flush=True)
@@ -54,7 +54,7 @@ def _tell(file: Path, url: str, args: argparse.Namespace) -> None:
         webbrowser.open(url)
 
 
-def _database(url: str) -> Path:
+def _find_database(url: str) -> Path:
     """The SQLite file. Raises ConfigError, StoreError or SchemaMismatch."""
     from etl.store.read.status import require_schema_of
     from etl.store.schema.engine import temporary_engine
@@ -71,7 +71,7 @@ def _database(url: str) -> Path:
     return file
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _open_socket(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from etl.cli.common import load_settings, signals_interrupt
+from etl.cli.common import load_settings, raise_on_signals
 from etl.cli.options import add_json_option, parse_number
 from etl.cli.progress import ProgressBars
 from etl.cli.table import print_table
@@ -16,7 +16,7 @@ HELP = "tables and views as Parquet or CSV files, of one snapshot"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options."""
+    """Add the options."""
     parser.add_argument(
         "--output",
         default="export",
@@ -48,7 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write them, and say what was written."""
+    """Export, and say what was written."""
     from etl.clock import utc_now
 
     settings = load_settings(args)
@@ -57,16 +57,16 @@ def run(args: argparse.Namespace) -> int:
 
     output = Path(args.output)
     options = ExportOptions(output, args.format, args.table, args.since_run, args.raw)
-    with signals_interrupt(), ProgressBars({}, quiet=args.json) as bars:
+    with raise_on_signals(), ProgressBars({}, quiet=args.json) as bars:
         manifest = export(settings.database.url, options, utc_now(), bars.update)
     if args.json:
         print(json.dumps({"output": str(output.absolute())} | manifest, indent=1))
     else:
-        show(output, manifest)
+        print_manifest(output, manifest)
     return 0
 
 
-def show(output: Path, manifest: dict[str, Any]) -> None:
+def print_manifest(output: Path, manifest: dict[str, Any]) -> None:
     """Print what was written."""
     rows = [
         (table["name"], table["rows"], table["files"], "all" if table["whole"] else "changed")

@@ -4,7 +4,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from etl.cli.common import iso, load_settings, signals_interrupt, when
+from etl.cli.common import load_settings, raise_on_signals, to_iso, to_second
 from etl.cli.options import add_json_option
 from etl.cli.progress import ProgressBars
 from etl.cli.table import print_table
@@ -20,7 +20,7 @@ HELP = "Delta tables on a folder or an object store, made equal to the database"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options."""
+    """Add the options."""
     parser.add_argument(
         "target",
         nargs="?",
@@ -58,16 +58,16 @@ def run(args: argparse.Namespace) -> int:
         status.require_schema(store)
         # What [privacy] forbids must not reach a lake either.
         apply_rules_change(store)
-        with signals_interrupt(), ProgressBars({}, quiet=args.json) as bars:
+        with raise_on_signals(), ProgressBars({}, quiet=args.json) as bars:
             report = update_lake(store, target, take_over=args.take_over, on_progress=bars.update)
     if args.json:
-        print(json.dumps(_document(report), indent=1))
+        print(json.dumps(_to_json(report), indent=1))
     else:
-        show(report)
+        print_report(report)
     return 0
 
 
-def show(report: "LakeReport") -> None:
+def print_report(report: "LakeReport") -> None:
     """Print what changed."""
     head = ("table", "rows", "inserted", "updated", "deleted", "files")
     rows = [
@@ -78,9 +78,9 @@ def show(report: "LakeReport") -> None:
     for one in report.tables:
         if one.unfit:
             print(f"! {one.name}: {one.unfit} numbers of 30 digits or more are null in the lake")
-    print(f"{report.target} shows the database as of {when(report.as_of)}")
+    print(f"{report.target} shows the database as of {to_second(report.as_of)}")
 
 
-def _document(report: "LakeReport") -> dict[str, object]:
+def _to_json(report: "LakeReport") -> dict[str, object]:
     tables = [one._asdict() for one in report.tables]
-    return {"target": report.target, "as_of": iso(report.as_of), "tables": tables}
+    return {"target": report.target, "as_of": to_iso(report.as_of), "tables": tables}

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from etl.cli.common import load_settings, open_store, print_stderr, signals_interrupt, stored_agents
+from etl.cli.common import find_agents, load_settings, open_store, print_stderr, raise_on_signals
 from etl.cli.options import add_agent_option
 from etl.errors import ConfigError
 from etl.invocation import require_extra
@@ -23,7 +23,7 @@ EARLIEST: Final = timedelta(days=400)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options."""
+    """Add the options."""
     when = "a date or an ISO time (in --timezone), or how long ago, like 30d"
     parser.add_argument("--output", required=True, metavar="FILE", help="where to; - is stdout")
     parser.add_argument(
@@ -42,29 +42,29 @@ def run(args: argparse.Namespace) -> int:
     from etl.input.time_zones import find_zone
 
     now, zone = utc_now(), find_zone(args.timezone)
-    period = _period(args, zone, now)
+    period = _parse_period(args, zone, now)
     settings = load_settings(args)
-    _require_file(args.output)
+    _check_output(args.output)
     require_extra("report", "the report", "altair", "vl_convert", "jinja2")
     with open_store(settings.database.url) as store:
-        page = _page(store, args, period, zone, now)
-    with signals_interrupt():
-        _write(args.output, page)
+        page = _render_page(store, args, period, zone, now)
+    with raise_on_signals():
+        _write_page(args.output, page)
     return 0
 
 
-def _page(
+def _render_page(
     store: "Store", args: argparse.Namespace, period: "Period", zone: tzinfo, now: datetime
 ) -> str:
     from etl.analytics.report.load_figures import ReportOptions, load_figures
     from etl.analytics.report.page import render
 
-    options = ReportOptions(stored_agents(store, args.agent), period, zone, args.timezone, now)
+    options = ReportOptions(find_agents(store, args.agent), period, zone, args.timezone, now)
     return render(load_figures(store, options))
 
 
-def _period(args: argparse.Namespace, zone: tzinfo, now: datetime) -> "Period":
-    from etl.analytics.figures.period import Period, default_since
+def _parse_period(args: argparse.Namespace, zone: tzinfo, now: datetime) -> "Period":
+    from etl.analytics.figures.period import Period, find_default_since
     from etl.service.runs import parse_instant_option
 
     first = datetime.min.replace(tzinfo=UTC) + EARLIEST
@@ -72,13 +72,13 @@ def _period(args: argparse.Namespace, zone: tzinfo, now: datetime) -> "Period":
     until = parse_instant_option(args.until, now, zone) if args.until else now
     until = min(max(until, first), last)
     since = parse_instant_option(args.since, now, zone) if args.since else None
-    since = max(since or default_since(until, zone), first)
+    since = max(since or find_default_since(until, zone), first)
     if since >= until:
         raise ConfigError("--since must lie before --until", "without --until the report ends now")
     return Period(since, until)
 
 
-def _require_file(output: str) -> None:
+def _check_output(output: str) -> None:
     """Raise ConfigError before the work if the page could not be written afterwards."""
     path = Path(output)
     if output == "-":
@@ -91,7 +91,7 @@ def _require_file(output: str) -> None:
         raise ConfigError(f"there is no folder {path.parent}", "make it, or choose another")
 
 
-def _write(output: str, page: str) -> None:
+def _write_page(output: str, page: str) -> None:
     """Write the whole page or nothing: no reader ever sees half of one."""
     import tempfile
 
@@ -107,7 +107,7 @@ def _write(output: str, page: str) -> None:
             try:
                 file.write(data)
                 file.flush()
-                made.chmod(_mode(path))
+                made.chmod(_choose_mode(path))
                 made.replace(path)
             except BaseException:
                 made.unlink(missing_ok=True)
@@ -117,7 +117,7 @@ def _write(output: str, page: str) -> None:
     print_stderr(f"wrote {path} ({len(data) / 1e6:.1f} MB)")
 
 
-def _mode(path: Path) -> int:
+def _choose_mode(path: Path) -> int:
     """The rights of the file that is replaced, else those that any new file gets."""
     if path.exists():
         return path.stat().st_mode & 0o777

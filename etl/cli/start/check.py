@@ -35,29 +35,29 @@ class Finding:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options."""
+    """Add the options."""
     add_json_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Look at everything, even where something is wrong."""
     settings = load_settings(args)
-    credential = _look("credential", _credential, settings)
+    credential = _look("credential", _describe_credential, settings)
     findings = [
         Finding("configuration", True, count(len(settings.agents), "agent")),
-        _look("schedule", _schedule, settings),
+        _look("schedule", _describe_schedule, settings),
         credential,
-        _look("database", _database, settings),
+        _look("database", _describe_database, settings),
     ]
     if (settings.privacy.emails, settings.privacy.names) != ("keep", "keep"):
-        findings.append(_look("privacy", _privacy, settings))
+        findings.append(_look("privacy", _describe_privacy, settings))
     if credential.ok:
-        findings += _agents(settings)
-    show(findings, as_json=args.json)
+        findings += _check_agents(settings)
+    print_findings(findings, as_json=args.json)
     return max(finding.exit_code for finding in findings)
 
 
-def show(findings: list[Finding], *, as_json: bool) -> None:
+def print_findings(findings: list[Finding], *, as_json: bool) -> None:
     """Print what was found."""
     if as_json:
         fields = [{"what": f.what, "ok": f.ok, "message": f.said, "hint": f.hint} for f in findings]
@@ -77,7 +77,7 @@ def _look(what: str, look: Callable[..., str], at: object) -> Finding:
         return Finding(what, False, error.message, error.hint, error.exit_code)
 
 
-def _schedule(settings: "Settings") -> str:
+def _describe_schedule(settings: "Settings") -> str:
     """When `run` works, and where history begins."""
     from etl.service import runs
     from etl.service.schedule import check_schedule
@@ -93,7 +93,7 @@ def _schedule(settings: "Settings") -> str:
     return f"sync {sync}, reconcile {reconcile}{zone}"
 
 
-def _credential(settings: "Settings") -> str:
+def _describe_credential(settings: "Settings") -> str:
     """Which kind there is; of an OAuth grant until when its token is valid."""
     from etl.api.credentials import source_of
 
@@ -101,7 +101,7 @@ def _credential(settings: "Settings") -> str:
     return f"{source.described()}{', for a team' if source.team_id else ''} (not shown)"
 
 
-def _privacy(settings: "Settings") -> str:
+def _describe_privacy(settings: "Settings") -> str:
     """How emails and names are stored, and that there is a salt for hashes."""
     from etl.credentials import privacy_salt
     from etl.privacy import rules_of
@@ -110,7 +110,7 @@ def _privacy(settings: "Settings") -> str:
     return f"emails: {rules.emails}, names: {rules.names}"
 
 
-def _database(settings: "Settings") -> str:
+def _describe_database(settings: "Settings") -> str:
     """Reachable and of the right schema. A SQLite file that isn't there yet is not created."""
     from etl.store.schema import migrate
     from etl.store.schema.engine import temporary_engine
@@ -120,7 +120,7 @@ def _database(settings: "Settings") -> str:
     parsed = parse_url(url)
     file = Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
     if file is not None and not file.exists():
-        return _not_there_yet(file, mask_password(url))
+        return _describe_new_file(file, mask_password(url))
     if file is not None and not _is_writable(file):
         hint = "the file or its folder can't be written by this user"
         raise EtlError(f"{mask_password(url)} can be read, but not written", hint)
@@ -139,7 +139,7 @@ def _is_writable(file: Path) -> bool:
     return os.access(file, os.W_OK) and os.access(file.resolve().parent, os.W_OK)
 
 
-def _not_there_yet(file: Path, url: str) -> str:
+def _describe_new_file(file: Path, url: str) -> str:
     folder = file.resolve().parent
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         hint = "make the folder, or change database.url"
@@ -147,7 +147,7 @@ def _not_there_yet(file: Path, url: str) -> str:
     return f"{url}, not there yet; the first run makes it"
 
 
-def _agents(settings: "Settings") -> list[Finding]:
+def _check_agents(settings: "Settings") -> list[Finding]:
     """Ask for one session of each agent."""
     from etl.models import Counts
     from etl.service import runs
@@ -158,18 +158,17 @@ def _agents(settings: "Settings") -> list[Finding]:
     except EtlError as error:
         return [Finding("agents", False, error.message, error.hint, error.exit_code)]
     with client:
-        found, agents = _discovery(settings, client, agents)
+        found, agents = _check_discovery(settings, client, agents)
 
-        def readable(agent_id: str) -> str:
+        def describe_agent(agent_id: str) -> str:
             page = client.fetch_page(agent_id, Counts(), page_size=1).page
             return f"readable{f', {page.agent_name!r}' if page.agent_name else ''}"
 
-        for agent in agents:
-            found.append(_look(f"agent {agent.id}", readable, agent.id))
-        return found + _clock(client)
+        found += [_look(f"agent {agent.id}", describe_agent, agent.id) for agent in agents]
+        return found + _check_clock(client)
 
 
-def _clock(client: "Client") -> list[Finding]:
+def _check_clock(client: "Client") -> list[Finding]:
     """Whether this machine's clock agrees with the API's; nothing if that was not told."""
     from etl.api.clock_skew import skew_warnings
 
@@ -180,7 +179,7 @@ def _clock(client: "Client") -> list[Finding]:
     return off or [Finding("clock", True, "agrees with the API's")]
 
 
-def _discovery(
+def _check_discovery(
     settings: "Settings", client: "Client", typed: "list[Agent]"
 ) -> "tuple[list[Finding], list[Agent]]":
     """What discovery comes to, and the agents that are synced then."""

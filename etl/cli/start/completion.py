@@ -10,18 +10,18 @@ SCRIPT = "gumloop-etl"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Which shell."""
+    """Add the shell."""
     parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help="bash, zsh or fish")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print it."""
+    """Print the script."""
     import shtab
 
     parser = args.program
     parser.prog = SCRIPT
     kinds = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY}
-    for action in _actions(parser):
+    for action in _list_actions(parser):
         if action.metavar in kinds:
             # shtab's own attribute, which argparse doesn't know.
             action.complete = kinds[str(action.metavar)]  # type: ignore[attr-defined]
@@ -29,10 +29,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+def _list_actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
     """Every option and argument, those of the commands too."""
     for action in parser._actions:
         yield action
         if isinstance(action, argparse._SubParsersAction):
             for one in action.choices.values():
-                yield from _actions(one)
+                yield from _list_actions(one)

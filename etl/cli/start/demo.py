@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from etl.cli.common import exit_code, print_stderr, stop_on_signals
+from etl.cli.common import print_stderr, stop_on_signals, to_exit_code
 from etl.cli.progress import ProgressBars
 from etl.cli.table import print_table
 from etl.errors import ConfigError
@@ -43,7 +43,7 @@ GROUP BY state ORDER BY sessions DESC""",
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options."""
+    """Add the options."""
     parser.add_argument(
         "--database", default="gumloop-demo.db", metavar="FILE", help="where to (gumloop-demo.db)"
     )
@@ -56,11 +56,11 @@ def run(args: argparse.Namespace) -> int:
     from etl.simulator import Simulator, World
 
     file = Path(args.database)
-    _clear(file)
+    _remove_old(file)
     begin = datetime.now(UTC) - timedelta(hours=HOURS)
     world = World.generate(agents=3, sessions=SESSIONS, seed=7, now=begin)
     with stop_on_signals() as stop, Simulator(world, latency=0.02) as simulator:
-        settings = _settings(simulator, file)
+        settings = _make_settings(simulator, file)
         labels = {agent.id: agent.name or agent.id for agent in settings.agents}
         credentials = Credentials(simulator.credentials.token)
         with ProgressBars(labels) as bars:
@@ -68,13 +68,13 @@ def run(args: argparse.Namespace) -> int:
                 settings, stop, credentials=credentials, on_progress=bars.update
             )
             with opened as running:
-                code = _run(running, simulator, bars)
+                code = _run_syncs(running, simulator, bars)
         if code == 0:
-            _show(file)
+            _show_results(file)
     return code
 
 
-def _run(running: "Service", simulator: "Simulator", bars: ProgressBars) -> int:
+def _run_syncs(running: "Service", simulator: "Simulator", bars: ProgressBars) -> int:
     from etl.cli.sync.common import print_report
     from etl.service import runs
 
@@ -86,25 +86,25 @@ def _run(running: "Service", simulator: "Simulator", bars: ProgressBars) -> int:
     for report in first:
         print_report(report)
     happened = simulator.world.live(HOURS * 3600)
-    print(f"\nTime passes: {HOURS} hours. {_happened(happened)}")
+    print(f"\nTime passes: {HOURS} hours. {_describe_events(happened)}")
     print(f"\n$ {program_name()} sync", flush=True)
     second = running.sync(agents, runs.run_options(running.settings, "incremental"))
     for report in second:
         print_report(report)
-    return exit_code(runs.worst_status([*first, *second]))
+    return to_exit_code(runs.worst_status([*first, *second]))
 
 
-def _happened(happened: "Events") -> str:
+def _describe_events(happened: "Events") -> str:
     added, moved, reopened = happened.added, happened.moved_on, happened.reopened
     begin = f"{count(added, 'session')} {'begins' if added == 1 else 'begin'}"
     move = f"{moved} {'moves' if moved == 1 else 'move'} on"
     return f"{begin}, {move}, {reopened} {'is' if reopened == 1 else 'are'} reopened."
 
 
-def _show(file: Path) -> None:
+def _show_results(file: Path) -> None:
     import sqlite3
 
-    from etl.cli.look.status import show
+    from etl.cli.look.status import print_status
     from etl.clock import utc_now
     from etl.store.read import status
     from etl.store.store import Store
@@ -112,7 +112,7 @@ def _show(file: Path) -> None:
     with Store(f"sqlite:///{file}", utc_now) as store:
         print(f"\n$ {program_name()} status")
         found = [status.agent_status(store, id, utc_now()) for id in status.known_agents(store)]
-        show(found, utc_now(), as_json=False)
+        print_status(found, utc_now(), as_json=False)
     with closing(sqlite3.connect(file)) as connection:
         for title, sql in QUESTIONS.items():
             cursor = connection.execute(sql)
@@ -122,7 +122,7 @@ def _show(file: Path) -> None:
     print(f"Next, with your own account: `{program_name()} init`, then `{program_name()} check`.")
 
 
-def _settings(simulator: "Simulator", file: Path) -> "Settings":
+def _make_settings(simulator: "Simulator", file: Path) -> "Settings":
     from etl import config
 
     tables = {
@@ -133,8 +133,8 @@ def _settings(simulator: "Simulator", file: Path) -> "Settings":
     return config.check(tables, "demo")
 
 
-def _clear(file: Path) -> None:
-    """Begin anew; only a file that a demo made is removed."""
+def _remove_old(file: Path) -> None:
+    """Remove the files of an earlier demo. Raises ConfigError for a file that no demo made."""
     if file.exists() and (file.is_dir() or not _is_demo(file)):
         raise ConfigError(f"{file} exists and is no demo database", "choose another --database")
     for name in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):

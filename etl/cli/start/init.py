@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     path = config_path(args.config)
     try:
         with path.open("x", encoding="utf-8") as file:
-            file.write(example())
+            file.write(read_example())
     except FileExistsError:
         raise ConfigError(
             f"{path} exists already", "it was left as it is; --config names another"
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def example() -> str:
+def read_example() -> str:
     """The text of config.example.toml: beside the package in a checkout, inside it in a wheel."""
     package = Path(__file__).resolve().parent.parent.parent
     inside = package / "config.example.toml"

@@ -10,7 +10,7 @@ HELP = "all history, or from --since to --until; goes on where an interrupted on
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options."""
+    """Add the options."""
     common.configure(parser)
     when = "a date or an ISO time (UTC), or how long ago, like 30d"
     parser.add_argument("--since", metavar="WHEN", help=f"where to begin: {when}")
@@ -19,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run it."""
+    """Run a backfill between the bounds."""
     from etl.service.runs import parse_instant_option, require_past
 
     since = require_past(parse_instant_option(args.since)) if args.since else None

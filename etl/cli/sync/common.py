@@ -4,12 +4,12 @@ import argparse
 from typing import TYPE_CHECKING
 
 from etl.cli.common import (
-    exit_code,
     load_settings,
     print_stderr,
     report_json,
     stop_on_signals,
-    when,
+    to_exit_code,
+    to_second,
 )
 from etl.cli.options import add_agent_option, add_json_option, add_migrate_option, parse_number
 from etl.cli.progress import ProgressBars
@@ -26,7 +26,7 @@ __all__ = ["configure", "print_discovery", "print_report", "run_mode"]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """The options of every run."""
+    """Add the options of every run."""
     add_agent_option(parser, "only this agent (may be repeated)")
     add_json_option(parser)
     parser.add_argument(
@@ -70,7 +70,7 @@ def run_mode(args: argparse.Namespace, mode: Mode, **changes: object) -> int:
     else:
         for report in reports:
             print_report(report)
-    return exit_code(status) or int(not pruned)
+    return to_exit_code(status) or int(not pruned)
 
 
 def _prune(running: "Service") -> bool:
@@ -84,7 +84,7 @@ def _prune(running: "Service") -> bool:
 
 
 def print_discovery(found: "AgentSelection") -> None:
-    """What went wrong in looking for agents, on stderr."""
+    """Print what went wrong in looking for agents on stderr."""
     for warning in found.warnings:
         print_stderr(f"warning: discovery: {warning}")
     for failure in found.failures:
@@ -96,13 +96,13 @@ def print_discovery(found: "AgentSelection") -> None:
 
 
 def print_report(report: AgentReport) -> None:
-    """A run of one agent, in a line; what is wrong goes to stderr."""
+    """Print a run of one agent in a line; what is wrong goes to stderr."""
     c = report.counts
     found = f"{c.inserted} new, {c.updated} changed, {c.unchanged} unchanged"
     cost = f"{count(c.pages, 'page')}, {count(c.requests, 'request')}"
     extra = f", {c.repeated} seen again" if c.repeated else ""
     extra += f", {c.missing} missing" if c.missing else ""
-    mark = f"watermark {when(report.watermark)}"
+    mark = f"watermark {to_second(report.watermark)}"
     print(f"{report.agent_id}: {report.mode} {report.status}: {found}{extra} ({cost}), {mark}")
     if report.transcripts is not None:
         _print_transcripts(report.agent_id, report.transcripts)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from etl.cli.common import load_settings, open_store, when
+from etl.cli.common import load_settings, open_store, to_second
 from etl.wording import count
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def explain(args: argparse.Namespace) -> int:
 
 
 def _explain_first(settings: "Settings", agents: "Iterable[Agent]", now: datetime) -> None:
-    """The plan of agents of which nothing is stored."""
+    """Print the plan of agents of which nothing is stored."""
     from etl.planning.demand import find_gaps
     from etl.service import runs
     from etl.store.runs.agent_state import AgentState
@@ -60,7 +60,7 @@ def _explain_first(settings: "Settings", agents: "Iterable[Agent]", now: datetim
 
 
 def _explain_next(settings: "Settings", store: "Store", agent: "Agent", now: datetime) -> None:
-    """The plan of one agent."""
+    """Print the plan of one agent."""
     from etl.planning.demand import find_gaps
     from etl.service import runs
     from etl.store.read import status
@@ -117,10 +117,10 @@ def _count_open(
 def _print_walks(agent_id: str, gaps: "Iterable[Gap]", now: datetime) -> None:
     from etl.models import BEGINNING
 
-    print(f"{agent_id}: sync at {when(now)}")
+    print(f"{agent_id}: sync at {to_second(now)}")
     for gap in gaps:
-        oldest = "the end of history" if gap.oldest == BEGINNING else when(gap.oldest)
-        print(f"  walk {oldest} .. {when(gap.newest)}")
+        oldest = "the end of history" if gap.oldest == BEGINNING else to_second(gap.oldest)
+        print(f"  walk {oldest} .. {to_second(gap.newest)}")
 
 
 def _print_cost(rows: int, gaps: "Iterable[Gap]", pages: int) -> None:
@@ -132,7 +132,7 @@ def _print_cost(rows: int, gaps: "Iterable[Gap]", pages: int) -> None:
 
 
 def _print_sum(store: "Store", agent_id: str, requests: int) -> None:
-    """The whole, in seconds at the pace of the last runs, walks side by side included."""
+    """Print the sum, in seconds at the pace of the last runs, walks side by side included."""
     from etl.store.read import status
 
     paces = [

@@ -9,10 +9,10 @@ HELP = "walk all history anew: repairs every stale row and marks missing ones"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options."""
+    """Add the options."""
     common.configure(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run it."""
+    """Run a reconcile."""
     return common.run_mode(args, "reconcile")

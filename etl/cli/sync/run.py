@@ -10,12 +10,12 @@ HELP = "sync on schedule, in the foreground, until SIGTERM or SIGINT"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options."""
+    """Add the options."""
     add_migrate_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run it; a requested stop is no failure."""
+    """Run the scheduler; a requested stop is no failure."""
     from etl.api.credentials import source_of
     from etl.service import runs, schedule
     from etl.service.lake_job import check_lake

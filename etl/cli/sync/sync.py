@@ -9,7 +9,7 @@ HELP = "one incremental run: what is new, and whatever is still missing below"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options."""
+    """Add the options."""
     common.configure(parser)
     parser.add_argument(
         "--explain", action="store_true", help="print the plan and send nothing to the API"
@@ -17,7 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run it."""
+    """Run a sync, or explain what it would do."""
     if args.explain:
         from etl.cli.sync.explain import explain
 

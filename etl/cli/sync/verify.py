@@ -4,7 +4,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from etl.cli.common import exit_code, load_settings, print_stderr, stop_on_signals
+from etl.cli.common import load_settings, print_stderr, stop_on_signals, to_exit_code
 from etl.cli.options import parse_number
 from etl.cli.sync import common
 from etl.cli.wait_notes import note_waits
@@ -20,7 +20,7 @@ SIZE = 1000
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options."""
+    """Add the options."""
     common.configure(parser)
     parser.add_argument(
         "--sample",
@@ -48,18 +48,18 @@ def run(args: argparse.Namespace) -> int:
             results = [running.verify_agent(agent, args.sample) for agent in found.agents]
     worst = runs.worst_status([report for report, _ in results], incomplete=bool(found.failures))
     if args.json:
-        shown = [_json(report, sample) for report, sample in results]
+        shown = [_to_json(report, sample) for report, sample in results]
         print(json.dumps({"status": worst, "agents": shown}, indent=1))
     else:
         for report, sample in results:
             if sample is not None:
-                print(_sentence(report.agent_id, sample))
+                print(_describe_sample(report.agent_id, sample))
             if report.error:
                 print_stderr(f"error: {report.agent_id}: {report.error}")
-    return exit_code(worst)
+    return to_exit_code(worst)
 
 
-def _sentence(agent_id: str, sample: "SampleResult") -> str:
+def _describe_sample(agent_id: str, sample: "SampleResult") -> str:
     were, are = ("was" if sample.wrong == 1 else "were"), ("is" if sample.gone == 1 else "are")
     wrong = f"{sample.wrong} differed and {were} repaired" if sample.wrong else "none differed"
     gone = f", {sample.gone} {are} gone" if sample.gone else ""
@@ -73,7 +73,7 @@ def _sentence(agent_id: str, sample: "SampleResult") -> str:
     return f"{agent_id}: looked at {count(sample.sampled, 'session')}: {wrong}{gone}; {said}"
 
 
-def _json(report: "AgentReport", sample: "SampleResult | None") -> dict[str, object]:
+def _to_json(report: "AgentReport", sample: "SampleResult | None") -> dict[str, object]:
     head: dict[str, object] = {
         "agent_id": report.agent_id,
         "status": report.status,
