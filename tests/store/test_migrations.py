@@ -14,7 +14,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, func, inspect, select, text
+from sqlalchemy import Connection, Engine, event, func, inspect, select, text
 
 from etl.clock import utc_now
 from etl.errors import SchemaMismatch
@@ -22,7 +22,7 @@ from etl.simulator import World
 from etl.store.schema import migrate
 from etl.store.schema import tables as t
 from etl.store.schema.column_types import Instant
-from etl.store.schema.engine import open_engine
+from etl.store.schema.engine import open_engine, temporary_engine
 from etl.store.store import Store
 from etl.sync.agent_run import RunOptions
 from tests.conftest import Runner
@@ -182,6 +182,33 @@ def test_a_migration_that_fails_leaves_nothing(
     assert migrate.current(engine) is None
     assert set(inspect(engine).get_table_names()) <= {"alembic_version"}
     migrate.upgrade(engine)
+
+
+def test_a_schema_that_appears_during_the_look_is_nobody_elses(engine: Engine) -> None:
+    """Another process makes the schema between any two statements of the look."""
+    number = 1
+    while True:
+        left = [number]
+
+        def appear(connection: Connection, *_: object, left: list[int] = left) -> None:
+            left[0] -= 1
+            if left[0] == 0:
+                with temporary_engine(str(engine.url)) as other:
+                    migrate.upgrade(other)
+
+        event.listen(engine, "after_cursor_execute", appear)
+        found = migrate.current(engine)
+        event.remove(engine, "after_cursor_execute", appear)
+
+        assert found in (None, migrate.HEAD), f"after statement {number}"
+        if left[0] > 0:
+            break
+        migrate.downgrade(engine, "base")
+        with engine.begin() as connection:
+            connection.exec_driver_sql("DROP TABLE alembic_version")
+        number += 1
+
+    assert number > 1
 
 
 def test_several_processes_may_begin_at_once(database_url: str) -> None:

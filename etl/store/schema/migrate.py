@@ -33,10 +33,7 @@ def scripts() -> Path:
 def current(engine: Engine) -> str | None:
     """The database's revision; None if it has none. Raises SchemaMismatch if it isn't ours."""
     with engine.connect().execution_options(reads=True) as connection:
-        found = _current(connection)
-        if found is None:
-            _require_free(connection)
-        return found
+        return _current(connection)
 
 
 def ensure(engine: Engine, *, migrate: bool = False) -> None:
@@ -74,8 +71,6 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
         _take_turns(connection)
         found = _current(connection)
         _check_known(found)
-        if found is None:
-            _require_free(connection)
         command.upgrade(_config(connection), revision)
 
 
@@ -105,11 +100,17 @@ def check_encoding(connection: Connection) -> None:
 
 
 def _current(connection: Connection) -> str | None:
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    version = lightweight("alembic_version", column("version_num"))
-    found = connection.scalar(select(version.c.version_num))
-    return str(found) if found is not None else None
+    """The database's revision; None if it has none. Raises SchemaMismatch if it isn't ours."""
+    # The tables come first: another process may make them, and then there is a version, too.
+    taken = sorted({*inspect(connection).get_table_names()} & {*metadata.tables})
+    found = None
+    if inspect(connection).has_table("alembic_version"):
+        version = lightweight("alembic_version", column("version_num"))
+        found = connection.scalar(select(version.c.version_num))
+    if found is None and taken:
+        hint = "another program's? choose another file or database in database.url"
+        raise SchemaMismatch(f"the database has a table {taken[0]!r} that isn't ours", hint)
+    return None if found is None else str(found)
 
 
 def _take_turns(connection: Connection) -> None:
@@ -123,14 +124,6 @@ def _take_turns(connection: Connection) -> None:
 def _check_known(found: str | None) -> None:
     if found is not None and not _known(found):
         raise mismatch(found)
-
-
-def _require_free(connection: Connection) -> None:
-    """Raise SchemaMismatch if a database without our schema has tables by the names of ours."""
-    taken = sorted({*inspect(connection).get_table_names()} & {*metadata.tables})
-    if taken:
-        hint = "another program's? choose another file or database in database.url"
-        raise SchemaMismatch(f"the database has a table {taken[0]!r} that isn't ours", hint)
 
 
 def _known(revision: str) -> bool:
