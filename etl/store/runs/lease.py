@@ -31,6 +31,7 @@ __all__ = [
     "may_be_alive",
     "release",
     "renew",
+    "update_state",
 ]
 
 LEASE: Final = timedelta(seconds=30)
@@ -134,13 +135,13 @@ def _shorten(
 
 
 def renew(connection: Connection, lease: Lease, **values: Any) -> None:
-    """Extend the lease, and set more columns of the agent's state.
+    """Extend the lease, and set more columns of the agent's state. Raises LeaseLost."""
+    update_state(connection, lease, lease_expires_at=database_now(connection) + LEASE, **values)
 
-    Raises LeaseLost if another process has taken it since.
-    """
-    expires = database_now(connection) + LEASE
-    result = connection.execute(_mine(lease).values(lease_expires_at=expires, **values))
-    if result.rowcount != 1:
+
+def update_state(connection: Connection, lease: Lease, **values: Any) -> None:
+    """Set columns of the agent's state. Raises LeaseLost if another process has taken over."""
+    if connection.execute(_mine(lease).values(**values)).rowcount != 1:
         raise lease_lost(lease.agent_id)
 
 

@@ -92,7 +92,7 @@ def finish_run(
             ended["error"] = store.text(redact_sentence(connection, store.rules, error))
         connection.execute(update(RUNS).where(*still_ours).values(ended))
         if status == "succeeded" and run.mode != "verify":
-            _update_state(connection, run, **met)
+            leases.update_state(connection, run.lease, **met)
             _clear_demand(connection, run)
 
     store.transact(work)
@@ -107,7 +107,9 @@ def drop_demand(store: Store, run: Run) -> None:
 def save_seek_refused(store: Store, run: Run) -> None:
     """Remember that the server doesn't follow cursors of our own making."""
     at = store.now()
-    store.transact(lambda connection: _update_state(connection, run, seek_refused_at=at))
+    store.transact(
+        lambda connection: leases.update_state(connection, run.lease, seek_refused_at=at)
+    )
 
 
 def mark_missing(
@@ -144,14 +146,7 @@ def drop_suspects(store: Store, run: Run, coverage: Coverage, before: datetime) 
 
 
 def _count_save(connection: Connection, run: Run) -> None:
-    _update_state(connection, run, saves=t.sync_state.c.saves + 1)
-
-
-def _update_state(connection: Connection, run: Run, **values: Any) -> None:
-    c = t.sync_state.c
-    mine = (c.agent_id == run.agent_id, c.fence == run.lease.fence)
-    if connection.execute(update(t.sync_state).where(*mine).values(**values)).rowcount != 1:
-        raise leases.lease_lost(run.agent_id)
+    leases.update_state(connection, run.lease, saves=t.sync_state.c.saves + 1)
 
 
 def _clear_demand(connection: Connection, run: Run) -> None:
