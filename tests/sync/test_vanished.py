@@ -9,11 +9,14 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from sqlalchemy import event, update
 
 from etl.clock import utc_now
 from etl.simulator.times import format_instant
 from etl.simulator.world.account import encode
 from etl.store.runs import runs
+from etl.store.schema import tables as t
+from etl.store.schema.engine import temporary_engine
 from etl.sync import agent_run
 from etl.sync.agent_run import RunOptions
 from tests.sync.lab import AGENT, BACKFILL, RECONCILE, RESTART, SYNC, Lab, second
@@ -195,6 +198,27 @@ def test_a_session_that_moves_while_it_is_suspected_is_not_marked(
     assert (report.status, report.counts.missing) == ("succeeded", 0)
     assert not any(row.missing_since for row in two.rows("other").values())
     assert two.wrong("other") == []
+
+
+@pytest.mark.parametrize("store", ["postgres"], indirect=True)
+def test_a_session_that_moves_while_suspects_are_marked_is_not(two: Lab) -> None:
+    """SQLite has one writer; here another one commits amid the transaction."""
+    gone, moved = list(two.rows())[30:32]
+    vanish(two, [gone, moved])
+
+    def interfere(_: Any, __: Any, statement: str, *___: Any) -> None:
+        if "FROM suspects JOIN sessions" in statement:
+            change = update(t.sessions).where(t.sessions.c.id == moved).values(agent_id="other")
+            with temporary_engine(two.url) as engine, engine.begin() as connection:
+                connection.execute(change)
+
+    event.listen(two.store.engine, "after_cursor_execute", interfere)
+    report = two.run(RECONCILE)
+    event.remove(two.store.engine, "after_cursor_execute", interfere)
+
+    assert (report.status, report.counts.missing) == ("succeeded", 1)
+    assert two.missing() == {gone}
+    assert two.rows("other")[moved].missing_since is None
 
 
 def test_a_moved_session_that_vanishes_is_marked_by_its_new_agent(two: Lab) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, func, or_, select, update
 
 from etl.models import BEGINNING, WATCHED_STATES
 from etl.planning.coverage import Coverage
@@ -45,15 +45,6 @@ PRESENT: Final = select(_C.id).where(
 )
 WITHIN: Final = PRESENT.where(_C.created_at >= bindparam("oldest"), _C.created_at < bindparam("to"))
 UNDATED: Final = PRESENT.where(_C.created_at.is_(None))
-MARK_MISSING: Final = (
-    update(t.sessions)
-    .where(
-        _C.id == bindparam("lost"),
-        _C.agent_id == bindparam("agent"),
-        or_(_C.as_of <= bindparam("gone_at"), _C.as_of > bindparam("now")),
-    )
-    .values(missing_since=bindparam("gone_at"), updated_at=bindparam("now"))
-)
 
 
 class OpenSession(NamedTuple):
@@ -190,19 +181,18 @@ def mark_missing(
     """
     c, s = t.sessions.c, t.suspects.c
     ours = (s.agent_id == agent_id, s.suspected_at >= since)
-    unseen = or_(c.as_of <= s.suspected_at, c.as_of > now)
+    present = (c.agent_id == agent_id, c.missing_since.is_(None))
+    absent = (*ours, s.session_id == c.id, or_(c.as_of <= s.suspected_at, c.as_of > now))
     # By the suspects, which are few: SQLite would look for them among all sessions of the agent.
-    absent = (
-        select(c.id, s.suspected_at)
-        .join_from(t.suspects, t.sessions, s.session_id == c.id)
-        .where(*ours, c.agent_id == agent_id, unseen, c.missing_since.is_(None))
-    )
-    found = connection.execute(absent).all()
-    settled = MissingResult(0, len(found))
-    if found and are_believable(len(found), _count_stored(connection, agent_id)):
-        marks = [{"lost": id, "agent": agent_id, "gone_at": at, "now": now} for id, at in found]
-        connection.execute(MARK_MISSING, marks)
-        settled = MissingResult(len(found), 0)
+    suspects = select(func.count()).select_from(t.suspects).join(t.sessions, s.session_id == c.id)
+    count = connection.execute(suspects.where(*absent, *present)).scalar_one()
+    settled = MissingResult(0, count)
+    if count and are_believable(count, _count_stored(connection, agent_id)):
+        gone_at = select(s.suspected_at).where(s.agent_id == agent_id, s.session_id == c.id)
+        values = {"missing_since": gone_at.scalar_subquery(), "updated_at": now}
+        # One statement: what another process commits meanwhile is judged anew.
+        marked = update(t.sessions).where(exists().where(*absent), *present).values(values)
+        settled = MissingResult(connection.execute(marked).rowcount, 0)
     connection.execute(delete(t.suspects).where(*ours))
     return settled
 
