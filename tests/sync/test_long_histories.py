@@ -1,16 +1,20 @@
-"""What a quiet sync costs the database doesn't grow with the history."""
+"""What a quiet sync and a scrape cost the database doesn't grow with the history."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import event, text
 
+from etl.clock import utc_now
+from etl.store.read import probes
 from etl.store.store import Store
-from tests.sync.lab import RESTART, Lab
+from tests.sync.lab import AGENT, RESTART, Lab
 
-SHORT, LONG = 500, 5000
+SHORT, LONG, IDLE = 500, 5000, 5
 
 
 @dataclass
@@ -53,20 +57,36 @@ def rows_read(store: Store) -> int:
         return int(connection.execute(text(query)).scalar_one())
 
 
-def test_a_quiet_sync_reads_no_more_of_a_long_history(lab: Lab) -> None:
+def sync(lab: Lab) -> None:
+    assert lab.run().status == "succeeded"
+
+
+def scrape(lab: Lab) -> None:
+    """What /metrics reads at each scrape."""
+    opened = probes.read_open_sessions(lab.store, [AGENT], utc_now(), timedelta(days=7))
+    assert opened[AGENT].sessions == IDLE
+
+
+@pytest.mark.parametrize("work", [sync, scrape])
+def test_a_long_history_costs_no_more_than_a_short_one(
+    lab: Lab, work: Callable[[Lab], None]
+) -> None:
+    """Nothing has changed; a few sessions are idle, and due in each sync."""
     lab.page_size = 100
+    lab.spread(IDLE, ago=864_000, state="idle")
     amounts = []
     for size in (SHORT, LONG):
-        lab.spread(size - len(lab.rows()), ago=7200 + 60 * len(lab.rows()))
+        stored = len(lab.rows()) or IDLE
+        lab.spread(size - stored, ago=7200 + 60 * stored)
         assert lab.run(RESTART).status == "succeeded"
         assert len(lab.rows()) == size
         if lab.store.engine.dialect.name == "postgresql":
             with lab.store.engine.begin() as connection:
                 connection.exec_driver_sql("ANALYZE")
-        lab.run()
+        sync(lab)
 
-        with measured(lab) as work:
-            assert lab.run().status == "succeeded"
-        amounts.append(work.amount)
+        with measured(lab) as done:
+            work(lab)
+        amounts.append(done.amount)
 
     assert amounts[1] < 1.5 * amounts[0], amounts
