@@ -74,6 +74,14 @@ def test_one_transaction_takes_no_more_than_it_saves() -> None:
     assert queue.get(0.0) == [MOST_PAGES, MOST_PAGES + 1, MOST_PAGES + 2]
 
 
+def assert_waits_for_a_save(queue: SaveQueue[object], walk: Walk) -> None:
+    waiter = Waiter(queue, walk)
+    assert waiter.is_waiting(queue)
+    queue.note_saved([walk])
+
+    assert waiter.done.wait(PATIENCE)
+
+
 def test_nothing_comes_after_the_time_is_over() -> None:
     assert SaveQueue[int]().get(0.001) == []
 
@@ -84,11 +92,7 @@ def test_a_slow_walk_waits_until_its_page_before_is_saved(clock: Callable[[float
     for _ in range(AHEAD_SLOW - 1):
         queue.wait_for_room(walk)
 
-    waiter = Waiter(queue, walk)
-    assert waiter.is_waiting(queue)
-    queue.note_saved([walk])
-
-    assert waiter.done.wait(PATIENCE)
+    assert_waits_for_a_save(queue, walk)
 
 
 def test_a_fast_walk_may_run_further_ahead(clock: Callable[[float], None]) -> None:
@@ -99,11 +103,7 @@ def test_a_fast_walk_may_run_further_ahead(clock: Callable[[float], None]) -> No
     for _ in range(AHEAD_FAST - 2):
         queue.wait_for_room(walk)
 
-    waiter = Waiter(queue, walk)
-    assert waiter.is_waiting(queue)
-    queue.note_saved([walk])
-
-    assert waiter.done.wait(PATIENCE)
+    assert_waits_for_a_save(queue, walk)
 
 
 def test_a_walk_does_not_wait_for_the_pages_of_another(clock: Callable[[float], None]) -> None:
