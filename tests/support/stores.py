@@ -21,6 +21,7 @@ def open_store(url: str) -> Store:
     engine: Any = store.engine
     if engine.name not in _compiled:
         engine.connect().close()
+        engine.dispose()
         _compiled[engine.name] = engine.dialect, engine._compiled_cache
     engine.dialect, engine._compiled_cache = _compiled[engine.name]
     return store
