@@ -49,7 +49,7 @@ def project(tmp_path: Path, postgres: Cluster, api: Simulator, world: World) -> 
     url = postgres.fresh()
     project = Project(tmp_path, database=url)
     keys = {"page_size": 20, "concurrency": 4}
-    project.configure(api.base_url, world.agent_ids(), api=keys, schedule={"every": "5s"})
+    project.configure(api.base_url, world.agent_ids(), api=keys, schedule={"every": "10s"})
     assert project.run("db", "upgrade").code == 0
     yield project
     postgres.drop(url)
