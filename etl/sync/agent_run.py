@@ -1,7 +1,7 @@
 """One agent's part of a run: take the lease, state the demand, walk, close the run."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,7 +9,7 @@ from typing import Final
 
 from etl.api.client import Client
 from etl.api.clock_skew import skew_warnings
-from etl.errors import CutShort, EtlError, LeaseHeld, Malformed, Stopped, StoreError
+from etl.errors import CutShort, EtlError, LeaseHeld, LeaseLost, Malformed, Stopped, StoreError
 from etl.events import LeaseTakenOver, Observe, RunUnrecorded, ignore
 from etl.invocation import program_name
 from etl.models import ENDLESS, AgentReport, Progress, Status
@@ -161,13 +161,28 @@ class AgentSync:
         report.transcripts = after.done
         after.run(options.transcripts, options.transcripts_within)
 
-    def _look_again(self, walks: ParallelWalks) -> None:
+    def _settle_suspects(self, walks: ParallelWalks) -> None:
+        """Look at suspects that are in doubt; then mark missing who is gone. Raises CutShort."""
+        context, run = walks.context, walks.context.run
+        with self.store.reading() as connection:
+            suspects = freshness.read_suspects(connection, run.agent_id)
+        if not suspects:
+            return
+        self._look_again(walks, suspects)
+        since = walks.tracker.demand.started_at
+        settled = mark_missing(self.store, run, context.state.coverage, since)
+        context.counts.missing += settled.marked
+        if settled.withheld:
+            raise CutShort(
+                f"{settled.withheld} stored sessions are not listed any more, too many to believe",
+                "none is marked missing; has the credential lost access?",
+            )
+
+    def _look_again(self, walks: ParallelWalks, suspects: Mapping[str, datetime]) -> None:
         """Look at suspects of runs that were interrupted, and at those that are in doubt."""
         context, run = walks.context, walks.context.run
         before = ENDLESS if walks.is_out_of_order else run.started_at
-        with self.store.reading() as connection:
-            old = freshness.old_suspects(connection, run.agent_id, before)
-        ids = set(old) | walks.doubtful
+        ids = {id for id, at in suspects.items() if at < before} | walks.doubtful
         if len(ids) > MOST_LOOKED_AT:
             coverage, now = context.state.coverage, self.clock()
             context.state.coverage = drop_suspects(self.store, run, coverage, now)
@@ -200,24 +215,24 @@ class AgentSync:
         finally:
             if hints.built_works is False and not hints.may_be_outage:
                 save_seek_refused(self.store, context.run)
-        self._look_again(walks)
-        since = walks.tracker.demand.started_at
-        settled = mark_missing(self.store, context.run, context.state.coverage, since)
-        context.counts.missing += settled.marked
-        if settled.withheld:
-            raise CutShort(
-                f"{settled.withheld} stored sessions are not listed any more, too many to believe",
-                "none is marked missing; has the credential lost access?",
-            )
+        self._settle_suspects(walks)
 
     def _close(self, run: Run, report: AgentReport) -> None:
         try:
-            finish_run(self.store, run, report.status, report.counts, report.error, self.clock())
+            try:
+                self._finish(run, report)
+            except LeaseLost as error:
+                # Taken over at the last moment: it is no success.
+                _record_error(report, error)
+                self._finish(run, report)
         except StoreError as failure:
             # The next run marks this one interrupted; what it saved is saved.
             report.status, report.error = "failed", report.error or str(failure)
             report.cause = report.cause or failure
             self.observe(RunUnrecorded(run.agent_id, run.mode, failure))
+
+    def _finish(self, run: Run, report: AgentReport) -> None:
+        finish_run(self.store, run, report.status, report.counts, report.error, self.clock())
 
     def _claim(self, agent_id: str, name: str | None, *, wait: bool) -> Lease:
         """Take the lease, waiting at most for one that runs out."""

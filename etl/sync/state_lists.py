@@ -149,19 +149,22 @@ class StateLists:
 
     def _save_page(self, arrival: Arrival, state: str | None) -> bool:
         """Save a page of a state's list, or of all. Returns whether the filter holds."""
-        batch = Batch(counts=arrival.counts)
-        if arrival.fetched is not None:
-            response = make_response(arrival)
-            batch.responses.append(response._replace(agent_name=None))
-            shown = {one.id for one in response.sessions if state in (None, one.state)}
-            if state is None:
-                self.states |= {one.id: one.state for one in response.sessions if one.state}
-            else:
-                self.ignored = len(shown) < len(response.sessions)
-                self.listed |= shown
-            self.seen |= shown
-            due = shown.intersection(one.id for one in self.known)
-            batch.retrieved = [(id, response.requested_at) for id in sorted(due)]
+        response = make_response(arrival) if arrival.fetched else None
+        if response is None or not (response.sessions or response.rejected):
+            # A transaction less: the end of the run writes its counts.
+            self.context.counts.add(arrival.counts)
+            self.context.renew_lease()
+            return True
+        shown = {one.id for one in response.sessions if state in (None, one.state)}
+        if state is None:
+            self.states |= {one.id: one.state for one in response.sessions if one.state}
+        else:
+            self.ignored = len(shown) < len(response.sessions)
+            self.listed |= shown
+        self.seen |= shown
+        due = shown.intersection(one.id for one in self.known)
+        retrieved = [(id, response.requested_at) for id in sorted(due)]
+        batch = Batch([response._replace(agent_name=None)], arrival.counts, retrieved=retrieved)
         self.context.save(batch)
         if self.ignored and state is not None:
             self.context.warnings.add(

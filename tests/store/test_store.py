@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import event, func, select, text, update
 
 from etl.clock import utc_now
-from etl.errors import LeaseLost
+from etl.errors import LeaseLost, StoreError
 from etl.models import (
     BEGINNING,
     STORED_WITHOUT,
@@ -835,6 +835,24 @@ def test_a_fenced_run_cannot_call_itself_a_success(store: Store, run: Run) -> No
     assert store.state(AGENT).last_success_at is None
     with store.reading() as connection:
         assert connection.execute(select(t.sync_runs.c.status)).scalar_one() == "running"
+
+
+@pytest.mark.parametrize("store", ["postgres"], indirect=True)
+def test_a_run_whose_last_save_was_lost_cannot_call_itself_a_success(
+    store: Store, run: Run
+) -> None:
+    """A standby that lacked the last commit has taken over meanwhile."""
+    store.save(run, Batch([response(session("kept"))]))
+    with store.reading() as connection:
+        saves = connection.scalar(select(t.sync_state.c.saves))
+    store.save(run, Batch([response(session("lost"))]))
+    with store.engine.begin() as connection:
+        connection.execute(update(t.sync_state).values(saves=saves))
+
+    with pytest.raises(StoreError, match="has lost what was committed"):
+        finish_run(store, run, "succeeded", Batch().counts, None, at(9))
+
+    assert store.state(AGENT).last_success_at is None
 
 
 def _take_over(store: Store) -> Lease:

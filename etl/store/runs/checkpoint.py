@@ -13,7 +13,7 @@ from etl.store.schema import tables as t
 from etl.store.schema.column_types import Instant
 from etl.store.write.responses import Run
 
-__all__ = ["begin_save", "count_saves", "move_watermark", "tally"]
+__all__ = ["COUNTED", "begin_save", "count_saves", "move_watermark", "tally"]
 
 COUNTED: Final = ("requests", "pages", "seen", "inserted", "updated", "unchanged", "rejected")
 

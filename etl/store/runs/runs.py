@@ -10,6 +10,7 @@ from etl.planning.coverage import Coverage, forget_freshness, forget_freshness_a
 from etl.store.privacy.redaction import redact_sentence, wait_for_lock
 from etl.store.runs import lease as leases
 from etl.store.runs.agent_state import AgentState, StoredDemand, save_coverage
+from etl.store.runs.checkpoint import COUNTED
 from etl.store.runs.lease import Lease
 from etl.store.schema import tables as t
 from etl.store.store import Store
@@ -79,11 +80,12 @@ def finish_run(
 
     A success clears the demand and notes when it began. Raises LeaseLost, StoreError.
     """
-    ended: dict[str, Any] = {"status": status, "finished_at": now, "requests": counts.requests}
-    ended |= {"missing": counts.missing, "error": None}
-    met: dict[str, Any] = {"last_success_at": now}
+    ended: dict[str, Any] = {"status": status, "finished_at": now, "error": None}
+    ended |= {name: getattr(counts, name) for name in (*COUNTED, "missing")}
+    met: dict[str, Any] = {"last_success_at": now, "saves": t.sync_state.c.saves + 1}
     if run.mode == "reconcile":
         met["last_reconciled_at"] = now
+    is_met = status == "succeeded" and run.mode != "verify"
 
     def work(connection: Connection) -> None:
         still_ours = (RUNS.c.id == run.id, RUNS.c.status == "running")
@@ -91,11 +93,15 @@ def finish_run(
             wait_for_lock(connection)
             ended["error"] = store.text(redact_sentence(connection, store.rules, error))
         connection.execute(update(RUNS).where(*still_ours).values(ended))
-        if status == "succeeded" and run.mode != "verify":
+        if is_met:
             leases.update_state(connection, run.lease, **met)
             _clear_demand(connection, run)
 
-    store.transact(work)
+    if is_met:
+        # A server that has lost the last save since must not be told of a success.
+        store.transact_once(run, work)
+    else:
+        store.transact(work)
     store.forget_run(run)
 
 

@@ -23,9 +23,9 @@ __all__ = [
     "drop_suspects",
     "idle_instants",
     "mark_missing",
-    "old_suspects",
     "open_sessions",
     "page_end",
+    "read_suspects",
     "sample_ids",
     "save_retrievals",
     "suspect_absent",
@@ -156,20 +156,15 @@ def add_suspects(
 def clear_suspects(connection: Connection, agent_id: str, seen: dict[str, datetime]) -> None:
     """Drop the suspects that a later request has shown."""
     c = t.suspects.c
-    cleared = [
-        row.session_id
-        for row in connection.execute(SUSPECTS, {"agent": agent_id})
-        if row.session_id in seen and seen[row.session_id] > row.suspected_at
-    ]
-    for id in cleared:
+    suspects = read_suspects(connection, agent_id)
+    for id in [id for id, at in suspects.items() if id in seen and seen[id] > at]:
         connection.execute(delete(t.suspects).where(c.agent_id == agent_id, c.session_id == id))
 
 
-def old_suspects(connection: Connection, agent_id: str, before: datetime) -> list[str]:
-    """Suspects since before an instant: those of earlier runs, which were interrupted, or all."""
-    s = t.suspects.c
-    query = select(s.session_id).where(s.agent_id == agent_id, s.suspected_at < before)
-    return list(connection.scalars(query))
+def read_suspects(connection: Connection, agent_id: str) -> dict[str, datetime]:
+    """The suspects of an agent, and when the request was sent that didn't show each."""
+    found = connection.execute(SUSPECTS, {"agent": agent_id})
+    return {row.session_id: row.suspected_at for row in found}
 
 
 def mark_missing(
