@@ -14,7 +14,6 @@ __all__ = [
     "AS_OF",
     "COLUMNS",
     "FIELDS",
-    "MAY_REPLACE",
     "Changes",
     "Row",
     "compare_rows",
@@ -30,12 +29,6 @@ STATE: Final = FIELDS.index("state")
 EXTRA: Final = FIELDS.index("extra")
 WIDTH: Final = len(FIELDS)
 FIRST_SEEN, UPDATED, MISSING, AS_OF, FIRST_RUN = range(WIDTH, WIDTH + 5)
-
-MAY_REPLACE: Final = "excluded.as_of >= {0}.as_of OR {0}.as_of > excluded.updated_at"
-"""In SQL, whether a row may take a stored one's place: that one is older, or dated later than now.
-
-It guards against another process that has written the row since it was loaded.
-"""
 
 Row = tuple[Any, ...]
 

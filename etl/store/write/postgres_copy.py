@@ -17,7 +17,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from etl.models import ABSENT, STORED_WITHOUT, Rejected, Session
-from etl.store.write.diff import EXTRA, MAY_REPLACE, Row
+from etl.store.write.diff import EXTRA, Row
+from etl.store.write.row_writer import conflict_clause
 
 __all__ = ["PostgresRows", "insert_values"]
 
@@ -100,8 +101,7 @@ class PostgresRows:
         # A fixed order of ids: two processes that write the same creators can't deadlock.
         ordered = sorted(_encode_extra(rows, columns), key=itemgetter(0))
         names = ",".join(columns)
-        sets = ",".join(f"{name}=excluded.{name}" for name in columns[1:])
-        merge = f"ON CONFLICT (id) DO UPDATE SET {sets} WHERE {MAY_REPLACE.format(table)}"
+        merge = conflict_clause(table, columns)
         if len(ordered) <= FEW:
             return insert_values(connection, f"{table} ({names})", ordered, merge)
         incoming = f"pg_temp.incoming_{table}"

@@ -9,7 +9,17 @@ from sqlalchemy import Connection
 from etl.models import Rejected, Session
 from etl.store.write.diff import Row
 
-__all__ = ["RowWriter"]
+__all__ = ["RowWriter", "conflict_clause"]
+
+
+def conflict_clause(table: str, columns: Sequence[str]) -> str:
+    """The end of an upsert by id: a row replaces an older one, or one dated later than now.
+
+    It guards against another process that has written the row since it was loaded.
+    """
+    sets = ",".join(f"{name}=excluded.{name}" for name in columns[1:])
+    older = f"excluded.as_of >= {table}.as_of OR {table}.as_of > excluded.updated_at"
+    return f"ON CONFLICT (id) DO UPDATE SET {sets} WHERE {older}"
 
 
 class RowWriter(Protocol):

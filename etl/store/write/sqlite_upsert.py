@@ -13,7 +13,8 @@ from sqlalchemy import Connection
 
 from etl.models import Rejected, Session
 from etl.store.schema.column_types import instant_text
-from etl.store.write.diff import CREATED_AT, EXTRA, MAY_REPLACE, Row
+from etl.store.write.diff import CREATED_AT, EXTRA, Row
+from etl.store.write.row_writer import conflict_clause
 
 __all__ = ["SqliteRows"]
 
@@ -102,9 +103,6 @@ class SqliteRows:
         if not rows:
             return 0
         marks = ",".join("?" * len(columns))
-        sets = ",".join(f"{name}=excluded.{name}" for name in columns[1:])
-        sql = (
-            f"INSERT INTO {table} ({','.join(columns)}) VALUES ({marks}) "
-            f"ON CONFLICT (id) DO UPDATE SET {sets} WHERE {MAY_REPLACE.format(table)}"
-        )
+        into = f"{table} ({','.join(columns)})"
+        sql = f"INSERT INTO {into} VALUES ({marks}) {conflict_clause(table, columns)}"
         return connection.exec_driver_sql(sql, list(rows)).rowcount
