@@ -128,7 +128,7 @@ class AgentSync:
             report.watermark = state.watermark
             report.warnings = sorted(warnings | skew_warnings(self.client.clock_skew))
         if options.transcripts and report.status == "succeeded":
-            self._retrieve_transcripts(lease, options, report)
+            self._retrieve_transcripts(context, options, report)
 
     def _open_walks(
         self, context: RunContext, stored: StoredDemand, options: RunOptions
@@ -154,10 +154,12 @@ class AgentSync:
 
         return ParallelWalks(context, tracker, batcher, number, allow)
 
-    def _retrieve_transcripts(self, lease: Lease, options: RunOptions, report: AgentReport) -> None:
+    def _retrieve_transcripts(
+        self, context: RunContext, options: RunOptions, report: AgentReport
+    ) -> None:
         from etl.sync.transcripts import TranscriptSync
 
-        after = TranscriptSync(self.client, self.store, lease, self.clock, self.on_progress)
+        after = TranscriptSync(context)
         report.transcripts = after.done
         after.run(options.transcripts, options.transcripts_within)
 

@@ -6,18 +6,16 @@ under way, and a crash costs no more either.
 
 import time
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from etl.api.client import Client, FetchedTranscript
+from etl.api.client import FetchedTranscript
 from etl.errors import ApiError, Malformed, Stopped, Transient
 from etl.models import Counts, Message, Progress, Transcripts
 from etl.planning.transcripts import count_troubles, is_of_us, retry_at, should_give_up
-from etl.store.runs.lease import RENEW_EVERY, Lease
-from etl.store.store import Store
 from etl.store.write.transcripts import Due, note_failure, save_transcript, select_due
+from etl.sync.run_context import RunContext
 
 __all__ = ["TranscriptSync"]
 
@@ -29,16 +27,12 @@ TranscriptResult = tuple[FetchedTranscript | ApiError, int]
 class TranscriptSync:
     """Retrieves what is due of one agent; `done` tells how far it came, also after an error."""
 
-    client: Client
-    store: Store
-    lease: Lease
-    clock: Callable[[], datetime]
-    on_progress: Callable[[Progress], None] = lambda _: None
+    context: RunContext
+    """The run that has succeeded."""
     done: Transcripts = field(default_factory=Transcripts)
     _chosen: int = 0
     _taken: int = 0
     _troubles: int = 0
-    _saved: float = field(default_factory=time.monotonic)
 
     def run(self, most: int, within: timedelta) -> None:
         """Retrieve up to so many, starting none once that time is over.
@@ -46,36 +40,39 @@ class TranscriptSync:
         Raises StoreError or LeaseLost, and Stopped on a signal. What the API fails at is noted: the
         next run goes on.
         """
-        with self.store.reading() as connection:
-            chosen, self.done.left = select_due(connection, self.lease.agent_id, most, self.clock())
+        context, id = self.context, self.context.run.agent_id
+        with context.store.reading() as connection:
+            chosen, self.done.left = select_due(connection, id, most, context.clock())
         self.done.left += len(chosen)
         if not chosen:
             return
-        pool = ThreadPoolExecutor(self.client.api.concurrency, "transcript")
+        pool = ThreadPoolExecutor(context.client.api.concurrency, "transcript")
         self._chosen = len(chosen)
         try:
             self._work(pool, deque(chosen), time.monotonic() + within.total_seconds())
         finally:
             # After a stop, a late response may take its time.
-            pool.shutdown(wait=not self.client.stopping, cancel_futures=True)
+            pool.shutdown(wait=not context.client.stopping, cancel_futures=True)
 
     def _work(self, pool: ThreadPoolExecutor, waiting: deque[Due], until: float) -> None:
         under_way: dict[Future[TranscriptResult], Due] = {}
         while under_way or waiting:
             if self.done.error or time.monotonic() > until:
                 waiting.clear()
-            while waiting and len(under_way) < self.client.api.concurrency:
+            while waiting and len(under_way) < self.context.client.api.concurrency:
                 due = waiting.popleft()
                 under_way[pool.submit(self._retrieve, due)] = due
             for future in wait(under_way, 0.5, FIRST_COMPLETED).done:
                 self._save_result(under_way.pop(future), *future.result())
-            self._idle()
+            if self.context.client.stopping:
+                raise Stopped("asked to stop while retrieving transcripts")
+            self.context.renew_lease()
 
     def _retrieve(self, due: Due) -> TranscriptResult:
         """In a thread of the pool. Raises Stopped."""
         counts = Counts()
         try:
-            return self.client.fetch_transcript(due.session_id, counts), counts.requests
+            return self.context.client.fetch_transcript(due.session_id, counts), counts.requests
         except ApiError as error:
             return error, counts.requests
 
@@ -86,14 +83,15 @@ class TranscriptSync:
         self._troubles = count_troubles(self._troubles, error)
         if error is not None:
             self._fail(due, error)
-        self._saved = time.monotonic()
         self._taken += 1
-        share = self._taken / self._chosen
-        self.on_progress(Progress(self.lease.agent_id, "transcripts", self._taken, share))
+        id, share = self.context.run.agent_id, self._taken / self._chosen
+        self.context.on_progress(Progress(id, "transcripts", self._taken, share))
 
     def _save(self, due: Due, messages: list[Message], requested_at: datetime) -> ApiError | None:
         try:
-            changed = save_transcript(self.store, self.lease, due, messages, requested_at)
+            changed = save_transcript(
+                self.context.store, self.context.run.lease, due, messages, requested_at
+            )
         except Malformed as error:
             return error
         self.done.fetched += 1
@@ -108,12 +106,5 @@ class TranscriptSync:
             return
         self.done.failed += 1
         self.done.left -= not isinstance(error, Transient)
-        note_failure(self.store, self.lease, due, str(error), retry_at(error, self.clock()))
-
-    def _idle(self) -> None:
-        """Look whether to stop, and keep the lease where nothing is saved for long."""
-        if self.client.stopping:
-            raise Stopped("asked to stop while retrieving transcripts")
-        if time.monotonic() - self._saved > RENEW_EVERY:
-            self.store.renew(self.lease)
-            self._saved = time.monotonic()
+        store, lease, now = self.context.store, self.context.run.lease, self.context.clock()
+        note_failure(store, lease, due, str(error), retry_at(error, now))

@@ -15,11 +15,13 @@ from etl.errors import LeaseLost, Stopped
 from etl.models import Transcripts
 from etl.planning.transcripts import MOST_TROUBLE
 from etl.simulator import Fault, Simulator, World
+from etl.store.runs.agent_state import AgentState
 from etl.store.runs.lease import Lease
 from etl.store.schema import tables as t
-from etl.store.store import Store
+from etl.store.store import Run, Store
 from etl.store.write.transcripts import count_transcripts
 from etl.sync.agent_run import RunOptions
+from etl.sync.run_context import RunContext
 from etl.sync.transcripts import TranscriptSync
 from tests.conftest import Runner
 
@@ -454,6 +456,12 @@ def client(api: Simulator) -> Client:
     return Client(Api(base_url=api.base_url, max_attempts=1), Credentials("sim-token"))
 
 
+def transcript_sync(client: Client, store: Store, lease: Lease) -> TranscriptSync:
+    """As after a run that has succeeded."""
+    run = Run(1, lease, lease.agent_id, "incremental", utc_now())
+    return TranscriptSync(RunContext(client, store, run, AgentState(), utc_now))
+
+
 def test_nothing_is_written_once_another_process_has_taken_over(
     store: Store, agent: str, client: Client, run_agent: Runner
 ) -> None:
@@ -463,7 +471,7 @@ def test_nothing_is_written_once_another_process_has_taken_over(
     stale = Lease(agent, lease.fence - 1)
 
     with client, pytest.raises(LeaseLost):
-        TranscriptSync(client, store, stale, utc_now).run(10, timedelta(minutes=1))
+        transcript_sync(client, store, stale).run(10, timedelta(minutes=1))
 
     assert markers(store) == {}
 
@@ -476,7 +484,7 @@ def test_none_is_begun_once_the_time_is_over(
     assert isinstance(lease, Lease)
 
     with client:
-        late = TranscriptSync(client, store, lease, utc_now)
+        late = transcript_sync(client, store, lease)
         late.run(10, timedelta(0))
 
     assert (late.done.fetched, late.done.left, late.done.error) == (0, SESSIONS, None)
@@ -500,7 +508,7 @@ def test_a_signal_ends_it_and_what_is_saved_is_kept(
     settings = Api(base_url=api.base_url, concurrency=2)
 
     with Client(settings, Credentials("sim-token"), stop) as client:
-        stopped = TranscriptSync(client, store, lease, utc_now)
+        stopped = transcript_sync(client, store, lease)
         with pytest.raises(Stopped, match="asked to stop"):
             stopped.run(1000, timedelta(minutes=1))
         late = [one for one in threading.enumerate() if one.name.startswith("transcript")]
