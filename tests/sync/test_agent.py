@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from etl.simulator import Fault, Simulator, World
+from etl.store.runs.runs import finish_run
 from etl.store.schema import tables as t
-from etl.store.store import Store
+from etl.store.store import Run, Store
 from etl.sync.agent_run import RunOptions
 from etl.sync.walks.page_batch import PageBatcher
 from tests.conftest import Runner
@@ -214,3 +215,28 @@ def test_the_agents_name_comes_from_the_head_however_far_the_walk_has_run(
     with store.reading() as connection:
         names = connection.execute(select(t.agents.c.name)).scalars().all()
     assert names == [world.agent(agent).name]
+
+
+def test_a_run_that_is_taken_over_at_its_very_end_is_no_success(
+    store: Store, world: World, run_agent: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent, c = world.agent_ids()[0], t.sync_state.c
+    ends: list[str] = []
+
+    def take_over_and_finish(store: Store, run: Run, status: Any, *more: Any) -> None:
+        if not ends:
+            with store.engine.begin() as connection:
+                connection.execute(update(t.sync_state).values(fence=c.fence + 1))
+        ends.append(status)
+        finish_run(store, run, status, *more)
+
+    monkeypatch.setattr("etl.sync.agent_run.finish_run", take_over_and_finish)
+
+    report = run_agent(agent)
+
+    assert (report.status, ends) == ("failed", ["succeeded", "failed"])
+    with store.reading() as connection:
+        row = connection.execute(select(t.sync_runs)).one()
+        assert connection.scalar(select(c.last_success_at)) is None
+    assert (row.status, row.error, row.pages) == ("failed", report.error, report.counts.pages)
+    assert "taken over" in row.error
