@@ -65,14 +65,14 @@ class Retried(NamedTuple):
 
 
 class GaveUp(NamedTuple):
-    """A request failed as often as it may."""
+    """A request failed, and no attempts are left."""
 
     what: str
     error: EtlError
 
 
 class Paced(NamedTuple):
-    """A request has waited so many seconds for its turn: our own limit, or a 429 to another one."""
+    """A request has waited so many seconds for its turn: our own limit, or another one's 429."""
 
     seconds: float
 
@@ -157,7 +157,7 @@ class AgentFound(NamedTuple):
 
 
 class AgentGone(NamedTuple):
-    """Discovery finds an agent no more; its history stays."""
+    """Discovery no longer finds an agent; its history stays."""
 
     agent_id: str
 
@@ -170,7 +170,7 @@ class DiscoveryIncomplete(NamedTuple):
 
 
 class DiscoveryFailed(NamedTuple):
-    """A look for agents came to nothing; nobody lost a job."""
+    """Discovery failed; no agent lost its job."""
 
     error: Exception
 
@@ -203,7 +203,7 @@ class LakeSeen(NamedTuple):
 
 
 class LakeFailed(NamedTuple):
-    """Carrying over failed; at the next interval it is tried again."""
+    """Updating the lake failed; it is tried again at the next interval."""
 
     error: Exception
 

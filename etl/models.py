@@ -62,7 +62,7 @@ ENDLESS: Final = datetime.max.replace(tzinfo=UTC)
 """Stands for the end of the calendar: no session is later."""
 
 CLOCKS_DIFFER: Final = timedelta(minutes=1)
-"""Hosts' clocks may disagree by so much; what was noted further ahead than that can't be true."""
+"""Hosts' clocks may disagree by this much; a time further ahead can't be true."""
 
 SETTLED_STATES: Final = ("completed", "failed")
 """States in which a session rests. None is final: a message reopens it. Source: API fact sheet."""
@@ -128,7 +128,7 @@ class Session(msgspec.Struct, frozen=True, gc=False):
 
 
 STORED_WITHOUT: Final = "stored without "
-"""The reason begins so of a record that was stored but for fields that can't be read."""
+"""How a reason begins if the record was stored without the fields that can't be read."""
 
 UNREAD_FIELD: Final = re.compile(r"`\$\.([a-z_.]+)`")
 

@@ -269,7 +269,7 @@ def empty_message(message: Message) -> Message:
 
 
 def reduce_rejected(bad: Rejected) -> Rejected:
-    """A record that was set aside, of which but its id and what is wrong nothing stays."""
+    """A rejected record reduced to its id and what is wrong with it."""
     return Rejected(json.dumps({"id": bad.id}), QUOTED.sub(GONE, bad.reason), bad.id)
 
 

@@ -1,4 +1,4 @@
-"""What a person types: `python -m etl [--config FILE] COMMAND`, one module a command.
+"""What a person types: `python -m etl [--config FILE] COMMAND`, one module per command.
 
 The folders are the groups of the help. A module has `NAME`, `HELP`, `configure(parser)` and
 `run(args) -> exit code`; it imports what is heavy inside `run`, so that `--help` is quick.
@@ -65,7 +65,7 @@ def build_parser() -> Parser:
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
-    """Read the command line. Leaves with 2 and a suggestion if it holds what isn't known."""
+    """Read the command line. Exits with 2 and a suggestion for anything unknown."""
     parser = build_parser()
     parser.require_known_options(argv)
     args, unknown = parser.parse_known_args(argv)

@@ -64,7 +64,7 @@ def open_store(url: str) -> "Iterator[Store]":
 
 
 def find_agents(store: "Store", wanted: Sequence[str] | None) -> tuple[str, ...]:
-    """The agents of `--agent`, else all that are stored. Raises ConfigError for one that isn't."""
+    """The agents of `--agent`, else all stored ones. Raises ConfigError for one not stored."""
     from etl.store.read import status
 
     known = status.agent_names(store)
@@ -105,7 +105,7 @@ def stop_on_signals(
         for number, handler in before.items():
             signal.signal(number, handler)
         os.close(write_fd)
-        listener.join(1)  # it may be at saying so to a pipe that nobody reads
+        listener.join(1)  # it may be blocked writing to a pipe that nobody reads
         if not listener.is_alive():
             os.close(read_fd)
 

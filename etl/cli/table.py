@@ -54,7 +54,7 @@ def print_table(
 def fit_columns(
     widths: Mapping[str, int], room: int, elastic: Collection[str], spare: Sequence[str]
 ) -> dict[str, int]:
-    """The columns that are shown, each with its width, by the widths that they would like.
+    """The columns that are shown, each with its width, given the widths that they need.
 
     The sum, with a gap between two, is at most `room`, if that has two characters a column.
     """

@@ -47,7 +47,8 @@ def test_help_lists_every_command(project: Project) -> None:
 def test_the_groups_of_the_help_are_the_folders() -> None:
     folders = {name: [c.__name__.split(".")[-2] for c in group] for name, group in GROUPS.items()}
 
-    assert {name: set(found) for name, found in folders.items()} == {n: {n} for n in GROUPS}
+    wrong = {name: set(found) - {name} for name, found in folders.items() if {*found} != {name}}
+    assert wrong == {}, "a command's folder is its group in GROUPS"
 
 
 @pytest.mark.parametrize("words", [(), ("db",)], ids=" ".join)

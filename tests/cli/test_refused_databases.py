@@ -207,7 +207,8 @@ def _refuse(words: str, capsys: pytest.CaptureFixture[str]) -> int:
 def test_every_command_is_tried() -> None:
     tried = {command.split()[0] for command in COMMANDS}
 
-    assert {command.NAME for command in cli.COMMANDS} == tried | WITHOUT_DATABASE
+    missing = "a new command goes into COMMANDS or WITHOUT_DATABASE above"
+    assert {command.NAME for command in cli.COMMANDS} == tried | WITHOUT_DATABASE, missing
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,4 +1,4 @@
-"""Keep the schema as it is now as dumps, before a migration changes it.
+"""Dump the current schema before a migration changes it.
 
 The newest dumps, upgraded by this program: `python -m tests.store.dump_revision`.
 """

@@ -73,7 +73,8 @@ def test_every_older_revision_has_a_dump() -> None:
     scripts = (migrate.scripts() / "versions").glob("[0-9]*_*.py")
     revisions = {path.name.split("_")[0] for path in scripts}
 
-    assert set(REVISIONS) == revisions - {migrate.HEAD}
+    missing = "check out main and run: python -m tests.store.dump_revision"
+    assert set(REVISIONS) == revisions - {migrate.HEAD}, missing
     assert all((DUMPS / f"postgres_{one}.sql").exists() for one in REVISIONS)
 
 

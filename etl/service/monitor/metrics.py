@@ -188,7 +188,7 @@ class Metrics:
         return self.unrecorded, self.taken_over, self.lost
 
     def _begin_at_zero(self) -> None:
-        """Series that are there from the start: an increase of one that appears is not seen."""
+        """Begin series at once: Prometheus doesn't see the first increase of one that appears."""
         for of in ("api", "database"):
             self.outages.labels(of)
             self.outage.labels(of)

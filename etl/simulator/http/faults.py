@@ -22,7 +22,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "truncate": {"fraction": 0.5},
     # This fraction comes, then nothing for so long. then: "rest" or "close".
     "stall": {"seconds": 60.0, "fraction": 0.5, "then": "rest"},
-    # A 200 that is no answer. form: a key of GARBAGE in misanswers.
+    # A 200 that is no answer. form: a key of GARBAGE in bad_responses.
     "garbage": {"form": "html"},
     # A 200 whose body is an error of this shape.
     "error_200": {"shape": 1, "code": "internal_error", "message": "It broke."},

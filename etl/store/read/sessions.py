@@ -1,4 +1,4 @@
-"""What a run asks about the sessions that are stored before it walks."""
+"""What a run reads about the stored sessions before it walks."""
 
 from datetime import datetime
 

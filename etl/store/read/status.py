@@ -148,7 +148,7 @@ def _count_proven(coverage: Coverage, at: datetime) -> ColumnElement[int]:
 
 
 def last_started(store: Store, agent_id: str, mode: str, now: datetime) -> datetime | None:
-    """When the newest run of this kind began that went well; not by a clock that was ahead."""
+    """When the newest successful run of this mode began, ignoring times in the future."""
     c = t.sync_runs.c
     query = select(func.max(c.started_at)).where(
         c.agent_id == agent_id, c.mode == mode, c.status == "succeeded", c.started_at <= now

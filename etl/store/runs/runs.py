@@ -41,8 +41,8 @@ def start_run(
 ) -> Run:
     """Open a run. Runs of this agent that never ended are marked interrupted: they died.
 
-    One that closed itself since, without the lease that it had lost, ended now. The demand is
-    remembered, so that a run after a crash can go on with it; None leaves the one that is stored.
+    A run that has closed itself since, after it had lost its lease, counts as ended now. The
+    demand is remembered, so that a run after a crash can go on with it; None leaves the stored one.
     Raises LeaseLost, StoreError.
     """
     c = RUNS.c

@@ -51,7 +51,7 @@ class Changes:
 
 
 def never_seen(_id: str, _row: Row) -> bool:
-    """Of a run that keeps no account of what it has seen."""
+    """`seen` for a run that doesn't track what it has seen."""
     return False
 
 
