@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from etl.credentials import Credentials
 from etl.errors import ConfigError
-from etl.input.config_names import check_names, in_words
+from etl.input.config_names import check_names, check_variable, in_words
 from etl.input.text_files import read_text
 from etl.input.time_zones import find_zone
 from etl.invocation import program_name
@@ -242,6 +242,8 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
             _override(tables, name, value)
             check_names(tables, Settings, name)
             sources.append(name)
+        elif value:
+            check_variable(name, Settings)
     return check(tables, ", ".join(sources))
 
 

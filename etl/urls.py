@@ -19,7 +19,11 @@ __all__ = [
     "lake_address",
 ]
 
-LAKE_STORES: Final = ("s3", "gs", "abfss")
+LAKE_STORES: Final = {
+    "s3": "s3://BUCKET/PATH",
+    "gs": "gs://BUCKET/PATH",
+    "abfss": "abfss://CONTAINER@ACCOUNT.../PATH",
+}
 """Object stores, by the beginning of their addresses."""
 
 HOW_TO_ENCODE = "percent-encode the user and password, such as %40 for @ and %2F for /"
@@ -76,15 +80,13 @@ def check_lake_target(target: str, key: str) -> None:
     if not separator:
         return
     if scheme not in LAKE_STORES:
-        hint = "a folder, or s3://BUCKET/PATH, gs://BUCKET/PATH, abfss://CONTAINER@ACCOUNT.../PATH"
-        raise ConfigError(
-            f"{key} begins with {scheme!r:.20}://, which is no store known here", hint
-        )
+        hint = f"a folder, or {', '.join(LAKE_STORES.values())}"
+        raise ConfigError(f"{key} can't be on {scheme:.20}://", hint)
     if "?" in rest or ":" in rest.partition("@")[0] or ("@" in rest and scheme != "abfss"):
         hint = "credentials come from the environment: docs/lake.md names the variables"
         raise ConfigError(f"{key} must not carry a user, a password or a query", hint)
     if not rest.strip("/"):
-        raise ConfigError(f"{key} names no bucket", "write s3://BUCKET/PATH")
+        raise ConfigError(f"{key} names no bucket", f"write {LAKE_STORES[scheme]}")
 
 
 def lake_address(target: str) -> str:

@@ -208,6 +208,20 @@ def test_other_variables_are_left_alone(file: Path) -> None:
     assert loaded(file, ETL_CONFIG="x", ETL_TEST="1", HOME="/", ETLX__Y="1") == Settings()
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("ETL_DATABASE_URL", "ETL_DATABASE__URL"),
+        ("ETL_API_OAUTH_CLIENT_ID", "ETL_API__OAUTH__CLIENT_ID"),
+    ],
+)
+def test_a_variable_that_lacks_an_underscore_is_refused(file: Path, name: str, meant: str) -> None:
+    with pytest.raises(ConfigError, match=name) as refused:
+        loaded(file, WHOLE, **{name: "x"})
+
+    assert refused.value.hint == f"did you mean {meant}?"
+
+
 UNKNOWN = {
     "[api]\npage_sise = 1": ("api.page_sise", "did you mean page_size?"),
     "[sync]\nlook_back = '1h'": ("sync.look_back", "did you mean lookback?"),
@@ -308,6 +322,12 @@ def test_a_wrong_value_is_told_with_its_key(file: Path, text: str) -> None:
 
 def test_a_word_that_is_none_of_a_few_is_told_with_those(file: Path) -> None:
     assert 'expected one of "keep", "hash", "drop"' in refusal(file, "[privacy]\nemails = 'hide'")
+    assert 'expected a whole number above 0 or "auto"' in refusal(file, "[sync]\nwalkers = 'many'")
+
+
+def test_an_agent_without_an_id_or_in_one_bracket_is_told_so(file: Path) -> None:
+    assert "agents[0]: the key id is missing" in refusal(file, "[[agents]]\nname = 'x'")
+    assert "expected a list, got a table; write [[agents]]" in refusal(file, "[agents]\nid = 'x'")
 
 
 def test_a_zone_that_is_none_is_told_with_the_one_that_was_meant(file: Path) -> None:
@@ -648,7 +668,7 @@ def test_settings_hold_no_secret() -> None:
 @pytest.mark.parametrize(
     ("target", "says"),
     [
-        ("ftp://host/path", "no store known here"),
+        ("ftp://host/path", "can't be on ftp://"),
         ("s3://key:secret@bucket/path", "must not carry a user"),
         ("s3://bucket/path?token=1", "must not carry a user"),
         ("abfss://c@a.dfs.core.windows.net/p?sig=secret", "must not carry a user"),

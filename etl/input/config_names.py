@@ -1,14 +1,15 @@
 """The names that a configuration may hold, and the words for a wrong one or a wrong value."""
 
-from collections.abc import Iterable
-from typing import Any, get_args
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
 from etl.errors import ConfigError
 from etl.wording import suggest
 
-__all__ = ["check_names", "in_words"]
+__all__ = ["check_names", "check_variable", "in_words"]
 
 PLAIN = {
     "`int`": "an integer",
@@ -33,15 +34,27 @@ def check_names(tables: dict[str, Any], whole: type, source: str) -> None:
             _check_keys(row, _item(known[table]), source, table, homes)
 
 
+def check_variable(name: str, whole: type) -> None:
+    """Raise ConfigError for a variable that sets nothing since an underscore is missing in it."""
+    for path in _paths(whole):
+        if name == "ETL_" + "_".join(path).upper():
+            right = "ETL_" + "__".join(path).upper()
+            raise ConfigError(f"{name} sets nothing", f"did you mean {right}?")
+
+
 def in_words(message: str, whole: type) -> str:
     """Msgspec's sentence in words of TOML: `api.page_size: expected ...`."""
     text, _, path = message.partition(" - at `$")
     for python, plain in PLAIN.items():
         text = text.replace(python, plain)
+    text = re.sub(r"^Object missing required field `(\w+)`", r"the key \1 is missing", text)
     key = path.strip("`").lstrip(".")
     if text.startswith("Invalid enum value "):
-        allowed = ", ".join(f'"{value}"' for value in get_args(_kind_at(key, whole)))
-        text = f"expected one of {allowed}, got {text.removeprefix('Invalid enum value ')}"
+        allowed = list(_allowed(_kind_at(key, whole)))
+        wanted = f"one of {', '.join(allowed)}" if len(allowed) > 2 else " or ".join(allowed)
+        text = f"expected {wanted}, got {text.removeprefix('Invalid enum value ')}"
+    if text == "Expected a list, got a table":
+        text += f"; write [[{key}]]"
     return f"{key}: {text[0].lower()}{text[1:]}" if key else text
 
 
@@ -66,9 +79,25 @@ def _fields(kind: Any) -> dict[str, Any]:
     return {field.name: field.type for field in msgspec.structs.fields(kind)} if is_table else {}
 
 
+def _paths(kind: Any) -> Iterator[tuple[str, ...]]:
+    """The keys of a table and of those within it, each with the tables that lead to it."""
+    for name, inner in _fields(kind).items():
+        below = list(_paths(inner))
+        yield from ((name, *path) for path in below or [()])
+
+
 def _item(kind: Any) -> Any:
     """What a list of tables holds; any other type is itself."""
     return get_args(kind)[0] if get_args(kind) else kind
+
+
+def _allowed(kind: Any) -> Iterator[str]:
+    """The values of a type, in words."""
+    for one in get_args(kind):
+        if get_origin(one) is Literal:
+            yield from _allowed(one)
+        else:
+            yield f'"{one}"' if isinstance(one, str) else "a whole number above 0"
 
 
 def _kind_at(key: str, whole: Any) -> Any:

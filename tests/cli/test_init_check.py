@@ -34,7 +34,8 @@ def test_init_never_overwrites(etl: Command, project: Project) -> None:
 
 
 def test_init_writes_where_it_is_told(etl: Command, project: Project) -> None:
-    assert etl("--config", "other.toml", "init").code == 0
+    done = etl("--config", "other.toml", "init")
+    assert done.code == 0 and "--config other.toml check" in done.err
     assert etl("init", ETL_CONFIG="third.toml").code == 0
     assert {"other.toml", "third.toml"} <= project.files().keys()
 

@@ -42,6 +42,23 @@ def test_status_as_json(etl: Command, world: World) -> None:
         assert (one["next_run_at"], one["history_from"]) == (None, None)
 
 
+def test_status_shows_that_older_history_is_not_stored_yet(
+    etl: Command, api: Simulator, world: World
+) -> None:
+    agent = world.agent_ids()[0]
+    api.add_fault(Fault("status", status=500, after=1, times=None))
+    etl("backfill", "--agent", agent)
+    api.clear_faults()
+
+    interrupted = next(line for line in etl("status").out.splitlines() if agent in line)
+    explained = etl("sync", "--explain", "--agent", agent).out
+    etl("backfill", "--agent", agent)
+    whole = next(line for line in etl("status").out.splitlines() if agent in line)
+
+    assert " .#" in interrupted and " ##" in whole
+    assert "and one for each page of what isn't stored" in explained
+
+
 def test_status_tells_since_when_history_is_kept(etl: Command, world: World) -> None:
     first, second = world.agent_ids()
     etl("sync", "--agent", first)

@@ -119,6 +119,19 @@ def test_an_id_that_is_not_stored_is_remembered_an_address_is_refused(
     assert someone not in creators(project)
 
 
+def test_a_name_in_place_of_an_id_is_refused_with_the_ids(etl: Command, project: Project) -> None:
+    etl("backfill")
+    with closing(project.store()) as store, store.reading() as connection:
+        c = t.creators.c
+        named = select(c.id, c.first_name, c.last_name).where(c.last_name.is_not(None))
+        id, first, last = connection.execute(named).first() or ()
+
+    for name in (first, f"{first} {last}"):
+        etl("forget", "--creator", name, "--yes").fails(2, "name of a creator", id)
+
+    assert id in creators(project)
+
+
 def test_forget_needs_a_database(etl: Command) -> None:
     etl("forget", "--creator", "x", "--yes").fails(1, "no database")
     assert etl("forget").code == 2

@@ -68,7 +68,7 @@ def test_other_rules_are_applied_before_anything_is_carried_over(project: Projec
     ("words", "says"),
     [
         ((), "no address"),
-        (("ftp://host/path",), "no store known here"),
+        (("ftp://host/path",), "can't be on ftp://"),
         (("s3://key:secret@bucket/path",), "must not carry a user"),
         (("gs://bucket/path?token=secret",), "must not carry a user"),
         (("s3://",), "names no bucket"),

@@ -3,6 +3,7 @@
 import ast
 import json
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -111,6 +112,22 @@ def test_unknown_fields_and_events_do_not_pass(capsys: pytest.CaptureFixture[str
     assert set(started) == {"timestamp", "level", "event", "agent", "mode"}
     assert set(unknown) == {"timestamp", "level", "event"}
     assert unknown["event"] == "unknown_event"
+
+
+@pytest.mark.parametrize(("no_color", "colors"), [("", True), ("1", False)])
+def test_a_terminal_has_colors_unless_its_user_wants_none(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    no_color: str,
+    colors: bool,
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", no_color)
+    configure(Service())
+
+    log.info("run_started", agent="x")
+
+    assert ("\x1b[" in capsys.readouterr().err) is colors
 
 
 @pytest.mark.parametrize("form", ["json", "text"])

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from etl.store.store import Store
 
 NAME = "forget"
+FEW = 5
 HELP = "erase a person's data everywhere, and keep it from coming back"
 
 
@@ -80,10 +81,14 @@ def _erase_people(store: "Store", people: "list[Person]") -> None:
 
 
 def _check_id(person: "Person") -> None:
-    """Refuse an address in place of an id: nothing would be erased."""
+    """Refuse an address or a name in place of an id: nothing would be erased."""
     if not person.id or ("@" in person.id and not (person.is_known or person.was_forgotten)):
         hint = "SELECT id FROM creators WHERE email = '...' finds it"
         raise ConfigError(f"no creator has the id {make_printable(person.id)!r}", hint)
+    if person.namesakes and not person.was_forgotten:
+        ids = ", ".join(map(make_printable, person.namesakes[:FEW]))
+        what = f"{make_printable(person.id)!r} is the name of a creator, and no id"
+        raise ConfigError(what, f"creators of that name: {ids}")
 
 
 def _describe_person(person: "Person") -> str:

@@ -137,6 +137,9 @@ def _to_row(one: "AgentStatus", now: datetime) -> dict[str, object]:
     last = f"{run.status}, {format_age(run.started_at, now)}" if run else "never"
     begin = one.state.history_from or one.oldest
     strip = draw_coverage(one.state.coverage, begin, now, timedelta(days=1), STRIP)
+    if not any(span.oldest <= one.state.floor for span in one.state.coverage):
+        # What is older than all that is stored is not known yet.
+        strip = "." + strip[1:]
     fresh = "/".join(_format_percent(count, one.sessions) for count in one.fresh)
     kept, mark = to_minute(one.state.history_from), to_minute(one.state.watermark)
     due, stalest = format_age(one.next_run_at, now), _format_stalest(one, now)

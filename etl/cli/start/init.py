@@ -1,6 +1,7 @@
 """`init`: a commented configuration."""
 
 import argparse
+import shlex
 from pathlib import Path
 
 from etl.cli.common import print_stderr
@@ -30,7 +31,8 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"{path} can't be written: {error.strerror}") from None
     print(f"wrote {path}")
     print_stderr("next: set GUMLOOP_ACCESS_TOKEN, add your agents there (see [discovery]), then")
-    print_stderr(f"  {program_name()} check")
+    config = f"--config {shlex.quote(args.config)} " if args.config else ""
+    print_stderr(f"  {program_name()} {config}check")
     return 0
 
 

@@ -83,7 +83,8 @@ def _explain_next(settings: "Settings", store: "Store", agent: "Agent", now: dat
     listed, retrieved = _count_open(settings, store, agent, gaps, now)
     _print_rest(settings, listed, retrieved)
     if pages is not None:
-        _print_sum(store, agent.id, pages + STATE_LISTS + listed + retrieved)
+        requests, is_endless = pages + STATE_LISTS + listed + retrieved, _has_no_end(gaps)
+        _print_sum(store, agent.id, requests, is_endless=is_endless)
 
 
 def _count_open(
@@ -124,15 +125,23 @@ def _print_walks(agent_id: str, gaps: "Iterable[Gap]", now: datetime) -> None:
 
 
 def _print_cost(rows: int, gaps: "Iterable[Gap]", pages: int) -> None:
-    from etl.models import BEGINNING
-
-    least = "at least" if any(gap.oldest == BEGINNING for gap in gaps) else "about"
+    least = "at least" if _has_no_end(gaps) else "about"
     lie = "lies" if rows == 1 else "lie"
     print(f"  {count(rows, 'stored session')} {lie} there: {least} {count(pages, 'request')}")
 
 
-def _print_sum(store: "Store", agent_id: str, requests: int) -> None:
+def _has_no_end(gaps: "Iterable[Gap]") -> bool:
+    """Whether the walks go down to the end of history, wherever that is."""
+    from etl.models import BEGINNING
+
+    return any(gap.oldest == BEGINNING for gap in gaps)
+
+
+def _print_sum(store: "Store", agent_id: str, requests: int, *, is_endless: bool) -> None:
     """Print the sum, in seconds at the pace of the last runs, walks side by side included."""
+    if is_endless:
+        print(f"  in all {count(requests, 'request')}, and one for each page of what isn't stored")
+        return
     from etl.store.read import status
 
     paces = [

@@ -5,6 +5,7 @@ written as its kind, its HTTP status and our own hint; `runs` shows its whole se
 """
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -148,7 +149,8 @@ def _stamp() -> Any:
 
 
 def _text() -> Any:
-    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), sort_keys=False)
+    colors = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    return structlog.dev.ConsoleRenderer(colors=colors, sort_keys=False)
 
 
 def _library(_logger: Any, _method: str, fields: EventDict) -> EventDict:

@@ -53,6 +53,8 @@ class Person(NamedTuple):
     was_forgotten: bool
     sessions: int
     messages: int
+    namesakes: tuple[str, ...] = ()
+    """Ids of stored creators that have this as their name: it is no id then."""
 
 
 @dataclass(slots=True)
@@ -73,12 +75,18 @@ def find_person(store: Store, id: str) -> Person:
         salt = connection.scalar(select(t.privacy.c.salt))
         before = salt and known_ids(connection, t.forgotten, [pseudonym(salt, id)])
         messages = select(func.count()).where(or_(m.session_id.in_(theirs), m.creator_id == id))
-        counts = [
-            connection.execute(query).scalar_one()
-            for query in (select(func.count()).where(s.creator_id == id), messages)
-        ]
-        known = bool(known_ids(connection, t.creators, [id])) or any(counts)
-    return Person(id, known, bool(before), *counts)
+        sessions = connection.scalar(select(func.count()).where(s.creator_id == id)) or 0
+        written = connection.scalar(messages) or 0
+        known = bool(known_ids(connection, t.creators, [id]) or sessions or written)
+        namesakes = () if known else _find_namesakes(connection, id)
+    return Person(id, known, bool(before), sessions, written, namesakes)
+
+
+def _find_namesakes(connection: Connection, name: str) -> tuple[str, ...]:
+    c = t.creators.c
+    names = (c.first_name, c.last_name, c.first_name + " " + c.last_name)
+    is_named = or_(*(one == name for one in names))
+    return tuple(connection.scalars(select(c.id).where(is_named).order_by(c.id)))
 
 
 def forget(store: Store, id: str) -> ErasureReport:

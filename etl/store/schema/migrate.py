@@ -1,5 +1,6 @@
 """Schema versions, by Alembic. The scripts lie in the project's `migrations/`, in the wheel too."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,8 @@ __all__ = ["HEAD", "check_encoding", "current", "downgrade", "ensure", "scripts"
 
 HEAD: Final = "0009"
 """The revision that this program works with; known here so that a run needn't load Alembic."""
+
+ANOTHERS: Final = "another program's? choose another file or database in database.url"
 
 LOCK: Final = 7_461_120_093
 """PostgreSQL's advisory lock for migrations: two processes that start at once take turns."""
@@ -55,7 +58,8 @@ def mismatch(found: str) -> SchemaMismatch:
     if _known(found):
         hint = f"`{program_name()} db upgrade` (or --migrate) upgrades it; back it up first"
         return SchemaMismatch(f"the database has schema {found}, this program needs {HEAD}", hint)
-    hint = "install the newer gumloop-etl that made it"
+    is_ours = re.fullmatch(r"\d{4}", found)
+    hint = "install the newer gumloop-etl that made it" if is_ours else ANOTHERS
     return SchemaMismatch(f"the database has schema {found}, which this program doesn't know", hint)
 
 
@@ -108,8 +112,7 @@ def _current(connection: Connection) -> str | None:
         version = lightweight("alembic_version", column("version_num"))
         found = connection.scalar(select(version.c.version_num))
     if found is None and taken:
-        hint = "another program's? choose another file or database in database.url"
-        raise SchemaMismatch(f"the database has a table {taken[0]!r} that isn't ours", hint)
+        raise SchemaMismatch(f"the database has a table {taken[0]!r} that isn't ours", ANOTHERS)
     return None if found is None else str(found)
 
 
