@@ -30,6 +30,6 @@ def require_readable(store: Store, run: Run, counts: Counts) -> None:
     fields = partial.fields | ({WHOLE: counts.rejected} if counts.rejected else {})
     raise CutShort(
         f"{unread} of {seen} records could not be read whole: {name_fields(fields)}",
-        "has the API changed? the rest is stored, this is noted in rejected_records; "
+        "has the API changed? what could be read is stored, this is noted in rejected_records; "
         f"when a newer version reads it, `{program_name()} reconcile` settles it",
     )

@@ -14,7 +14,7 @@ HELP = "schema migrations, the time zone of the views, and old or erased data"
 ACTIONS = {
     "upgrade": "bring the schema up to date",
     "current": "print the schema's revision",
-    "downgrade": "take the schema back to a revision",
+    "downgrade": "take the schema back to a revision; the data of later ones is lost",
     "prune": "delete what is past the ages of [retention]",
     "compact": "take what was deleted out of the files",
     "timezone": "set the zone whose days the views show",
@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     for name, what in ACTIONS.items():
         actions.add_parser(name, help=what, description=what)
     down, zone = actions.choices["downgrade"], actions.choices["timezone"]
-    down.add_argument("revision", help="a revision like 0001, or base for none at all")
+    down.add_argument("revision", help="a revision like 0001, or base: no table, no data")
     zone.add_argument(
         "name",
         metavar="NAME",

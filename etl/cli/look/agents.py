@@ -96,5 +96,5 @@ def _print_toml(new: "list[Decision]", listing: "AgentListing") -> None:
     if new:
         print("\n\n".join(format_toml(decision.id, decision.name) for decision in new))
     elif not listing.failures:
-        all_are = "every agent that was found is configured already"
+        all_are = "every agent that was found is configured already, or left out by [discovery]"
         print_stderr(all_are if listing.found else "no agent was found")

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from etl.simulator.world.changes import Events
 
 NAME = "demo"
-HELP = "sync from a simulated API into ./gumloop-demo.db and show what came of it"
+DATABASE: Final = "gumloop-demo.db"
+HELP = f"sync from a simulated API into ./{DATABASE} and show what came of it"
 
 SESSIONS: Final = 2000
 HOURS: Final = 2
@@ -45,7 +46,7 @@ GROUP BY state ORDER BY sessions DESC""",
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
-        "--database", default="gumloop-demo.db", metavar="FILE", help="where to (gumloop-demo.db)"
+        "--database", default=DATABASE, metavar="FILE", help=f"where to ({DATABASE})"
     )
 
 
@@ -85,6 +86,8 @@ def _run_syncs(running: "Service", simulator: "Simulator", bars: ProgressBars) -
     bars.stop()
     for report in first:
         print_report(report)
+    if (status := runs.worst_status(first)) == "interrupted":
+        return to_exit_code(status)
     happened = simulator.world.live(HOURS * 3600)
     print(f"\nTime passes: {HOURS} hours. {_describe_events(happened)}")
     print(f"\n$ {program_name()} sync", flush=True)
@@ -136,7 +139,8 @@ def _make_settings(simulator: "Simulator", file: Path) -> "Settings":
 def _remove_old(file: Path) -> None:
     """Remove the files of an earlier demo. Raises ConfigError for a file that no demo made."""
     if file.exists() and (file.is_dir() or not _is_demo(file)):
-        raise ConfigError(f"{file} exists and is no demo database", "choose another --database")
+        hint = f"a demo overwrites {DATABASE} alone; choose another --database"
+        raise ConfigError(f"{file} exists already", hint)
     for name in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
         with suppress(FileNotFoundError):
             name.unlink()
@@ -144,4 +148,4 @@ def _remove_old(file: Path) -> None:
 
 
 def _is_demo(file: Path) -> bool:
-    return file.name == "gumloop-demo.db" or file.stat().st_size == 0
+    return file.name == DATABASE or file.stat().st_size == 0
