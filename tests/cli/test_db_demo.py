@@ -1,12 +1,15 @@
 """`db` and `demo`."""
 
+import signal
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from etl.service.runs import Service
 from etl.store.schema import migrate
 from tests.cli.conftest import Command
 from tests.process.project import REPOSITORY, Project
@@ -143,6 +146,22 @@ def test_the_demo_stays_on_this_machine(
 
     assert any("socket.connect" in line for line in watched)
     assert [line for line in watched if "127.0.0.1" not in line] == []
+
+
+def test_an_interrupted_demo_ends_there(etl: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    sync = Service.sync
+
+    def interrupt_and_sync(*given: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return sync(*given)
+
+    monkeypatch.setattr(Service, "sync", interrupt_and_sync)
+
+    done = etl("demo")
+
+    assert done.code == 130
+    assert done.out.count("backfill interrupted") > 0
+    assert "Time passes" not in done.out and "etl sync" not in done.out
 
 
 def test_the_demo_takes_no_file_that_is_not_its_own(etl: Command, project: Project) -> None:
