@@ -6,7 +6,7 @@ Credentials are not settings: see `etl.credentials`.
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -232,29 +232,33 @@ def config_path(option: str | None, environ: Mapping[str, str] = os.environ) -> 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the file and the environment. Raises ConfigError, naming the key and what it wants."""
     tables = _read(path) if path.exists() or not _from_environment_alone(path, environ) else {}
-    sources = [str(path)] if path.exists() else []
+    variables = []
     check_names(tables, Settings, str(path))
     if environ.get("GUMLOOP_BASE_URL"):
         _override(tables, "ETL_API__BASE_URL", environ["GUMLOOP_BASE_URL"])
-        sources.append("GUMLOOP_BASE_URL")
+        variables.append("GUMLOOP_BASE_URL")
     for name, value in environ.items():
         if name.startswith("ETL_") and value and ("__" in name or name == "ETL_AGENTS"):
             _override(tables, name, value)
             check_names(tables, Settings, name)
-            sources.append(name)
+            variables.append(name)
         elif value:
             check_variable(name, Settings)
-    return check(tables, ", ".join(sources))
+    return check(tables, str(path) if path.exists() else "", variables)
 
 
-def check(tables: dict[str, Any], source: str) -> Settings:
-    """Turn tables into settings. Raises ConfigError."""
-    check_names(tables, Settings, source)
+def check(tables: dict[str, Any], source: str, variables: Sequence[str] = ()) -> Settings:
+    """Turn tables into settings. Raises ConfigError, naming the source or one of the variables."""
+    sources = ", ".join(filter(None, (source, *variables)))
+    check_names(tables, Settings, sources)
     try:
         settings = msgspec.convert(tables, Settings, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{source}: {in_words(str(error), Settings)}", _hint()) from None
-    _check_values(settings, source)
+        told = in_words(str(error), Settings)
+        variable = "ETL_" + told.partition(":")[0].replace(".", "__").upper()
+        where = variable if variable in variables else source or sources
+        raise ConfigError(f"{where}: {told}", _hint()) from None
+    _check_values(settings, sources)
     return settings
 
 

@@ -256,6 +256,9 @@ def test_an_unknown_key_is_blamed_on_what_holds_it(file: Path) -> None:
 
     assert refusal(file, "[api]\nzzz = 1", ETL_API__TIMEOUT="9").startswith(f"{file}: ")
     assert refusal(file, good, ETL_API__ZZZ="9").startswith("ETL_API__ZZZ: ")
+    assert refusal(file, "[api]\ntimeout = 'x'", ETL_SYNC__SEEK="no").startswith(f"{file}: api.")
+    wrong = refusal(file, good, ETL_API__TIMEOUT="x", ETL_SYNC__SEEK="no")
+    assert wrong.startswith("ETL_API__TIMEOUT: api.timeout: ")
 
 
 WRONG = {
