@@ -56,7 +56,21 @@ def test_status_shows_that_older_history_is_not_stored_yet(
     whole = next(line for line in etl("status").out.splitlines() if agent in line)
 
     assert " .#" in interrupted and " ##" in whole
-    assert "and one for each page of what isn't stored" in explained
+    more = "and one for each page of what isn't stored"
+    assert more in explained and more not in etl("sync", "--explain", "--agent", agent).out
+
+
+def test_explain_knows_that_more_lies_above_where_history_begins(
+    etl: Command, api: Simulator, world: World
+) -> None:
+    agent = world.agent_ids()[0]
+    api.add_fault(Fault("status", status=500, after=1, times=None))
+    etl("sync", "--agent", agent, ETL_SYNC__SINCE="2020-01-01")
+
+    done = etl("sync", "--explain", "--agent", agent, ETL_SYNC__SINCE="2020-01-01")
+
+    assert "walk 2020-01-01 00:00:00 .. " in done.out
+    assert "and one for each page of what isn't stored" in done.out
 
 
 def test_status_tells_since_when_history_is_kept(etl: Command, world: World) -> None:

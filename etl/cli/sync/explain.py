@@ -11,7 +11,7 @@ from etl.wording import count
 
 if TYPE_CHECKING:
     from etl.config import Agent, Settings
-    from etl.planning.coverage import Gap
+    from etl.planning.coverage import Coverage, Gap
     from etl.store.store import Store
 
 __all__ = ["explain"]
@@ -77,14 +77,14 @@ def _explain_next(settings: "Settings", store: "Store", agent: "Agent", now: dat
     if state.coverage:
         rows = sum(status.rows_within(store, agent.id, gap) for gap in gaps)
         pages = max(len(gaps), math.ceil(rows / settings.api.page_size))
-        _print_cost(rows, gaps, pages)
+        has_more = _reach_unknown(gaps, state.coverage)
+        _print_cost(rows, pages, has_more=has_more)
     else:
         _print_unknown(settings)
     listed, retrieved = _count_open(settings, store, agent, gaps, now)
     _print_rest(settings, listed, retrieved)
     if pages is not None:
-        requests, is_endless = pages + STATE_LISTS + listed + retrieved, _has_no_end(gaps)
-        _print_sum(store, agent.id, requests, is_endless=is_endless)
+        _print_sum(store, agent.id, pages + STATE_LISTS + listed + retrieved, has_more=has_more)
 
 
 def _count_open(
@@ -124,22 +124,24 @@ def _print_walks(agent_id: str, gaps: "Iterable[Gap]", now: datetime) -> None:
         print(f"  walk {oldest} .. {to_second(gap.newest)}")
 
 
-def _print_cost(rows: int, gaps: "Iterable[Gap]", pages: int) -> None:
-    least = "at least" if _has_no_end(gaps) else "about"
+def _print_cost(rows: int, pages: int, *, has_more: bool) -> None:
+    least = "at least" if has_more else "about"
     lie = "lies" if rows == 1 else "lie"
     print(f"  {count(rows, 'stored session')} {lie} there: {least} {count(pages, 'request')}")
 
 
-def _has_no_end(gaps: "Iterable[Gap]") -> bool:
-    """Whether the walks go down to the end of history, wherever that is."""
-    from etl.models import BEGINNING
+def _reach_unknown(gaps: "Iterable[Gap]", coverage: "Coverage") -> bool:
+    """Whether walks lead to where no walk has been, but for what is newer than all of coverage."""
+    newest = max(span.newest for span in coverage)
+    return any(
+        gap.oldest < newest and not any(s.oldest <= gap.oldest < s.newest for s in coverage)
+        for gap in gaps
+    )
 
-    return any(gap.oldest == BEGINNING for gap in gaps)
 
-
-def _print_sum(store: "Store", agent_id: str, requests: int, *, is_endless: bool) -> None:
+def _print_sum(store: "Store", agent_id: str, requests: int, *, has_more: bool) -> None:
     """Print the sum, in seconds at the pace of the last runs, walks side by side included."""
-    if is_endless:
+    if has_more:
         print(f"  in all {count(requests, 'request')}, and one for each page of what isn't stored")
         return
     from etl.store.read import status
