@@ -238,12 +238,14 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
         _override(tables, "ETL_API__BASE_URL", environ["GUMLOOP_BASE_URL"])
         variables.append("GUMLOOP_BASE_URL")
     for name, value in environ.items():
-        if name.startswith("ETL_") and value and ("__" in name or name == "ETL_AGENTS"):
+        if not name.startswith("ETL_") or not value:
+            continue
+        if "__" in name or name == "ETL_AGENTS":
             _override(tables, name, value)
             check_names(tables, Settings, name)
             variables.append(name)
-        elif value:
-            check_variable(name, Settings)
+        else:
+            check_variable(name, environ, Settings)
     return check(tables, str(path) if path.exists() else "", variables)
 
 

@@ -222,6 +222,12 @@ def test_a_variable_that_lacks_an_underscore_is_refused(file: Path, name: str, m
     assert refused.value.hint == f"did you mean {meant}?"
 
 
+def test_beside_the_right_variable_another_programs_is_left_alone(file: Path) -> None:
+    read = loaded(file, WHOLE, ETL_DATABASE_URL="theirs", ETL_DATABASE__URL="sqlite:///ours.db")
+
+    assert read.database.url == "sqlite:///ours.db"
+
+
 UNKNOWN = {
     "[api]\npage_sise = 1": ("api.page_sise", "did you mean page_size?"),
     "[sync]\nlook_back = '1h'": ("sync.look_back", "did you mean lookback?"),

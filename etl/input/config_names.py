@@ -1,7 +1,7 @@
 """The names that a configuration may hold, and the words for a wrong one or a wrong value."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any, Literal, get_args, get_origin
 
 import msgspec
@@ -34,11 +34,14 @@ def check_names(tables: dict[str, Any], whole: type, source: str) -> None:
             _check_keys(row, _item(known[table]), source, table, homes)
 
 
-def check_variable(name: str, whole: type) -> None:
-    """Raise ConfigError for a variable that sets nothing since an underscore is missing in it."""
+def check_variable(name: str, environ: Container[str], whole: type) -> None:
+    """Raise ConfigError for a variable that sets nothing since an underscore is missing in it.
+
+    Where the right one is set, too, this one is another program's.
+    """
     for path in _paths(whole):
-        if name == "ETL_" + "_".join(path).upper():
-            right = "ETL_" + "__".join(path).upper()
+        right = "ETL_" + "__".join(path).upper()
+        if name == "ETL_" + "_".join(path).upper() and right not in environ:
             raise ConfigError(f"{name} sets nothing", f"did you mean {right}?")
 
 
