@@ -75,6 +75,20 @@ def scrape(lab: Lab) -> None:
     assert opened[AGENT].sessions == IDLE
 
 
+def test_a_quiet_sync_takes_ten_transactions(lab: Lab) -> None:
+    """However few: on PostgreSQL each costs round trips, and there are agents by the hundred."""
+    lab.page_size = 100
+    lab.spread(250)
+    for _ in range(2):
+        sync(lab)
+    begun: list[object] = []
+    event.listen(lab.store.engine, "begin", lambda connection: begun.append(connection))
+
+    sync(lab)
+
+    assert 0 < len(begun) <= 10
+
+
 @pytest.mark.parametrize("work", [sync, scrape])
 def test_a_long_history_costs_no_more_than_a_short_one(
     lab: Lab, work: Callable[[Lab], None]
