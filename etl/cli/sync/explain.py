@@ -73,18 +73,17 @@ def _explain_next(settings: "Settings", store: "Store", agent: "Agent", now: dat
     )
     gaps = find_gaps(state.coverage, demand)
     _print_walks(agent.id, gaps, now)
-    pages = None
-    if state.coverage:
-        rows = sum(status.rows_within(store, agent.id, gap) for gap in gaps)
-        pages = max(len(gaps), math.ceil(rows / settings.api.page_size))
-        has_more = _reach_unknown(gaps, state.coverage)
-        _print_cost(rows, pages, has_more=has_more)
-    else:
-        _print_unknown(settings)
     listed, retrieved = _count_open(settings, store, agent, gaps, now)
+    if not state.coverage:
+        _print_unknown(settings)
+        _print_rest(settings, listed, retrieved)
+        return
+    rows = sum(status.rows_within(store, agent.id, gap) for gap in gaps)
+    pages = max(len(gaps), math.ceil(rows / settings.api.page_size))
+    has_more = _reach_unknown(gaps, state.coverage)
+    _print_cost(rows, pages, has_more=has_more)
     _print_rest(settings, listed, retrieved)
-    if pages is not None:
-        _print_sum(store, agent.id, pages + STATE_LISTS + listed + retrieved, has_more=has_more)
+    _print_sum(store, agent.id, pages + STATE_LISTS + listed + retrieved, has_more=has_more)
 
 
 def _count_open(
