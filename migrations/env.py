@@ -21,11 +21,11 @@ def migrate(connection: Connection) -> None:
 
 def migrate_configured() -> None:
     """A plain `alembic upgrade head`: the database of config.toml, `$ETL_CONFIG` and `ETL_...`."""
-    from etl import config
+    from etl.input.config_file import config_path, read_settings
     from etl.store.schema.engine import temporary_engine
     from etl.store.schema.migrate import check_encoding
 
-    settings = config.load(config.config_path(None))
+    settings = read_settings(config_path(None))
     with temporary_engine(settings.database.url) as engine, engine.begin() as connection:
         check_encoding(connection)
         migrate(connection)

@@ -11,7 +11,8 @@ import pytest
 from etl.api.client import Client
 from etl.api.rate_limit import RateLimiter
 from etl.clock import utc_now
-from etl.config import Api, Credentials
+from etl.config import Api
+from etl.credentials import Credentials
 from etl.models import AgentReport
 from etl.simulator import Simulator, World
 from etl.store.schema import migrate

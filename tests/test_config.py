@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl import config
-from etl.config import Credentials, Duration, Names, Settings, config_path, load, parse_duration
+from etl.config import Duration, Names, Settings, parse_duration
+from etl.credentials import Credentials
 from etl.errors import ConfigError
+from etl.input.config_file import config_path, convert_tables, read_settings
 
 EXAMPLE = Path(__file__).parents[1] / "config.example.toml"
 SECRET = "gum_s3cr3t"
@@ -94,7 +96,7 @@ def file(tmp_path: Path) -> Path:
 
 def loaded(file: Path, text: str = "", **environ: str) -> Settings:
     file.write_text(text, encoding="utf-8")
-    return load(file, environ)
+    return read_settings(file, environ)
 
 
 def refusal(file: Path, text: str = "", **environ: str) -> str:
@@ -356,7 +358,7 @@ def test_files_are_read_as_windows_writes_them(file: Path, tmp_path: Path, encod
     file.write_bytes(WHOLE.replace("First", "F\u00fcrst").replace("\n", "\r\n").encode(encoding))
     assert file.read_bytes().startswith(AS_WINDOWS_WRITES[encoding])
 
-    assert load(file, {}).agents[0].name == "F\u00fcrst"
+    assert read_settings(file, {}).agents[0].name == "F\u00fcrst"
     assert Credentials.from_environment({"GUMLOOP_ACCESS_TOKEN_FILE": str(key)}).token == SECRET
 
 
@@ -545,7 +547,7 @@ def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
     file = tmp_path / "none.toml"
 
     with pytest.raises(ConfigError) as caught:
-        load(file, {})
+        read_settings(file, {})
 
     assert f"--config {file} init` writes one" in caught.value.hint
 
@@ -558,12 +560,12 @@ def test_a_file_that_is_no_text_is_refused(file: Path) -> None:
     file.write_bytes(b"\x80")
 
     with pytest.raises(ConfigError, match="can't be read"):
-        load(file, {})
+        read_settings(file, {})
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="can't be read"):
-        load(tmp_path, {})
+        read_settings(tmp_path, {})
 
 
 def test_the_file_is_the_option_else_the_variable_else_here() -> None:
@@ -585,7 +587,7 @@ def uncommented(text: str) -> dict[str, Any]:
 
 def test_the_example_lists_every_key_with_its_default() -> None:
     shown = uncommented(EXAMPLE.read_text(encoding="utf-8"))
-    read = config.check(shown, str(EXAMPLE))
+    read = convert_tables(shown, str(EXAMPLE))
     unset = {key for key, value in defaults().items() if value is None}
 
     assert flat(shown).keys() == defaults().keys()
@@ -596,7 +598,7 @@ def test_the_example_lists_every_key_with_its_default() -> None:
 
 
 def test_the_example_as_it_stands_changes_nothing() -> None:
-    assert load(EXAMPLE, {}) == Settings()
+    assert read_settings(EXAMPLE, {}) == Settings()
 
 
 def credentials(**environ: str) -> Credentials:
@@ -687,11 +689,11 @@ def test_settings_hold_no_secret() -> None:
 )
 def test_addresses_of_a_lake_are_checked_without_showing_a_secret(target: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says) as refused:
-        config.check({"lake": {"target": target}}, "config.toml")
+        convert_tables({"lake": {"target": target}}, "config.toml")
 
     assert "secret" not in str(refused.value)
 
 
 def test_a_lake_may_be_a_folder_or_in_each_store() -> None:
     for target in ("lake", "/srv/lake", "s3://b/p", "gs://b", "abfss://c@a.dfs.core.windows.net/p"):
-        assert config.check({"lake": {"target": target}}, "config.toml").lake.target == target
+        assert convert_tables({"lake": {"target": target}}, "config.toml").lake.target == target

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from apscheduler.triggers.date import DateTrigger
 
-from etl import config
 from etl.clock import utc_now
 from etl.config import Agent
+from etl.input.config_file import convert_tables
 from etl.models import Counts, Pruned
 from etl.service import agent_jobs
 from etl.service.agent_jobs import AgentJobs
@@ -30,7 +30,7 @@ class Looking:
 
     def __init__(self, store: Store | None = None) -> None:
         tables = {"discovery": {"own": True}, "schedule": {"reconcile": "off", "every": "1h"}}
-        self.settings = config.check(tables, "test")
+        self.settings = convert_tables(tables, "test")
         self.stop = threading.Event()
         self.looks = threading.Event()
         self.found: list[str] = []
@@ -99,7 +99,7 @@ def test_an_end_amid_a_look_for_due_jobs_is_quiet(
 )
 def test_cron_lines_are_of_the_configured_zone(day: datetime, hour: int) -> None:
     keys = {"cron": "0 6 * * *", "reconcile": "0 6 * * *", "timezone": "Europe/Vienna"}
-    schedule = config.check({"schedule": keys}, "test").schedule
+    schedule = convert_tables({"schedule": keys}, "test").schedule
 
     for trigger in (incremental_trigger(schedule), reconcile_trigger(schedule)):
         assert trigger.get_next_fire_time(None, day) == day.replace(hour=hour)

@@ -16,7 +16,8 @@ from etl.api.connections import make_connector, translate_failure
 from etl.api.errors import translate_response
 from etl.api.waits import Waits
 from etl.clock import utc_now
-from etl.config import Api, Credentials
+from etl.config import Api
+from etl.credentials import Credentials
 from etl.errors import Denied
 from etl.events import Answered, Observe
 from etl.models import Counts

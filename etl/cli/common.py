@@ -12,8 +12,9 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from etl.config import Settings, config_path, load
+from etl.config import Settings
 from etl.errors import ConfigError
+from etl.input.config_file import config_path, read_settings
 from etl.models import AgentReport, Counts, Status, Transcripts
 from etl.wording import suggest_agent
 
@@ -45,7 +46,7 @@ EXIT_CODES: Final[dict[Status, int]] = {"succeeded": 0, "interrupted": 130}
 
 def load_settings(args: argparse.Namespace) -> Settings:
     """The configuration that the command line names."""
-    return load(config_path(args.config))
+    return read_settings(config_path(args.config))
 
 
 @contextmanager

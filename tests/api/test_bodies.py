@@ -12,7 +12,8 @@ import pytest
 from etl.api.client import Client
 from etl.api.credentials.oauth import Grant
 from etl.api.rate_limit import RateLimiter
-from etl.config import Api, Credentials, OAuth
+from etl.config import Api, OAuth
+from etl.credentials import Credentials
 from etl.errors import ApiError, Malformed, Transient
 from etl.models import Counts
 from etl.simulator import Fault, Simulator, World
@@ -158,7 +159,8 @@ def test_an_oauth_reply_that_is_a_bomb_ends_in_a_sentence(
 PEAK = """
 import resource, sys, threading
 from etl.api.client import Client
-from etl.config import Api, Credentials
+from etl.config import Api
+from etl.credentials import Credentials
 from etl.errors import ApiError
 from etl.models import Counts
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from etl.api.client import Client
 from etl.api.clock_skew import RESOLUTION, ClockSkew, least_skew, skew_warnings
-from etl.config import Api, Credentials
+from etl.config import Api
+from etl.credentials import Credentials
 from etl.errors import Denied
 from etl.models import Counts
 from etl.simulator import Fault, Simulator, World

@@ -18,7 +18,8 @@ from etl.api.credentials import source_of
 from etl.api.credentials.oauth import Grant
 from etl.api.rate_limit import RateLimiter
 from etl.api.transport import CredentialSource
-from etl.config import Api, Credentials, OAuth
+from etl.config import Api, OAuth
+from etl.credentials import Credentials
 from etl.errors import ConfigError, Denied, EtlError, Transient
 from etl.models import Counts
 from etl.simulator import Fault, Simulator, World

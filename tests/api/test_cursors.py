@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from etl.api.client import Client
-from etl.config import Api, Credentials
+from etl.config import Api
+from etl.credentials import Credentials
 from etl.errors import CursorRefused, Denied, Transient
 from etl.models import Counts
 from etl.simulator import Fault, Simulator, World

@@ -12,7 +12,8 @@ from etl.api.client import Client
 from etl.api.credentials.oauth import Grant
 from etl.api.errors import describe_time, wait_asked
 from etl.api.rate_limit import NEWS, RateLimiter
-from etl.config import Api, Credentials, Duration, OAuth
+from etl.config import Api, Duration, OAuth
+from etl.credentials import Credentials
 from etl.errors import RetryLater, Transient
 from etl.events import Event, GaveUp, HeldOff, Retried
 from etl.models import Counts

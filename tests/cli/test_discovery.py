@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 from sqlalchemy import select
 
-from etl.config import load
+from etl.input.config_file import read_settings
 from etl.simulator import Fault, Simulator, World
 from etl.store.schema import tables as t
 from tests.cli.conftest import Command
@@ -96,12 +96,12 @@ def test_the_toml_can_be_pasted(
     world.add_agent(tricky, agent_id="tricky'\"id")
     world.add_agent("never this", agent_id="gumball")
     config = project.folder / "config.toml"
-    typed = {agent.id for agent in load(config, {}).agents}
+    typed = {agent.id for agent in read_settings(config, {}).agents}
 
     done = etl("agents", "--toml")
     config.write_text(f"{config.read_text()}\n{done.out}")
 
-    agents = {agent.id: agent.name for agent in load(config, {}).agents}
+    agents = {agent.id: agent.name for agent in read_settings(config, {}).agents}
     assert set(agents) == typed | set(visible(world)) | {"tricky'\"id"}
     assert agents["tricky'\"id"] == tricky
     again = etl("agents", "--toml")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from etl.config import load
+from etl.input.config_file import read_settings
 from etl.simulator import Fault, Simulator, World
 from tests.cli.conftest import Command
 from tests.process.project import Project
@@ -21,7 +21,7 @@ def test_init_writes_a_configuration_that_loads(project: Project) -> None:
 
     assert done.code == 0
     assert "config.toml" in done.out
-    assert load(config, {}).agents == ()
+    assert read_settings(config, {}).agents == ()
     assert {"api", "database", "sync", "schedule"} <= tomllib.loads(config.read_text()).keys()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from etl import __version__
 from etl.cli import build_parser
-from etl.config import load
+from etl.input.config_file import read_settings
 from tests.deploy.manifests import (
     FOLDER,
     KUSTOMIZATIONS,
@@ -124,8 +124,8 @@ def test_the_program_finds_its_files_where_they_are_mounted(name: str) -> None:
 def test_the_job_and_the_pods_use_roles_of_their_own() -> None:
     job = container_of(PODS["migrate/job"])
     environ = {one["name"]: one["value"] for one in job["env"] if "value" in one}
-    owner = load(FOLDER / "base" / "config.toml", environ).database.url
-    worker = load(FOLDER / "base" / "config.toml", {}).database.url
+    owner = read_settings(FOLDER / "base" / "config.toml", environ).database.url
+    worker = read_settings(FOLDER / "base" / "config.toml", {}).database.url
 
     assert owner == worker.replace("gumloop_worker", "gumloop_owner")
     assert owner != worker
@@ -133,7 +133,7 @@ def test_the_job_and_the_pods_use_roles_of_their_own() -> None:
 
 def test_probes_policy_and_metrics_agree_on_the_port() -> None:
     container = container_of(PODS["service/deployment"])
-    listen = load(FOLDER / "base" / "config.toml", {}).service.listen
+    listen = read_settings(FOLDER / "base" / "config.toml", {}).service.listen
     (port,) = container["ports"]
     (ingress,) = read(MANIFESTS["base/network-policy"])["spec"]["ingress"]
     (metrics,) = read(MANIFESTS["service/metrics"])["spec"]["ports"]

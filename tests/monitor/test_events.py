@@ -9,7 +9,8 @@ from sqlalchemy import update
 from etl.api.client import Client
 from etl.api.rate_limit import RateLimiter
 from etl.clock import utc_now
-from etl.config import Agent, Api, Credentials, Settings
+from etl.config import Agent, Api, Settings
+from etl.credentials import Credentials
 from etl.errors import LeaseLost, Malformed, StoreError, Transient
 from etl.events import (
     Answered,

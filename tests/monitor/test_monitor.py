@@ -11,8 +11,9 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from etl.api.client import Client
-from etl.config import Agent, Api, Credentials, Settings
+from etl.config import Agent, Api, Settings
 from etl.config import Service as Keys
+from etl.credentials import Credentials
 from etl.events import DatabaseFailed, Event, OutageBegan
 from etl.service.monitor import monitor as monitors
 from etl.service.monitor.monitor import Monitor, open_monitor

@@ -13,7 +13,8 @@ from etl.analytics.figures.period import Period, find_default_since
 from etl.analytics.report.load_figures import ReportOptions as Report
 from etl.api.client import Client
 from etl.api.rate_limit import RateLimiter
-from etl.config import Api, Credentials
+from etl.config import Api
+from etl.credentials import Credentials
 from etl.simulator import Simulator, World
 from etl.simulator.world.seed_data import agent_profile
 from etl.store.schema import migrate

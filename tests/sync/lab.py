@@ -12,7 +12,8 @@ from sqlalchemy import event, select, text, update
 
 from etl.api.rate_limit import RateLimiter
 from etl.clock import utc_now
-from etl.config import Api, Credentials
+from etl.config import Api
+from etl.credentials import Credentials
 from etl.models import AgentReport
 from etl.simulator import Simulator, Traits, World
 from etl.store.schema import tables as t

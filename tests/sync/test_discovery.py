@@ -13,7 +13,8 @@ from sqlalchemy import select
 from etl.api.client import Client
 from etl.api.rate_limit import RateLimiter
 from etl.clock import utc_now
-from etl.config import Agent, Api, Credentials, Discovery, Names
+from etl.config import Agent, Api, Discovery, Names
+from etl.credentials import Credentials
 from etl.errors import ConfigError
 from etl.models import Counts
 from etl.simulator import Fault, Simulator, World

@@ -10,7 +10,8 @@ from sqlalchemy import event, func, select
 
 from etl.api.client import Client
 from etl.clock import utc_now
-from etl.config import Api, Credentials
+from etl.config import Api
+from etl.credentials import Credentials
 from etl.errors import LeaseLost, Stopped
 from etl.models import Transcripts
 from etl.planning.transcripts import MOST_TROUBLE

@@ -12,7 +12,8 @@ from sqlalchemy.exc import OperationalError
 from etl.api.client import Client
 from etl.api.rate_limit import RateLimiter
 from etl.clock import utc_now
-from etl.config import Api, Credentials
+from etl.config import Api
+from etl.credentials import Credentials
 from etl.errors import LeaseLost
 from etl.models import AgentReport, Session
 from etl.simulator import Simulator, World

@@ -52,7 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Simulate, backfill, let time pass, sync, look."""
-    from etl.config import Credentials
+    from etl.credentials import Credentials
     from etl.service import runs
     from etl.simulator import Simulator, World
 
@@ -126,14 +126,14 @@ def _show_results(file: Path) -> None:
 
 
 def _make_settings(simulator: "Simulator", file: Path) -> "Settings":
-    from etl import config
+    from etl.input.config_file import convert_tables
 
     tables = {
         "api": {"base_url": simulator.base_url},
         "database": {"url": f"sqlite:///{file}"},
         "agents": [{"id": a.id, "name": a.name} for a in simulator.world.agents()],
     }
-    return config.check(tables, "demo")
+    return convert_tables(tables, "demo")
 
 
 def _remove_old(file: Path) -> None:

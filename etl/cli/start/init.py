@@ -5,8 +5,8 @@ import shlex
 from pathlib import Path
 
 from etl.cli.common import print_stderr
-from etl.config import config_path
 from etl.errors import ConfigError
+from etl.input.config_file import config_path
 from etl.invocation import program_name
 
 NAME = "init"
