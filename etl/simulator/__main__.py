@@ -18,16 +18,21 @@ from etl.simulator.world.world import World
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; return the exit code."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
     ended = threading.Event()
     _end_on_signals(ended)
-    faults = load_faults(options.faults) if options.faults else []
     world = _world(options)
     if options.warm:
         world.warm()
-    with _simulator(options, world, faults) as simulator:
-        _introduce(simulator)
-        _serve(world, ended, live=options.live)
+    simulator = _simulator(options, world)
+    try:
+        simulator.start()
+    except (OSError, OverflowError) as error:
+        parser.error(f"can't listen at {options.host}:{options.port}: {error}")
+    _introduce(simulator)
+    _serve(world, ended, live=options.live)
+    simulator.stop()
     return 0
 
 
@@ -35,21 +40,41 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m etl.simulator", description="A Gumloop API.")
     add = parser.add_argument
     add("--host", default="127.0.0.1")
-    add("--port", type=int, default=0, help="0, the default, takes a free one")
-    add("--agents", type=int, default=2)
-    add("--sessions", type=int, default=1000, help="per agent")
-    add("--first", type=int, metavar="N", default=0, help="more sessions of the first agent")
+    add("--port", type=_count, default=0, help="0, the default, takes a free one")
+    add("--agents", type=_count, default=2)
+    add("--sessions", type=_count, default=1000, help="per agent")
+    add("--first", type=_count, metavar="N", default=0, help="more sessions of the first agent")
     add("--days", type=float, default=120, help="over which the sessions are spread")
     add("--seed", type=int, default=1)
     add("--behind", type=float, default=0, metavar="SECONDS", help="the world's clock starts late")
     add("--latency", type=float, default=0, metavar="MS", help="milliseconds to each answer")
     add("--rate-limit", type=float, metavar="N", help="requests a second; beyond it, 429")
     add("--live", action="store_true", help="life goes on in real time")
-    add("--faults", type=Path, metavar="FILE", help="JSON list of faults")
-    add("--traits", type=json.loads, default={}, metavar="JSON", help="see etl.simulator.traits")
+    add("--faults", type=_faults, default=[], metavar="FILE", help="JSON list of faults")
+    add("--traits", type=_traits, metavar="JSON", help="see etl.simulator.traits")
     add("--warm", action="store_true", help="encode every session before listening")
     add("--no-log", action="store_true", help="keep no log of requests")
     return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}")
+    return int(text)
+
+
+def _faults(text: str) -> list[Fault]:
+    try:
+        return load_faults(Path(text))
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{text}: {error}") from None
+
+
+def _traits(text: str) -> Traits:
+    try:
+        return Traits(**json.loads(text))
+    except (TypeError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{text}: {error}") from None
 
 
 def _end_on_signals(ended: threading.Event) -> None:
@@ -69,21 +94,21 @@ def _world(options: argparse.Namespace) -> World:
         days=options.days,
         now=datetime.now(UTC) - behind if behind else None,
     )
-    if options.first:
+    if options.first and options.agents:
         world.fill(world.agent_ids()[0], options.first, options.days)
     return world
 
 
-def _simulator(options: argparse.Namespace, world: World, faults: list[Fault]) -> Simulator:
+def _simulator(options: argparse.Namespace, world: World) -> Simulator:
     return Simulator(
         world,
         host=options.host,
         port=options.port,
         latency=options.latency / 1000,
         rate_limit=options.rate_limit,
-        faults=faults,
+        faults=options.faults,
         log=not options.no_log,
-        traits=Traits(**options.traits),
+        traits=options.traits,
     )
 
 

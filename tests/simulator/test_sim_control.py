@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from etl.simulator import Fault, Simulator
+from etl.simulator.__main__ import main
 from tests.support.waiting import PATIENCE
 
 
@@ -257,3 +258,25 @@ def test_a_process_of_its_own_ends_on_a_signal(tmp_path, end):
         f"agent {agent['id']} {agent['name']}\n" in lines for agent in answers[1].json()["agents"]
     )
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--faults", "nowhere.json"], "nowhere.json"),
+        (["--traits", "no json"], "no json"),
+        (["--traits", "[]"], "[]"),
+        (["--traits", '{"x": 1}'], "'x'"),
+        (["--sessions", "-1"], "whole number"),
+        (["--port", "99999"], "99999"),
+        (["--host", "256.0.0.1"], "256.0.0.1"),
+    ],
+)
+def test_wrong_options_end_in_one_sentence(words, told, capsys, monkeypatch):
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+
+    with pytest.raises(SystemExit) as ended:
+        main(["--agents", "0", *words])
+
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err.splitlines()[-1]

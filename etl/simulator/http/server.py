@@ -93,11 +93,11 @@ class Simulator:
         self.stop()
 
     def start(self) -> None:
-        """Begin to serve, after `stop` again on the same port; raises OSError if it is taken."""
+        """Begin to serve, after `stop` again on the same port. Raises OSError if it is taken."""
         self._loop = asyncio.new_event_loop()
         try:
             self._server = self._loop.run_until_complete(self._listen())
-        except OSError:
+        except (OSError, OverflowError):
             self._loop.close()
             raise
         self.port = self._server.sockets[0].getsockname()[1]
