@@ -8,9 +8,11 @@ from etl.clock import utc_now
 from etl.config import Schedule, Settings, parse_duration
 from etl.errors import ConfigError
 from etl.service.triggers import Cron, Interval
+from etl.wording import format_duration
 
 __all__ = [
     "check_schedule",
+    "describe_schedule",
     "first_reconcile",
     "incremental_trigger",
     "ready_within",
@@ -34,6 +36,16 @@ def check_schedule(schedule: Schedule) -> None:
     for key, trigger in triggers.items():
         if trigger is not None and trigger.get_next_fire_time(None, utc_now()) is None:
             raise ConfigError(f"{key} never comes", "is there such a day in that month?")
+
+
+def describe_schedule(schedule: Schedule) -> str:
+    """The schedule in words: `sync every 15m, reconcile every 1d`."""
+    sync = schedule.cron or f"every {format_duration(schedule.every)}"
+    reconcile, has_cron = schedule.reconcile, " " in schedule.reconcile
+    if not has_cron and reconcile != "off":
+        reconcile = f"every {reconcile}"
+    zone = f" (in {schedule.timezone})" if schedule.cron or has_cron else ""
+    return f"sync {sync}, reconcile {reconcile}{zone}"
 
 
 def incremental_trigger(schedule: Schedule) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from etl.cli.start import check
 from etl.input.config_file import read_settings
 from etl.simulator import Fault, Simulator, World
 from tests.cli.conftest import Command
@@ -114,6 +115,20 @@ def test_check_without_a_credential(etl: Command, api: Simulator) -> None:
     assert "FAIL credential" in done.out
     assert "GUMLOOP_API_KEY" in done.out
     assert api.requests == []
+
+
+def test_check_asks_twice_and_shows_each_finding_at_once(
+    etl: Command, world: World, api: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(check, "_print_finding", lambda _: asked.append(len(api.requests)))
+    first, _ = world.agent_ids()
+    api.add_fault(Fault("status", path=first, status=503, times=None))
+
+    done = etl("check", ETL_API__MAX_ATTEMPTS="6")
+
+    assert done.code == 1
+    assert asked == [0, 0, 0, 0, 2, 3, 3]
 
 
 def test_check_with_an_unknown_agent(etl: Command, project: Project, api: Simulator) -> None:

@@ -132,7 +132,9 @@ def test_cron_lines_are_taken(anywhere: Project, world: World, start: Start) -> 
     for agent in world.agent_ids():
         until(lambda agent=agent: "succeeded" in statuses(anywhere, agent), f"a run of {agent}")
 
-    assert stop(anywhere, process, signal.SIGINT).code == 0
+    done = stop(anywhere, process, signal.SIGINT)
+    assert done.code == 0
+    assert lines(done)[0]["schedule"] == "sync 0 0 1 1 *, reconcile every 1d (in UTC)"
 
 
 @one

@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from etl.cli.common import load_settings
 from etl.cli.options import add_json_option
 from etl.cli.wait_notes import open_client
 from etl.errors import EtlError
-from etl.wording import count, format_duration
+from etl.wording import count
 
 if TYPE_CHECKING:
     from etl.api.client import Client
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 NAME = "check"
 HELP = "check the configuration, the credential, the database and every agent"
+ATTEMPTS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,33 +41,35 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Look at everything, even where something is wrong."""
+    """Look at everything, even where something is wrong, and print each finding as it is made."""
     settings = load_settings(args)
-    credential = _look("credential", _describe_credential, settings)
-    findings = [
-        Finding("configuration", True, count(len(settings.agents), "agent")),
-        _look("schedule", _describe_schedule, settings),
-        credential,
-        _look("database", _describe_database, settings),
-    ]
-    if (settings.privacy.emails, settings.privacy.names) != ("keep", "keep"):
-        findings.append(_look("privacy", _describe_privacy, settings))
-    if credential.ok:
-        findings += _check_agents(settings)
-    print_findings(findings, as_json=args.json)
+    findings = []
+    for finding in _look_at_all(settings):
+        findings.append(finding)
+        if not args.json:
+            _print_finding(finding)
+    if args.json:
+        fields = [{"what": f.what, "ok": f.ok, "message": f.said, "hint": f.hint} for f in findings]
+        print(json.dumps({"ok": all(f.ok for f in findings), "checks": fields}, indent=1))
     return max(finding.exit_code for finding in findings)
 
 
-def print_findings(findings: list[Finding], *, as_json: bool) -> None:
-    """Print what was found."""
-    if as_json:
-        fields = [{"what": f.what, "ok": f.ok, "message": f.said, "hint": f.hint} for f in findings]
-        print(json.dumps({"ok": all(f.ok for f in findings), "checks": fields}, indent=1))
-        return
-    for finding in findings:
-        print(f"{'ok  ' if finding.ok else 'FAIL'} {finding.what}: {finding.said}")
-        if finding.hint and not finding.ok:
-            print(f"     hint: {finding.hint}")
+def _look_at_all(settings: "Settings") -> Iterator[Finding]:
+    yield Finding("configuration", True, count(len(settings.agents), "agent"))
+    yield _look("schedule", _describe_schedule, settings)
+    credential = _look("credential", _describe_credential, settings)
+    yield credential
+    yield _look("database", _describe_database, settings)
+    if (settings.privacy.emails, settings.privacy.names) != ("keep", "keep"):
+        yield _look("privacy", _describe_privacy, settings)
+    if credential.ok:
+        yield from _check_agents(settings)
+
+
+def _print_finding(finding: Finding) -> None:
+    print(f"{'ok  ' if finding.ok else 'FAIL'} {finding.what}: {finding.said}")
+    if finding.hint and not finding.ok:
+        print(f"     hint: {finding.hint}")
     sys.stdout.flush()
 
 
@@ -80,17 +83,11 @@ def _look(what: str, look: Callable[..., str], at: object) -> Finding:
 def _describe_schedule(settings: "Settings") -> str:
     """When `run` works, and where history begins."""
     from etl.service import runs
-    from etl.service.schedule import check_schedule
+    from etl.service.schedule import check_schedule, describe_schedule
 
     runs.configured_history_from(settings)
-    schedule = settings.schedule
-    check_schedule(schedule)
-    sync = schedule.cron or f"every {format_duration(schedule.every)}"
-    reconcile, has_cron = schedule.reconcile, " " in schedule.reconcile
-    if not has_cron and reconcile != "off":
-        reconcile = f"every {reconcile}"
-    zone = f" (in {schedule.timezone})" if schedule.cron or has_cron else ""
-    return f"sync {sync}, reconcile {reconcile}{zone}"
+    check_schedule(settings.schedule)
+    return describe_schedule(settings.schedule)
 
 
 def _describe_credential(settings: "Settings") -> str:
@@ -147,25 +144,32 @@ def _describe_new_file(file: Path, url: str) -> str:
     return f"{url}, not there yet; the first run makes it"
 
 
-def _check_agents(settings: "Settings") -> list[Finding]:
-    """Ask for one session of each agent."""
+def _check_agents(settings: "Settings") -> Iterator[Finding]:
+    """Ask for one session of each agent, and once more where that fails: somebody is waiting."""
+    import msgspec
+
     from etl.models import Counts
     from etl.service import runs
 
+    api = settings.api
+    patience = msgspec.structs.replace(api, max_attempts=min(api.max_attempts, ATTEMPTS))
     try:
         agents = runs.select_agents(settings, None)
-        client = open_client(settings)
+        client = open_client(msgspec.structs.replace(settings, api=patience))
     except EtlError as error:
-        return [Finding("agents", False, error.message, error.hint, error.exit_code)]
+        yield Finding("agents", False, error.message, error.hint, error.exit_code)
+        return
     with client:
         found, agents = _check_discovery(settings, client, agents)
+        yield from found
 
         def describe_agent(agent_id: str) -> str:
             page = client.fetch_page(agent_id, Counts(), page_size=1).page
             return f"readable{f', {page.agent_name!r}' if page.agent_name else ''}"
 
-        found += [_look(f"agent {agent.id}", describe_agent, agent.id) for agent in agents]
-        return found + _check_clock(client)
+        for agent in agents:
+            yield _look(f"agent {agent.id}", describe_agent, agent.id)
+        yield from _check_clock(client)
 
 
 def _check_clock(client: "Client") -> list[Finding]:

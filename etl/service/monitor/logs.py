@@ -35,7 +35,7 @@ COUNTS: Final = (
 TRANSCRIPTS: Final = ("fetched", "changed", "failed", "left", "requests")
 RETENTION: Final = ("transcripts", "payloads", "runs")
 EVENTS: Final[dict[str, tuple[str, ...]]] = {
-    "service_started": ("version", "agents"),
+    "service_started": ("version", "agents", "schedule"),
     "service_listening": ("address",),
     "service_stopping": (),
     "service_stopped": (),

@@ -30,6 +30,7 @@ from etl.service.monitor.ping import Pinger, ping_url
 from etl.service.monitor.query_cache import CachedQuery
 from etl.service.monitor.readiness import not_readable, readiness
 from etl.service.monitor.web import Reply, Server
+from etl.service.schedule import describe_schedule
 from etl.store.read.probes import AgentProbe, read_agents, read_open_sessions, require_current
 from etl.store.store import Store
 
@@ -98,7 +99,13 @@ class Monitor:
         """Watch this database, and serve where an address is configured."""
         engine_events.listen(store.engine, "handle_error", self._database_failed)
         engine_events.listen(store.engine, "commit", lambda _: self.observe(DatabaseAnswered()))
-        log.info("service_started", version=__version__, agents=len(self._agent_ids))
+        schedule = describe_schedule(self._settings.schedule)
+        log.info(
+            "service_started",
+            version=__version__,
+            agents=len(self._agent_ids),
+            schedule=schedule,
+        )
         if self._server is not None and self._metrics is not None:
             probes = CachedQuery(self._asking(lambda: self._read_probes(store)))
             self._register_gauges(self._metrics, store, probes)
