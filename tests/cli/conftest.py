@@ -1,6 +1,9 @@
 """Fixtures: a small API, a user's folder configured for it, and commands run in this process."""
 
 import os
+import pty
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +13,7 @@ from etl import cli
 from etl.simulator import Simulator, World
 from tests.process.conftest import kept_private
 from tests.process.project import SECRET, Done, Project, checked
+from tests.support.waiting import PATIENCE
 
 Command = Callable[..., Done]
 
@@ -66,3 +70,22 @@ def _run(words: tuple[str, ...]) -> int:
 
 
 is_root = os.geteuid() == 0
+
+
+def at_a_terminal(project: Project, typed: bytes, *words: str) -> tuple[int, str]:
+    """Run a command whose input is a terminal, and type into it."""
+    ours, theirs = pty.openpty()
+    os.write(ours, typed)
+    process = subprocess.run(
+        [sys.executable, "-m", "etl", *words],
+        cwd=project.folder,
+        env=project.environment(),
+        stdin=theirs,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    for end in (ours, theirs):
+        os.close(end)
+    return process.returncode, process.stdout + process.stderr

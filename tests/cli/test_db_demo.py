@@ -11,7 +11,7 @@ import pytest
 
 from etl.service.runs import Service
 from etl.store.schema import migrate
-from tests.cli.conftest import Command
+from tests.cli.conftest import Command, at_a_terminal
 from tests.process.project import REPOSITORY, Project
 from tests.support.waiting import PATIENCE
 
@@ -21,7 +21,7 @@ def test_upgrade_current_downgrade(project: Project) -> None:
     assert f"schema {migrate.HEAD} (the newest)" in project.run("db", "upgrade").out
     assert f"schema {migrate.HEAD} (the newest)" in project.run("db", "current").out
 
-    down = project.run("db", "downgrade", "base")
+    down = project.run("db", "downgrade", "base", "--yes")
 
     assert (down.code, down.err) == (0, "")
     assert "schema none" in project.run("db", "current").out
@@ -33,7 +33,7 @@ def test_upgrading_twice_is_fine(etl: Command) -> None:
 
 def test_a_sync_after_a_downgrade_begins_anew(etl: Command) -> None:
     etl("backfill")
-    etl("db", "downgrade", "base")
+    etl("db", "downgrade", "base", "--yes")
 
     assert [one["inserted"] for one in etl("sync", "--json").json["agents"]] == [60, 60]
 
@@ -46,14 +46,35 @@ def test_migrate_is_welcome_where_nothing_is_to_migrate(etl: Command) -> None:
 def test_a_downgrade_to_what_is_not_there(etl: Command, revision: str) -> None:
     etl("db", "upgrade")
 
-    done = etl("db", "downgrade", revision)
+    done = etl("db", "downgrade", revision, "--yes")
 
     assert done.code == 2
     assert revision in done.err
 
 
+def test_without_a_terminal_a_downgrade_wants_a_yes(etl: Command) -> None:
+    etl("backfill")
+
+    etl("db", "downgrade", "base").fails(2, "no terminal", "--yes")
+
+    assert f"schema {migrate.HEAD}" in etl("db", "current").out
+
+
+@pytest.mark.parametrize(("typed", "code"), [(b"\n", 1), (b"\x04", 1), (b"y\n", 0)])
+def test_only_yes_drops_what_is_stored(
+    etl: Command, project: Project, typed: bytes, code: int
+) -> None:
+    etl("backfill")
+
+    found, said = at_a_terminal(project, typed, "db", "downgrade", "base")
+
+    assert found == code
+    assert "Drop every table with all that is stored? It can't be undone. [y/N]" in said
+    assert (etl("status").code == 0) == (code == 1)
+
+
 def test_a_downgrade_of_an_empty_database(etl: Command) -> None:
-    done = etl("db", "downgrade", "base")
+    done = etl("db", "downgrade", "base", "--yes")
 
     assert done.code in (0, 2)
 
@@ -80,7 +101,7 @@ def test_a_zone_that_there_is_not(etl: Command, project: Project, name: str) -> 
 
 def test_a_zone_for_an_older_schema(etl: Command) -> None:
     etl("db", "upgrade")
-    etl("db", "downgrade", "0002")
+    etl("db", "downgrade", "0002", "--yes")
 
     etl("db", "timezone", "Europe/Berlin").fails(2, "0002", "db upgrade")
 

@@ -272,7 +272,7 @@ def test_a_newer_schema(etl: Command, project: Project, api: Simulator, command:
 @pytest.mark.parametrize("command", [*RUNS, *READS])
 def test_an_older_schema(etl: Command, api: Simulator, command: str) -> None:
     etl("db", "upgrade")
-    assert etl("db", "downgrade", "0001").code == 0
+    assert etl("db", "downgrade", "0001", "--yes").code == 0
 
     etl(*command.split()).fails(2, "0001", "python -m etl db upgrade")
 
@@ -282,7 +282,7 @@ def test_an_older_schema(etl: Command, api: Simulator, command: str) -> None:
 @pytest.mark.parametrize("command", ["sync", "backfill", "reconcile"])
 def test_migrate_upgrades_an_older_schema(etl: Command, command: str) -> None:
     etl("db", "upgrade")
-    etl("db", "downgrade", "0001")
+    etl("db", "downgrade", "0001", "--yes")
 
     assert etl(command, "--migrate").code == 0
     assert etl("status").code == 0

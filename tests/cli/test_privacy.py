@@ -1,9 +1,5 @@
 """Privacy as a user meets it: `forget`, `db prune`, `db compact`, `check`, a salt that lacks."""
 
-import os
-import pty
-import subprocess
-import sys
 from contextlib import closing
 
 import pytest
@@ -12,9 +8,8 @@ from sqlalchemy import select, update
 from etl.simulator import World
 from etl.store.schema import tables as t
 from etl.store.store import Store
-from tests.cli.conftest import Command
+from tests.cli.conftest import Command, at_a_terminal
 from tests.process.project import Project
-from tests.support.waiting import PATIENCE
 
 SALT = "a-salt-that-nobody-is-shown"
 HASHED = {"ETL_PRIVACY__EMAILS": "hash", "ETL_PRIVACY__NAMES": "drop"}
@@ -35,25 +30,6 @@ def creators(project: Project) -> dict[str, str | None]:
     with closing(project.store()) as store, store.reading() as connection:
         c = t.creators.c
         return {row.id: row.email for row in connection.execute(select(c.id, c.email))}
-
-
-def at_a_terminal(project: Project, typed: bytes, *words: str) -> tuple[int, str]:
-    """Run a command whose input is a terminal, and type into it."""
-    ours, theirs = pty.openpty()
-    os.write(ours, typed)
-    process = subprocess.run(
-        [sys.executable, "-m", "etl", *words],
-        cwd=project.folder,
-        env=project.environment(),
-        stdin=theirs,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    for end in (ours, theirs):
-        os.close(end)
-    return process.returncode, process.stdout + process.stderr
 
 
 def test_without_a_terminal_forget_wants_a_yes(

@@ -39,14 +39,14 @@ COMMANDS = (
     "forget --creator nobody --yes",
     "db upgrade",
     "db current",
-    "db downgrade 0001",
+    "db downgrade 0001 --yes",
     "db prune",
     "db compact",
     "db timezone",
     "db timezone Europe/Berlin",
 )
 WITHOUT_DATABASE = {"init", "agents", "list", "completion"}
-MIGRATIONS = {"db upgrade", "db current", "db downgrade 0001"}
+MIGRATIONS = {"db upgrade", "db current", "db downgrade 0001 --yes"}
 
 
 def _missing(_file: Path) -> None: ...

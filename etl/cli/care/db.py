@@ -3,7 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from etl.cli.common import load_settings, open_store
+from etl.cli.care.confirm import confirm
+from etl.cli.common import load_settings, open_store, print_stderr
 from etl.wording import count
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         actions.add_parser(name, help=what, description=what)
     down, zone = actions.choices["downgrade"], actions.choices["timezone"]
     down.add_argument("revision", help="a revision like 0001, or base: no table, no data")
+    down.add_argument("--yes", action="store_true", help="don't ask")
     zone.add_argument(
         "name",
         metavar="NAME",
@@ -56,6 +58,9 @@ def run(args: argparse.Namespace) -> int:
         return _compact(url)
     if args.action == "current":
         require_file(url)
+    if args.action == "downgrade" and not args.yes and not confirm(_describe_loss(args.revision)):
+        print_stderr("nothing was changed")
+        return 1
     with temporary_engine(url) as engine:
         if args.action == "upgrade":
             migrate.upgrade(engine)
@@ -65,6 +70,12 @@ def run(args: argparse.Namespace) -> int:
     newest = " (the newest)" if found == migrate.HEAD else ""
     print(f"{mask_password(url)}: schema {found or 'none'}{newest}")
     return 0
+
+
+def _describe_loss(revision: str) -> str:
+    if revision == "base":
+        return "Drop every table with all that is stored?"
+    return f"Drop what only schemas after {revision} hold?"
 
 
 def _prune(settings: "Settings") -> int:

@@ -1,9 +1,9 @@
 """`forget`: erases a person."""
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
+from etl.cli.care.confirm import confirm
 from etl.cli.common import load_settings, open_store, print_stderr
 from etl.cli.table import make_printable
 from etl.errors import ConfigError, StoreError
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("an id of --creator is not UTF-8", "copy it from the table creators")
     with open_store(load_settings(args).database.url) as store:
         people = _find_people(store, args.creator)
-        if not args.yes and not _ask_confirmation():
+        if not args.yes and not confirm("Erase them?"):
             print_stderr("nothing was erased")
             return 1
         _erase_people(store, people)
@@ -98,11 +98,3 @@ def _describe_person(person: "Person") -> str:
     if not person.is_known:
         found = "was forgotten before" if person.was_forgotten else "not stored so far"
     return f"{make_printable(person.id)}: {found}"
-
-
-def _ask_confirmation() -> bool:
-    if not sys.stdin.isatty():
-        hint = "--yes erases without asking"
-        raise ConfigError("`forget` asks before it erases, and there is no terminal", hint)
-    print("Erase them? It can't be undone. [y/N] ", end="", flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
