@@ -215,6 +215,8 @@ class Stroll:
     began_at: datetime | None = None
     last_at: datetime = BEGINNING
     over: bool = False
+    page: tuple[list[Listed], str | None, datetime] | None = None
+    """A page that was requested and not taken yet."""
     listed: list[Listed] = field(default_factory=list)
     """The rows of the last page."""
     oldest: list[Listed] = field(default_factory=list)
@@ -222,10 +224,17 @@ class Stroll:
     checks: list[AbsenceCheck] = field(default_factory=list)
     accused: list[tuple[Row, AbsenceCheck]] = field(default_factory=list)
 
+    def fetch(self, size: int) -> None:
+        """Request the next page, unless it waits to be taken. Raises CursorRefused."""
+        if self.page is None:
+            self.page = self.feed.page(self.walk.order, self.walk.chain.cursor, size)
+
     def step(self, size: int) -> Step:
         """Fetch a page and take it. Raises CursorRefused and CutShort."""
         walk = self.walk
-        listed, next_cursor, requested_at = self.feed.page(walk.order, walk.chain.cursor, size)
+        self.fetch(size)
+        assert self.page is not None
+        (listed, next_cursor, requested_at), self.page = self.page, None
         self.began_at, self.last_at = self.began_at or requested_at, requested_at
         walk.chain.check(listed, next_cursor)
         self._pass(listed, requested_at)

@@ -68,6 +68,8 @@ class Expedition:
     """Pages of a walk that showed nothing new to the run."""
     _arrived: dict[Stroll, Step] = field(default_factory=dict)
     """Pages that walks have taken in their threads, and that the tracker doesn't know yet."""
+    _halted: set[Stroll] = field(default_factory=set)
+    """Walks that wait for what another one shows."""
     _waiting: list[tuple[Stroll, Step, list[str]]] = field(default_factory=list)
 
     def choose(self, modes: Sequence[Mode] = MODES, *, bounded: bool = True) -> Wish:
@@ -86,6 +88,7 @@ class Expedition:
         self.started_at = wish.started_at if is_new else self.feed.tick()
         self.failure, self.strolls = None, []
         self.repeats, self._arrived, self._waiting, self.wish = {}, {}, [], wish
+        self._halted = set()
         demand = self._demand(wish)
         marks = list(self.bookmarks)
         hints = Hints(marks, may_build=self.may_build, started_at=self.started_at)
@@ -139,7 +142,8 @@ class Expedition:
             if not self.calm:
                 self.feed.shake()
                 self.feed.era += self.mortal and self.draws.one_in(8)
-            stroll = active[self.draws.below(len(active))]
+            moving = [one for one in active if self._may_move(tracker, one)]
+            stroll = moving[self.draws.below(len(moving))]
             if not self._advance(tracker, stroll):
                 active.remove(stroll)
             if self.calm or self.draws.one_in(2):
@@ -160,13 +164,18 @@ class Expedition:
         """One page, which the tracker may take later. Whether the walk goes on."""
         goes_on, error = False, None
         try:
-            if stroll not in self._arrived:
-                self._arrived[stroll] = stroll.step(self.page_size or 1 + self.draws.below(4))
-                if self.delays and self.draws.one_in(3):
+            if stroll in self._halted:
+                self._halted.remove(stroll)
+                goes_on = tracker.go_on(stroll.walk, stroll.listed)
+            else:
+                step = self._fetch(tracker, stroll)
+                if step is None:
                     return True
-            step = self._arrived.pop(stroll)
-            self._note_page(stroll, step)
-            goes_on = tracker.add_page(stroll.walk, step, stroll.listed)
+                self._note_page(stroll, step)
+                goes_on = tracker.add_page(stroll.walk, step, stroll.listed)
+                if goes_on and not tracker.may_go_on(stroll.walk):
+                    self._halted.add(stroll)
+                    return True
             if goes_on and stroll.over:
                 goes_on = False
                 self._end(tracker, stroll)
@@ -175,6 +184,25 @@ class Expedition:
         if not goes_on:
             self.failure = tracker.finish(stroll.walk, error)
         return goes_on
+
+    def _may_move(self, tracker: GapTracker, stroll: Stroll) -> bool:
+        """Whether a walk doesn't wait for what another one shows."""
+        if stroll in self._halted:
+            return tracker.may_go_on(stroll.walk)
+        return stroll.page is None or tracker.may_judge(stroll.walk)
+
+    def _fetch(self, tracker: GapTracker, stroll: Stroll) -> Step | None:
+        """A page for the tracker; None if it can't be judged yet, or is learned of later."""
+        if stroll not in self._arrived:
+            size = self.page_size or 1 + self.draws.below(4)
+            stroll.fetch(size)
+            if not tracker.may_judge(stroll.walk):
+                return None
+            tracker.prepare_judgement(stroll.walk)
+            self._arrived[stroll] = stroll.step(size)
+            if self.delays and self.draws.one_in(3):
+                return None
+        return self._arrived.pop(stroll)
 
     def _end(self, tracker: GapTracker, stroll: Stroll) -> None:
         behind_the_end = not stroll.walk.starts_without_cursor and stroll.walk.end.lowest is None

@@ -278,15 +278,90 @@ def add_page(tracker: GapTracker, walk: Walk, *rows: tuple[str, int], cursor: st
     return tracker.add_page(walk, walk.advance(listed, cursor, NOW), listed)
 
 
-def test_a_run_begins_with_one_walk_however_many_may_go() -> None:
-    assert [one.entry for one in tracker().plan(8)] == [HEAD]
+def test_a_first_backfill_begins_at_both_ends_however_many_may_go() -> None:
+    assert [one.entry for one in tracker().plan(8)] == [HEAD, TAIL]
+    assert [one.entry for one in tracker().plan(1)] == [HEAD]
 
 
-def test_the_second_walk_of_a_first_backfill_begins_at_the_end_with_the_second_page() -> None:
+def test_a_list_that_was_walked_before_begins_with_one_walk() -> None:
+    assert [one.entry for one in tracker((Span(at(1), at(3), at(1)),)).plan(8)] == [HEAD]
+
+
+def both_ends() -> tuple[GapTracker, Walk, Walk]:
     gaps = tracker()
-    assert add_page(gaps, start(gaps), ("d", 9), ("c", 7), cursor="c0")
+    head, tail = (gaps.start(planned) for planned in gaps.plan(8))
+    return gaps, head, tail
+
+
+def test_the_tail_is_judged_by_what_the_head_has_shown() -> None:
+    gaps, head, tail = both_ends()
+    assert not gaps.may_judge(tail)
+
+    add_page(gaps, head, ("d", 9), ("c", 7), cursor="c0")
+
+    assert gaps.may_judge(tail)
+    gaps.prepare_judgement(tail)
+    with pytest.raises(CursorRefused):
+        tail.chain.check([Listed("c", at(7)), Listed("d", at(9))], None)
+
+
+@pytest.mark.parametrize("rows", [[], [("d", 9), ("c", 9)]])
+def test_a_tail_that_the_head_says_nothing_of_is_asked_for_again(
+    rows: list[tuple[str, int]],
+) -> None:
+    gaps, head, tail = both_ends()
+    add_page(gaps, head, *rows, cursor="c0")
+    with pytest.raises(CursorRefused) as refused:
+        gaps.prepare_judgement(tail)
+    assert gaps.finish(tail, refused.value) is None
+    assert gaps.plan(8) == []
+
+    add_page(gaps, head, ("b", 7), ("a", 5), cursor="c1")
 
     assert [one.entry for one in gaps.plan(8)] == [TAIL]
+
+
+def test_a_tail_without_a_head_is_judged_by_nobody() -> None:
+    gaps, head, tail = both_ends()
+    assert gaps.finish(head, CutShort("it broke off")) is None
+
+    assert gaps.may_judge(tail)
+    with pytest.raises(CursorRefused):
+        gaps.prepare_judgement(tail)
+
+
+def test_the_head_waits_for_the_tail_which_may_have_shown_the_rest() -> None:
+    gaps, head, tail = both_ends()
+    listed = [Listed("c", at(9)), Listed("b", at(7))]
+    assert add_page(gaps, head, ("c", 9), ("b", 7), cursor="c0")
+    assert not gaps.may_go_on(head)
+    gaps.prepare_judgement(tail)
+
+    assert not add_page(gaps, tail, ("a", 3), ("b", 7), ("c", 9), cursor=None)
+
+    assert gaps.may_go_on(head)
+    assert not gaps.go_on(head, listed)
+    assert gaps.gaps == ()
+
+
+def test_of_two_walks_before_a_gap_of_one_page_one_goes_on() -> None:
+    gaps, head, tail = both_ends()
+    listed = [Listed("e", at(9)), Listed("d", at(7))]
+    add_page(gaps, head, ("e", 9), ("d", 7), cursor="c0")
+    gaps.prepare_judgement(tail)
+
+    assert not add_page(gaps, tail, ("a", 4), ("b", 6), cursor="c1")
+    assert gaps.go_on(head, listed)
+
+
+def test_of_two_walks_before_more_than_a_page_both_go_on() -> None:
+    gaps, head, tail = both_ends()
+    listed = [Listed("e", at(19)), Listed("d", at(18))]
+    add_page(gaps, head, ("e", 19), ("d", 18), cursor="c0")
+    gaps.prepare_judgement(tail)
+
+    assert add_page(gaps, tail, ("a", 1), ("b", 2), cursor="c1")
+    assert gaps.go_on(head, listed)
 
 
 def test_a_sync_of_two_pages_is_one_walk() -> None:
@@ -453,3 +528,14 @@ def test_of_two_walks_that_follow_the_same_cursors_one_that_proves_nothing_gives
 
     assert add_page(gaps, from_above, ("e", 9), ("d", 5), cursor="c0")
     assert not add_page(gaps, amid, ("a", 5), ("z", 3), cursor="c1")
+
+
+def test_a_walk_amid_one_instant_leaves_it_to_one_that_came_from_above() -> None:
+    gaps = tracker()
+    amid = start(gaps, Entry("newest", "kept", at(5), NOW))
+    assert add_page(gaps, amid, ("c", 3), ("b", 3), cursor="amid")
+    above = start(gaps)
+    assert add_page(gaps, above, ("e", 9), ("d", 3), cursor="above")
+
+    assert not add_page(gaps, amid, ("a", 3), ("z", 3), cursor="amid, further on")
+    assert add_page(gaps, above, ("c", 3), ("b", 3), cursor="above, further on")

@@ -11,6 +11,7 @@ import pytest
 from etl.models import AgentReport
 from etl.simulator import Fault, Traits
 from etl.sync.agent_run import RunOptions
+from etl.sync.walks.parallel_walks import PATIENCE
 from tests.sync.lab import BACKFILL, RECONCILE, SYNC, Lab, second
 from tests.torture.rig import Killer
 
@@ -192,16 +193,30 @@ def test_a_list_that_is_cut_short_is_never_whole(
     assert_complete(lab, lab.run(replace(SYNC, walkers=walkers)))
 
 
-@pytest.mark.parametrize("count", [11, 15, 19])
-def test_a_first_backfill_of_two_pages_costs_three_requests(lab: Lab, count: int) -> None:
-    """The walk from the end, which begins with the second page, spares the check of that end."""
+@pytest.mark.parametrize(("count", "requests"), [(0, 4), (1, 2), (7, 2), (10, 2), (15, 2), (19, 3)])
+def test_a_first_backfill_of_two_pages_costs_a_request_for_each_end(
+    lab: Lab, count: int, requests: int
+) -> None:
+    """The page of the other end is also the check of that end. Only an empty list asks again."""
     lab.spread(count)
     lab.api.latency = 0.2
 
     report = lab.run(BACKFILL)
 
     assert (report.status, lab.wrong()) == ("succeeded", [])
-    assert len(lab.api.requests) == 3
+    assert len(lab.api.requests) == requests
+
+
+def test_a_slow_page_of_the_other_end_keeps_nobody_waiting_for_long(lab: Lab) -> None:
+    lab.spread(60)
+    lab.api.add_fault(Fault("latency", seconds=3 * PATIENCE, path="sort_order=oldest", times=1))
+
+    report = lab.run(BACKFILL)
+
+    assert (report.status, lab.wrong()) == ("succeeded", [])
+    tail = next(one for one in lab.api.requests if "oldest" in one.query)
+    walked = [one for one in lab.api.requests if one.time < tail.time + 2 * PATIENCE]
+    assert len(walked) > 5
 
 
 @pytest.mark.parametrize("ago", [7200, 9000])

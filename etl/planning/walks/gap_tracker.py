@@ -28,6 +28,9 @@ MOST_FAILURES: Final = 4
 SINGLE_PAGES: Final = 2
 """Pages of a run that one walk fetches alone: most syncs have no more."""
 
+SHORT_LIST: Final = 4
+"""Pages. Later, a walk that gave way on a wrong estimate would be missed for long."""
+
 INNER_WALKS: Final = 1.5
 """Walks that may start in the middle of a gap, per walk allowed; INNER_SHARE may allow more.
 
@@ -60,6 +63,8 @@ class GapTracker:
     """How many pages have arrived."""
     ceiling: datetime | None = None
     """The oldest instant that the list, newest first, has shown in order."""
+    early_tail: Walk | None = None
+    """A walk from the tail that began together with the head's, until its first page is taken."""
     _inner: int = 0
     """How many walks have entered amid a gap."""
     _tail_is_shut: bool = False
@@ -88,13 +93,16 @@ class GapTracker:
     def plan(self, walkers: int) -> list[PlannedWalk]:
         """The walks to start, if so many may be under way."""
         free, gaps = walkers - len(self.walks), self.gaps
-        # A walk from the list's end is worth it sooner: it spares the check of that end.
-        single = 1 if gaps and gaps[0].oldest == BEGINNING else SINGLE_PAGES
+        to_the_end = bool(gaps) and gaps[0].oldest == BEGINNING
+        # A walk from the list's end is worth it sooner: it spares the check of that end. Of a list
+        # that was never walked, both ends are requested at once: that tells where its rows are.
+        single = 1 if to_the_end else SINGLE_PAGES
+        both_ends = to_the_end and not self.coverage and not self.pages
         if self.pages < single and (self.density.grows or not self.density.stored):
-            free = min(free, 1 - len(self.walks))
+            free = min(free, 1 + both_ends - len(self.walks))
         if free <= 0 or not gaps:
             return []
-        is_open = self.ceiling is not None and not self._tail_is_shut
+        is_open = (both_ends or self.ceiling is not None) and not self._tail_is_shut
         most_inner = int(max(INNER_WALKS * walkers, INNER_SHARE * self.pages))
         now = Situation(
             gaps=gaps,
@@ -114,30 +122,53 @@ class GapTracker:
         """Begin a walk."""
         walk = Walk(planned.entry, planned.gap, self.ceiling)
         self._inner += planned.is_inner
+        if walk.entry == TAIL and self.ceiling is None:
+            self.early_tail = walk
         self.walks.start(walk)
         return walk
 
-    def add_page(self, walk: Walk, step: Step, listed: Sequence[Listed]) -> bool:
-        """Take what a page of a walk has shown. Returns whether the walk goes on."""
-        before, self.pages = self.gaps, self.pages + 1
-        self.walks.note(walk, self.pages)
-        if step.proven is not None:
-            self.coverage = add(self.coverage, step.proven, self.started_at)
-        left = self.gaps
-        if left != before:
-            self._useful.add(walk)
-        if step.bookmark is not None:
-            self.hints.add_bookmark(step.bookmark)
-        self._learn(walk, listed)
-        goes_on = self._goes_on(walk, left, listed)
+    def may_judge(self, walk: Walk) -> bool:
+        """Whether a walk's first page can be judged: the tail's only after the head's."""
+        no_head = all(one.entry != HEAD for one in self.walks)
+        return walk is not self.early_tail or self.pages > 0 or no_head
+
+    def prepare_judgement(self, walk: Walk) -> None:
+        """Tell a walk from the tail what the head has shown. Raises CursorRefused if nothing."""
+        if walk is self.early_tail:
+            walk.chain.ceiling = self.ceiling
+            if self.ceiling is None:
+                raise CursorRefused("the list newest first has not shown its order")
+
+    def may_go_on(self, walk: Walk) -> bool:
+        """Whether a walk knows enough to go on: the head's first page waits for the tail's."""
+        return self.early_tail is None or walk.entry != HEAD or walk.chain.pages > 1
+
+    def go_on(self, walk: Walk, listed: Sequence[Listed]) -> bool:
+        """Whether a walk goes on after a page, by all that is known now."""
+        goes_on = self._goes_on(walk, self.gaps, listed)
         if not goes_on:
             # Its place is free at once.
             self.walks.end(walk)
         return goes_on
 
+    def add_page(self, walk: Walk, step: Step, listed: Sequence[Listed]) -> bool:
+        """Take what a page of a walk has shown. Returns whether the walk goes on."""
+        self._forget_early(walk)
+        before, self.pages = self.gaps, self.pages + 1
+        self.walks.note(walk, self.pages)
+        if step.proven is not None:
+            self.coverage = add(self.coverage, step.proven, self.started_at)
+        if self.gaps != before:
+            self._useful.add(walk)
+        if step.bookmark is not None:
+            self.hints.add_bookmark(step.bookmark)
+        self._learn(walk, listed)
+        return self.go_on(walk, listed)
+
     def finish(self, walk: Walk, error: BaseException | None) -> BaseException | None:
         """Forget a walk that is over. Returns its error if no other way may help."""
         self.walks.end(walk)
+        self._forget_early(walk)
         useful = walk in self._useful
         self._useful.discard(walk)
         if useful:
@@ -200,15 +231,25 @@ class GapTracker:
             return True
         if not left or self.walks.yields_track(walk, left):
             return False
-        if frontier is None or walk.proven() is None:
+        if frontier is None:
             return True
+        if walk.proven() is None:
+            # It began amid rows of one instant: who comes from above has to walk all of them.
+            return not self.walks.is_overtaken(walk, frontier)
         gap = gap_at(walk.order, frontier, left)
         if gap is None:
             is_short = self.walks.is_short_of_its_target(walk, frontier, left)
             return walk not in self._useful and is_short
         if gap.newest - gap.oldest <= TICK:
             return self.walks.is_first_at(walk, gap)
+        if self.walks.is_faced(walk, gap) and self._is_last_page(gap):
+            return False
         return not self.walks.meets_other(walk, frontier, listed)
+
+    def _is_last_page(self, gap: Gap) -> bool:
+        """Whether one request brings the rest of a short list, as far as is known."""
+        is_short = self.pages <= SHORT_LIST
+        return is_short and self.density.rows(gap.oldest, gap.newest) <= self.page_size
 
     def _is_above_head_second(self, walk: Walk) -> bool:
         """Whether a walk from the head has not yet passed the second in which the run began.
@@ -236,10 +277,15 @@ class GapTracker:
         if walk.chain.pages or not refused or walk.entry == HEAD:
             return False
         if walk.entry == TAIL:
-            self._tail_is_shut = True
+            # One that came before the list had shown its order may be requested again.
+            self._tail_is_shut = walk.chain.ceiling is not None
         else:
             self.hints.refuse_all_like(walk.entry, may_be_outage=isinstance(error, Transient))
         return True
+
+    def _forget_early(self, walk: Walk) -> None:
+        if walk is self.early_tail:
+            self.early_tail = None
 
     def _drop_entry(self, walk: Walk) -> None:
         if walk.entry == TAIL:

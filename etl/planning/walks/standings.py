@@ -91,6 +91,18 @@ class Standings:
                 return True
         return False
 
+    def is_faced(self, walk: Walk, gap: Gap) -> bool:
+        """Whether another walk stands at the far edge of a gap, on its way towards this one."""
+        edge = gap.oldest if walk.order == "newest" else gap.newest
+        return any(
+            other.order != walk.order and one.proves and one.frontier == edge
+            for other, one in self._known.items()
+        )
+
+    def is_overtaken(self, walk: Walk, frontier: datetime) -> bool:
+        """Whether another walk in its direction stands at the same instant, and can prove it."""
+        return any(one.proves and one.frontier == frontier for one in self.others_alike(walk))
+
     def meets_other(self, walk: Walk, frontier: datetime, listed: Sequence[Listed]) -> bool:
         """Whether one in its direction stands amid its page: that has requested what comes next."""
         instants = [frontier, *dated(listed)]

@@ -7,7 +7,7 @@ from typing import Final
 
 from etl.api.client import Client, Fetched
 from etl.errors import CursorRefused, CutShort, Stopped
-from etl.models import Counts, Order
+from etl.models import Counts, Order, Page
 from etl.planning.walks.end_check import Verdict
 from etl.planning.walks.walk import Step, Walk
 
@@ -41,6 +41,10 @@ class PageSource:
     needs_end_check: Callable[[], bool] = lambda: True
     """Whether the end of the list has to be confirmed: not if nothing is concluded from it, or if
     another walk comes from there."""
+    await_judgement: Callable[[Walk, Page], None] = lambda *_: None
+    """Waits until a walk's first page can be judged. Raises CursorRefused if it can't be."""
+    tail_page: Callable[[], Page | None] = lambda: None
+    """The list's first page oldest first, if it was requested together with the walk's."""
     confirm_empty: Callable[[], bool] = lambda: True
     """Whether nothing is known that contradicts an empty list: then it needs no second look."""
 
@@ -90,19 +94,19 @@ class PageSource:
             raise CutShort("the list ended before its oldest session", hint)
 
     def _judge_end(self, walk: Walk, counts: Counts) -> Verdict:
-        row = self._request(counts, "oldest", page_size=1).page
+        row = self._look_at_tail(walk, counts, page_size=1)
         if not row.listed and not self.filters and not self.confirm_empty():
             raise CutShort("the list is empty, but sessions of this agent are stored")
         verdict = walk.end.judge_row(row.listed)
         if verdict == "unsure":
             # The last row has vanished, or the server ignores the order: a page tells.
-            page = self._request(counts, "oldest").page
+            page = self._look_at_tail(walk, counts)
             verdict = walk.end.judge_page(page.listed, page.next_cursor)
         return verdict
 
     def _judge_instant(self, walk: Walk, counts: Counts) -> Verdict:
         """The list has shown rows of one instant alone, which are the same in either order."""
-        page = self._request(counts, "oldest").page
+        page = self._look_at_tail(walk, counts)
         verdict = walk.end.judge_instant(page.listed, page.next_cursor)
         if verdict == "unsure":
             try:
@@ -113,6 +117,11 @@ class PageSource:
             verdict = walk.end.judge_last_page(page.listed, page.next_cursor)
         return verdict
 
+    def _look_at_tail(self, walk: Walk, counts: Counts, page_size: int | None = None) -> Page:
+        """The list's first page oldest first; of a walk of one page it may have come already."""
+        known = self.tail_page() if walk.chain.pages == 1 else None
+        return known or self._request(counts, "oldest", page_size=page_size).page
+
     def is_plainly_empty(self, walk: Walk) -> bool:
         """Whether a filtered list is one empty page that nothing contradicts."""
         is_one_page = bool(self.filters) and walk.chain.pages == 1
@@ -122,6 +131,8 @@ class PageSource:
         """What the walk's cursor leads to. Raises CutShort if that can't be the next page."""
         is_hint = walk.entry.cursor is not None and not walk.chain.pages
         fetched = self._request(counts, walk.order, walk.chain.cursor, is_hint=is_hint)
+        if not walk.chain.pages:
+            self.await_judgement(walk, fetched.page)
         walk.chain.check(fetched.page.listed, fetched.page.next_cursor)
         return fetched
 

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Final
 
 from etl.errors import CutShort, Denied, Stopped, StoreError
-from etl.models import Counts, Progress
+from etl.models import Counts, Page, Progress
 from etl.planning.freshness import MOST_MISSING
 from etl.planning.walks.chain import dated
 from etl.planning.walks.gap_tracker import GapTracker
@@ -27,6 +27,9 @@ __all__ = ["ParallelWalks"]
 
 GRACE: Final = 3.0
 """Seconds that a walk under way gets to end after a stop; a late response is not waited for."""
+
+PATIENCE: Final = 1.0
+"""Seconds that the walk from the head waits for the list's other end, which may spare it a page."""
 
 POLL_INTERVAL: Final = 0.5
 """Seconds that the saving thread waits for a page before it checks the lease and the stop."""
@@ -66,6 +69,8 @@ class ParallelWalks:
     """From the walks' threads to the one that saves."""
     _lock: threading.Condition = field(default_factory=threading.Condition)
     """Guards the tracker: walks report to it from their threads. Notified when one has."""
+    _tail_page: Page | None = None
+    """The list's first page oldest first, if it was requested together with the head."""
     _saving: bool = False
     """Whether a save is under way, or has failed."""
 
@@ -107,6 +112,8 @@ class ParallelWalks:
             self.context.client,
             self.context.run.agent_id,
             needs_end_check=self._await_end_check,
+            await_judgement=self._await_judgement,
+            tail_page=lambda: self._tail_page,
             confirm_empty=self._confirm_empty,
         )
         try:
@@ -140,9 +147,21 @@ class ParallelWalks:
             def has_told() -> bool:
                 return tail not in self.tracker.walks or not self.tracker.gaps
 
-            while not (self._lock.wait_for(has_told, POLL_INTERVAL) or self._queue.closed.is_set()):
-                pass
+            self._wait_for(has_told)
             return bool(self.tracker.gaps)
+
+    def _await_judgement(self, walk: Walk, page: Page) -> None:
+        """Let the page of the list's tail wait for that of its head. Raises CursorRefused."""
+        with self._lock:
+            if walk is self.tracker.early_tail:
+                self._tail_page = page
+            self._wait_for(lambda: self.tracker.may_judge(walk))
+            self.tracker.prepare_judgement(walk)
+
+    def _wait_for(self, has_told: Callable[[], bool]) -> None:
+        """Wait, with the lock held, for what other walks tell; no longer than the run lasts."""
+        while not (self._lock.wait_for(has_told, POLL_INTERVAL) or self._queue.closed.is_set()):
+            pass
 
     def _arrive(self, arrival: Arrival) -> bool:
         """Note a page and queue it for saving. Returns whether its walk goes on."""
@@ -152,6 +171,10 @@ class ParallelWalks:
             self._lock.notify_all()
         self._queue.put(arrival)
         self._queue.wait_for_room(arrival.walk)
+        with self._lock:
+            if goes_on and not self.tracker.may_go_on(arrival.walk):
+                self._lock.wait_for(lambda: self.tracker.may_go_on(arrival.walk), PATIENCE)
+                goes_on = self.tracker.go_on(arrival.walk, listed)
         return goes_on and not self._queue.closed.is_set()
 
     def _save_arrivals(self) -> BaseException | None:
