@@ -55,7 +55,9 @@ def translate_response(
     hint = HINTS.get(status, "")
     text = _sentence(what, status, said)
     if status in TRANSIENT or status >= 500:
-        error = Transient(text, hint or "the API is in trouble; the next run goes on from here")
+        error = Transient(
+            text, hint or "the API is in trouble; try again later, a run goes on from where it was"
+        )
         error.retry_after = wait_asked(headers, now)
     elif 300 <= status < 400:
         return Denied(text, "redirects are not followed; check api.base_url", status=status)

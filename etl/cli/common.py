@@ -84,7 +84,7 @@ def print_stderr(text: str) -> None:
 
 @contextmanager
 def stop_on_signals(
-    on_first_signal: Callable[[], None] = lambda: print_stderr("stopping: saving the page at hand"),
+    on_first_signal: Callable[[], None] = lambda: print_stderr("stopping"),
 ) -> Iterator[threading.Event]:
     """An event that SIGINT and SIGTERM set; a later signal ends the process at once.
 

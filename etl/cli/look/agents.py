@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     settings = load_settings(args)
     rules = settings.discovery
     wanted = rules if rules.on else Discovery(own=True, teams=Names(("all",)))
-    with stop_on_signals(lambda: print_stderr("stopping")) as stop:
+    with stop_on_signals() as stop:
         with open_client(settings, stop) as client:
             listing = list_agents(client, wanted)
     decided = decide_agents(settings.agents, listing.found, wanted if args.toml else rules)

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     settings = load_settings(args)
     given = {PARAMETERS.get(name, name): getattr(args, name) for name in FILTERS}
     filters = {name: value for name, value in given.items() if value}
-    with stop_on_signals(lambda: print_stderr("stopping")) as stop:
+    with stop_on_signals() as stop:
         with open_client(settings, stop) as client:
             records = client.each_record(args.agent, args.order, filters, args.limit)
             show = _print_lines if args.json else _print_rows

@@ -49,7 +49,7 @@ def run_mode(args: argparse.Namespace, mode: Mode, **changes: object) -> int:
         changes["walkers"] = args.walkers
     options = runs.run_options(settings, mode, **changes)
     labels: dict[str, str] = {}
-    with stop_on_signals() as stop, ProgressBars(labels, quiet=args.json) as bars:
+    with stop_on_signals(_announce_stop) as stop, ProgressBars(labels, quiet=args.json) as bars:
         opened = runs.open_service(
             settings,
             stop,
@@ -71,6 +71,10 @@ def run_mode(args: argparse.Namespace, mode: Mode, **changes: object) -> int:
         for report in reports:
             print_report(report)
     return to_exit_code(status) or int(not pruned)
+
+
+def _announce_stop() -> None:
+    print_stderr("stopping: saving the page at hand; the same command goes on from there")
 
 
 def _prune(running: "Service") -> bool:
