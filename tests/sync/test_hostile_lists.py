@@ -207,6 +207,20 @@ def test_a_first_backfill_of_two_pages_costs_a_request_for_each_end(
     assert len(lab.api.requests) == requests
 
 
+@pytest.mark.parametrize("requests", [2, 3, 4])
+def test_sessions_that_begin_while_an_empty_list_is_asked_again_fail_no_run(
+    lab: Lab, requests: int
+) -> None:
+    def begin(_record: object) -> None:
+        if len(lab.api.requests) == requests:
+            lab.add([second()])
+
+    lab.api.on_request = begin
+
+    assert lab.run(SYNC).status == "succeeded"
+    assert (lab.run(SYNC).status, lab.wrong()) == ("succeeded", [])
+
+
 def test_a_slow_page_of_the_other_end_keeps_nobody_waiting_for_long(lab: Lab) -> None:
     lab.spread(60)
     lab.api.add_fault(Fault("latency", seconds=3 * PATIENCE, path="sort_order=oldest", times=1))

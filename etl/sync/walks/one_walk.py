@@ -89,24 +89,28 @@ class PageSource:
         Raises CutShort if it doesn't.
         """
         judge = self._judge_instant if walk.end.is_of_one_instant else self._judge_end
+        known = self.tail_page() if walk.chain.pages == 1 else None
+        if known is not None and judge(walk, counts, known) == "holds":
+            return
+        # If it doesn't hold, the list may have changed since that page.
         if judge(walk, counts) != "holds":
             hint = "the next run goes on from here; does the API ignore sort_order?"
             raise CutShort("the list ended before its oldest session", hint)
 
-    def _judge_end(self, walk: Walk, counts: Counts) -> Verdict:
-        row = self._look_at_tail(walk, counts, page_size=1)
+    def _judge_end(self, walk: Walk, counts: Counts, known: Page | None = None) -> Verdict:
+        row = known or self._request(counts, "oldest", page_size=1).page
         if not row.listed and not self.filters and not self.confirm_empty():
             raise CutShort("the list is empty, but sessions of this agent are stored")
         verdict = walk.end.judge_row(row.listed)
         if verdict == "unsure":
             # The last row has vanished, or the server ignores the order: a page tells.
-            page = self._look_at_tail(walk, counts)
+            page = known or self._request(counts, "oldest").page
             verdict = walk.end.judge_page(page.listed, page.next_cursor)
         return verdict
 
-    def _judge_instant(self, walk: Walk, counts: Counts) -> Verdict:
+    def _judge_instant(self, walk: Walk, counts: Counts, known: Page | None = None) -> Verdict:
         """The list has shown rows of one instant alone, which are the same in either order."""
-        page = self._look_at_tail(walk, counts)
+        page = known or self._request(counts, "oldest").page
         verdict = walk.end.judge_instant(page.listed, page.next_cursor)
         if verdict == "unsure":
             try:
@@ -116,11 +120,6 @@ class PageSource:
                 return "holds"
             verdict = walk.end.judge_last_page(page.listed, page.next_cursor)
         return verdict
-
-    def _look_at_tail(self, walk: Walk, counts: Counts, page_size: int | None = None) -> Page:
-        """The list's first page oldest first; of a walk of one page it may have come already."""
-        known = self.tail_page() if walk.chain.pages == 1 else None
-        return known or self._request(counts, "oldest", page_size=page_size).page
 
     def is_plainly_empty(self, walk: Walk) -> bool:
         """Whether a filtered list is one empty page that nothing contradicts."""
