@@ -15,6 +15,7 @@ SLOW_FOLDERS = ("process", "torture")
 SLOW_FIXTURES = {"api", "browser", "lab", "postgres", "serve"}
 STARTS = {"subprocess.Popen", "os.fork", "os.posix_spawn"}
 SETTINGS = "_hypothesis_internal_use_settings"
+DATABASES = ("sqlite", "postgres")
 FEW = 15
 MANY_CASES = 8
 
@@ -30,7 +31,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--cases",
         choices=("half", "others", "all"),
         default="half",
-        help="each case of a strange server on one database, on the other one, or on both",
+        help="cases of strange servers on one database; those on the other one, and all else on "
+        "one, too; or everything on both",
     )
     parser.addoption(
         "--allow-skip",
@@ -95,21 +97,28 @@ def _is_slow(item: Any) -> bool:
 
 
 def _spare_cases(items: list[Any], which: str) -> list[Any]:
-    """The cases of strange servers that are tried on the other database, or by another run.
+    """The cases that are tried on the other database alone, or by another run.
 
-    They torture the engine, which knows no database; what it asks of one is tested on both. Which
-    of them a case gets is drawn by its name, so that no other parameter decides it.
+    Strange servers torture the engine, which knows no database; what it asks of one is tested on
+    both. With `others` all else is tried on one database, too. Which of them a case gets is drawn
+    by its name, so that no other parameter decides it.
     """
-    cases = [item for item in items if "lab" in item.fixturenames]
-    counts = Counter(item.function for item in cases)
+    if which == "all":
+        return []
+    counts = Counter(item.function for item in items if "lab" in item.fixturenames)
 
-    def is_drawn(item: Any) -> bool:
-        database = item.callspec.params["store"]
+    def is_spared(item: Any) -> bool:
+        params = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        database = next((value for value in params if value in DATABASES), None)
+        if database is None:
+            return False
         name = item.nodeid.replace(database, "", 1)
-        return ("sqlite", "postgres")[crc32(name.encode()) % 2] == database
+        is_drawn = DATABASES[crc32(name.encode()) % 2] == database
+        if counts[item.function] >= MANY_CASES:
+            return is_drawn != (which == "half")
+        return which == "others" and is_drawn
 
-    many = [one for one in cases if counts[one.function] >= MANY_CASES and which != "all"]
-    return [one for one in many if is_drawn(one) != (which == "half")]
+    return [item for item in items if is_spared(item)]
 
 
 def _put_long_first(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
