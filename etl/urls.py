@@ -39,23 +39,23 @@ def is_ambiguous(url: str) -> bool:
     return ":" in user_info and UNENCODED.search(user_info) is not None
 
 
-def check_url(url: str, key: str, source: str) -> None:
+def check_url(url: str, place: str) -> None:
     """Raise ConfigError unless it is an address of the API's kind: https, without a user."""
     from urllib.parse import urlsplit
 
     if "@" in url:
         hint = "the credential stands in the environment: GUMLOOP_ACCESS_TOKEN or GUMLOOP_API_KEY"
-        raise ConfigError(f"{source}: {key} must not carry a user or password", hint)
+        raise ConfigError(f"{place} must not carry a user or password", hint)
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        raise ConfigError(f"{source}: {key} is not a URL", "write https://HOST/PATH") from None
+        raise ConfigError(f"{place} is not a URL", "write https://HOST/PATH") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"{source}: {key} must be an https:// URL", f"it is {url!r:.200}")
+        raise ConfigError(f"{place} must be an https:// URL", f"it is {url!r:.200}")
     if parts.scheme == "http" and not _loopback(parts.hostname):
         hint = "credentials would travel in clear text; use https"
-        raise ConfigError(f"{source}: {key} is plain http to {parts.hostname}", hint)
+        raise ConfigError(f"{place} is plain http to {parts.hostname}", hint)
 
 
 def check_ping_url(url: str, source: str) -> None:

@@ -568,6 +568,40 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
         read_settings(tmp_path, {})
 
 
+@pytest.mark.parametrize(
+    "environ",
+    [{}, {"ETL_CONFIG": "config.toml"}, {"ETL_HOME": "/elsewhere"}, {"ETL_API__TIMEOUT": ""}],
+)
+def test_without_a_setting_in_the_environment_the_file_must_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environ: dict[str, str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(ConfigError, match="there is no configuration file"):
+        read_settings(config_path(None, environ), environ)
+
+
+@pytest.mark.parametrize(
+    ("environ", "told"),
+    [
+        ({"ETL_api__page_size": "x"}, "ETL_api__page_size: api.page_size: expected"),
+        ({"ETL_LAKE__TARGET": "gs:///"}, "ETL_LAKE__TARGET: lake.target "),
+        ({"ETL_AGENTS": "a,a"}, "ETL_AGENTS: agents: the id 'a' is listed twice"),
+        ({"GUMLOOP_BASE_URL": "x"}, "GUMLOOP_BASE_URL: api.base_url must be"),
+        ({"ETL_SCHEDULE__EVERY": "0s"}, "ETL_SCHEDULE__EVERY: schedule.every must be greater"),
+    ],
+)
+def test_a_wrong_value_is_blamed_on_what_set_it(
+    file: Path, environ: dict[str, str], told: str
+) -> None:
+    file.write_text("[sync]\nseek = false\n")
+
+    with pytest.raises(ConfigError) as caught:
+        read_settings(file, {"ETL_API__MAX_ATTEMPTS": "3"} | environ)
+
+    assert caught.value.message.startswith(told)
+
+
 def test_the_file_is_the_option_else_the_variable_else_here() -> None:
     environ = {"ETL_CONFIG": "from-environment.toml"}
 

@@ -2,8 +2,9 @@
 
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ from etl.urls import check_lake_target, check_ping_url, check_url
 __all__ = ["config_path", "convert_tables", "read_settings"]
 
 DEFAULT_PATH: Final = Path("config.toml")
+BASE_URL: Final = "GUMLOOP_BASE_URL"
 
 
 def config_path(option: str | None, environ: Mapping[str, str] = os.environ) -> Path:
@@ -40,42 +42,49 @@ def config_path(option: str | None, environ: Mapping[str, str] = os.environ) -> 
 
 def read_settings(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the file and the environment. Raises ConfigError, naming the key and what it wants."""
-    tables = _read(path) if path.exists() or not _from_environment_alone(path, environ) else {}
-    variables = []
+    variables = _find_variables(environ)
+    # In a container the environment may be all there is; a file that was asked for must be there.
+    is_optional = path == DEFAULT_PATH and bool(variables)
+    tables = _read(path) if path.exists() or not is_optional else {}
     check_names(tables, Settings, str(path))
-    if environ.get("GUMLOOP_BASE_URL"):
-        _override(tables, "ETL_API__BASE_URL", environ["GUMLOOP_BASE_URL"])
-        variables.append("GUMLOOP_BASE_URL")
-    for name, value in environ.items():
-        if not name.startswith("ETL_") or not value:
-            continue
-        if "__" in name or name == "ETL_AGENTS":
-            _override(tables, name, value)
-            check_names(tables, Settings, name)
-            variables.append(name)
-        else:
-            check_variable(name, environ, Settings)
-    return convert_tables(tables, str(path) if path.exists() else "", variables)
+    for name, value in variables.items():
+        _override(tables, "ETL_API__BASE_URL" if name == BASE_URL else name, value)
+        check_names(tables, Settings, name)
+    return convert_tables(tables, str(path) if path.exists() else "", list(variables))
 
 
 def convert_tables(tables: dict[str, Any], source: str, variables: Sequence[str] = ()) -> Settings:
     """Turn tables into settings. Raises ConfigError, naming the source or one of the variables."""
-    sources = ", ".join(filter(None, (source, *variables)))
-    check_names(tables, Settings, sources)
+    check_names(tables, Settings, source)
+    place = partial(_place, source, variables)
     try:
         settings = msgspec.convert(tables, Settings, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
-        told = in_words(str(error), Settings)
-        variable = "ETL_" + told.partition(":")[0].replace(".", "__").upper()
-        where = variable if variable in variables else source or sources
-        raise ConfigError(f"{where}: {told}", _hint()) from None
-    _check_values(settings, sources)
+        key, separator, told = in_words(str(error), Settings).partition(":")
+        raise ConfigError(f"{place(key)}{separator}{told}", _hint()) from None
+    _check_values(settings, place)
     return settings
 
 
-def _from_environment_alone(path: Path, environ: Mapping[str, str]) -> bool:
-    """Whether no file was asked for and the environment has settings, as in a container."""
-    return path == DEFAULT_PATH and any(name.startswith("ETL_") for name in environ)
+def _find_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that set a key. Raises ConfigError for one that is meant to and doesn't."""
+    found = {BASE_URL: environ[BASE_URL]} if environ.get(BASE_URL) else {}
+    for name, value in environ.items():
+        if not name.startswith("ETL_") or not value:
+            continue
+        if "__" in name or name == "ETL_AGENTS":
+            found[name] = value
+        else:
+            check_variable(name, environ, Settings)
+    return found
+
+
+def _place(source: str, variables: Sequence[str], key: str) -> str:
+    """A key and where it was set: `ETL_API__TIMEOUT: api.timeout`, or in the file."""
+    wanted = "ETL_" + key.partition("[")[0].replace(".", "__").upper()
+    by = [name for name in variables if name.upper() == wanted]
+    by += [BASE_URL] if key == "api.base_url" and BASE_URL in variables else []
+    return f"{by[0] if by else source or ', '.join(variables)}: {key}"
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -132,29 +141,35 @@ def _names(value: Any) -> Names:
     return Names(names)
 
 
-def _check_values(settings: Settings, source: str) -> None:
-    ids = [agent.id for agent in settings.agents]
-    for twice in {id for id in ids if ids.count(id) > 1}:
-        raise ConfigError(f"{source}: agents.id {twice!r} is listed twice", "list each agent once")
-    if not all(_is_text(id) for id in ids):
-        raise ConfigError(f"{source}: an agent's id is not UTF-8", "check ETL_AGENTS")
-    for key, value in (("reconcile", settings.schedule.reconcile), ("since", settings.sync.since)):
+def _check_values(settings: Settings, place: Callable[[str], str]) -> None:
+    _check_agents([agent.id for agent in settings.agents], place("agents"))
+    for key, value in (
+        ("schedule.reconcile", settings.schedule.reconcile),
+        ("sync.since", settings.sync.since),
+    ):
         if value == "":
-            raise ConfigError(f"{source}: {key} is empty", "leave the key out for its default")
+            raise ConfigError(f"{place(key)} is empty", "leave the key out for its default")
     if settings.schedule.timezone != "UTC":
-        find_zone(settings.schedule.timezone, f"{source}: schedule.timezone: ")
-    _check_durations(settings, source)
+        find_zone(settings.schedule.timezone, f"{place('schedule.timezone')}: ")
+    _check_durations(settings, place)
+    check_url(settings.api.base_url, place("api.base_url"))
+    _check_lake(settings.lake, place("lake.target"))
+    _check_oauth(settings.api.oauth, place)
+    _check_service(settings.service, place)
+
+
+def _check_agents(ids: Sequence[str], place: str) -> None:
     for id in ids:
+        if not _is_text(id):
+            raise ConfigError(f"{place}: an agent's id is not UTF-8", "check ETL_AGENTS")
+        if ids.count(id) > 1:
+            raise ConfigError(f"{place}: the id {id!r} is listed twice", "list each agent once")
         if is_alias(id):
             hint = "a request for it would create an agent; use the agent's own id"
-            raise ConfigError(f"{source}: agents.id {id!r} is an alias", hint)
-    check_url(settings.api.base_url, "api.base_url", source)
-    _check_lake(settings.lake, source)
-    _check_oauth(settings.api.oauth, source)
-    _check_service(settings.service, source)
+            raise ConfigError(f"{place}: the id {id!r} is an alias", hint)
 
 
-def _check_durations(settings: Settings, source: str) -> None:
+def _check_durations(settings: Settings, place: Callable[[str], str]) -> None:
     ages = msgspec.structs.asdict(settings.retention)
     durations = {f"retention.{key}": age for key, age in ages.items()} | {
         "schedule.every": settings.schedule.every,
@@ -163,7 +178,7 @@ def _check_durations(settings: Settings, source: str) -> None:
     }
     for key, duration in durations.items():
         if duration is not None and duration <= timedelta(0):
-            raise ConfigError(f"{source}: {key} must be greater than zero", DURATION_WANTED)
+            raise ConfigError(f"{place(key)} must be greater than zero", DURATION_WANTED)
 
 
 def _is_text(id: str) -> bool:
@@ -171,29 +186,30 @@ def _is_text(id: str) -> bool:
     return not any("\ud800" <= char <= "\udfff" for char in id)
 
 
-def _check_oauth(oauth: OAuth, source: str) -> None:
+def _check_oauth(oauth: OAuth, place: Callable[[str], str]) -> None:
     if oauth.token_url is not None:
-        check_url(oauth.token_url, "api.oauth.token_url", source)
+        check_url(oauth.token_url, place("api.oauth.token_url"))
     if bool(oauth.client_id) != bool(oauth.refresh_token_file):
         hint = "token_url alone has a default; GUMLOOP_ACCESS_TOKEN is for a token of your own"
-        raise ConfigError(f"{source}: api.oauth needs both client_id and refresh_token_file", hint)
+        what = "needs both client_id and refresh_token_file"
+        raise ConfigError(f"{place('api.oauth')} {what}", hint)
 
 
-def _check_lake(lake: Lake, source: str) -> None:
+def _check_lake(lake: Lake, place: str) -> None:
     if lake.target is not None:
         if not lake.target:
-            raise ConfigError(f"{source}: lake.target is empty", "leave the key out for no lake")
-        check_lake_target(lake.target, f"{source}: lake.target")
+            raise ConfigError(f"{place} is empty", "leave the key out for no lake")
+        check_lake_target(lake.target, place)
 
 
-def _check_service(service: Service, source: str) -> None:
+def _check_service(service: Service, place: Callable[[str], str]) -> None:
     if service.listen is not None:
         try:
             parse_listen(service.listen)
         except ValueError as error:
-            raise ConfigError(f"{source}: service.listen: {error}") from None
+            raise ConfigError(f"{place('service.listen')}: {error}") from None
     if service.ping_url is not None:
-        check_ping_url(service.ping_url, f"{source}: service.ping_url")
+        check_ping_url(service.ping_url, place("service.ping_url"))
 
 
 def _hint() -> str:

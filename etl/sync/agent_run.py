@@ -79,6 +79,7 @@ class AgentSync:
                 )
                 with self._closing(run, report):
                     sample = verify_agent(context, size)
+                report.warnings = self._warnings(context)
         return report, sample
 
     @contextmanager
@@ -119,16 +120,18 @@ class AgentSync:
             report.counts,
             warnings,
         )
-        walks = self._open_walks(context, stored, options)
         try:
             with self._closing(run, report):
-                self._work(walks, options)
+                self._work(self._open_walks(context, stored, options), options)
         finally:
             self.budget.leave(lease.agent_id)
             report.watermark = state.watermark
-            report.warnings = sorted(warnings | skew_warnings(self.client.clock_skew))
+            report.warnings = self._warnings(context)
         if options.transcripts and report.status == "succeeded":
             self._retrieve_transcripts(context, options, report)
+
+    def _warnings(self, context: RunContext) -> list[str]:
+        return sorted(context.warnings | skew_warnings(self.client.clock_skew))
 
     def _open_walks(
         self, context: RunContext, stored: StoredDemand, options: RunOptions
@@ -184,7 +187,7 @@ class AgentSync:
         """Look at suspects of runs that were interrupted, and at those that are in doubt."""
         context, run = walks.context, walks.context.run
         before = ENDLESS if walks.is_out_of_order else run.started_at
-        ids = {id for id, at in suspects.items() if at < before} | walks.doubtful
+        ids = {id for id, at in suspects.items() if at < before or id in walks.doubtful}
         if len(ids) > MOST_LOOKED_AT:
             coverage, now = context.state.coverage, self.clock()
             context.state.coverage = drop_suspects(self.store, run, coverage, now)
@@ -216,7 +219,9 @@ class AgentSync:
                 freshen(context, hints, options.idle_recheck)
         finally:
             if hints.built_works is False and not hints.may_be_outage:
-                save_seek_refused(self.store, context.run)
+                # If it isn't remembered, another trial costs a request.
+                with suppress(StoreError):
+                    save_seek_refused(self.store, context.run)
         self._settle_suspects(walks)
 
     def _close(self, run: Run, report: AgentReport) -> None:

@@ -74,9 +74,15 @@ def test_only_yes_drops_what_is_stored(
 
 
 def test_a_downgrade_of_an_empty_database(etl: Command) -> None:
-    done = etl("db", "downgrade", "base", "--yes")
+    etl("db", "downgrade", "base", "--yes").fails(1, "no database")
 
-    assert done.code in (0, 2)
+
+def test_asking_for_the_zone_makes_no_database(etl: Command, project: Project) -> None:
+    etl("db", "timezone").fails(1, "no database")
+    (project.folder / "gumloop.db").touch()
+    etl("db", "timezone").fails(2)
+
+    assert "schema none" in etl("db", "current").out
 
 
 def test_the_zone_of_the_views_is_set_and_told(etl: Command) -> None:

@@ -105,7 +105,7 @@ FILES: dict[str, tuple[Callable[[Path], Iterator[None] | None], set[str]]] = {
     "missing": (_missing, {"sync --explain", "db upgrade", "db timezone Europe/Berlin"}),
     "empty": (
         _empty,
-        {"verify", "sync --explain", "db upgrade", "db current", "db timezone", COMMANDS[-1]},
+        {"verify", "sync --explain", "db upgrade", "db current", COMMANDS[-1]},
     ),
     "directory": (_directory, set()),
     "other kind": (_other_kind, set()),

@@ -19,7 +19,7 @@ from etl.planning.demand import (
 from etl.planning.walks.density import Density
 from etl.planning.walks.gap_tracker import GapTracker
 from etl.planning.walks.hints import Hints
-from etl.planning.walks.plan import PlannedWalk
+from etl.planning.walks.plan import HEAD, PlannedWalk
 from etl.planning.walks.walk import Step
 from tests.planning import SECOND, Draws, Feed, Row, Stroll, at
 from tests.planning.test_coverage import is_tidy
@@ -173,7 +173,7 @@ class Expedition:
                     return True
                 self._note_page(stroll, step)
                 goes_on = tracker.add_page(stroll.walk, step, stroll.listed)
-                if goes_on and not tracker.may_go_on(stroll.walk):
+                if goes_on and stroll.walk.entry == HEAD and stroll.walk.chain.pages == 1:
                     self._halted.add(stroll)
                     return True
             if goes_on and stroll.over:
@@ -188,7 +188,7 @@ class Expedition:
     def _may_move(self, tracker: GapTracker, stroll: Stroll) -> bool:
         """Whether a walk doesn't wait for what another one shows."""
         if stroll in self._halted:
-            return tracker.may_go_on(stroll.walk)
+            return tracker.early_tail is None
         return stroll.page is None or tracker.may_judge(stroll.walk)
 
     def _fetch(self, tracker: GapTracker, stroll: Stroll) -> Step | None:

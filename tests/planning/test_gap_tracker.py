@@ -334,12 +334,12 @@ def test_the_head_waits_for_the_tail_which_may_have_shown_the_rest() -> None:
     gaps, head, tail = both_ends()
     listed = [Listed("c", at(9)), Listed("b", at(7))]
     assert add_page(gaps, head, ("c", 9), ("b", 7), cursor="c0")
-    assert not gaps.may_go_on(head)
+    assert gaps.early_tail is tail
     gaps.prepare_judgement(tail)
 
     assert not add_page(gaps, tail, ("a", 3), ("b", 7), ("c", 9), cursor=None)
 
-    assert gaps.may_go_on(head)
+    assert gaps.early_tail is None
     assert not gaps.go_on(head, listed)
     assert gaps.gaps == ()
 

@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         return _prune(settings)
     if args.action == "compact":
         return _compact(url)
-    if args.action == "current":
+    if args.action != "upgrade":
         require_file(url)
     if args.action == "downgrade" and not args.yes and not confirm(_describe_loss(args.revision)):
         print_stderr("nothing was changed")
@@ -101,18 +101,19 @@ def _compact(url: str) -> int:
 
 def _set_time_zone(url: str, name: str | None) -> int:
     from etl.input.time_zones import find_zone
-    from etl.store.read.status import require_file
     from etl.store.schema import calendar, migrate
-    from etl.store.schema.engine import mask_password, temporary_engine
+    from etl.store.schema.engine import temporary_engine
+    from etl.store.schema.url import mask_password
 
-    zone = find_zone(name) if name is not None else None
-    if zone is None:
-        require_file(url)
-    with temporary_engine(url) as engine:
-        migrate.ensure(engine)
-        with engine.begin() as connection:
-            if zone is not None:
-                calendar.set_time_zone(connection, zone)
+    if name is None:
+        with open_store(url) as store, store.reading() as connection:
             found = calendar.time_zone(connection)
+    else:
+        zone = find_zone(name)
+        with temporary_engine(url) as engine:
+            migrate.ensure(engine)
+            with engine.begin() as connection:
+                calendar.set_time_zone(connection, zone)
+                found = calendar.time_zone(connection)
     print(f"{mask_password(url)}: the views show the days of {found}")
     return 0

@@ -97,9 +97,9 @@ class GapTracker:
         # A walk from the list's end is worth it sooner: it spares the check of that end. Of a list
         # that was never walked, both ends are requested at once: that tells where its rows are.
         single = 1 if to_the_end else SINGLE_PAGES
-        both_ends = to_the_end and not self.coverage and not self.pages
+        both_ends = to_the_end and not (self.coverage or self.hints.bookmarks or self.pages)
         if self.pages < single and (self.density.grows or not self.density.stored):
-            free = min(free, 1 + both_ends - len(self.walks))
+            free = min(free, (2 if both_ends else 1) - len(self.walks))
         if free <= 0 or not gaps:
             return []
         is_open = (both_ends or self.ceiling is not None) and not self._tail_is_shut
@@ -139,10 +139,6 @@ class GapTracker:
             if self.ceiling is None:
                 raise CursorRefused("the list newest first has not shown its order")
 
-    def may_go_on(self, walk: Walk) -> bool:
-        """Whether a walk knows enough to go on: the head's first page waits for the tail's."""
-        return self.early_tail is None or walk.entry != HEAD or walk.chain.pages > 1
-
     def go_on(self, walk: Walk, listed: Sequence[Listed]) -> bool:
         """Whether a walk goes on after a page, by all that is known now."""
         goes_on = self._goes_on(walk, self.gaps, listed)
@@ -177,6 +173,9 @@ class GapTracker:
             # It brought nothing: another attempt would bring as little.
             self.hints.refuse(walk.entry)
         if error is None and (useful or self.walks.is_covered(walk.target, self.gaps)):
+            return None
+        if isinstance(error, Transient) and not self.gaps and not self._is_above_head_second(walk):
+            # Others have met the demand while this one tried again.
             return None
         if self._refuse_hint(walk, error):
             return None
@@ -274,10 +273,10 @@ class GapTracker:
         refused = isinstance(error, CursorRefused) or (
             walk.entry.cursor is not None and isinstance(error, CutShort | Malformed | Transient)
         )
-        if walk.chain.pages or not refused or walk.entry == HEAD:
+        if walk.chain.pages or not refused:
             return False
         if walk.entry == TAIL:
-            # One that came before the list had shown its order may be requested again.
+            # A page that no head has judged may be requested again.
             self._tail_is_shut = walk.chain.ceiling is not None
         else:
             self.hints.refuse_all_like(walk.entry, may_be_outage=isinstance(error, Transient))

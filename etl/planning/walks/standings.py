@@ -123,7 +123,9 @@ class Standings:
             return walk in self._superseded
         track = hash((walk.order, walk.chain.cursor))
         first = self._tracks.setdefault(track, walk)
-        if first is walk or first not in self._known:
+        if first not in self._known:
+            self._tracks[track] = first = walk
+        if first is walk:
             return False
         if walk.proven() is None:
             return True

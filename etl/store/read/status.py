@@ -16,8 +16,8 @@ from etl.store.runs.lease import holder
 from etl.store.runs.next_runs import find_next_run
 from etl.store.schema import migrate
 from etl.store.schema import tables as t
-from etl.store.schema.engine import mask_password, temporary_engine, translate_errors
-from etl.store.schema.url import parse_url
+from etl.store.schema.engine import temporary_engine, translate_errors
+from etl.store.schema.url import mask_password, parse_url
 from etl.store.store import Store
 
 __all__ = [

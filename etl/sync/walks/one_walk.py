@@ -89,7 +89,8 @@ class PageSource:
         Raises CutShort if it doesn't.
         """
         judge = self._judge_instant if walk.end.is_of_one_instant else self._judge_end
-        known = self.tail_page() if walk.chain.pages == 1 else None
+        is_one_page = walk.starts_without_cursor and walk.chain.pages == 1
+        known = self.tail_page() if is_one_page else None
         if known is not None and judge(walk, counts, known) == "holds":
             return
         # If it doesn't hold, the list may have changed since that page.

@@ -64,10 +64,6 @@ class PageBatcher:
         if batch.drops_bookmarks:
             self._dropped_at = self.hints.expired_before
 
-    def forget(self, walk: Walk) -> None:
-        """A walk is over."""
-        self._last_bookmarks.pop(walk, None)
-
     def _has_dead(self) -> bool:
         dead = self.hints.expired_before
         return dead is not None and (self._dropped_at is None or self._dropped_at < dead)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 
-from etl.errors import CutShort, Denied, Stopped, StoreError
+from etl.errors import CutShort, Denied, Stopped
 from etl.models import Counts, Page, Progress
 from etl.planning.freshness import MOST_MISSING
 from etl.planning.walks.chain import dated
@@ -71,8 +71,8 @@ class ParallelWalks:
     """Guards the tracker: walks report to it from their threads. Notified when one has."""
     _tail_page: Page | None = None
     """The list's first page oldest first, if it was requested together with the head."""
-    _saving: bool = False
-    """Whether a save is under way, or has failed."""
+    _may_save: bool = True
+    """False while something that arrived isn't saved: then nothing that came later may be."""
 
     def fill(self) -> None:
         """Walk until the demand is met. Everything that arrived before an error is saved."""
@@ -80,6 +80,9 @@ class ParallelWalks:
         try:
             while failure is None and self._start_walks():
                 failure = self._save_arrivals()
+            if failure is None and self.tracker.gaps:
+                hint = "try again later"
+                failure = CutShort("no way into the list leads to what is missing", hint)
         except BaseException as error:
             failure = error
         failure = self._end_walks(failure)
@@ -87,7 +90,7 @@ class ParallelWalks:
             raise failure
 
     def _start_walks(self) -> bool:
-        """Start walks while there is work for them. False once all is done."""
+        """Start walks where they are worth it. Returns whether any is under way."""
         with self._lock:
             most = self.allow(self.tracker.pages_left())
             if self.context.client.is_saturated:
@@ -95,13 +98,11 @@ class ParallelWalks:
                 most = min(most, max(1, len(self.tracker.walks)))
             planned = self.tracker.plan(most)
             walks = [self.tracker.start(one) for one in planned]
-            lacking = bool(self.tracker.gaps)
         for walk in walks:
             thread = threading.Thread(target=self._walk, args=(walk,), daemon=True)
-            self._threads[walk] = thread
+            # One that can't be started never announces its end.
             thread.start()
-        if not self._threads and lacking:
-            raise CutShort("no way into the list leads to what is missing", "try again later")
+            self._threads[walk] = thread
         return bool(self._threads)
 
     def _walk(self, walk: Walk) -> None:
@@ -132,12 +133,13 @@ class ParallelWalks:
         client, agent_id = self.context.client, self.context.run.agent_id
         with self.context.store.reading() as connection:
             _, ids = freshness.sample_ids(connection, agent_id, 1)
+        if not ids:
+            return True
         try:
-            for id in ids:
-                client.fetch_session(id, agent_id, Counts())
+            client.fetch_session(ids[0], agent_id, Counts())
         except Denied as error:
             return error.status == HTTPStatus.NOT_FOUND
-        return not ids
+        return False
 
     def _await_end_check(self) -> bool:
         """Whether the end has to be confirmed, once a walk that comes from there has told."""
@@ -171,9 +173,9 @@ class ParallelWalks:
             self._lock.notify_all()
         self._queue.put(arrival)
         self._queue.wait_for_room(arrival.walk)
-        with self._lock:
-            if goes_on and not self.tracker.may_go_on(arrival.walk):
-                self._lock.wait_for(lambda: self.tracker.may_go_on(arrival.walk), PATIENCE)
+        if goes_on and arrival.is_head:
+            with self._lock:
+                self._lock.wait_for(lambda: self.tracker.early_tail is None, PATIENCE)
                 goes_on = self.tracker.go_on(arrival.walk, listed)
         return goes_on and not self._queue.closed.is_set()
 
@@ -182,12 +184,17 @@ class ParallelWalks:
         items = self._queue.get(POLL_INTERVAL)
         if not items:
             return self._on_idle()
+        self._may_save = False
         # Walks that these pages call for start before the save, which takes its time.
         errors = [self._note_end(item) for item in items if isinstance(item, WalkEnd)]
         failure = next((error for error in errors if error), None)
         if failure is None and not self._queue.closed.is_set():
             self._start_walks()
         self._save([item for item in items if isinstance(item, Arrival)])
+        self._may_save = True
+        for item in items:
+            if isinstance(item, WalkEnd):
+                self._queue.forget(item.walk)
         return failure
 
     def _on_idle(self) -> BaseException | None:
@@ -203,10 +210,7 @@ class ParallelWalks:
             self._warn(arrival)
         with self._lock:
             batch = self.batcher.make(arrivals)
-        # Stays set if the save fails: then nothing of this run may be saved any more.
-        self._saving = True
         saved = context.save(batch)
-        self._saving = False
         self.batcher.note_saved(arrivals, batch)
         self._queue.note_saved(arrival.walk for arrival in arrivals)
         self.doubtful |= saved.doubtful
@@ -233,24 +237,27 @@ class ParallelWalks:
         """Forget a walk that is over. Returns its error, if no other way may do instead."""
         self.context.counts.add(ended.wasted)
         self._threads.pop(ended.walk, None)
-        self._queue.forget(ended.walk)
         with self._lock:
+            error = self.tracker.finish(ended.walk, ended.error)
             self._lock.notify_all()
-            return self.tracker.finish(ended.walk, ended.error)
+        return error
 
     def _end_walks(self, failure: BaseException | None) -> BaseException | None:
-        """Let walks under way finish their page, and save it; unless saving is what failed."""
+        """Let walks under way finish their page, and save it; unless saving is what failed.
+
+        Returns the first failure of all.
+        """
         self._queue.close()
         give_up = time.monotonic() + GRACE
         while self._threads and not (self.context.client.stopping and time.monotonic() > give_up):
-            if self._saving:
+            if not self._may_save:
                 self._discard_arrivals()
                 continue
             try:
-                failure = self._save_arrivals() or failure
-            except StoreError as error:
-                failure = error
-                self._saving = True
+                error = self._save_arrivals()
+            except Exception as caught:
+                error, self._may_save = caught, False
+            failure = failure or error
         return failure
 
     def _discard_arrivals(self) -> None:

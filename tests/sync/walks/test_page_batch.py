@@ -153,17 +153,6 @@ def test_bookmarks_of_one_batch_follow_each_other() -> None:
     assert batch.bookmarks == [(marks[0], None), (marks[1], None), (marks[2], at(9))]
 
 
-def test_a_walk_that_is_over_leaves_no_bookmark_to_follow() -> None:
-    pages, walk = batcher(), a_walk()
-    first = [arrival(walk, bookmark=Entry("newest", "m", at(6)))]
-    pages.note_saved(first, pages.make(first))
-
-    pages.forget(walk)
-
-    again = arrival(walk, bookmark=Entry("newest", "n", at(3)))
-    assert pages.make([again]).bookmarks[0][1] is None
-
-
 def test_dead_cursors_leave_the_coverage_and_the_bookmarks_once() -> None:
     old = Entry("newest", "old", at(3), issued_at=at(10))
     young = Entry("oldest", "young", at(8), issued_at=at(30))
