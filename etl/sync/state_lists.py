@@ -119,7 +119,7 @@ class StateLists:
             client,
             run.agent_id,
             {"state": state},
-            needs_end_check=lambda: state in LISTED_STATES,
+            await_end_check=lambda: state in LISTED_STATES,
             confirm_empty=lambda: not is_known,
         )
         wasted = Counts()

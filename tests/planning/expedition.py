@@ -166,7 +166,7 @@ class Expedition:
         try:
             if stroll in self._halted:
                 self._halted.remove(stroll)
-                goes_on = tracker.go_on(stroll.walk, stroll.listed)
+                goes_on = tracker.keep_or_end(stroll.walk, stroll.listed)
             else:
                 step = self._fetch(tracker, stroll)
                 if step is None:

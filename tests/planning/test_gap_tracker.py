@@ -340,7 +340,7 @@ def test_the_head_waits_for_the_tail_which_may_have_shown_the_rest() -> None:
     assert not add_page(gaps, tail, ("a", 3), ("b", 7), ("c", 9), cursor=None)
 
     assert gaps.early_tail is None
-    assert not gaps.go_on(head, listed)
+    assert not gaps.keep_or_end(head, listed)
     assert gaps.gaps == ()
 
 
@@ -351,7 +351,7 @@ def test_of_two_walks_before_a_gap_of_one_page_one_goes_on() -> None:
     gaps.prepare_judgement(tail)
 
     assert not add_page(gaps, tail, ("a", 4), ("b", 6), cursor="c1")
-    assert gaps.go_on(head, listed)
+    assert gaps.keep_or_end(head, listed)
 
 
 def test_of_two_walks_before_more_than_a_page_both_go_on() -> None:
@@ -361,7 +361,7 @@ def test_of_two_walks_before_more_than_a_page_both_go_on() -> None:
     gaps.prepare_judgement(tail)
 
     assert add_page(gaps, tail, ("a", 1), ("b", 2), cursor="c1")
-    assert gaps.go_on(head, listed)
+    assert gaps.keep_or_end(head, listed)
 
 
 def test_a_sync_of_two_pages_is_one_walk() -> None:

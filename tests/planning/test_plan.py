@@ -299,7 +299,7 @@ def test_so_many_walks_enter_amid_a_gap_and_no_more() -> None:
     now = situation([Gap(BEGINNING, at(100))], density=even(0, 100), free=8)
     known = Hints(built_works=True)
 
-    planned = plan_walks(replace(now, inner=2), known)
+    planned = plan_walks(replace(now, inner_left=2), known)
 
     assert sum(one.is_inner for one in planned) == 2
     assert {HEAD, TAIL} <= {one.entry for one in planned}

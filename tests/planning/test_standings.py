@@ -66,8 +66,8 @@ def test_a_walk_that_passes_a_gap_on_its_way_attends_both() -> None:
     left = [Gap(at(1), at(3)), Gap(at(5), at(8))]
 
     assert [one.at for one in standings.active(left)] == [at(3), passer.frontier]
-    assert standings.is_covered(left[1], left)
-    assert not standings.is_covered(Gap(at(5), at(6)), [*left, Gap(at(5), at(6))])
+    assert standings.is_left_to_others(left[1], left)
+    assert not standings.is_left_to_others(Gap(at(5), at(6)), [*left, Gap(at(5), at(6))])
 
 
 def test_a_walk_amid_one_instant_attends_what_it_has_passed() -> None:

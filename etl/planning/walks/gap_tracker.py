@@ -64,8 +64,11 @@ class GapTracker:
     ceiling: datetime | None = None
     """The oldest instant that the list, newest first, has shown in order."""
     early_tail: Walk | None = None
-    """A walk from the tail that began together with the head's, until its first page is taken."""
-    _inner: int = 0
+    """The walk from the tail that began before the head had shown its order.
+
+    None once it has a page or is over.
+    """
+    _inner_started: int = 0
     """How many walks have entered amid a gap."""
     _tail_is_shut: bool = False
     """Whether a walk from the list's tail has failed in this run."""
@@ -94,9 +97,9 @@ class GapTracker:
         """The walks to start, if so many may be under way."""
         free, gaps = walkers - len(self.walks), self.gaps
         to_the_end = bool(gaps) and gaps[0].oldest == BEGINNING
-        # A walk from the list's end is worth it sooner: it spares the check of that end. Of a list
-        # that was never walked, both ends are requested at once: that tells where its rows are.
+        # From the end of history a second walk is worth it after one page: it spares the end check.
         single = 1 if to_the_end else SINGLE_PAGES
+        # The two ends of a list that was never walked tell where its rows are.
         both_ends = to_the_end and not (self.coverage or self.hints.bookmarks or self.pages)
         if self.pages < single and (self.density.grows or not self.density.stored):
             free = min(free, (2 if both_ends else 1) - len(self.walks))
@@ -112,16 +115,16 @@ class GapTracker:
             page_size=self.page_size,
             free=free,
             tail_is_open=is_open,
-            head=floor_second(self.started_at),
+            head_second=floor_second(self.started_at),
             pages=self.pages,
-            inner=most_inner - self._inner,
+            inner_left=most_inner - self._inner_started,
         )
         return plan_walks(now, self.hints)
 
     def start(self, planned: PlannedWalk) -> Walk:
         """Begin a walk."""
         walk = Walk(planned.entry, planned.gap, self.ceiling)
-        self._inner += planned.is_inner
+        self._inner_started += planned.is_inner
         if walk.entry == TAIL and self.ceiling is None:
             self.early_tail = walk
         self.walks.start(walk)
@@ -133,13 +136,13 @@ class GapTracker:
         return walk is not self.early_tail or self.pages > 0 or no_head
 
     def prepare_judgement(self, walk: Walk) -> None:
-        """Tell a walk from the tail what the head has shown. Raises CursorRefused if nothing."""
+        """Tell the early tail what the head has shown. Raises CursorRefused if that is no order."""
         if walk is self.early_tail:
             walk.chain.ceiling = self.ceiling
             if self.ceiling is None:
                 raise CursorRefused("the list newest first has not shown its order")
 
-    def go_on(self, walk: Walk, listed: Sequence[Listed]) -> bool:
+    def keep_or_end(self, walk: Walk, listed: Sequence[Listed]) -> bool:
         """Whether a walk goes on after a page, by all that is known now."""
         goes_on = self._goes_on(walk, self.gaps, listed)
         if not goes_on:
@@ -159,7 +162,7 @@ class GapTracker:
         if step.bookmark is not None:
             self.hints.add_bookmark(step.bookmark)
         self._learn(walk, listed)
-        return self.go_on(walk, listed)
+        return self.keep_or_end(walk, listed)
 
     def finish(self, walk: Walk, error: BaseException | None) -> BaseException | None:
         """Forget a walk that is over. Returns its error if no other way may help."""
@@ -172,7 +175,7 @@ class GapTracker:
         elif walk.entry.cursor is not None:
             # It brought nothing: another attempt would bring as little.
             self.hints.refuse(walk.entry)
-        if error is None and (useful or self.walks.is_covered(walk.target, self.gaps)):
+        if error is None and (useful or self.walks.is_left_to_others(walk.target, self.gaps)):
             return None
         if isinstance(error, Transient) and not self.gaps and not self._is_above_head_second(walk):
             # Others have met the demand while this one tried again.
@@ -183,7 +186,7 @@ class GapTracker:
             self.hints.expire_before(walk.chain.issued_at)
         self._drop_entry(walk)
         is_its_own = isinstance(error, CursorRefused | CutShort)
-        if error is not None and (not is_its_own or self._is_last_above_head_second(walk)):
+        if error is not None and (not is_its_own or self._alone_reaches_head_second(walk)):
             # Every walk would meet it, or no other one would come by here.
             return error
         # A walk that gave way has not failed; one from the head may have nobody to give way to.
@@ -258,7 +261,7 @@ class GapTracker:
         is_head = walk.entry == HEAD and self._head_second != ENDLESS
         return is_head and (walk.frontier is None or walk.frontier > self._head_second)
 
-    def _is_last_above_head_second(self, walk: Walk) -> bool:
+    def _alone_reaches_head_second(self, walk: Walk) -> bool:
         """Whether no gap is left that would lead another walk through the second of the run."""
         return self._is_above_head_second(walk) and all(
             gap.newest < self._head_second for gap in self.gaps

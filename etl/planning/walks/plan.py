@@ -73,11 +73,11 @@ class Situation:
     """How many walks may be started."""
     tail_is_open: bool
     """Whether the list oldest first may be entered: newest first has shown its order."""
-    head: datetime = ENDLESS
+    head_second: datetime = ENDLESS
     """The second of the run's start. A gap up to it is entered at the list's head alone."""
     pages: int = 0
     """How many pages have arrived."""
-    inner: int = 1000
+    inner_left: int = 1000
     """How many walks may still enter amid a gap."""
 
 
@@ -113,7 +113,7 @@ def plan_walks(now: Situation, hints: Hints) -> list[PlannedWalk]:
     alone = PAGES_PER_WALK if now.pages < LONG else PAGES_PER_WALK / 2
     for stretch in _share_out(stretches, now.free, alone):
         for one in _enter(stretch, planned, now, hints):
-            left = now.inner - sum(walk.is_inner for walk in planned)
+            left = now.inner_left - sum(walk.is_inner for walk in planned)
             planned += [one] if left > 0 or not one.is_inner else []
     return planned
 
@@ -195,7 +195,7 @@ def _has_nearer_walk(gap: Gap, entry: Entry, now: Situation) -> bool:
 def _entries_above(gap: Gap, used: set[Entry], now: Situation, hints: Hints) -> list[Entry]:
     """Entries from which a walk newest first reaches the gap's upper edge, the nearest first."""
     head = [] if HEAD in used else [HEAD]
-    if gap.newest >= now.head:
+    if gap.newest >= now.head_second:
         # A cursor amid the rows of this second, or of later ones, skips those above it.
         return head
     known = hints.entries(now.coverage, used)

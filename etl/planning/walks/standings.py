@@ -21,7 +21,7 @@ class Standing(NamedTuple):
     frontier: datetime | None
     proves: bool
     """Whether its rows have shown their order."""
-    arrived: int
+    moved_by_page: int
     """The number of the page, over all walks, that moved the frontier there."""
 
 
@@ -51,8 +51,8 @@ class Standings:
     def note(self, walk: Walk, page: int) -> None:
         """A walk has taken the page of this number."""
         old, proves = self._known[walk], walk.proven() is not None
-        arrived = old.arrived if old.frontier == walk.frontier else page
-        self._known[walk] = Standing(walk.position(), walk.frontier, proves, arrived)
+        moved_by = old.moved_by_page if old.frontier == walk.frontier else page
+        self._known[walk] = Standing(walk.position(), walk.frontier, proves, moved_by)
 
     def end(self, walk: Walk) -> None:
         """A walk is over: no other one counts on it."""
@@ -66,16 +66,16 @@ class Standings:
             for at in _places(walk, standing, gaps)
         ]
 
-    def is_covered(self, target: Gap, gaps: Sequence[Gap]) -> bool:
-        """Whether another walk covers what is left of a target, or nothing is left of it."""
+    def is_left_to_others(self, target: Gap, gaps: Sequence[Gap]) -> bool:
+        """Whether others stand at all that is left of a target."""
         left = [gap for gap in gaps if gap.oldest < target.newest and gap.newest > target.oldest]
         places = [one.at for one in self.active(left)]
         return all(any(gap.oldest <= at <= gap.newest for at in places) for gap in left)
 
     def is_first_at(self, walk: Walk, gap: Gap) -> bool:
         """Whether a walk came first to a gap of one instant: one is enough, from either side."""
-        mine = self._known[walk].arrived
-        return all(mine <= other.arrived for other in self._standings_at(gap))
+        mine = self._known[walk].moved_by_page
+        return all(mine <= other.moved_by_page for other in self._standings_at(gap))
 
     def is_short_of_its_target(self, walk: Walk, frontier: datetime, left: Sequence[Gap]) -> bool:
         """Whether a part of the walk's target lies ahead, and no other walk is nearer to it."""
@@ -104,7 +104,7 @@ class Standings:
         return any(one.proves and one.frontier == frontier for one in self.others_alike(walk))
 
     def meets_other(self, walk: Walk, frontier: datetime, listed: Sequence[Listed]) -> bool:
-        """Whether one in its direction stands amid its page: that has requested what comes next."""
+        """Whether a walk in its direction stands within its page, and so fetches what follows."""
         instants = [frontier, *dated(listed)]
         return any(
             one.frontier is not None
@@ -119,8 +119,10 @@ class Standings:
         Of two, the one that came from above stays: it alone can prove the instant that a cursor
         stands amid.
         """
-        if walk in self._superseded or walk.chain.cursor is None:
-            return walk in self._superseded
+        if walk in self._superseded:
+            return True
+        if walk.chain.cursor is None:
+            return False
         track = hash((walk.order, walk.chain.cursor))
         first = self._tracks.setdefault(track, walk)
         if first not in self._known:

@@ -38,9 +38,9 @@ class PageSource:
     client: Client
     agent_id: str
     filters: Mapping[str, str] = field(default_factory=dict)
-    needs_end_check: Callable[[], bool] = lambda: True
-    """Whether the end of the list has to be confirmed: not if nothing is concluded from it, or if
-    another walk comes from there."""
+    await_end_check: Callable[[], bool] = lambda: True
+    """Waits for a walk from the list's end, if there is one; then whether that end has to be
+    confirmed. Not if nothing is concluded from it."""
     await_judgement: Callable[[Walk, Page], None] = lambda *_: None
     """Waits until a walk's first page can be judged. Raises CursorRefused if it can't be."""
     tail_page: Callable[[], Page | None] = lambda: None
@@ -192,7 +192,7 @@ def _end_walk(
     behind_the_end = not walk.starts_without_cursor and walk.end.lowest is None
     if walk.order == "oldest" or behind_the_end:
         return
-    if source.is_plainly_empty(walk) or not source.needs_end_check():
+    if source.is_plainly_empty(walk) or not source.await_end_check():
         return
     counts = Counts()
     with _count_failure(counts, wasted):

@@ -112,7 +112,7 @@ class ParallelWalks:
         source = PageSource(
             self.context.client,
             self.context.run.agent_id,
-            needs_end_check=self._await_end_check,
+            await_end_check=self._await_end_check,
             await_judgement=self._await_judgement,
             tail_page=lambda: self._tail_page,
             confirm_empty=self._confirm_empty,
@@ -176,7 +176,7 @@ class ParallelWalks:
         if goes_on and arrival.is_head:
             with self._lock:
                 self._lock.wait_for(lambda: self.tracker.early_tail is None, PATIENCE)
-                goes_on = self.tracker.go_on(arrival.walk, listed)
+                goes_on = self.tracker.keep_or_end(arrival.walk, listed)
         return goes_on and not self._queue.closed.is_set()
 
     def _save_arrivals(self) -> BaseException | None:
