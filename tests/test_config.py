@@ -570,7 +570,13 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "environ",
-    [{}, {"ETL_CONFIG": "config.toml"}, {"ETL_HOME": "/elsewhere"}, {"ETL_API__TIMEOUT": ""}],
+    [
+        {},
+        {"ETL_CONFIG": "config.toml"},
+        {"ETL_HOME": "/elsewhere"},
+        {"ETL_API__TIMEOUT": ""},
+        {"GUMLOOP_BASE_URL": "https://api.example.com"},
+    ],
 )
 def test_without_a_setting_in_the_environment_the_file_must_be_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environ: dict[str, str]

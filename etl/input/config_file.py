@@ -44,7 +44,7 @@ def read_settings(path: Path, environ: Mapping[str, str] = os.environ) -> Settin
     """Read the file and the environment. Raises ConfigError, naming the key and what it wants."""
     variables = _find_variables(environ)
     # In a container the environment may be all there is; a file that was asked for must be there.
-    is_optional = path == DEFAULT_PATH and bool(variables)
+    is_optional = path == DEFAULT_PATH and bool(variables.keys() - {BASE_URL})
     tables = _read(path) if path.exists() or not is_optional else {}
     check_names(tables, Settings, str(path))
     for name, value in variables.items():
