@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 NAME = "check"
 HELP = "check the configuration, the credential, the database and every agent"
 ATTEMPTS = 2
+"""Somebody is waiting: `api.max_attempts` is for those who don't."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ def _describe_new_file(file: Path, url: str) -> str:
 
 
 def _check_agents(settings: "Settings") -> Iterator[Finding]:
-    """Ask for one session of each agent, and once more where that fails: somebody is waiting."""
+    """Ask for one session of each agent, and once more where that fails."""
     import msgspec
 
     from etl.models import Counts
