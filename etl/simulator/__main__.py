@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import signal
 import threading
 from collections.abc import Sequence
@@ -44,11 +45,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--agents", type=_count, default=2)
     add("--sessions", type=_count, default=1000, help="per agent")
     add("--first", type=_count, metavar="N", default=0, help="more sessions of the first agent")
-    add("--days", type=float, default=120, help="over which the sessions are spread")
+    add("--days", type=_amount, default=120, help="over which the sessions are spread")
     add("--seed", type=int, default=1)
     add("--behind", type=float, default=0, metavar="SECONDS", help="the world's clock starts late")
-    add("--latency", type=float, default=0, metavar="MS", help="milliseconds to each answer")
-    add("--rate-limit", type=float, metavar="N", help="requests a second; beyond it, 429")
+    add("--latency", type=_amount, default=0, metavar="MS", help="milliseconds to each answer")
+    add("--rate-limit", type=_amount, metavar="N", help="requests a second; beyond it, 429")
     add("--live", action="store_true", help="life goes on in real time")
     add("--faults", type=_faults, default=[], metavar="FILE", help="JSON list of faults")
     add("--traits", type=_traits, metavar="JSON", help="see etl.simulator.traits")
@@ -61,6 +62,13 @@ def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}")
     return int(text)
+
+
+def _amount(text: str) -> float:
+    amount = float(text)
+    if not 0 <= amount < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number of 0 or more, got {text!r}")
+    return amount
 
 
 def _faults(text: str) -> list[Fault]:

@@ -269,6 +269,9 @@ def test_a_process_of_its_own_ends_on_a_signal(tmp_path, end):
         (["--traits", '{"x": 1}'], "'x'"),
         (["--sessions", "-1"], "whole number"),
         (["--port", "99999"], "99999"),
+        (["--latency", "-1"], "0 or more"),
+        (["--days", "nan"], "0 or more"),
+        (["--rate-limit", "much"], "much"),
         (["--host", "256.0.0.1"], "256.0.0.1"),
     ],
 )
