@@ -207,13 +207,14 @@ def test_a_first_backfill_of_two_pages_costs_a_request_for_each_end(
     assert len(lab.api.requests) == requests
 
 
+@pytest.mark.parametrize("new", [1, 2])
 @pytest.mark.parametrize("requests", [2, 3, 4])
 def test_sessions_that_begin_while_an_empty_list_is_asked_again_fail_no_run(
-    lab: Lab, requests: int
+    lab: Lab, requests: int, new: int
 ) -> None:
     def begin(_record: object) -> None:
         if len(lab.api.requests) == requests:
-            lab.add([second()])
+            lab.add([second(ago) for ago in range(new)])
 
     lab.api.on_request = begin
 

@@ -100,9 +100,10 @@ class PageSource:
 
     def _judge_end(self, walk: Walk, counts: Counts, known: Page | None = None) -> Verdict:
         row = known or self._request(counts, "oldest", page_size=1).page
-        if not row.listed and not self.filters and not self.confirm_empty():
-            raise CutShort("the list is empty, but sessions of this agent are stored")
         verdict = walk.end.judge_row(row.listed)
+        is_empty = verdict == "holds" and not row.listed
+        if is_empty and not self.filters and not self.confirm_empty():
+            raise CutShort("the list is empty, but sessions of this agent are stored")
         if verdict == "unsure":
             # The last row has vanished, or the server ignores the order: a page tells.
             page = known or self._request(counts, "oldest").page
