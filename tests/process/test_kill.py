@@ -222,6 +222,20 @@ def test_asked_to_stop_in_the_middle(
     )
 
 
+def test_a_restart_that_is_stopped_does_not_claim_to_go_on(
+    project: Project, world: World, api: Simulator
+) -> None:
+    project.configure(api.base_url, world.agent_ids(), api={"page_size": PAGE})
+    trigger = Trigger(api, random.Random(SEED))
+    trigger.arm(9)
+    process = project.start("backfill", "--restart")
+    assert trigger.strike(process, signal.SIGINT, 0)
+
+    done = project.finish(process)
+
+    assert "stopping: saving the page at hand\n" in done.err
+
+
 def test_a_second_signal_ends_it_at_once(project: Project, world: World, api: Simulator) -> None:
     api.latency = 120.0
     project.configure(api.base_url, world.agent_ids(), api={"timeout": 200})

@@ -1,6 +1,7 @@
 """What `sync`, `backfill` and `reconcile` share."""
 
 import argparse
+from functools import partial
 from typing import TYPE_CHECKING
 
 from etl.cli.common import (
@@ -49,7 +50,8 @@ def run_mode(args: argparse.Namespace, mode: Mode, **changes: object) -> int:
         changes["walkers"] = args.walkers
     options = runs.run_options(settings, mode, **changes)
     labels: dict[str, str] = {}
-    with stop_on_signals(_announce_stop) as stop, ProgressBars(labels, quiet=args.json) as bars:
+    announce = partial(_announce_stop, restarts=options.restart)
+    with stop_on_signals(announce) as stop, ProgressBars(labels, quiet=args.json) as bars:
         opened = runs.open_service(
             settings,
             stop,
@@ -73,8 +75,10 @@ def run_mode(args: argparse.Namespace, mode: Mode, **changes: object) -> int:
     return to_exit_code(status) or int(not pruned)
 
 
-def _announce_stop() -> None:
-    print_stderr("stopping: saving the page at hand; the same command goes on from there")
+def _announce_stop(*, restarts: bool) -> None:
+    # With --restart it would begin anew.
+    more = "" if restarts else "; the same command goes on from there"
+    print_stderr(f"stopping: saving the page at hand{more}")
 
 
 def _prune(running: "Service") -> bool:
