@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from etl.simulator import Fault, Simulator, World
+from etl.simulator import Fault, Simulator, Traits, World
 from tests.cli.conftest import Command
 from tests.process.project import Project
 from tests.support.audit import differences, instant, stored_sessions
@@ -337,3 +337,10 @@ def test_settings_and_agents_from_the_environment(
     assert [agent["agent_id"] for agent in done.json["agents"]] == [one]
     assert "page_size=15" in api.requests[0].query
     assert {"elsewhere.db"} <= project.files().keys()
+
+
+def test_verify_tells_of_a_clock_that_is_off(etl: Command, api: Simulator) -> None:
+    etl("backfill")
+    api.adopt(Traits(clock_ahead=90))
+
+    assert "warning: " in etl("verify").err

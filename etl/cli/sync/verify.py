@@ -54,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
         for report, sample in results:
             if sample is not None:
                 print(_describe_sample(report.agent_id, sample))
+            for warning in report.warnings:
+                print_stderr(f"warning: {report.agent_id}: {warning}")
             if report.error:
                 print_stderr(f"error: {report.agent_id}: {report.error}")
     return to_exit_code(worst)
