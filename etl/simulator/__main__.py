@@ -6,6 +6,7 @@ import math
 import signal
 import threading
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
@@ -26,14 +27,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     world = _world(options)
     if options.warm:
         world.warm()
-    simulator = _simulator(options, world)
-    try:
-        simulator.start()
-    except (OSError, OverflowError) as error:
-        parser.error(f"can't listen at {options.host}:{options.port}: {error}")
-    _introduce(simulator)
-    _serve(world, ended, live=options.live)
-    simulator.stop()
+    with ExitStack() as stack:
+        try:
+            simulator = stack.enter_context(_simulator(options, world))
+        except (OSError, OverflowError) as error:
+            parser.error(f"can't listen at {options.host}:{options.port}: {error}")
+        _introduce(simulator)
+        _serve(world, ended, live=options.live)
     return 0
 
 
