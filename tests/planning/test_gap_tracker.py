@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.errors import ApiError, CursorRefused, CutShort
+from etl.errors import ApiError, CursorRefused, CutShort, Transient
 from etl.models import BEGINNING, Entry, Listed, Span, floor_second, just_after
 from etl.planning.coverage import Coverage
 from etl.planning.demand import Demand, Requirement
@@ -291,6 +291,26 @@ def both_ends() -> tuple[GapTracker, Walk, Walk]:
     gaps = tracker()
     head, tail = (gaps.start(planned) for planned in gaps.plan(8))
     return gaps, head, tail
+
+
+def test_a_list_with_a_bookmark_was_walked_before() -> None:
+    """Its head may not be entered at all, and would never tell of the tail."""
+    gaps = tracker()
+    gaps.hints.bookmarks.append(Entry("newest", "kept", at(8), NOW))
+
+    assert TAIL not in [one.entry for one in gaps.plan(8)]
+
+
+def test_a_walk_that_fails_once_the_demand_is_met_fails_no_run() -> None:
+    gaps = tracker()
+    head, late = start(gaps), start(gaps, Entry("newest", "kept", at(5), NOW))
+    late.advance([Listed("b", at(5)), Listed("a", at(3))], "c1", NOW)
+    add_page(gaps, head, ("d", 9), ("a", 3), cursor=None)
+    gaps.add_page(head, head.confirm_end(), [])
+    assert gaps.gaps == ()
+
+    assert gaps.finish(late, Transient("503")) is None
+    assert gaps.finish(late, ApiError("refused")) is not None
 
 
 def test_the_tail_is_judged_by_what_the_head_has_shown() -> None:

@@ -104,3 +104,16 @@ def test_a_walk_that_is_short_of_its_target_gives_way_to_one_that_is_nearer() ->
     assert not standings.is_short_of_its_target(late, at(7), [gap])
     standings.end(nearer)
     assert standings.is_short_of_its_target(late, at(7), [gap])
+
+
+def test_the_track_of_a_walk_that_is_over_goes_to_the_next() -> None:
+    standings = Standings()
+    first, second, third = (start(standings) for _ in range(3))
+    for page, walk in enumerate((first, second, third), start=1):
+        step(standings, walk, page, 9, 7, cursor="same")
+    left = [Gap(BEGINNING, at(7))]
+    assert not standings.yields_track(first, left)
+    standings.end(first)
+
+    assert not standings.yields_track(second, left)
+    assert standings.yields_track(third, left)

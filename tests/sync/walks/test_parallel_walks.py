@@ -5,8 +5,12 @@ from itertools import count
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
-from etl.simulator import Fault
+from etl.errors import StoreError
+from etl.simulator import Fault, Traits
+from etl.store.schema import tables as t
+from etl.sync import agent_run
 from etl.sync.walks.page_batch import PageBatcher
 from tests.sync.lab import BACKFILL, Lab
 
@@ -65,3 +69,32 @@ def test_of_several_failures_the_first_one_is_told(lab: Lab) -> None:
     assert report.status == "failed"
     assert report.error is not None
     assert "403" in report.error
+
+
+def test_a_run_whose_walks_cannot_be_prepared_is_closed(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise StoreError("the database is away")
+
+    monkeypatch.setattr(agent_run, "make_tracker", fail)
+
+    report = lab.run(BACKFILL)
+
+    assert (report.status, report.error) == ("failed", "the database is away")
+    with lab.store.reading() as connection:
+        assert connection.execute(select(t.sync_runs.c.status)).scalars().all() == ["failed"]
+
+
+def test_a_refusal_that_cannot_be_remembered_hides_no_error(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise StoreError("the database is away")
+
+    monkeypatch.setattr(agent_run, "save_seek_refused", fail)
+    lab.api.adopt(Traits(foreign_cursor="refuse"))
+    lab.spread(120)
+    lab.api.latency = 0.05
+
+    assert (lab.run(BACKFILL).status, lab.wrong()) == ("succeeded", [])
