@@ -8,6 +8,10 @@ sessions, it is read, by a cursor of our own; the others are retrieved by their 
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from math import ceil
+from typing import NamedTuple
+
+from sqlalchemy import Connection
 
 from etl.errors import CutShort, Malformed
 from etl.planning.freshness import needs_check
@@ -20,7 +24,15 @@ from etl.sync.retrieve import retrieve_all
 from etl.sync.run_context import RunContext
 from etl.sync.state_lists import LISTED_STATES, StateLists
 
-__all__ = ["freshen"]
+__all__ = ["IdleList", "freshen", "plan_idle_list"]
+
+
+class IdleList(NamedTuple):
+    """How far the list of idle sessions is worth its pages, and which of those due it shows."""
+
+    down_to: datetime
+    ids: frozenset[str]
+    pages: int
 
 
 def freshen(context: RunContext, hints: Hints, idle_recheck: timedelta) -> None:
@@ -51,17 +63,29 @@ def _open_sessions(
         return freshness.open_sessions(connection, id, coverage, now, idle_recheck)
 
 
-def _read_idle(lists: StateLists, due: Sequence[OpenSession]) -> None:
-    """Read the list of idle sessions as far as that costs less than retrieving those due."""
+def plan_idle_list(
+    connection: Connection, agent_id: str, due: Sequence[OpenSession], page_size: int
+) -> IdleList | None:
+    """How far the list is read; None where retrieving the idle sessions that are due costs less."""
     idle = {one.id: one.created_at for one in due if one.state == "idle" and one.created_at}
     if not idle:
-        return
-    context, page_size = lists.context, lists.context.client.api.page_size
-    with context.store.reading() as connection:
-        stored = freshness.idle_instants(connection, context.run.agent_id, page_size * len(idle))
+        return None
+    stored = freshness.idle_instants(connection, agent_id, page_size * len(idle))
     down_to = list_idle_down_to(sorted(idle.values(), reverse=True), stored, page_size)
-    if down_to is not None:
-        lists.read("idle", down_to, {id for id, at in idle.items() if at >= down_to})
+    if down_to is None:
+        return None
+    ids = frozenset(id for id, at in idle.items() if at >= down_to)
+    return IdleList(down_to, ids, ceil(sum(at >= down_to for at in stored) / page_size))
+
+
+def _read_idle(lists: StateLists, due: Sequence[OpenSession]) -> None:
+    """Read the list of idle sessions as far as that costs less than retrieving those due."""
+    context = lists.context
+    agent_id, page_size = context.run.agent_id, context.client.api.page_size
+    with context.store.reading() as connection:
+        plan = plan_idle_list(connection, agent_id, due, page_size)
+    if plan is not None:
+        lists.read("idle", plan.down_to, plan.ids)
 
 
 def _due(

@@ -92,11 +92,10 @@ def _count_open(
     """The requests for open sessions: pages of the idle ones' list, and sessions by their id."""
     from etl.models import BEGINNING
     from etl.planning.freshness import needs_check
-    from etl.planning.open_sessions import list_idle_down_to
-    from etl.store.write.freshness import idle_instants, open_sessions
+    from etl.store.write.freshness import open_sessions
+    from etl.sync.open_sessions import plan_idle_list
 
     idle, coverage = settings.sync.idle_recheck, store.state(agent.id).coverage
-    size = settings.api.page_size
     with store.reading() as connection:
         due = [
             one
@@ -104,14 +103,8 @@ def _count_open(
             if needs_check(one.state, one.changed_at, one.checked_at, now, idle)
             and not any(g.oldest <= (one.created_at or BEGINNING) < g.newest for g in gaps)
         ]
-        places = [one.created_at for one in due if one.state == "idle" and one.created_at]
-        stored = idle_instants(connection, agent.id, size * len(places))
-    down_to = list_idle_down_to(sorted(places, reverse=True), stored, size)
-    if down_to is None:
-        return 0, len(due)
-    listed = sum(place >= down_to for place in places)
-    shown = sum(place >= down_to for place in stored)
-    return math.ceil(shown / size), len(due) - listed
+        plan = plan_idle_list(connection, agent.id, due, settings.api.page_size)
+    return (plan.pages, len(due) - len(plan.ids)) if plan else (0, len(due))
 
 
 def _print_walks(agent_id: str, gaps: "Iterable[Gap]", now: datetime) -> None:
