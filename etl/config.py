@@ -1,6 +1,7 @@
 """The settings: their keys, types and defaults. `etl.input.config_file` loads them.
 
-Credentials are not settings: see `etl.credentials`.
+What each key means stands in docs/configuration.md. Credentials are not settings: see
+`etl.credentials`.
 """
 
 import re
