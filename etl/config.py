@@ -11,27 +11,6 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-__all__ = [
-    "DURATION_WANTED",
-    "Agent",
-    "Api",
-    "Database",
-    "Discovery",
-    "Duration",
-    "Lake",
-    "Names",
-    "OAuth",
-    "Privacy",
-    "Retention",
-    "Schedule",
-    "Service",
-    "Settings",
-    "Sync",
-    "Treatment",
-    "parse_duration",
-    "parse_listen",
-]
-
 Positive = Annotated[int, Meta(ge=1)]
 Treatment = Literal["keep", "hash", "drop"]
 UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}

@@ -9,8 +9,6 @@ import msgspec
 from etl.errors import ConfigError
 from etl.input.text_files import read_text
 
-__all__ = ["Credentials", "plain_value", "privacy_salt", "secret_in"]
-
 
 class Credentials(msgspec.Struct, frozen=True):
     """How requests identify themselves. Never shown: `repr` leaves the secrets out.

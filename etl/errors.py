@@ -16,23 +16,6 @@ EtlError                    a sentence, with a hint where there is one
 └── Stopped                 a signal asked the run to end
 """
 
-__all__ = [
-    "ApiError",
-    "ConfigError",
-    "CursorRefused",
-    "CutShort",
-    "Denied",
-    "EtlError",
-    "LeaseHeld",
-    "LeaseLost",
-    "Malformed",
-    "RetryLater",
-    "SchemaMismatch",
-    "Stopped",
-    "StoreError",
-    "Transient",
-]
-
 
 class EtlError(Exception):
     """A failure in one sentence; `hint` says what to do."""

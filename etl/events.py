@@ -11,38 +11,6 @@ from typing import Literal, NamedTuple
 from etl.errors import EtlError
 from etl.models import AgentReport, Mode, Pruned
 
-__all__ = [
-    "AgentFound",
-    "AgentGone",
-    "Answered",
-    "ClockStepped",
-    "DatabaseAnswered",
-    "DatabaseFailed",
-    "DiscoveryFailed",
-    "DiscoveryIncomplete",
-    "Event",
-    "GaveUp",
-    "HeldOff",
-    "LakeFailed",
-    "LakeSeen",
-    "LakeUpdated",
-    "LeaseTakenOver",
-    "Observe",
-    "OutageBegan",
-    "OutageEnded",
-    "Paced",
-    "Pinged",
-    "RetentionApplied",
-    "RetentionFailed",
-    "Retried",
-    "RunCrashed",
-    "RunFinished",
-    "RunStarted",
-    "RunUnrecorded",
-    "Stopping",
-    "ignore",
-]
-
 
 class Answered(NamedTuple):
     """A request is over after so many seconds; its HTTP status, None if no whole response came.

@@ -7,8 +7,6 @@ from typing import Final
 
 from etl.errors import ConfigError
 
-__all__ = ["install_hint", "program_name", "require_extra"]
-
 PACKAGE: Final = "gumloop-etl"
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
 

@@ -10,42 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 import msgspec
-from msgspec import UNSET as ABSENT
-from msgspec import UnsetType as Absent
+from msgspec import UNSET, UnsetType
 
-__all__ = [
-    "ABSENT",
-    "ALIASES",
-    "BEGINNING",
-    "CLOCKS_DIFFER",
-    "ENDLESS",
-    "SETTLED_STATES",
-    "STORED_WITHOUT",
-    "TICK",
-    "WATCHED_STATES",
-    "Absent",
-    "AgentReport",
-    "Counts",
-    "Creator",
-    "Entry",
-    "FoundAgent",
-    "Listed",
-    "Message",
-    "Mode",
-    "Order",
-    "Page",
-    "Pruned",
-    "Rejected",
-    "Session",
-    "Span",
-    "Status",
-    "Team",
-    "Transcripts",
-    "floor_second",
-    "is_alias",
-    "just_after",
-    "unread_fields",
-]
+ABSENT: Final = UNSET
+Absent = UnsetType
 
 Mode = Literal["incremental", "backfill", "reconcile", "verify"]
 Status = Literal["running", "succeeded", "incomplete", "failed", "interrupted", "skipped"]

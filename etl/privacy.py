@@ -19,24 +19,6 @@ from etl.config import Privacy, Treatment
 from etl.errors import ConfigError
 from etl.models import ABSENT, Creator, Message, Rejected, Session
 
-__all__ = [
-    "ALL_KEPT",
-    "SHORTEST_SALT",
-    "Rules",
-    "change",
-    "empty_message",
-    "find_mentions",
-    "is_theirs",
-    "list_mentions",
-    "make_anonymous",
-    "pseudonym",
-    "reduce_rejected",
-    "rules_of",
-    "strip_message",
-    "strip_session",
-    "words_of",
-]
-
 SHORTEST_SALT: Final = 16
 """In characters. With a shorter one, whoever has the hashes could try all salts."""
 

@@ -9,16 +9,6 @@ from typing import Final
 
 from etl.errors import ConfigError
 
-__all__ = [
-    "HOW_TO_ENCODE",
-    "LAKE_STORES",
-    "check_lake_target",
-    "check_ping_url",
-    "check_url",
-    "is_ambiguous",
-    "lake_address",
-]
-
 LAKE_STORES: Final = {
     "s3": "s3://BUCKET/PATH",
     "gs": "gs://BUCKET/PATH",

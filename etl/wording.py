@@ -5,8 +5,6 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Final
 
-__all__ = ["count", "did_you_mean", "format_duration", "suggest", "suggest_agent"]
-
 UNITS: Final = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
 

@@ -17,7 +17,8 @@ from etl.models import AgentReport
 from etl.simulator import Simulator, World
 from etl.store.schema import migrate
 from etl.store.store import Store
-from etl.sync.agent_run import AgentSync, RunOptions
+from etl.sync.agent_run import AgentSync
+from etl.sync.run_demand import RunOptions
 from tests.support.pgbouncer import pgbouncer
 from tests.support.postgres import Cluster, cluster
 from tests.support.selection import (

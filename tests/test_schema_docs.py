@@ -14,7 +14,7 @@ from etl.simulator import World
 from etl.store.schema.column_types import instant_text
 from etl.store.schema.tables import metadata
 from etl.store.store import Store
-from etl.sync.agent_run import RunOptions
+from etl.sync.run_demand import RunOptions
 from tests.conftest import Runner
 from tests.support import sample
 

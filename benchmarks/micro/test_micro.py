@@ -16,8 +16,9 @@ from etl.simulator import Simulator, World
 from etl.store.runs.runs import start_run
 from etl.store.schema import migrate
 from etl.store.schema.column_types import instant_text
-from etl.store.store import Batch, Response, Run, Store
+from etl.store.store import Batch, Store
 from etl.store.write.diff import compare_rows
+from etl.store.write.responses import Response, Run
 from etl.store.write.sqlite_upsert import SqliteRows
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)

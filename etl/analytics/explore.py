@@ -20,8 +20,6 @@ from markupsafe import Markup
 
 from etl.analytics.schema_docs import Page, Relation
 
-__all__ = ["make_explorer", "serve"]
-
 LABELS: Final = {"agents": "name", "creators": "email", "sessions": "name"}
 """The column that stands for a row where another table refers to it; creators have more."""
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 from etl.models import Progress
 
-__all__ = ["RowMeter"]
-
 
 @dataclass(slots=True)
 class RowMeter:

@@ -8,8 +8,6 @@ import re
 from pathlib import Path
 from typing import Final, NamedTuple
 
-__all__ = ["Column", "Page", "Query", "Relation", "parse", "read"]
-
 TICKED: Final = re.compile(r"`([^`]*)`")
 SQL: Final = re.compile(r"^```sql\n(.+?)\n```$", re.MULTILINE | re.DOTALL)
 

@@ -13,14 +13,6 @@ import httpx
 
 from etl.errors import Malformed, Transient
 
-__all__ = [
-    "ACCEPT_ENCODING",
-    "LARGEST_LIST",
-    "LARGEST_SESSION",
-    "read_body_within",
-    "read_response",
-]
-
 LARGEST_LIST: Final = 8 * 2**20
 """Bytes of a page, unpacked: 80 KB for each of a hundred records, which take half a kilobyte."""
 

@@ -39,8 +39,6 @@ from etl.errors import (
 from etl.events import GaveUp, Observe, Retried, ignore
 from etl.models import Counts, Message, Order, Page, Team, is_alias
 
-__all__ = ["Client", "Fetched", "FetchedSession", "FetchedTranscript"]
-
 LARGE: Final = 2**20
 """Bodies beyond this are decoded one at a time: JSON may take sixty times its size meanwhile."""
 

@@ -10,8 +10,6 @@ from typing import Final
 
 from etl.api.errors import parse_date
 
-__all__ = ["ClockSkew", "least_skew", "skew_warnings"]
-
 RESPONSES: Final = 8
 """So many are compared, the newest: a clock that was set is noticed after as many."""
 

@@ -11,8 +11,6 @@ from etl.api.proxies import explain, open_client
 from etl.config import Api
 from etl.errors import Denied, EtlError, Transient
 
-__all__ = ["make_connector", "translate_failure"]
-
 
 def make_connector(api: Api) -> Callable[[], httpx.Client]:
     """What makes a client of one connection."""

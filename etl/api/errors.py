@@ -13,15 +13,6 @@ import msgspec
 
 from etl.errors import ApiError, Denied, RetryLater, Transient
 
-__all__ = [
-    "find_error",
-    "parse_date",
-    "retry_after",
-    "retry_later",
-    "translate_response",
-    "wait_asked",
-]
-
 TRANSIENT: Final = frozenset({408, 425, 429})
 LONGEST_MESSAGE: Final = 300
 LARGEST: Final = 2**16

@@ -10,8 +10,6 @@ import httpx
 from etl.errors import ConfigError
 from etl.urls import HOW_TO_ENCODE, is_ambiguous
 
-__all__ = ["explain", "open_client"]
-
 LARGEST_PORT: Final = 65_535
 KINDS: Final = ("http", "https", "all")
 FORM: Final = re.compile(

@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-__all__ = ["RateLimiter", "backoff", "steady_clock"]
-
 FIRST_WAIT: Final = 0.5
 LONGEST_WAIT: Final = 60.0
 SATURATED_FOR: Final = 2.0

@@ -22,8 +22,6 @@ from etl.errors import Denied
 from etl.events import Answered, Observe
 from etl.models import Counts
 
-__all__ = ["Body", "CredentialSource", "Transport"]
-
 DEADLINE_FACTOR: Final = 4
 """A body may trickle for so many timeouts; `timeout` itself bounds each read."""
 

@@ -14,8 +14,6 @@ from etl.clock import utc_now
 from etl.errors import ApiError, RetryLater, Stopped, Transient
 from etl.events import HeldOff, Observe, Paced
 
-__all__ = ["Waits"]
-
 SLICE: Final = 1.0
 """Seconds after which a pause looks whether another thread has to come back later."""
 

@@ -26,8 +26,6 @@ from etl.cli.sync import backfill, reconcile, run, sync, verify
 from etl.errors import EtlError
 from etl.invocation import program_name
 
-__all__ = ["COMMANDS", "build_parser", "entry", "main"]
-
 GROUPS = {
     "start": (demo, init, check, completion),
     "sync": (sync, backfill, reconcile, run, verify),

@@ -21,21 +21,6 @@ from etl.wording import suggest_agent
 if TYPE_CHECKING:
     from etl.store.store import Store
 
-__all__ = [
-    "find_agents",
-    "format_age",
-    "load_settings",
-    "open_store",
-    "print_stderr",
-    "raise_on_signals",
-    "report_json",
-    "stop_on_signals",
-    "to_exit_code",
-    "to_iso",
-    "to_minute",
-    "to_second",
-]
-
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 REPEAT_WINDOW: Final = 0.3
 """Seconds within which a second signal counts as a repeat: `timeout` sends two at once."""

@@ -4,8 +4,6 @@ import argparse
 import re
 from typing import Final
 
-__all__ = ["add_agent_option", "add_json_option", "add_migrate_option", "parse_number"]
-
 LARGEST_NUMBER: Final = 1_000_000_000
 
 

@@ -6,8 +6,6 @@ from typing import Any
 
 from etl.wording import suggest
 
-__all__ = ["Parser", "group_help"]
-
 
 class Parser(argparse.ArgumentParser):
     """Says what a mistyped word or option was probably meant to be."""

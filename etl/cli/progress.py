@@ -7,8 +7,6 @@ from etl.cli.common import print_stderr
 from etl.cli.table import make_printable
 from etl.models import Progress
 
-__all__ = ["ProgressBars"]
-
 LONGEST = 32
 """Characters of a label."""
 

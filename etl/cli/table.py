@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Final, Literal
 if TYPE_CHECKING:
     from rich.text import Text
 
-__all__ = ["fit_columns", "make_printable", "print_table"]
-
 AS_WIDE_AS_NEEDED: Final = 1_000_000
 GAP: Final = 2
 NARROWEST: Final = 14

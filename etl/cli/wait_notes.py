@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from etl.api.client import Client
     from etl.config import Settings
 
-__all__ = ["describe_wait", "note_waits", "open_client"]
-
 SHORTEST: Final = 3.0
 """Seconds. Shorter waits are over before anybody wonders."""
 

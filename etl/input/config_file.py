@@ -29,8 +29,6 @@ from etl.invocation import program_name
 from etl.models import is_alias
 from etl.urls import check_lake_target, check_ping_url, check_url
 
-__all__ = ["config_path", "convert_tables", "read_settings"]
-
 DEFAULT_PATH: Final = Path("config.toml")
 BASE_URL: Final = "GUMLOOP_BASE_URL"
 

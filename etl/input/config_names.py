@@ -9,8 +9,6 @@ import msgspec
 from etl.errors import ConfigError
 from etl.wording import suggest
 
-__all__ = ["check_names", "check_variable", "in_words"]
-
 PLAIN = {
     "`int`": "an integer",
     "`str`": "a string",

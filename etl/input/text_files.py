@@ -3,8 +3,6 @@
 import codecs
 from pathlib import Path
 
-__all__ = ["read_text"]
-
 
 def read_text(path: Path) -> str:
     """The text of a file in UTF-8, or in UTF-16 with its mark, as Windows writes both.

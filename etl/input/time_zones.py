@@ -8,8 +8,6 @@ from etl.wording import suggest
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-__all__ = ["find_zone"]
-
 
 def find_zone(name: str, where: str = "") -> "ZoneInfo":
     """The zone of that name. Raises ConfigError, which begins with `where`, if there is none."""

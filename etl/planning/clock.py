@@ -3,8 +3,6 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-__all__ = ["LEAST_STEP", "clock_step"]
-
 LEAST_STEP: Final = timedelta(seconds=1)
 """Less is the slow correction of NTP, or the time between reading the one clock and the other."""
 

@@ -8,19 +8,6 @@ from typing import Final, NamedTuple
 
 from etl.models import BEGINNING, Entry, Span, floor_second
 
-__all__ = [
-    "Coverage",
-    "Gap",
-    "add",
-    "clip_to_now",
-    "compact",
-    "contiguous_top",
-    "drop_cursors",
-    "forget_freshness",
-    "forget_freshness_around",
-    "gaps",
-]
-
 Coverage = tuple[Span, ...]
 
 MOST_SPANS: Final = 32

@@ -7,19 +7,6 @@ from typing import Final
 from etl.models import BEGINNING, floor_second
 from etl.planning.coverage import Coverage, Gap, contiguous_top, gaps
 
-__all__ = [
-    "Demand",
-    "Requirement",
-    "backfill",
-    "find_gaps",
-    "incremental",
-    "reconcile",
-    "require_head",
-    "resume",
-    "subtract",
-    "watermark_bound",
-]
-
 SECOND: Final = timedelta(seconds=1)
 
 

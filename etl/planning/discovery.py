@@ -8,18 +8,6 @@ from typing import Final, NamedTuple
 from etl.config import Agent, Discovery
 from etl.models import ABSENT, FoundAgent, Team, is_alias
 
-__all__ = [
-    "EVERY_TEAM",
-    "Decision",
-    "KnownAgent",
-    "decide_agents",
-    "decide_offline",
-    "format_toml",
-    "merge_listings",
-    "select_synced",
-    "select_teams",
-]
-
 EVERY_TEAM: Final = "all"
 LONGEST_ID: Final = 2000
 """In UTF-8 bytes, as of sessions: a longer one can't be indexed."""

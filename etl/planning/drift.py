@@ -5,8 +5,6 @@ from typing import Final
 
 from etl.models import unread_fields
 
-__all__ = ["WHOLE", "count_fields", "has_drifted", "name_fields"]
-
 MOST_UNREAD: Final = 20
 TENTH: Final = 10
 

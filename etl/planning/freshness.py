@@ -6,8 +6,6 @@ from typing import Final
 
 from etl.models import WATCHED_STATES
 
-__all__ = ["MOST_MISSING", "are_believable", "needs_check", "upper_bound"]
-
 EAGER: Final = timedelta(days=1)
 """Every sync checks a session for this long after its last observed change."""
 

@@ -6,8 +6,6 @@ from math import ceil
 
 from etl.models import just_after
 
-__all__ = ["enter_above_several", "list_idle_down_to"]
-
 
 def list_idle_down_to(
     due: Sequence[datetime], idle: Sequence[datetime], page_size: int

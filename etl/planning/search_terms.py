@@ -9,8 +9,6 @@ from typing import Final, NamedTuple
 
 from etl.errors import ConfigError
 
-__all__ = ["LONGEST", "Snippet", "find_snippet", "parse_phrases"]
-
 LONGEST: Final = 500
 """Characters of a search in all. PostgreSQL ignores words of more than 2,046 bytes."""
 

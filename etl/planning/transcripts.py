@@ -7,8 +7,6 @@ from typing import Final
 
 from etl.errors import ApiError, Denied, RetryLater, Transient
 
-__all__ = ["MOST_TROUBLE", "count_troubles", "is_of_us", "retry_at", "should_give_up"]
-
 REFUSED: Final = timedelta(days=7)
 """The pause after a 403 or 404, unless the session changes before."""
 

@@ -28,8 +28,6 @@ from etl.service.schedule import (
 from etl.service.watch import AGAIN, Postponed
 from etl.store.read import status
 
-__all__ = ["AgentJobs", "remove_agent_jobs"]
-
 RECENT: Final = 0.9
 """Another process's run counts for an interval if it began within this share of it."""
 

@@ -13,8 +13,6 @@ from etl.service.next_runs import NextRuns
 from etl.service.runs import Service
 from etl.service.watch import Postponed
 
-__all__ = ["DISCOVERY", "DiscoveryJob"]
-
 DISCOVERY = "discovery"
 """The job's id, and its executor's."""
 

@@ -21,8 +21,6 @@ from etl.store.lakes import LakeStatus, lakes
 from etl.store.store import Store
 from etl.urls import lake_address
 
-__all__ = ["LakeJob", "check_lake"]
-
 LOOK: Final = 0.2
 """Seconds between two looks at whether the process should end."""
 

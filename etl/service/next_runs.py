@@ -12,8 +12,6 @@ from etl.store.runs.lease import holder
 from etl.store.runs.next_runs import clear_next_runs, save_next_run
 from etl.store.store import Store
 
-__all__ = ["JOB", "NextRuns"]
-
 JOB = "incremental:"
 """What the id of an agent's repeated sync begins with."""
 

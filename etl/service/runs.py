@@ -27,23 +27,12 @@ from etl.store.privacy.rules_change import apply_rules_change
 from etl.store.schema import migrate
 from etl.store.schema.engine import translate_errors
 from etl.store.store import Store
-from etl.sync.agent_run import AgentSync, RunOptions
+from etl.sync.agent_run import AgentSync
 from etl.sync.discovery import AgentSelection, list_agents, select_found, select_offline
+from etl.sync.run_demand import RunOptions
 from etl.sync.verify import SampleResult
 from etl.sync.walks.walk_budget import WalkBudget
 from etl.wording import did_you_mean, suggest_agent
-
-__all__ = [
-    "Service",
-    "configured_history_from",
-    "known_agents",
-    "open_service",
-    "parse_instant_option",
-    "require_past",
-    "run_options",
-    "select_agents",
-    "worst_status",
-]
 
 WORST_FIRST: Final[tuple[Status, ...]] = (
     "interrupted",

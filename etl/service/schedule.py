@@ -10,17 +10,6 @@ from etl.errors import ConfigError
 from etl.service.triggers import Cron, Interval
 from etl.wording import format_duration
 
-__all__ = [
-    "check_schedule",
-    "describe_schedule",
-    "first_reconcile",
-    "incremental_trigger",
-    "ready_within",
-    "reconcile_interval",
-    "reconcile_trigger",
-    "second_sync",
-]
-
 TURNS: Final = 4
 """Intervals since the last success after which the data counts as not ready."""
 

@@ -26,8 +26,6 @@ from etl.service.schedule import incremental_trigger
 from etl.service.triggers import Interval
 from etl.service.watch import Postponed, watch
 
-__all__ = ["run_scheduler"]
-
 BEAT: Final = 5
 """Seconds between two signs of life of the scheduler's thread."""
 

@@ -10,8 +10,6 @@ from typing import Any, Final
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-__all__ = ["Cron", "Interval", "next_after_step"]
-
 LONG_AGO: Final = timedelta(days=1)
 
 

@@ -19,8 +19,6 @@ from etl.planning.clock import clock_step
 from etl.service.runs import Service
 from etl.service.triggers import next_after_step
 
-__all__ = ["AGAIN", "Postponed", "watch"]
-
 TICK: Final = 1.0
 """Seconds between two looks."""
 

@@ -9,8 +9,6 @@ from etl.store.schema import tables as t
 from etl.store.schema.engine import insert_into
 from etl.store.store import Store
 
-__all__ = ["LakeStatus", "lakes", "save_lake_failure", "save_lake_success"]
-
 
 class LakeStatus(NamedTuple):
     """A lake shows the database as of an instant; `error` if the last run failed."""

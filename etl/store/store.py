@@ -43,8 +43,6 @@ from etl.store.write.responses import ConcurrentWrite, Response, ResponseWriter,
 from etl.store.write.row_writer import RowWriter
 from etl.store.write.sqlite_upsert import SqliteRows
 
-__all__ = ["Batch", "Response", "Run", "SaveResult", "Store"]
-
 ATTEMPTS: Final = 6
 TIMEOUT_STATES: Final = ("55P03", "57014")
 """PostgreSQL's SQLSTATEs of a lock timeout and of a cancelled statement."""

@@ -26,8 +26,9 @@ from etl.store.runs.runs import (
     start_run,
 )
 from etl.store.runs.take_back import load_repaired_state
-from etl.store.store import Run, Store
+from etl.store.store import Store
 from etl.store.write import freshness
+from etl.store.write.responses import Run
 from etl.sync.open_sessions import freshen
 from etl.sync.readability import require_readable
 from etl.sync.retrieve import retrieve_all
@@ -41,8 +42,6 @@ from etl.sync.walks.walk_budget import WalkBudget
 
 MOST_LOOKED_AT: Final = 100
 """Suspects that are looked at one by one before they are settled; more are given up."""
-
-__all__ = ["AgentSync", "RunOptions"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,6 @@ from etl.store.store import Store
 from etl.store.write import agents as stored
 from etl.wording import count
 
-__all__ = ["AgentListing", "AgentSelection", "list_agents", "select_found", "select_offline"]
-
 Lost = Callable[[str | None], bool]
 
 

@@ -17,14 +17,12 @@ from etl.errors import CutShort, Malformed
 from etl.planning.freshness import needs_check
 from etl.planning.open_sessions import list_idle_down_to
 from etl.planning.walks.hints import Hints
-from etl.store.store import Run
 from etl.store.write import freshness
 from etl.store.write.freshness import OpenSession
+from etl.store.write.responses import Run
 from etl.sync.retrieve import retrieve_all
 from etl.sync.run_context import RunContext
 from etl.sync.state_lists import LISTED_STATES, StateLists
-
-__all__ = ["IdleList", "freshen", "plan_idle_list"]
 
 
 class IdleList(NamedTuple):

@@ -6,9 +6,8 @@ from etl.models import Counts
 from etl.planning.drift import WHOLE, has_drifted, name_fields
 from etl.store.read.unread import load_unread
 from etl.store.runs.runs import drop_demand
-from etl.store.store import Run, Store
-
-__all__ = ["require_readable"]
+from etl.store.store import Store
+from etl.store.write.responses import Run
 
 
 def require_readable(store: Store, run: Run, counts: Counts) -> None:

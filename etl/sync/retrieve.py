@@ -11,10 +11,9 @@ from etl.api.client import Client, FetchedSession
 from etl.clock import utc_now
 from etl.errors import Denied, Malformed, Stopped
 from etl.models import Counts, Progress
-from etl.store.store import Batch, Response
+from etl.store.store import Batch
+from etl.store.write.responses import Response
 from etl.sync.run_context import RunContext
-
-__all__ = ["RetrieveSummary", "retrieve_all", "run_at_once"]
 
 AT_ONCE: Final = 64
 """Sessions retrieved before they are saved."""

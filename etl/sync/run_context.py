@@ -9,9 +9,8 @@ from etl.api.client import Client
 from etl.models import Counts, Progress
 from etl.store.runs.agent_state import AgentState
 from etl.store.runs.lease import RENEW_EVERY
-from etl.store.store import Batch, Run, SaveResult, Store
-
-__all__ = ["RunContext"]
+from etl.store.store import Batch, SaveResult, Store
+from etl.store.write.responses import Run
 
 
 @dataclass(slots=True)

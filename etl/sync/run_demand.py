@@ -9,15 +9,6 @@ from etl.planning import demand as demands
 from etl.planning.demand import Demand
 from etl.store.runs.agent_state import AgentState, StoredDemand
 
-__all__ = [
-    "RunOptions",
-    "choose_demand",
-    "demand_to_save",
-    "make_demand",
-    "next_history_from",
-    "plan_demand",
-]
-
 DEMAND_LASTS: Final = timedelta(days=7)
 """An interrupted reconcile older than this is forgotten."""
 

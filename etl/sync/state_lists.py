@@ -21,8 +21,6 @@ from etl.sync.run_context import RunContext
 from etl.sync.walks.one_walk import Arrival, PageSource, fetch_step, follow_walk
 from etl.sync.walks.page_batch import make_response
 
-__all__ = ["LISTED_STATES", "StateLists"]
-
 LISTED_STATES: Final = ("processing", "queued")
 """Open states that are legal filters and that a session passes through when it is reopened."""
 

@@ -17,8 +17,6 @@ from etl.planning.transcripts import count_troubles, is_of_us, retry_at, should_
 from etl.store.write.transcripts import Due, note_failure, save_transcript, select_due
 from etl.sync.run_context import RunContext
 
-__all__ = ["TranscriptSync"]
-
 TranscriptResult = tuple[FetchedTranscript | ApiError, int]
 """What a retrieve came to, and the requests that it took."""
 

@@ -10,8 +10,6 @@ from etl.store.write import freshness
 from etl.sync.retrieve import retrieve_all
 from etl.sync.run_context import RunContext
 
-__all__ = ["SampleResult", "verify_agent"]
-
 CONFIDENCE: Final = 0.95
 
 

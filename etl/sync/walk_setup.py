@@ -13,10 +13,9 @@ from etl.planning.walks.gap_tracker import GapTracker
 from etl.planning.walks.hints import Hints
 from etl.store.read.sessions import newest_session, read_instants
 from etl.store.runs.agent_state import AgentState, StoredDemand
-from etl.store.store import Run, Store
+from etl.store.store import Store
+from etl.store.write.responses import Run
 from etl.sync.run_demand import RunOptions, make_demand
-
-__all__ = ["make_tracker"]
 
 SEEK_AGAIN: Final = timedelta(days=7)
 """After a server has refused a cursor that we built, none is tried for this long."""

@@ -21,8 +21,9 @@ from etl.simulator.http.server import RequestRecord
 from etl.store.runs.lease import Lease
 from etl.store.runs.runs import finish_run, start_run
 from etl.store.schema import tables as t
-from etl.store.store import Run, Store
-from etl.sync.agent_run import RunOptions as SyncWish
+from etl.store.store import Store
+from etl.store.write.responses import Run
+from etl.sync.run_demand import RunOptions as SyncWish
 from tests.conftest import Runner
 from tests.export.conftest import NOON, Export, add_session, parquet, same, stored
 

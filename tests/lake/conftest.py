@@ -20,7 +20,7 @@ from etl.simulator import World
 from etl.store.schema import tables as t
 from etl.store.schema.column_types import instant_text
 from etl.store.store import Store
-from etl.sync.agent_run import RunOptions
+from etl.sync.run_demand import RunOptions
 from tests.conftest import Runner
 
 Row = dict[str, Any]

@@ -17,7 +17,7 @@ from etl.simulator import World
 from etl.store.lakes import lakes
 from etl.store.schema import tables as t
 from etl.store.store import Store
-from etl.sync.agent_run import RunOptions
+from etl.sync.run_demand import RunOptions
 from tests.conftest import Runner
 from tests.export.conftest import fill
 from tests.lake.conftest import Carry, assert_equal, changed, duck, ids, kept, versions

@@ -10,7 +10,8 @@ from etl.store.runs.agent_state import AgentState
 from etl.store.runs.lease import Lease
 from etl.store.runs.runs import finish_run, start_run
 from etl.store.schema import tables as t
-from etl.store.store import Batch, Response, Run, Store
+from etl.store.store import Batch, Store
+from etl.store.write.responses import Response, Run
 from etl.store.write.transcripts import Due, save_transcript
 
 AGENT = "agent"

@@ -20,7 +20,8 @@ from etl.store.privacy.redaction import ERASED
 from etl.store.read.search import search
 from etl.store.runs.runs import finish_run
 from etl.store.schema import tables as t
-from etl.store.store import Batch, Response, Store
+from etl.store.store import Batch, Store
+from etl.store.write.responses import Response
 from etl.store.write.transcripts import Due, note_failure, save_transcript, select_due
 from tests.privacy.people import (
     ADA,

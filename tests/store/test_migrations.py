@@ -24,7 +24,7 @@ from etl.store.schema import tables as t
 from etl.store.schema.column_types import Instant
 from etl.store.schema.engine import open_engine, temporary_engine
 from etl.store.store import Store
-from etl.sync.agent_run import RunOptions
+from etl.sync.run_demand import RunOptions
 from tests.conftest import Runner
 from tests.support.audit import differences
 from tests.support.waiting import PATIENCE

@@ -29,8 +29,9 @@ from etl.store.runs.agent_state import AgentState
 from etl.store.runs.lease import Lease, LeaseHolder
 from etl.store.runs.runs import finish_run, save_seek_refused, start_run
 from etl.store.schema import tables as t
-from etl.store.store import Batch, Response, Run, Store
-from etl.sync.agent_run import RunOptions
+from etl.store.store import Batch, Store
+from etl.store.write.responses import Response, Run
+from etl.sync.run_demand import RunOptions
 from tests.conftest import Runner
 from tests.support.audit import differences, stored_creators, stored_sessions
 

@@ -13,7 +13,7 @@ from etl.store.runs.lease import LEASE, Lease, LeaseHolder
 from etl.store.runs.take_back import load_repaired_state
 from etl.store.schema import tables as t
 from etl.store.store import Store
-from etl.sync.agent_run import RunOptions
+from etl.sync.run_demand import RunOptions
 from tests.conftest import Runner
 
 AHEAD = timedelta(days=1500)

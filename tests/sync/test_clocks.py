@@ -7,7 +7,7 @@ import pytest
 
 from etl.clock import utc_now
 from etl.simulator import Traits
-from etl.sync.agent_run import RunOptions
+from etl.sync.run_demand import RunOptions
 from tests.sync.lab import AGENT, BACKFILL, RECONCILE, SYNC, Lab, second, shifted
 from tests.torture.rig import Killer
 

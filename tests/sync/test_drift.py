@@ -12,7 +12,7 @@ from etl.simulator import Fault, Simulator, World
 from etl.store.read.unread import load_unread
 from etl.store.schema import tables as t
 from etl.store.store import Store
-from etl.sync.agent_run import RunOptions
+from etl.sync.run_demand import RunOptions
 from tests.conftest import Runner
 from tests.support.audit import differences, stored_sessions
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from etl.simulator import Fault, Traits
-from etl.sync.agent_run import RunOptions
+from etl.sync.run_demand import RunOptions
 from tests.sync.lab import BACKFILL, RECONCILE, RESTART, SYNC, Lab, second
 from tests.torture.rig import Killer
 

@@ -10,7 +10,7 @@ import pytest
 
 from etl.models import AgentReport
 from etl.simulator import Fault, Traits
-from etl.sync.agent_run import RunOptions
+from etl.sync.run_demand import RunOptions
 from etl.sync.walks.parallel_walks import PATIENCE
 from tests.sync.lab import BACKFILL, RECONCILE, SYNC, Lab, second
 from tests.torture.rig import Killer

@@ -4,7 +4,7 @@ import pytest
 
 from etl.simulator import Fault, Simulator, World
 from etl.store.store import Store
-from etl.sync.agent_run import RunOptions
+from etl.sync.run_demand import RunOptions
 from tests.conftest import Runner
 from tests.support.audit import differences
 

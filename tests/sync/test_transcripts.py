@@ -19,10 +19,11 @@ from etl.simulator import Fault, Simulator, World
 from etl.store.runs.agent_state import AgentState
 from etl.store.runs.lease import Lease
 from etl.store.schema import tables as t
-from etl.store.store import Run, Store
+from etl.store.store import Store
+from etl.store.write.responses import Run
 from etl.store.write.transcripts import count_transcripts
-from etl.sync.agent_run import RunOptions
 from etl.sync.run_context import RunContext
+from etl.sync.run_demand import RunOptions
 from etl.sync.transcripts import TranscriptSync
 from tests.conftest import Runner
 

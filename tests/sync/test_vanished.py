@@ -18,7 +18,7 @@ from etl.store.runs import runs
 from etl.store.schema import tables as t
 from etl.store.schema.engine import temporary_engine
 from etl.sync import agent_run
-from etl.sync.agent_run import RunOptions
+from etl.sync.run_demand import RunOptions
 from tests.sync.lab import AGENT, BACKFILL, RECONCILE, RESTART, SYNC, Lab, second
 from tests.torture.rig import Killer
 

@@ -17,7 +17,8 @@ from etl.models import AgentReport
 from etl.simulator import Simulator, Traits, World
 from etl.store.runs.lease import Lease, LeaseHolder, holder
 from etl.store.store import Store
-from etl.sync.agent_run import AgentSync, RunOptions
+from etl.sync.agent_run import AgentSync
+from etl.sync.run_demand import RunOptions
 from tests.support.stores import open_store
 from tests.torture.auditor import Auditor, Run
 from tests.torture.databases import Database, Rows

@@ -21,8 +21,10 @@ from etl.store.runs.lease import Lease
 from etl.store.runs.runs import start_run
 from etl.store.schema import migrate
 from etl.store.schema import tables as t
-from etl.store.store import Batch, Response, Store
-from etl.sync.agent_run import AgentSync, RunOptions
+from etl.store.store import Batch, Store
+from etl.store.write.responses import Response
+from etl.sync.agent_run import AgentSync
+from etl.sync.run_demand import RunOptions
 from tests.support.audit import differences
 from tests.support.postgres import Cluster, Server, own_server
 from tests.torture.proxy import Proxy

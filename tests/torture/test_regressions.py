@@ -13,7 +13,7 @@ from etl.planning.coverage import Gap
 from etl.planning.walks.walk import Walk
 from etl.simulator import Fault
 from etl.store.store import Store
-from etl.sync.agent_run import RunOptions
+from etl.sync.run_demand import RunOptions
 from tests.support.waiting import PATIENCE, until
 from tests.torture.databases import Databases
 from tests.torture.rig import Rig

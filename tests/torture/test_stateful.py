@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 )
 
 from etl.simulator import Fault, Traits
-from etl.sync.agent_run import RunOptions
+from etl.sync.run_demand import RunOptions
 from tests.torture.databases import Databases
 from tests.torture.rig import Killer, Rig
 from tests.torture.truth import KINDS, now

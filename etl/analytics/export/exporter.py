@@ -22,8 +22,6 @@ from etl.models import Progress
 from etl.store.schema import migrate
 from etl.wording import suggest
 
-__all__ = ["ExportOptions", "export"]
-
 PARTITIONED: Final = "sessions"
 PARTITIONED_BY: Final = ("agent_id", "created_at")
 EMPTY: Final = (f"agent={NO_PARTITION}", f"month={NO_PARTITION}")

@@ -14,8 +14,6 @@ import pyarrow.parquet
 from etl.analytics.export.rules import RISKY_CELL
 from etl.analytics.schema_docs import Column
 
-__all__ = ["Format", "TableFile", "escape_formulas", "make_schema"]
-
 Format = Literal["parquet", "csv"]
 
 BATCH_ROWS: Final = 50_000

@@ -18,8 +18,6 @@ from typing import Any, Final
 from etl import __version__
 from etl.errors import ConfigError, EtlError
 
-__all__ = ["MANIFEST", "put_manifest", "read_manifest", "replace_folder"]
-
 MANIFEST: Final = "manifest.json"
 PARTIAL: Final = ".export-partial"
 PROGRAM: Final = "gumloop-etl"

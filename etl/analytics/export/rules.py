@@ -7,8 +7,6 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import quote
 
-__all__ = ["CHANGES", "NO_PARTITION", "RISKY_CELL", "choose_since", "name_folders", "to_month"]
-
 NO_PARTITION: Final = "__HIVE_DEFAULT_PARTITION__"
 """Hive's word for null."""
 

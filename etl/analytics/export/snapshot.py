@@ -30,8 +30,6 @@ from etl.store.schema import tables as t
 from etl.store.schema.column_types import Instant
 from etl.store.schema.engine import temporary_engine, translate_errors
 
-__all__ = ["RunsSeen", "Since", "find_since", "open_snapshot", "read_rows", "read_runs"]
-
 FETCHED: Final = 256
 """Rows held at once as they come from the database; a row may hold a long text."""
 

@@ -8,21 +8,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final, Literal, NamedTuple
 
-__all__ = [
-    "LOOKS_BACK",
-    "Offset",
-    "Period",
-    "Step",
-    "choose_step",
-    "find_default_since",
-    "find_next_bin",
-    "find_period_before",
-    "floor_to",
-    "list_bins",
-    "list_offsets",
-    "to_wall",
-]
-
 Step = Literal["hour", "day", "week", "month"]
 
 LOOKS_BACK: Final = 30

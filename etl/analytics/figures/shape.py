@@ -9,30 +9,6 @@ from etl.analytics.figures.period import Step, floor_to
 from etl.analytics.figures.values import Cell
 from etl.models import SETTLED_STATES
 
-__all__ = [
-    "CLASSES",
-    "DAYS",
-    "MOST_SERIES",
-    "OTHERS",
-    "STATES",
-    "Bar",
-    "Mix",
-    "Square",
-    "Tally",
-    "assign_series",
-    "classify_count",
-    "classify_week",
-    "fold_hours",
-    "group_state",
-    "mix_states",
-    "rank_agents",
-    "stack_bars",
-    "sum_tallies",
-    "tally_by_agent",
-    "tally_by_bin",
-    "tally_cells",
-]
-
 MOST_SERIES: Final = 5
 """Agents with a colour of their own; more can't be told apart."""
 

@@ -5,8 +5,6 @@ from typing import NamedTuple
 
 from etl.analytics.figures.period import Period
 
-__all__ = ["Cell", "Creator", "SettleTimes", "TopSession", "Window"]
-
 
 class Window(NamedTuple):
     """Which sessions are counted: of these agents, begun within this period."""

@@ -6,20 +6,6 @@ from typing import Final
 from etl.analytics.figures.period import Step
 from etl.wording import count
 
-__all__ = [
-    "format_age",
-    "format_bin",
-    "format_change",
-    "format_compact",
-    "format_count",
-    "format_credits",
-    "format_duration",
-    "format_minute",
-    "format_percent",
-    "format_points",
-    "format_span",
-]
-
 THIN: Final = "\N{NARROW NO-BREAK SPACE}"
 MINUS: Final = "\N{MINUS SIGN}"
 UNITS: Final = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))

@@ -29,8 +29,6 @@ from etl.errors import ConfigError, EtlError
 from etl.models import Progress
 from etl.store.schema import tables as t
 
-__all__ = ["LakeReport", "TableReport", "carry"]
-
 
 class TableReport(NamedTuple):
     """What became of a table. `rows` are all of the database's, `unfit` credits became null."""

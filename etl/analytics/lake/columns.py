@@ -7,8 +7,6 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-__all__ = ["is_unfit", "make_batch"]
-
 PRECISE: Final = decimal.Context(prec=38, rounding=decimal.ROUND_HALF_EVEN)
 NANO: Final = Decimal("1e-9")
 UTC_OFFSET: Final = "+00"

@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, NamedTuple, Protocol
 
-__all__ = ["Change", "Keyed", "LakeRow", "Unsorted", "compare"]
-
 
 class Keyed(Protocol):
     """A row of the database: its key, and a digest that tells whether it changed."""

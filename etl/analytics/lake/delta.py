@@ -19,8 +19,6 @@ from deltalake.transaction import AddAction, RemoveAction, create_table_with_add
 from etl.analytics.lake.tables import MONTH, LakeTable
 from etl.errors import EtlError
 
-__all__ = ["DataFile", "DeltaFolder", "State"]
-
 PROGRAM: Final = "gumloop-etl"
 OWNER: Final = re.compile(rf"{PROGRAM}, database ([0-9a-f-]{{36}})")
 OURS: Final = re.compile(r"(month=[^/]+/)?etl-[0-9a-f]{32}\.parquet|_delta_log(/.*)?")

@@ -19,8 +19,6 @@ from etl.analytics.lake.delta import DataFile
 from etl.analytics.lake.source import SourceRow, split_cells
 from etl.analytics.lake.tables import DIGEST, MONTH, LakeTable
 
-__all__ = ["MonthWriter", "index_rows", "read_index"]
-
 BATCH_ROWS: Final = 10_000
 GROUP_ROWS: Final = 100_000
 GROUP_BYTES: Final = 32 << 20

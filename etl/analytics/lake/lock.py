@@ -11,8 +11,6 @@ from sqlalchemy import Connection
 from etl.errors import EtlError, StoreError
 from etl.store.schema.url import parse_url
 
-__all__ = ["LakeBusy", "lock_file", "lock_server"]
-
 LOCK: Final = 7_461_120_094
 """PostgreSQL's advisory lock, kept for the transaction that reads."""
 

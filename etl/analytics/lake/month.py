@@ -16,8 +16,6 @@ from etl.analytics.lake.files import MonthWriter, index_rows, read_index
 from etl.analytics.lake.source import SourceRow
 from etl.analytics.lake.tables import LakeTable
 
-__all__ = ["Changes", "change_month"]
-
 MOST_FILES: Final = 8
 """So many files a month stay side by side; then the small ones are written together anew."""
 

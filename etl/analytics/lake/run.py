@@ -10,8 +10,6 @@ from etl.store.lakes import save_lake_failure, save_lake_success
 from etl.store.store import Store
 from etl.urls import lake_address
 
-__all__ = ["update_lake"]
-
 
 def update_lake(
     store: Store,

@@ -14,8 +14,6 @@ from sqlalchemy import Connection
 
 from etl.analytics.lake.tables import UNDATED, LakeTable
 
-__all__ = ["SourceRow", "read_rows", "split_cells"]
-
 FETCHED: Final = 1000
 """Rows of SQLite that are held at once."""
 

@@ -9,8 +9,6 @@ from etl.analytics import schema_docs
 from etl.analytics.export.files import KINDS
 from etl.analytics.schema_docs import Column
 
-__all__ = ["DIGEST", "MONTH", "UNDATED", "LakeTable", "list_lake_tables"]
-
 MONTH: Final = "month"
 """The partition column: the month of the session's `created_at` in UTC."""
 

@@ -12,8 +12,6 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from etl.errors import EtlError
 
-__all__ = ["locate_table", "make_folder", "translate_errors"]
-
 SECRET_NAME: Final = re.compile(
     r"^(AWS|AZURE|GOOGLE|GCS|GCLOUD)_.*(KEY|SECRET|TOKEN|PASSWORD|CREDENTIAL|SAS)", re.I
 )

@@ -14,8 +14,6 @@ from etl.analytics.report.charts import Spec
 from etl.analytics.report.load_figures import Figures
 from etl.analytics.report.names import label_agents
 
-__all__ = ["Drawing", "draw_charts"]
-
 DAY: Final = timedelta(days=1)
 LENGTHS: Final[dict[Step, timedelta]] = {
     "hour": DAY / 24,

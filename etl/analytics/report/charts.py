@@ -14,8 +14,6 @@ from etl.analytics.figures.period import Step
 from etl.analytics.figures.shape import CLASSES, DAYS, STATES, Bar, Mix, Square, Tally
 from etl.analytics.figures.words import format_bin, format_count, format_credits, format_percent
 
-__all__ = ["Spec", "plot_agents", "plot_failures", "plot_quantity", "plot_states", "plot_week"]
-
 Spec = dict[str, Any]
 
 FONT: Final = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'

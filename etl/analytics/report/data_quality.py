@@ -10,8 +10,6 @@ from etl.analytics.report.formatting import Formatter
 from etl.analytics.report.health_queries import Health
 from etl.planning.drift import name_fields
 
-__all__ = ["describe_freshness", "list_warnings"]
-
 STALE: Final = timedelta(days=1)
 """Data that is older than this is called old at the top of the page."""
 

@@ -30,16 +30,6 @@ from etl.analytics.figures.values import Cell, Creator, SettleTimes, TopSession,
 from etl.models import SETTLED_STATES
 from etl.store.schema import tables as t
 
-__all__ = [
-    "count_cells",
-    "count_creators",
-    "count_undated",
-    "find_costliest",
-    "find_oldest_session",
-    "find_settle_times",
-    "find_top_creators",
-]
-
 TOP: Final = 10
 """How many creators and sessions a list shows."""
 

@@ -7,8 +7,6 @@ from etl.analytics.figures.words import format_age, format_minute, format_span
 from etl.analytics.report.load_figures import Figures
 from etl.analytics.report.names import label_agents
 
-__all__ = ["Formatter"]
-
 JUST: Final = timedelta(minutes=1)
 
 

@@ -11,8 +11,6 @@ from etl.store.read.unread import Unread, load_unread
 from etl.store.runs.agent_state import AgentState, load_state
 from etl.store.schema import tables as t
 
-__all__ = ["Health", "load_health"]
-
 
 class Health(NamedTuple):
     """One agent's part of a range.

@@ -16,8 +16,6 @@ from etl.analytics.report.health_queries import Health, load_health
 from etl.store.read import status
 from etl.store.store import Store
 
-__all__ = ["Figures", "ReportOptions", "load_figures"]
-
 RECENT_RUNS: Final = 10
 EMPTY: Final = timedelta(days=30)
 

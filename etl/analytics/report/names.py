@@ -6,8 +6,6 @@ from typing import Final
 
 from etl.analytics.figures.values import Creator
 
-__all__ = ["label_agents", "label_creator", "shorten"]
-
 LONGEST: Final = 200
 """Characters of a name that the page holds; CSS shows as many as there is room for."""
 

@@ -22,8 +22,6 @@ from etl.analytics.report.charts import Spec
 from etl.analytics.report.load_figures import Figures
 from etl.analytics.report.view import make_view
 
-__all__ = ["render"]
-
 TURNS: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Characters that turn the direction of text: in a name they would turn the figures beside it."""
 

@@ -22,8 +22,6 @@ from etl.analytics.report.load_figures import Figures, Totals
 from etl.analytics.report.names import label_creator, shorten
 from etl.models import BEGINNING
 
-__all__ = ["View", "make_view"]
-
 MOST_AGENTS: Final = 50
 """Agents in a table of agents."""
 

@@ -13,8 +13,6 @@ from etl.credentials import Credentials, plain_value
 if TYPE_CHECKING:
     from etl.api.credentials.oauth import Grant
 
-__all__ = ["source_of"]
-
 
 def source_of(
     api: Api, stop: threading.Event | None = None, environ: Mapping[str, str] = os.environ

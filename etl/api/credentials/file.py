@@ -10,8 +10,6 @@ import msgspec
 from etl.credentials import Credentials, secret_in
 from etl.errors import ConfigError
 
-__all__ = ["SecretFile"]
-
 NOTHING: Final = (0, 0, 0)
 
 

@@ -10,8 +10,6 @@ from typing import IO, Any, Final
 
 from etl.errors import EtlError, Transient
 
-__all__ = ["NewFile", "hold_lock", "replace_file"]
-
 MODE: Final = 0o600
 RESERVED: Final = 16_384
 """Bytes set aside before a token is requested: a full disk must not lose it."""

@@ -37,8 +37,6 @@ from etl.config import Api
 from etl.credentials import Credentials, secret_in
 from etl.errors import ConfigError, Denied, EtlError, RetryLater, Stopped, Transient
 
-__all__ = ["Grant"]
-
 _heard: Final = logging.getLogger("etl.credentials")
 
 LARGEST_REPLY: Final = 2**16

@@ -7,16 +7,6 @@ import msgspec
 
 from etl.errors import Denied, Malformed, Transient
 
-__all__ = [
-    "AccessToken",
-    "TokenReply",
-    "is_over",
-    "needs_renewal",
-    "parse_token",
-    "read_reply",
-    "serialize_token",
-]
-
 AHEAD: Final = timedelta(minutes=5)
 SHARE: Final = 0.1
 """A token is renewed so long ahead of its end: this share of its life, at most AHEAD."""

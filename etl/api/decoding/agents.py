@@ -9,8 +9,6 @@ from etl.api.decoding.wire import LONGEST_ID
 from etl.errors import Malformed
 from etl.models import ABSENT, FoundAgent, Team
 
-__all__ = ["AgentsPage", "decode_agents", "decode_teams"]
-
 T = TypeVar("T", "_Agent", Team)
 
 

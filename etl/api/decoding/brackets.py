@@ -8,8 +8,6 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["TOKEN", "has_many_brackets", "split_object"]
-
 MOST_BRACKETS: Final = 2_000_000
 """To open something; each takes a microsecond."""
 

@@ -26,8 +26,6 @@ from etl.api.decoding.wire import (
 )
 from etl.models import ABSENT, STORED_WITHOUT, Absent, Listed, Rejected
 
-__all__ = ["LenientRecord", "is_deep", "locate", "read_leniently"]
-
 DEEPEST: Final = 100
 """Levels of nesting of an unknown key's value. Far more would end the stack of whoever writes it
 as JSON again."""

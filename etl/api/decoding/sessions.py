@@ -32,16 +32,6 @@ from etl.api.decoding.wire import (
 from etl.errors import Malformed
 from etl.models import ABSENT, Absent, Creator, Listed, Page, Rejected, Session
 
-__all__ = [
-    "LONGEST_ID",
-    "MOST_RECORDS",
-    "RetrievedSession",
-    "decode_page",
-    "decode_records",
-    "decode_retrieved",
-    "parse_instant",
-]
-
 
 class RetrievedSession(NamedTuple):
     """One session by its id, and its creator if the response names one.

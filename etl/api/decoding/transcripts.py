@@ -18,8 +18,6 @@ from etl.api.decoding.wire import UNDECODABLE
 from etl.errors import Malformed
 from etl.models import Message
 
-__all__ = ["LONGEST_SEARCHED", "MOST_MESSAGES", "decode_transcript"]
-
 LONGEST_SEARCHED: Final = 100_000
 """Characters of a message that a search looks at.
 

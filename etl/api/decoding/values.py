@@ -6,8 +6,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-__all__ = ["parse_instant", "read_count", "read_instant", "read_number"]
-
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 SECONDS: Final = (1e9, 1e10)
 """A number in this range is an instant in seconds since 1970: September 2001 to November 2286."""

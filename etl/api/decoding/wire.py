@@ -10,23 +10,6 @@ from msgspec import Meta, Raw
 
 from etl.models import ABSENT, Absent
 
-__all__ = [
-    "CREATOR_FIELDS",
-    "KNOWN_KEYS",
-    "LONGEST_ID",
-    "UNDECODABLE",
-    "USAGE_FIELDS",
-    "Count",
-    "LoosePage",
-    "StrictPage",
-    "StrictSession",
-    "Text",
-    "WireCreator",
-    "WireResponse",
-    "WireSession",
-    "WireUsage",
-]
-
 LONGEST_ID: Final = 2000
 """In UTF-8 bytes. PostgreSQL's index rows end near 2,700; a longer id is rejected everywhere."""
 

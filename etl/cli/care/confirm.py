@@ -4,8 +4,6 @@ import sys
 
 from etl.errors import ConfigError
 
-__all__ = ["confirm"]
-
 
 def confirm(question: str) -> bool:
     """Ask on the terminal. Raises ConfigError where there is none."""

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from etl.service.runs import Service
     from etl.sync.discovery import AgentSelection
 
-__all__ = ["configure", "print_discovery", "print_report", "run_mode"]
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of every run."""

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from etl.planning.coverage import Coverage, Gap
     from etl.store.store import Store
 
-__all__ = ["explain"]
-
 STATE_LISTS = 2
 RECENT = 5
 """Runs whose pace is looked at."""

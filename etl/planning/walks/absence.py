@@ -11,8 +11,6 @@ from typing import Final
 
 from etl.models import BEGINNING, Listed, Order
 
-__all__ = ["MOST_CARRIED", "AbsenceCheck", "AbsenceJudge"]
-
 MOST_CARRIED: Final = 100_000
 """Ids carried for one instant; more ties than that are not judged."""
 

@@ -7,8 +7,6 @@ from typing import Final
 from etl.errors import CursorRefused, CutShort
 from etl.models import Entry, Listed, Order
 
-__all__ = ["MOST_EMPTY", "Chain", "dated"]
-
 MOST_EMPTY: Final = 100
 """Empty pages in a row that are followed before the list counts as broken."""
 

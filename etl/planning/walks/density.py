@@ -12,8 +12,6 @@ from typing import Final, NamedTuple
 
 from etl.models import BEGINNING, just_after
 
-__all__ = ["Density", "Sample"]
-
 SHORTEST: Final = 1.0
 """Seconds: a page of ties counts as this long."""
 

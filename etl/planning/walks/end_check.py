@@ -12,8 +12,6 @@ from typing import Literal
 from etl.models import Listed
 from etl.planning.walks.chain import dated
 
-__all__ = ["EndCheck", "Verdict"]
-
 Verdict = Literal["holds", "unsure", "cut short"]
 
 

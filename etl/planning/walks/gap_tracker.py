@@ -20,8 +20,6 @@ from etl.planning.walks.plan import HEAD, TAIL, PlannedWalk, Situation, plan_wal
 from etl.planning.walks.standings import Standings, gap_at
 from etl.planning.walks.walk import Step, Walk
 
-__all__ = ["GapTracker"]
-
 MOST_FAILURES: Final = 4
 """Walks in a row that may break off or get nowhere before the run gives up. Hints don't count."""
 

@@ -14,8 +14,6 @@ from datetime import datetime
 from etl.models import BEGINNING, Entry
 from etl.planning.coverage import Coverage
 
-__all__ = ["Hints", "build_entry", "is_built"]
-
 
 @dataclass(slots=True)
 class Hints:

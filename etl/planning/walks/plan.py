@@ -17,8 +17,6 @@ from etl.planning.coverage import Coverage, Gap
 from etl.planning.walks.density import Density
 from etl.planning.walks.hints import Hints
 
-__all__ = ["HEAD", "TAIL", "ActiveWalk", "PlannedWalk", "Situation", "plan_walks"]
-
 HEAD: Final = Entry("newest", None, ENDLESS)
 TAIL: Final = Entry("oldest", None, BEGINNING)
 

@@ -14,8 +14,6 @@ from datetime import datetime
 
 from etl.models import BEGINNING, TICK, Entry, Span, floor_second, just_after
 
-__all__ = ["Proof"]
-
 
 class Proof:
     """A span of instants that grows in the direction of its chain."""

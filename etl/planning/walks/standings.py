@@ -11,8 +11,6 @@ from etl.planning.walks.chain import dated
 from etl.planning.walks.plan import ActiveWalk
 from etl.planning.walks.walk import Walk
 
-__all__ = ["Standing", "Standings", "gap_at"]
-
 
 class Standing(NamedTuple):
     """Where a walk stood when its last page was noted. Its thread may be further on."""

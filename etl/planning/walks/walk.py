@@ -12,8 +12,6 @@ from etl.planning.walks.chain import Chain, dated
 from etl.planning.walks.end_check import EndCheck
 from etl.planning.walks.proof import Proof
 
-__all__ = ["BOOKMARK_EVERY", "Step", "Walk"]
-
 BOOKMARK_EVERY: Final = 5
 """Pages between two bookmarks."""
 

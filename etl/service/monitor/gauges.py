@@ -14,8 +14,6 @@ from etl.models import CLOCKS_DIFFER
 from etl.service.monitor.metrics import PREFIX
 from etl.store.read.probes import AgentProbe, OpenSessionsProbe
 
-__all__ = ["DatabaseGauges"]
-
 HOLDERS: Final = ("us", "other", "free")
 
 

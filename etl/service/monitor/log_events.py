@@ -33,8 +33,6 @@ from etl.events import (
 from etl.models import AgentReport, Transcripts
 from etl.service.monitor.logs import COUNTS, TRANSCRIPTS, describe_error, kind, log, where
 
-__all__ = ["write"]
-
 
 def write(event: Event) -> None:
     """Write an event that is worth a line."""

@@ -19,8 +19,6 @@ from structlog.typing import EventDict
 from etl.config import Service
 from etl.errors import EtlError
 
-__all__ = ["EVENTS", "configure", "describe_error", "kind", "log", "where"]
-
 ERROR: Final = ("reason", "http_status", "hint")
 COUNTS: Final = (
     "requests",

@@ -41,8 +41,6 @@ from etl.events import (
 )
 from etl.models import AgentReport
 
-__all__ = ["Metrics", "label_of"]
-
 PREFIX: Final = "gumloop_etl"
 MODES: Final = ("incremental", "reconcile")
 STATUSES: Final = ("succeeded", "incomplete", "failed", "interrupted", "skipped")

@@ -37,8 +37,6 @@ from etl.store.store import Store
 if TYPE_CHECKING:
     from etl.service.monitor.metrics import Metrics
 
-__all__ = ["Monitor", "open_monitor"]
-
 T = TypeVar("T")
 
 LONGEST_SILENCE: Final = 60.0

@@ -17,8 +17,6 @@ from etl.events import (
     OutageEnded,
 )
 
-__all__ = ["Outages"]
-
 Of = Literal["api", "database"]
 
 

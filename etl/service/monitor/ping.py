@@ -16,8 +16,6 @@ from etl.events import Event, Observe, Pinged, RunCrashed, RunFinished
 from etl.input.text_files import read_text
 from etl.urls import check_ping_url
 
-__all__ = ["Pinger", "fail_url", "is_due", "ping_url", "verdict"]
-
 TIMEOUT: Final = 5.0
 AT_LEAST: Final = 60.0
 """Seconds between two pings that say the same; the services limit their number."""

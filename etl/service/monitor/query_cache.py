@@ -8,8 +8,6 @@ from typing import Final, Generic, TypeVar
 
 from etl.errors import StoreError
 
-__all__ = ["PATIENCE", "CachedQuery"]
-
 T = TypeVar("T")
 
 PATIENCE: Final = 3.0

@@ -7,8 +7,6 @@ from typing import Any
 from etl.errors import SchemaMismatch, StoreError
 from etl.models import CLOCKS_DIFFER
 
-__all__ = ["not_readable", "readiness"]
-
 
 def readiness(
     last_success: Mapping[str, datetime | None],

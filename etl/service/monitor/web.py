@@ -12,8 +12,6 @@ from urllib.parse import urlsplit
 from etl import __version__
 from etl.errors import ConfigError
 
-__all__ = ["Reply", "Server"]
-
 AT_ONCE: Final = 16
 """Connections served at once; more are closed unanswered, so that nobody can pile up threads."""
 

@@ -13,8 +13,6 @@ from etl.store.schema.engine import translate_errors
 from etl.store.schema.url import behind_pgbouncer, parse_url
 from etl.store.store import Store
 
-__all__ = ["compact"]
-
 HOLDING: Final = (
     "creators",
     "sessions",

@@ -11,8 +11,6 @@ from sqlalchemy import Connection, delete, inspect, update
 
 from etl.store.schema import tables as t
 
-__all__ = ["compact_search", "delete_of", "forget_messages", "forget_transcripts", "slices"]
-
 MOST_PARAMETERS: Final = 500
 
 

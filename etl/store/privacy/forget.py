@@ -39,8 +39,6 @@ from etl.store.privacy.rules_change import pages, replace_payload
 from etl.store.schema import tables as t
 from etl.store.store import Store
 
-__all__ = ["ErasureReport", "Person", "find_person", "forget"]
-
 AT_ONCE: Final = 100
 """Sessions whose messages are deleted in one transaction."""
 

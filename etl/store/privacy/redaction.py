@@ -29,22 +29,6 @@ from etl.store.schema import tables as t
 from etl.store.schema.engine import insert_into
 from etl.store.write.responses import Response
 
-__all__ = [
-    "ERASED",
-    "GUARD",
-    "Guard",
-    "guard_of",
-    "insert_missing",
-    "known_ids",
-    "lock_out_saves",
-    "mark_sessions",
-    "redact_messages",
-    "redact_responses",
-    "redact_sentence",
-    "wait_for_lock",
-]
-
-
 ERASED: Final = "(erased: it named a person who was forgotten)"
 
 

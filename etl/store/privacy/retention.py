@@ -16,8 +16,6 @@ from etl.store.privacy.delete_messages import forget_messages
 from etl.store.schema import tables as t
 from etl.store.store import Store
 
-__all__ = ["prune"]
-
 AT_ONCE: Final = 200
 
 

@@ -14,8 +14,6 @@ from etl.store.privacy.redaction import guard_of, lock_out_saves
 from etl.store.schema import tables as t
 from etl.store.store import Store
 
-__all__ = ["apply_rules_change", "pages", "replace_payload"]
-
 AT_ONCE: Final = 500
 _json = msgspec.json.Encoder(order="sorted")
 

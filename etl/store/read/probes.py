@@ -21,14 +21,6 @@ from etl.store.schema.column_types import Instant
 from etl.store.schema.engine import translate_errors
 from etl.store.store import Store
 
-__all__ = [
-    "AgentProbe",
-    "OpenSessionsProbe",
-    "read_agents",
-    "read_open_sessions",
-    "require_current",
-]
-
 LONGEST: Final = timedelta(seconds=2)
 Holder = Literal["us", "other", "free"]
 

@@ -9,8 +9,6 @@ from sqlalchemy import Connection, TextClause, func, inspect, select, text
 from etl.errors import StoreError
 from etl.store.schema import tables as t
 
-__all__ = ["Hit", "search"]
-
 SIGNS: Final = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 """What PostgreSQL's index takes for gaps, besides what its parser does (migration 0004)."""
 

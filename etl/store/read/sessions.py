@@ -9,8 +9,6 @@ from etl.store.runs.agent_state import newest_below
 from etl.store.schema import tables as t
 from etl.store.store import Store
 
-__all__ = ["count_sessions", "has_undated", "newest_session", "read_instants"]
-
 
 def count_sessions(store: Store, agent_id: str, most: int) -> int:
     """How many sessions of an agent are stored; counting stops at `most`."""

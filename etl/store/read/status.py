@@ -20,20 +20,6 @@ from etl.store.schema.engine import temporary_engine, translate_errors
 from etl.store.schema.url import mask_password, parse_url
 from etl.store.store import Store
 
-__all__ = [
-    "AgentStatus",
-    "agent_names",
-    "agent_status",
-    "is_new",
-    "known_agents",
-    "last_started",
-    "recent_runs",
-    "require_schema",
-    "require_schema_of",
-    "rows_within",
-]
-
-
 AGES: Final = (timedelta(minutes=15), timedelta(days=1), timedelta(days=7))
 """The classes of freshness: known to be right as of so long ago at most."""
 

@@ -8,8 +8,6 @@ from etl.models import STORED_WITHOUT
 from etl.planning.drift import WHOLE, count_fields
 from etl.store.schema import tables as t
 
-__all__ = ["Unread", "load_unread"]
-
 _C: Final = t.rejected_records.c
 IS_PARTIAL: Final = _C.reason.startswith(STORED_WITHOUT)
 

@@ -12,17 +12,6 @@ from etl.planning.coverage import Coverage, clip_to_now
 from etl.store.schema import tables as t
 from etl.store.schema.column_types import Instant
 
-__all__ = [
-    "AgentState",
-    "StoredDemand",
-    "drop_bookmarks",
-    "load_state",
-    "newest_below",
-    "save_bookmarks",
-    "save_coverage",
-]
-
-
 # Built once, as every save needs them.
 DROP_COVERAGE: Final = delete(t.coverage).where(t.coverage.c.agent_id == bindparam("agent"))
 ADD_COVERAGE: Final = insert(t.coverage)

@@ -13,8 +13,6 @@ from etl.store.schema import tables as t
 from etl.store.schema.column_types import Instant
 from etl.store.write.responses import Run
 
-__all__ = ["COUNTED", "begin_save", "count_saves", "move_watermark", "tally"]
-
 COUNTED: Final = ("requests", "pages", "seen", "inserted", "updated", "unchanged", "rejected")
 
 # Statements of every save are built once: building them anew, and the key of SQLAlchemy's cache

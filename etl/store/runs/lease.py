@@ -17,23 +17,6 @@ from sqlalchemy import Connection, Update, insert, select, update
 from etl.errors import LeaseLost
 from etl.store.schema import tables as t
 
-__all__ = [
-    "LEASE",
-    "RENEW_EVERY",
-    "Lease",
-    "LeaseHolder",
-    "claim",
-    "database_now",
-    "end_frozen",
-    "holder",
-    "is_this_process",
-    "lease_lost",
-    "may_be_alive",
-    "release",
-    "renew",
-    "update_state",
-]
-
 LEASE: Final = timedelta(seconds=30)
 RENEW_EVERY: Final = 8.0
 """Seconds without a save after which the lease is renewed."""

@@ -7,8 +7,6 @@ from sqlalchemy import Connection, select, update
 from etl.store.runs.lease import may_be_alive
 from etl.store.schema import tables as t
 
-__all__ = ["clear_next_runs", "find_next_run", "save_next_run"]
-
 
 def save_next_run(
     connection: Connection, agent_id: str, at: datetime, me: str, now: datetime

@@ -18,15 +18,6 @@ from etl.store.write import freshness
 from etl.store.write.freshness import MissingResult
 from etl.store.write.responses import Run
 
-__all__ = [
-    "drop_demand",
-    "drop_suspects",
-    "finish_run",
-    "mark_missing",
-    "save_seek_refused",
-    "start_run",
-]
-
 A_DAY: Final = timedelta(days=1)
 RUNS: Final = t.sync_runs
 

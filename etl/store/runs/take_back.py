@@ -16,8 +16,6 @@ from etl.store.runs.lease import Lease
 from etl.store.schema import tables as t
 from etl.store.store import Store
 
-__all__ = ["load_repaired_state"]
-
 UNKNOWN: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Stands for a time that nobody knows: whatever is fetched from now on is newer."""
 

@@ -13,8 +13,6 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from etl.store.schema import tables as t
 
-__all__ = ["FIRST_DAY", "LAST_DAY", "Day", "days", "set_time_zone", "time_zone"]
-
 FIRST_DAY: Final = date(2020, 1, 1)
 LAST_DAY: Final = date(2039, 12, 31)
 STEP: Final = timedelta(hours=1)

@@ -8,8 +8,6 @@ from sqlalchemy import JSON, BigInteger, DateTime, Integer, String, TypeDecorato
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
 
-__all__ = ["Instant", "Json", "Whole", "instant_text"]
-
 Whole = BigInteger().with_variant(Integer(), "sqlite")
 """A whole number; SQLite counts ids up for `INTEGER` alone."""
 

@@ -8,8 +8,6 @@ from typing import Any
 
 import psycopg
 
-__all__ = ["PlainCursor", "default_options", "known_arguments"]
-
 
 class PlainCursor(psycopg.Cursor[Any]):
     """Sends one statement after the other where psycopg would send a pipeline of them.

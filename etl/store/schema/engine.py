@@ -23,8 +23,6 @@ from etl.store.schema.session_settings import (
 )
 from etl.store.schema.url import behind_pgbouncer, mask_password, parse_url
 
-__all__ = ["open_engine", "temporary_engine", "translate_errors"]
-
 BUSY_TIMEOUT: Final = 30_000
 """Milliseconds that a SQLite writer waits for another one."""
 

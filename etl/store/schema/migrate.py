@@ -15,8 +15,6 @@ from etl.store.schema.tables import metadata
 if TYPE_CHECKING:
     from alembic.config import Config
 
-__all__ = ["HEAD", "check_encoding", "current", "downgrade", "ensure", "scripts", "upgrade"]
-
 HEAD: Final = "0009"
 """The revision that this program works with; known here so that a run needn't load Alembic."""
 

@@ -9,8 +9,6 @@ from typing import Final
 
 from etl.errors import ConfigError
 
-__all__ = ["GUARDS", "NEEDED", "read_options", "set_all", "startup_options"]
-
 GUARDS: Final = {
     "idle_in_transaction_session_timeout": "30s",
     "lock_timeout": "30s",

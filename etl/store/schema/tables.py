@@ -31,33 +31,6 @@ from sqlalchemy import (
 from etl.models import SETTLED_STATES
 from etl.store.schema.column_types import Instant, Json, Whole
 
-__all__ = [
-    "IS_OPEN",
-    "SEARCH_INDEX",
-    "agents",
-    "bookmarks",
-    "calendar",
-    "coverage",
-    "creators",
-    "database_identity",
-    "forgotten",
-    "forgotten_sessions",
-    "lakes",
-    "metadata",
-    "privacy",
-    "rejected_records",
-    "report_settings",
-    "retrievals",
-    "session_messages",
-    "session_states",
-    "sessions",
-    "state_changes",
-    "suspects",
-    "sync_runs",
-    "sync_state",
-    "transcripts",
-]
-
 SEARCH_INDEX: Final = re.compile(r"message_search\w*|words|ix_session_messages_words")
 """Names of the search index: tables in SQLite, a column in PostgreSQL, and so not `metadata`'s."""
 

@@ -9,8 +9,6 @@ from sqlalchemy.exc import ArgumentError
 from etl.errors import ConfigError
 from etl.urls import HOW_TO_ENCODE, is_ambiguous
 
-__all__ = ["behind_pgbouncer", "mask_password", "parse_url"]
-
 FORMS: Final = "use sqlite:///FILE or postgresql://USER@HOST/DATABASE"
 SEVERAL: Final = re.compile(
     r"(?P<head>postgres(?:ql)?(?:\+psycopg)?://(?:[^/?]*@)?)(?P<hosts>[^@/?]*,[^@/?]*)(?P<rest>(?:[/?].*)?)"

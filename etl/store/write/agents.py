@@ -11,8 +11,6 @@ from etl.planning.discovery import Decision, KnownAgent
 from etl.store.schema import tables as t
 from etl.store.store import Store
 
-__all__ = ["read_known", "save_found"]
-
 
 def read_known(store: Store) -> list[KnownAgent]:
     """The agents that have rows, each with the start of its last run."""

@@ -10,16 +10,6 @@ from typing import Any, Final
 
 from etl.models import ABSENT, Creator, Session
 
-__all__ = [
-    "AS_OF",
-    "COLUMNS",
-    "FIELDS",
-    "Changes",
-    "Row",
-    "compare_rows",
-    "creator_row",
-]
-
 FIELDS: Final = Session.__struct_fields__
 """The columns that a response fills."""
 

@@ -15,24 +15,6 @@ from etl.store.schema import tables as t
 from etl.store.schema.column_types import Instant
 from etl.store.schema.engine import insert_into
 
-__all__ = [
-    "MissingResult",
-    "OpenSession",
-    "add_suspects",
-    "clear_suspects",
-    "drop_suspects",
-    "idle_instants",
-    "mark_missing",
-    "open_sessions",
-    "page_end",
-    "read_suspects",
-    "sample_ids",
-    "save_retrievals",
-    "suspect_absent",
-    "suspect_undated",
-]
-
-
 # Built once, as every save needs them.
 SUSPECTS: Final = select(t.suspects.c.session_id, t.suspects.c.suspected_at).where(
     t.suspects.c.agent_id == bindparam("agent")

@@ -20,8 +20,6 @@ from etl.models import ABSENT, STORED_WITHOUT, Rejected, Session
 from etl.store.write.diff import EXTRA, Row
 from etl.store.write.row_writer import conflict_clause
 
-__all__ = ["PostgresRows", "insert_values"]
-
 NUL: Final = "\0"
 FEW: Final = 8
 """Up to so many rows, plain statements are cheaper than COPY (a no-op sync writes a handful)."""

@@ -14,8 +14,6 @@ from etl.models import ABSENT, Rejected, Session, unread_fields
 from etl.store.schema import tables as t
 from etl.store.schema.engine import insert_into
 
-__all__ = ["note_rejected", "resolve_rejected"]
-
 FEW: Final = 200
 """Up to so many unsettled records of an agent are loaded whole; of more, those concerned."""
 

@@ -16,8 +16,6 @@ from etl.store.write.diff import AS_OF, COLUMNS, Row, compare_rows, creator_row
 from etl.store.write.rejected import note_rejected, resolve_rejected
 from etl.store.write.row_writer import RowWriter
 
-__all__ = ["ConcurrentWrite", "Response", "ResponseWriter", "Run"]
-
 CREATOR_COLUMNS: Final = tuple(column.name for column in t.creators.c)
 MOST_SIGHTINGS: Final = 20_000
 """Sessions, and creators, whose last response is remembered: more than walks may have in flight."""

@@ -9,8 +9,6 @@ from sqlalchemy import Connection
 from etl.models import Rejected, Session
 from etl.store.write.diff import Row
 
-__all__ = ["RowWriter", "conflict_clause"]
-
 
 def conflict_clause(table: str, columns: Sequence[str]) -> str:
     """The end of an upsert by id: a row replaces an older one, or one dated later than now.

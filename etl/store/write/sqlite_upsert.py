@@ -16,8 +16,6 @@ from etl.store.schema.column_types import instant_text
 from etl.store.write.diff import CREATED_AT, EXTRA, Row
 from etl.store.write.row_writer import conflict_clause
 
-__all__ = ["SqliteRows"]
-
 MOST_PARAMETERS: Final = 500
 _json = msgspec.json.Encoder(order="sorted")
 

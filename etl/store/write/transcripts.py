@@ -22,15 +22,6 @@ from etl.store.schema.engine import insert_into
 from etl.store.store import Store
 from etl.store.write.postgres_copy import insert_values
 
-__all__ = [
-    "Due",
-    "TranscriptCounts",
-    "count_transcripts",
-    "note_failure",
-    "save_transcript",
-    "select_due",
-]
-
 FIELDS: Final = Message.__struct_fields__
 UNSTORABLE: Final = ("22", "54")
 """PostgreSQL's classes of errors that a value is to blame for: bad data, and its own limits."""

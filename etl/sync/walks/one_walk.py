@@ -11,8 +11,6 @@ from etl.models import Counts, Order, Page
 from etl.planning.walks.end_check import Verdict
 from etl.planning.walks.walk import Step, Walk
 
-__all__ = ["Arrival", "PageSource", "fetch_step", "follow_walk"]
-
 PAGE_ATTEMPTS: Final = 3
 """How often a page that can't be the next one is requested before the list counts as cut short."""
 

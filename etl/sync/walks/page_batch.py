@@ -9,10 +9,9 @@ from etl.planning.demand import Demand, watermark_bound
 from etl.planning.walks.hints import Hints
 from etl.planning.walks.walk import Walk
 from etl.store.runs.agent_state import AgentState
-from etl.store.store import Batch, Response
+from etl.store.store import Batch
+from etl.store.write.responses import Response
 from etl.sync.walks.one_walk import Arrival
-
-__all__ = ["PageBatcher"]
 
 
 @dataclass(slots=True)

@@ -23,8 +23,6 @@ from etl.sync.walks.one_walk import Arrival, PageSource, follow_walk
 from etl.sync.walks.page_batch import PageBatcher
 from etl.sync.walks.save_queue import SaveQueue
 
-__all__ = ["ParallelWalks"]
-
 GRACE: Final = 3.0
 """Seconds that a walk under way gets to end after a stop; a late response is not waited for."""
 

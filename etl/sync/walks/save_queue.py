@@ -13,8 +13,6 @@ from typing import Final, Generic, TypeVar
 
 from etl.planning.walks.walk import Walk
 
-__all__ = ["SaveQueue"]
-
 MOST_PAGES: Final = 32
 """Pages saved in one transaction, where they come faster than commits."""
 

@@ -5,8 +5,6 @@ import threading
 from dataclasses import dataclass, field
 from typing import Final
 
-__all__ = ["WalkBudget"]
-
 UNKNOWN: Final = 10.0
 """Pages that an agent is taken to have left as long as nobody knows."""
 
