@@ -67,9 +67,9 @@ class Credentials(msgspec.Struct, frozen=True):
         return f"Credentials(user_id={self.user_id!r}, team_id={self.team_id!r})"
 
 
-def privacy_salt(environ: Mapping[str, str] = os.environ) -> str | None:
+def privacy_salt() -> str | None:
     """The salt of `[privacy]`'s hashes, None if there is none. Raises ConfigError."""
-    return _secret(environ, "ETL_PRIVACY_SALT")[0]
+    return _secret(os.environ, "ETL_PRIVACY_SALT")[0]
 
 
 def _secret(environ: Mapping[str, str], name: str) -> tuple[str | None, str | None]:

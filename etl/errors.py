@@ -58,12 +58,9 @@ class LeaseLost(StoreError):
 class ApiError(EtlError):
     """The API refused or failed a request; carries the status and what the body said."""
 
-    def __init__(
-        self, message: str, hint: str = "", *, status: int | None = None, code: str | None = None
-    ) -> None:
+    def __init__(self, message: str, hint: str = "", *, status: int | None = None) -> None:
         super().__init__(message, hint)
         self.status = status
-        self.code = code
 
 
 class Transient(ApiError):

@@ -11,13 +11,15 @@ import json
 import re
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from etl.config import Privacy, Treatment
 from etl.errors import ConfigError
 from etl.models import ABSENT, Creator, Message, Rejected, Session
+
+Record = TypeVar("Record", Session, Message)
 
 SHORTEST_SALT: Final = 16
 """In characters. With a shorter one, whoever has the hashes could try all salts."""
@@ -230,14 +232,9 @@ def make_anonymous(session: Session) -> Session:
     return msgspec.structs.replace(session, creator_id=None, name=None, extra=None)
 
 
-def strip_session(session: Session) -> Session:
-    """Somebody else's session that tells of a forgotten person where no column does."""
-    return msgspec.structs.replace(session, extra=None)
-
-
-def strip_message(message: Message) -> Message:
-    """Somebody else's message that tells of a forgotten person where no column does."""
-    return msgspec.structs.replace(message, extra=None)
+def drop_extra(record: Record) -> Record:
+    """Somebody else's record that tells of a forgotten person where no column does."""
+    return msgspec.structs.replace(record, extra=None)
 
 
 def is_theirs(creator_id: object, gone: Container[str]) -> bool:

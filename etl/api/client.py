@@ -126,7 +126,7 @@ class Client:
         agent_id: str,
         counts: Counts,
         *,
-        order: Order | str = "newest",
+        order: Order = "newest",
         cursor: str | None = None,
         page_size: int | None = None,
         filters: Mapping[str, str] | None = None,
@@ -151,7 +151,7 @@ class Client:
         except Denied as error:
             if cursor is None or error.status not in REFUSE_CURSOR:
                 raise
-            raise CursorRefused(error.message, status=error.status, code=error.code) from None
+            raise CursorRefused(error.message, status=error.status) from None
 
     def each_record(
         self, agent_id: str, order: str, filters: Mapping[str, str], limit: int | None

@@ -53,8 +53,8 @@ def translate_response(
     elif 300 <= status < 400:
         return Denied(text, "redirects are not followed; check api.base_url", status=status)
     else:
-        return Denied(text, hint, status=status, code=said.code)
-    error.status, error.code = status, said.code
+        return Denied(text, hint, status=status)
+    error.status = status
     return error
 
 

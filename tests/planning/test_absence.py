@@ -164,7 +164,6 @@ def test_more_ties_than_are_carried_are_not_judged(monkeypatch: pytest.MonkeyPat
     for number in range(2):
         assert judge.judge_page(page((f"t{number}", 3), (f"u{number}", 3)), NOW, bound, low) is None
 
-    assert judge.carried == frozenset()
     assert region(first) == (low, bound)
     assert judge.judge_page(page(("z", 2)), NOW, bound, at(2) + TICK) is None, (
         "the instant of the ties"

@@ -46,11 +46,6 @@ class AbsenceJudge:
         self._skips = False
         """Whether so many ids were shown beyond the edge that the next instant is not judged."""
 
-    @property
-    def carried(self) -> frozenset[str]:
-        """Ids that the chain has shown and not judged yet."""
-        return frozenset(row.id for row in self._carried if row.id is not None)
-
     def judge_page(
         self,
         listed: Sequence[Listed],

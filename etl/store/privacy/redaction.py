@@ -13,6 +13,7 @@ from etl.errors import StoreError
 from etl.models import Creator, Message, Rejected, Session
 from etl.privacy import (
     Rules,
+    drop_extra,
     empty_message,
     find_mentions,
     is_theirs,
@@ -20,8 +21,6 @@ from etl.privacy import (
     make_anonymous,
     pseudonym,
     reduce_rejected,
-    strip_message,
-    strip_session,
     words_of,
 )
 from etl.store.privacy.delete_messages import forget_transcripts, slices
@@ -99,9 +98,7 @@ def redact_messages(
         if gone.isdisjoint(names):
             return message
         return (
-            empty_message(message)
-            if is_theirs(message.creator_id, gone)
-            else strip_message(message)
+            empty_message(message) if is_theirs(message.creator_id, gone) else drop_extra(message)
         )
 
     return [kept(*one) for one in zip(messages, told, strict=True)]
@@ -185,7 +182,7 @@ def _without_forgotten(
     def kept(one: Session) -> Session:
         if one.id in hidden:
             return make_anonymous(one)
-        return strip_session(one) if names(one) else one
+        return drop_extra(one) if names(one) else one
 
     return [
         response._replace(

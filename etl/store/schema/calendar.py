@@ -28,16 +28,16 @@ class Day(NamedTuple):
     offset_minutes: int
 
 
-def days(zone: ZoneInfo, first: date = FIRST_DAY, last: date = LAST_DAY) -> Iterator[Day]:
+def days(zone: ZoneInfo) -> Iterator[Day]:
     """The days of a zone without a gap, from the first to the last."""
-    at = datetime(first.year, first.month, first.day, tzinfo=UTC) - timedelta(days=1)
+    at = datetime(FIRST_DAY.year, FIRST_DAY.month, FIRST_DAY.day, tzinfo=UTC) - timedelta(days=1)
     begin, here = at, _local(at, zone)
-    while here[0] <= last:
+    while here[0] <= LAST_DAY:
         at += STEP
         if (next_here := _local(at, zone)) == here:
             continue
         end = _change(at - STEP, at, zone)
-        if here[0] >= first:
+        if here[0] >= FIRST_DAY:
             yield Day(here[0], begin, end, here[1] // 60)
         begin, here = end, next_here
 

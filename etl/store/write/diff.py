@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any, Final
 
+import msgspec
+
 from etl.models import ABSENT, Creator, Session
 
 FIELDS: Final = Session.__struct_fields__
@@ -37,7 +39,6 @@ class Changes:
     inserted: int = 0
     updated: int = 0
     unchanged: int = 0
-    repeated: int = 0
 
 
 def never_seen(_id: str, _row: Row) -> bool:
@@ -58,8 +59,8 @@ def compare_rows(
 
     An absent key keeps what is stored. A response older than the one that the row holds is
     ignored, unless the row is dated later than now, by a clock that was ahead.
-    A record that shows up twice counts each time: one that changes nothing is `repeated` if this
-    batch holds it twice or the run `was_seen` to have it, else `unchanged`.
+    One that changes nothing is `unchanged`, unless this batch holds it twice or the run `was_seen`
+    to have had it.
     """
     if records and not stored:
         fresh = {row[0]: row for row in _first_rows(records, as_ofs, now, run_id)}
@@ -77,10 +78,7 @@ def compare_rows(
         new = _merge(old, record, join_extra)
         is_late = as_of < old[AS_OF] <= now
         if is_late or (new == old[:WIDTH] and old[MISSING] is None):
-            if id in seen or was_seen(id, old):
-                changes.repeated += 1
-            else:
-                changes.unchanged += 1
+            changes.unchanged += id not in seen and not was_seen(id, old)
             seen.add(id)
             continue
         seen_at, first_run = old[FIRST_SEEN], old[FIRST_RUN]
@@ -122,13 +120,7 @@ def creator_row(
     A null says nothing: it never blanks what is known, and a response older than the row's, or one
     that is late, fills what is null. Columns: the fields, `first_seen_at`, `updated_at`, `as_of`.
     """
-    facts = (
-        creator.id,
-        creator.first_name,
-        creator.last_name,
-        creator.email,
-        creator.profile_picture,
-    )
+    facts = msgspec.structs.astuple(creator)
     if old is None:
         return (*facts, now, now, as_of)
     is_late = is_late or as_of < old[-1] <= now
