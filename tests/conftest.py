@@ -14,11 +14,11 @@ from etl.clock import utc_now
 from etl.config import Api
 from etl.credentials import Credentials
 from etl.models import AgentReport
+from etl.planning.run_demand import RunOptions
 from etl.simulator import Simulator, World
 from etl.store.schema import migrate
 from etl.store.store import Store
 from etl.sync.agent_run import AgentSync
-from etl.sync.run_demand import RunOptions
 from tests.support.pgbouncer import pgbouncer
 from tests.support.postgres import Cluster, cluster
 from tests.support.selection import (

@@ -11,13 +11,13 @@ from etl.clock import utc_now
 from etl.config import Agent
 from etl.input.config_file import convert_tables
 from etl.models import Counts, Pruned
+from etl.planning.run_demand import AgentState
 from etl.service import agent_jobs
 from etl.service.agent_jobs import AgentJobs
 from etl.service.next_runs import NextRuns
 from etl.service.schedule import first_reconcile, incremental_trigger, reconcile_trigger
 from etl.service.scheduler import run_scheduler
 from etl.service.watch import Postponed
-from etl.store.runs.agent_state import AgentState
 from etl.store.runs.lease import Lease
 from etl.store.runs.runs import finish_run, start_run
 from etl.store.store import Store

@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import inspect
 from sqlalchemy.dialects import postgresql, sqlite
 
+from etl.planning.run_demand import RunOptions
 from etl.simulator import World
 from etl.store.schema.column_types import instant_text
 from etl.store.schema.tables import metadata
 from etl.store.store import Store
-from etl.sync.run_demand import RunOptions
 from tests.conftest import Runner
 from tests.support import sample
 

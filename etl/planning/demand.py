@@ -37,51 +37,6 @@ class Demand:
         return max((need.newest for need in self.requirements), default=BEGINNING)
 
 
-def incremental(
-    *,
-    started_at: datetime,
-    now: datetime,
-    watermark: datetime | None,
-    lookback: timedelta,
-    floor: datetime = BEGINNING,
-) -> Demand:
-    """From the head to `lookback` below the watermark proven anew, and no gap below.
-
-    Of an agent without a watermark all is proven anew: nothing is stored that could be a mark.
-    """
-    head = floor_second(now)
-    low = floor if watermark is None else max(floor, _anew_from(watermark, lookback, head))
-    wanted = (Requirement(floor, head, None), Requirement(low, head, started_at))
-    return Demand(started_at, wanted)
-
-
-def backfill(
-    *,
-    started_at: datetime,
-    now: datetime,
-    since: datetime = BEGINNING,
-    until: datetime | None = None,
-    watermark: datetime | None = None,
-    lookback: timedelta = timedelta(0),
-    restart: bool = False,
-) -> Demand:
-    """All of `[since, until)` proven whenever; with `restart`, proven anew.
-
-    One that reaches the head proves `lookback` anew as well, as an incremental run does.
-    """
-    head = floor_second(now)
-    wanted = [Requirement(since, min(until or head, head), started_at if restart else None)]
-    if until is None and watermark is not None:
-        low = max(since, _anew_from(watermark, lookback, head))
-        wanted.append(Requirement(low, head, started_at))
-    return Demand(started_at, tuple(wanted))
-
-
-def reconcile(*, started_at: datetime, now: datetime, floor: datetime = BEGINNING) -> Demand:
-    """All history proven anew since the reconcile began."""
-    return Demand(started_at, (Requirement(floor, floor_second(now), started_at),))
-
-
 def resume(
     demand: Demand, coverage: Coverage, now: datetime, lookback: timedelta, since: datetime
 ) -> Demand:
@@ -151,14 +106,6 @@ def watermark_bound(
         return top
     anew = gaps(coverage, max(floor, subtract(watermark, lookback)), top, demand.started_at)
     return None if anew else top
-
-
-def _anew_from(top: datetime, lookback: timedelta, head: datetime) -> datetime:
-    """From where the list is proven anew, of which `top` was the newest that was proven.
-
-    Sessions are dated by the second, so the second below the head is never known to be over.
-    """
-    return min(subtract(top, lookback), subtract(head, timedelta(seconds=1)))
 
 
 def subtract(instant: datetime, distance: timedelta) -> datetime:

@@ -1,13 +1,12 @@
 """What a run wants proven: the options of the user, and what an interrupted run has left. Pure."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from etl.models import BEGINNING, Mode
-from etl.planning import demand as demands
-from etl.planning.demand import Demand
-from etl.store.runs.agent_state import AgentState, StoredDemand
+from etl.models import BEGINNING, Entry, Mode, floor_second
+from etl.planning.coverage import Coverage
+from etl.planning.demand import SECOND, Demand, Requirement, subtract
 
 DEMAND_LASTS: Final = timedelta(days=7)
 """An interrupted reconcile older than this is forgotten."""
@@ -37,6 +36,36 @@ class RunOptions:
     wait_for_lease: bool = True
     transcripts: int = 0
     transcripts_within: timedelta = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDemand:
+    """A demand that has not been met yet; a run after a crash takes it up again."""
+
+    mode: Mode
+    since: datetime
+    until: datetime | None
+    started_at: datetime
+
+
+@dataclass(slots=True)
+class AgentState:
+    """What is remembered of an agent: all that the demand of its next run depends on."""
+
+    watermark: datetime | None = None
+    history_from: datetime | None = None
+    last_success_at: datetime | None = None
+    last_reconciled_at: datetime | None = None
+    seek_refused_at: datetime | None = None
+    """When the server last refused a cursor of our own making, or ignored it."""
+    demand: StoredDemand | None = None
+    coverage: Coverage = ()
+    bookmarks: list[Entry] = field(default_factory=list)
+
+    @property
+    def floor(self) -> datetime:
+        """Where this agent's history begins: at its end, or where the user let it begin."""
+        return self.history_from or BEGINNING
 
 
 def plan_demand(
@@ -91,27 +120,33 @@ def make_demand(
     now: datetime,
     newest: datetime | None,
 ) -> Demand:
-    """The options in terms of coverage. `newest` stands for the watermark where there is none.
+    """What the run is to prove.
 
-    Where nothing is stored, a backfill looks again below what was last proven: lists lag.
+    A reconcile: all history, anew since it began. A sync: no gap, and from the head to `lookback`
+    below the watermark anew. A backfill: no gap within its bounds, with `restart` anew; one that
+    reaches the head does what a sync does as well.
+
+    `newest` stands for the watermark. Where it is None, a sync proves all anew: nothing is stored
+    that could be a mark. A backfill looks again below what was last proven: lists lag.
     """
-    started_at = stored.started_at
+    began, head, floor = stored.started_at, floor_second(now), state.floor
     if options.mode == "reconcile":
-        return demands.reconcile(started_at=started_at, now=now, floor=state.floor)
+        return Demand(began, (Requirement(floor, head, began),))
     if options.mode == "incremental":
-        return demands.incremental(
-            started_at=started_at,
-            now=now,
-            watermark=newest,
-            lookback=options.lookback,
-            floor=state.floor,
-        )
-    return demands.backfill(
-        started_at=started_at,
-        now=now,
-        since=options.since or BEGINNING,
-        until=options.until,
-        watermark=newest or max((span.newest for span in state.coverage), default=None),
-        lookback=options.lookback,
-        restart=options.restart,
-    )
+        low = floor if newest is None else max(floor, _anew_from(newest, options.lookback, head))
+        return Demand(began, (Requirement(floor, head, None), Requirement(low, head, began)))
+    since, until = options.since or BEGINNING, options.until
+    wanted = [Requirement(since, min(until or head, head), began if options.restart else None)]
+    top = newest or max((span.newest for span in state.coverage), default=None)
+    if until is None and top is not None:
+        low = max(since, _anew_from(top, options.lookback, head))
+        wanted.append(Requirement(low, head, began))
+    return Demand(began, tuple(wanted))
+
+
+def _anew_from(top: datetime, lookback: timedelta, head: datetime) -> datetime:
+    """From where the list is proven anew, of which `top` was the newest that was proven.
+
+    Sessions are dated by the second, so the second below the head is never known to be over.
+    """
+    return min(subtract(top, lookback), head - SECOND)

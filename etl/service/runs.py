@@ -21,6 +21,7 @@ from etl.errors import ConfigError, EtlError
 from etl.events import Observe, RunFinished, RunStarted, ignore
 from etl.invocation import program_name
 from etl.models import CLOCKS_DIFFER, AgentReport, Mode, Progress, Pruned, Status
+from etl.planning.run_demand import RunOptions
 from etl.privacy import rules_of
 from etl.store.privacy.retention import prune
 from etl.store.privacy.rules_change import apply_rules_change
@@ -29,7 +30,6 @@ from etl.store.schema.engine import translate_errors
 from etl.store.store import Store
 from etl.sync.agent_run import AgentSync
 from etl.sync.discovery import AgentSelection, list_agents, select_found, select_offline
-from etl.sync.run_demand import RunOptions
 from etl.sync.verify import SampleResult
 from etl.sync.walks.walk_budget import WalkBudget
 from etl.wording import did_you_mean, suggest_agent

@@ -21,18 +21,13 @@ from sqlalchemy.exc import (
 from etl.errors import StoreError
 from etl.models import Counts, Entry, Session
 from etl.planning.coverage import Coverage
+from etl.planning.run_demand import AgentState
 from etl.planning.walks.absence import AbsenceCheck
 from etl.privacy import Rules
 from etl.store.privacy.redaction import redact_responses
 from etl.store.runs import checkpoint
 from etl.store.runs import lease as leases
-from etl.store.runs.agent_state import (
-    AgentState,
-    drop_bookmarks,
-    load_state,
-    save_bookmarks,
-    save_coverage,
-)
+from etl.store.runs.agent_state import drop_bookmarks, load_state, save_bookmarks, save_coverage
 from etl.store.runs.lease import Lease, LeaseHolder
 from etl.store.schema import tables as t
 from etl.store.schema.engine import insert_into, open_engine, translate_errors

@@ -15,8 +15,14 @@ from etl.invocation import program_name
 from etl.models import ENDLESS, AgentReport, Progress, Status
 from etl.planning.coverage import clip_to_now
 from etl.planning.freshness import MOST_MISSING
+from etl.planning.run_demand import (
+    RunOptions,
+    StoredDemand,
+    choose_demand,
+    demand_to_save,
+    next_history_from,
+)
 from etl.store.read.sessions import count_sessions, has_undated
-from etl.store.runs.agent_state import StoredDemand
 from etl.store.runs.lease import LEASE, Lease, LeaseHolder
 from etl.store.runs.runs import (
     drop_suspects,
@@ -33,7 +39,6 @@ from etl.sync.open_sessions import freshen
 from etl.sync.readability import require_readable
 from etl.sync.retrieve import retrieve_all
 from etl.sync.run_context import RunContext
-from etl.sync.run_demand import RunOptions, choose_demand, demand_to_save, next_history_from
 from etl.sync.verify import SampleResult, verify_agent
 from etl.sync.walk_setup import make_tracker
 from etl.sync.walks.page_batch import PageBatcher

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from etl.api.client import Client
 from etl.models import Counts, Progress
-from etl.store.runs.agent_state import AgentState
+from etl.planning.run_demand import AgentState
 from etl.store.runs.lease import RENEW_EVERY
 from etl.store.store import Batch, SaveResult, Store
 from etl.store.write.responses import Run

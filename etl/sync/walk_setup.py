@@ -8,14 +8,13 @@ from etl.models import BEGINNING
 from etl.planning import demand as demands
 from etl.planning.coverage import Gap
 from etl.planning.demand import Demand
+from etl.planning.run_demand import AgentState, RunOptions, StoredDemand, make_demand
 from etl.planning.walks.density import Density
 from etl.planning.walks.gap_tracker import GapTracker
 from etl.planning.walks.hints import Hints
 from etl.store.read.sessions import newest_session, read_instants
-from etl.store.runs.agent_state import AgentState, StoredDemand
 from etl.store.store import Store
 from etl.store.write.responses import Run
-from etl.sync.run_demand import RunOptions, make_demand
 
 SEEK_AGAIN: Final = timedelta(days=7)
 """After a server has refused a cursor that we built, none is tried for this long."""

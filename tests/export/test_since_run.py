@@ -16,6 +16,7 @@ from etl.analytics.export.exporter import ExportOptions, export
 from etl.clock import utc_now
 from etl.errors import ConfigError
 from etl.models import Counts
+from etl.planning.run_demand import RunOptions as SyncWish
 from etl.simulator import Simulator, World
 from etl.simulator.http.server import RequestRecord
 from etl.store.runs.lease import Lease
@@ -23,7 +24,6 @@ from etl.store.runs.runs import finish_run, start_run
 from etl.store.schema import tables as t
 from etl.store.store import Store
 from etl.store.write.responses import Run
-from etl.sync.run_demand import RunOptions as SyncWish
 from tests.conftest import Runner
 from tests.export.conftest import NOON, Export, add_session, parquet, same, stored
 

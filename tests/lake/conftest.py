@@ -16,11 +16,11 @@ from sqlalchemy import select, text
 from etl.analytics.lake.carry import LakeReport
 from etl.analytics.lake.run import update_lake
 from etl.analytics.lake.tables import DIGEST, MONTH, list_lake_tables
+from etl.planning.run_demand import RunOptions
 from etl.simulator import World
 from etl.store.schema import tables as t
 from etl.store.schema.column_types import instant_text
 from etl.store.store import Store
-from etl.sync.run_demand import RunOptions
 from tests.conftest import Runner
 
 Row = dict[str, Any]

@@ -13,11 +13,11 @@ from sqlalchemy import delete, insert, null, update
 
 from etl.analytics.lake import month as months
 from etl.analytics.lake.tables import UNDATED
+from etl.planning.run_demand import RunOptions
 from etl.simulator import World
 from etl.store.lakes import lakes
 from etl.store.schema import tables as t
 from etl.store.store import Store
-from etl.sync.run_demand import RunOptions
 from tests.conftest import Runner
 from tests.export.conftest import fill
 from tests.lake.conftest import Carry, assert_equal, changed, duck, ids, kept, versions

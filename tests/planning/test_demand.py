@@ -7,18 +7,9 @@ from hypothesis import strategies as st
 
 from etl.models import BEGINNING, Span
 from etl.planning.coverage import Coverage, Gap, add
-from etl.planning.demand import (
-    Demand,
-    Requirement,
-    backfill,
-    find_gaps,
-    incremental,
-    reconcile,
-    resume,
-    subtract,
-    watermark_bound,
-)
+from etl.planning.demand import Demand, Requirement, find_gaps, resume, subtract, watermark_bound
 from tests.planning import SECOND, TOCK, at
+from tests.planning.modes import backfill, incremental, reconcile
 from tests.planning.test_coverage import GRID, coverages, instants, proofs, times
 
 NOW = at(500)

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select
 
 from etl.models import Creator, Message, Rejected, Session
-from etl.store.runs.agent_state import AgentState
+from etl.planning.run_demand import AgentState
 from etl.store.runs.lease import Lease
 from etl.store.runs.runs import finish_run, start_run
 from etl.store.schema import tables as t

@@ -15,12 +15,12 @@ from etl.api.client import Client
 from etl.api.rate_limit import RateLimiter
 from etl.config import Api
 from etl.credentials import Credentials
+from etl.planning.run_demand import RunOptions
 from etl.simulator import Simulator, World
 from etl.simulator.world.seed_data import agent_profile
 from etl.store.schema import migrate
 from etl.store.store import Store
 from etl.sync.agent_run import AgentSync
-from etl.sync.run_demand import RunOptions
 
 NOW = datetime(2026, 11, 23, 16, 40, tzinfo=UTC)
 DAYS = 70

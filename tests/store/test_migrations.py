@@ -18,13 +18,13 @@ from sqlalchemy import Connection, Engine, event, func, inspect, select, text
 
 from etl.clock import utc_now
 from etl.errors import SchemaMismatch
+from etl.planning.run_demand import RunOptions
 from etl.simulator import World
 from etl.store.schema import migrate
 from etl.store.schema import tables as t
 from etl.store.schema.column_types import Instant
 from etl.store.schema.engine import open_engine, temporary_engine
 from etl.store.store import Store
-from etl.sync.run_demand import RunOptions
 from tests.conftest import Runner
 from tests.support.audit import differences
 from tests.support.waiting import PATIENCE

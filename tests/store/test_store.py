@@ -22,16 +22,15 @@ from etl.models import (
     Session,
     Span,
 )
+from etl.planning.run_demand import AgentState, RunOptions
 from etl.simulator import Simulator, World
 from etl.simulator.world.edits import ABSENT
 from etl.store.runs import lease as leases
-from etl.store.runs.agent_state import AgentState
 from etl.store.runs.lease import Lease, LeaseHolder
 from etl.store.runs.runs import finish_run, save_seek_refused, start_run
 from etl.store.schema import tables as t
 from etl.store.store import Batch, Store
 from etl.store.write.responses import Response, Run
-from etl.sync.run_demand import RunOptions
 from tests.conftest import Runner
 from tests.support.audit import differences, stored_creators, stored_sessions
 

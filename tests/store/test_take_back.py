@@ -8,12 +8,12 @@ from sqlalchemy import insert, select, update
 
 from etl.clock import utc_now
 from etl.models import CLOCKS_DIFFER
+from etl.planning.run_demand import RunOptions
 from etl.simulator import Simulator, World
 from etl.store.runs.lease import LEASE, Lease, LeaseHolder
 from etl.store.runs.take_back import load_repaired_state
 from etl.store.schema import tables as t
 from etl.store.store import Store
-from etl.sync.run_demand import RunOptions
 from tests.conftest import Runner
 
 AHEAD = timedelta(days=1500)

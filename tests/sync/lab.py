@@ -15,10 +15,10 @@ from etl.clock import utc_now
 from etl.config import Api
 from etl.credentials import Credentials
 from etl.models import AgentReport
+from etl.planning.run_demand import RunOptions
 from etl.simulator import Simulator, Traits, World
 from etl.store.schema import tables as t
 from etl.sync.agent_run import AgentSync
-from etl.sync.run_demand import RunOptions
 from tests.support.audit import differences
 from tests.support.stores import open_store
 from tests.torture.rig import DEAD, Crash, Killer, MortalClient

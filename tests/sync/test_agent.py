@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from etl.planning.run_demand import RunOptions
 from etl.simulator import Fault, Simulator, World
 from etl.store.runs.runs import finish_run
 from etl.store.schema import tables as t
 from etl.store.store import Store
 from etl.store.write.responses import Run
-from etl.sync.run_demand import RunOptions
 from etl.sync.walks.page_batch import PageBatcher
 from tests.conftest import Runner
 from tests.support.audit import differences

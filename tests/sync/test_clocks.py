@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from etl.clock import utc_now
+from etl.planning.run_demand import RunOptions
 from etl.simulator import Traits
-from etl.sync.run_demand import RunOptions
 from tests.sync.lab import AGENT, BACKFILL, RECONCILE, SYNC, Lab, second, shifted
 from tests.torture.rig import Killer
 

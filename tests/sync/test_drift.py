@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import func, select, text
 
 from etl.models import unread_fields
+from etl.planning.run_demand import RunOptions
 from etl.simulator import Fault, Simulator, World
 from etl.store.read.unread import load_unread
 from etl.store.schema import tables as t
 from etl.store.store import Store
-from etl.sync.run_demand import RunOptions
 from tests.conftest import Runner
 from tests.support.audit import differences, stored_sessions
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from etl.planning.run_demand import RunOptions
 from etl.simulator import Fault, Traits
-from etl.sync.run_demand import RunOptions
 from tests.sync.lab import BACKFILL, RECONCILE, RESTART, SYNC, Lab, second
 from tests.torture.rig import Killer
 

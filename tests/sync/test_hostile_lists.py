@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from etl.models import AgentReport
+from etl.planning.run_demand import RunOptions
 from etl.simulator import Fault, Traits
-from etl.sync.run_demand import RunOptions
 from etl.sync.walks.parallel_walks import PATIENCE
 from tests.sync.lab import BACKFILL, RECONCILE, SYNC, Lab, second
 from tests.torture.rig import Killer

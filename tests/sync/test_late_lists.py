@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from etl.sync.run_demand import RunOptions
+from etl.planning.run_demand import RunOptions
 from tests.sync.lab import BACKFILL, RECONCILE, SYNC, Lab, second
 from tests.torture.rig import Killer
 

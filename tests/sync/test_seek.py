@@ -2,9 +2,9 @@
 
 import pytest
 
+from etl.planning.run_demand import RunOptions
 from etl.simulator import Fault, Simulator, World
 from etl.store.store import Store
-from etl.sync.run_demand import RunOptions
 from tests.conftest import Runner
 from tests.support.audit import differences
 

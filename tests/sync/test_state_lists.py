@@ -7,8 +7,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from etl.planning.run_demand import RunOptions
 from etl.simulator import Fault, Traits
-from etl.sync.run_demand import RunOptions
 from tests.sync.lab import BACKFILL, SYNC, Lab
 
 DAY = 86_400.0

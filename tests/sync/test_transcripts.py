@@ -14,16 +14,15 @@ from etl.config import Api
 from etl.credentials import Credentials
 from etl.errors import LeaseLost, Stopped
 from etl.models import Transcripts
+from etl.planning.run_demand import AgentState, RunOptions
 from etl.planning.transcripts import MOST_TROUBLE
 from etl.simulator import Fault, Simulator, World
-from etl.store.runs.agent_state import AgentState
 from etl.store.runs.lease import Lease
 from etl.store.schema import tables as t
 from etl.store.store import Store
 from etl.store.write.responses import Run
 from etl.store.write.transcripts import count_transcripts
 from etl.sync.run_context import RunContext
-from etl.sync.run_demand import RunOptions
 from etl.sync.transcripts import TranscriptSync
 from tests.conftest import Runner
 

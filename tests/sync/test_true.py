@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select, text
 
+from etl.planning.run_demand import RunOptions
 from etl.simulator import Fault, Simulator, World
 from etl.store.schema import tables as t
 from etl.store.store import Store
-from etl.sync.run_demand import RunOptions
 from tests.conftest import Runner
 from tests.support.audit import differences, stored_sessions
 

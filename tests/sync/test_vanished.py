@@ -12,13 +12,13 @@ import pytest
 from sqlalchemy import event, update
 
 from etl.clock import utc_now
+from etl.planning.run_demand import RunOptions
 from etl.simulator.times import format_instant
 from etl.simulator.world.account import encode
 from etl.store.runs import runs
 from etl.store.schema import tables as t
 from etl.store.schema.engine import temporary_engine
 from etl.sync import agent_run
-from etl.sync.run_demand import RunOptions
 from tests.sync.lab import AGENT, BACKFILL, RECONCILE, RESTART, SYNC, Lab, second
 from tests.torture.rig import Killer
 

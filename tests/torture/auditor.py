@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from etl.models import AgentReport
-from etl.sync.run_demand import RunOptions
+from etl.planning.run_demand import RunOptions
 from tests.support.audit import USAGE, instant
 from tests.torture.databases import Database, Rows
 from tests.torture.truth import Truth

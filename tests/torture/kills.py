@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from etl.models import AgentReport, Counts
-from etl.sync.run_demand import RunOptions
+from etl.planning.run_demand import RunOptions
 from tests.process.project import Done, Project, checked
 from tests.support.waiting import PATIENCE, until
 from tests.torture.auditor import COUNTS, Run

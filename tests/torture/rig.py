@@ -14,11 +14,11 @@ from etl.clock import utc_now
 from etl.config import Api
 from etl.credentials import Credentials
 from etl.models import AgentReport
+from etl.planning.run_demand import RunOptions
 from etl.simulator import Simulator, Traits, World
 from etl.store.runs.lease import Lease, LeaseHolder, holder
 from etl.store.store import Store
 from etl.sync.agent_run import AgentSync
-from etl.sync.run_demand import RunOptions
 from tests.support.stores import open_store
 from tests.torture.auditor import Auditor, Run
 from tests.torture.databases import Database, Rows

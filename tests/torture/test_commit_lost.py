@@ -16,6 +16,7 @@ from etl.config import Api
 from etl.credentials import Credentials
 from etl.errors import LeaseLost
 from etl.models import AgentReport, Session
+from etl.planning.run_demand import RunOptions
 from etl.simulator import Simulator, World
 from etl.store.runs.lease import Lease
 from etl.store.runs.runs import start_run
@@ -24,7 +25,6 @@ from etl.store.schema import tables as t
 from etl.store.store import Batch, Store
 from etl.store.write.responses import Response
 from etl.sync.agent_run import AgentSync
-from etl.sync.run_demand import RunOptions
 from tests.support.audit import differences
 from tests.support.postgres import Cluster, Server, own_server
 from tests.torture.proxy import Proxy

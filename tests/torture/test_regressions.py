@@ -10,10 +10,10 @@ from sqlalchemy import event
 from etl.errors import StoreError
 from etl.models import BEGINNING, Entry, Listed
 from etl.planning.coverage import Gap
+from etl.planning.run_demand import RunOptions
 from etl.planning.walks.walk import Walk
 from etl.simulator import Fault
 from etl.store.store import Store
-from etl.sync.run_demand import RunOptions
 from tests.support.waiting import PATIENCE, until
 from tests.torture.databases import Databases
 from tests.torture.rig import Rig

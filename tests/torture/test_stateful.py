@@ -20,8 +20,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from etl.planning.run_demand import RunOptions
 from etl.simulator import Fault, Traits
-from etl.sync.run_demand import RunOptions
 from tests.torture.databases import Databases
 from tests.torture.rig import Killer, Rig
 from tests.torture.truth import KINDS, now

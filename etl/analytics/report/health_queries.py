@@ -7,8 +7,9 @@ from sqlalchemy import Connection, Row, func, select
 
 from etl.analytics.figures.period import Period
 from etl.planning.coverage import clip_to_now, gaps
+from etl.planning.run_demand import AgentState
 from etl.store.read.unread import Unread, load_unread
-from etl.store.runs.agent_state import AgentState, load_state
+from etl.store.runs.agent_state import load_state
 from etl.store.schema import tables as t
 
 

@@ -46,9 +46,8 @@ def explain(args: argparse.Namespace) -> int:
 def _explain_first(settings: "Settings", agents: "Iterable[Agent]", now: datetime) -> None:
     """Print the plan of agents of which nothing is stored."""
     from etl.planning.demand import find_gaps
+    from etl.planning.run_demand import AgentState, plan_demand
     from etl.service import runs
-    from etl.store.runs.agent_state import AgentState
-    from etl.sync.run_demand import plan_demand
 
     demand = plan_demand(AgentState(), runs.run_options(settings, "incremental"), now, None)
     for agent in agents:
@@ -60,10 +59,10 @@ def _explain_first(settings: "Settings", agents: "Iterable[Agent]", now: datetim
 def _explain_next(settings: "Settings", store: "Store", agent: "Agent", now: datetime) -> None:
     """Print the plan of one agent."""
     from etl.planning.demand import find_gaps
+    from etl.planning.run_demand import plan_demand
     from etl.service import runs
     from etl.store.read import status
     from etl.store.read.sessions import newest_session
-    from etl.sync.run_demand import plan_demand
 
     state = store.state(agent.id)
     demand = plan_demand(

@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, Engine, Row, and_, case, false, func, or_,
 from etl.errors import SchemaMismatch, StoreError
 from etl.invocation import program_name
 from etl.planning.coverage import Coverage, Gap
+from etl.planning.run_demand import AgentState
 from etl.store.read.unread import Unread, load_unread
-from etl.store.runs.agent_state import AgentState
 from etl.store.runs.lease import holder
 from etl.store.runs.next_runs import find_next_run
 from etl.store.schema import migrate

@@ -1,14 +1,14 @@
-"""What the database remembers of an agent between runs, as values; and how it is read and kept."""
+"""What the database remembers of an agent between runs: how it is read and kept."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
-from etl.models import BEGINNING, Entry, Mode, Order, Span
+from etl.models import BEGINNING, Entry, Order, Span
 from etl.planning.coverage import Coverage, clip_to_now
+from etl.planning.run_demand import AgentState, StoredDemand
 from etl.store.schema import tables as t
 from etl.store.schema.column_types import Instant
 
@@ -26,36 +26,6 @@ ADD_MARKS: Final = insert(MARKS)
 NEWEST_BELOW: Final = select(func.max(t.sessions.c.created_at)).where(
     t.sessions.c.agent_id == bindparam("agent"), t.sessions.c.created_at < bindparam("bound")
 )
-
-
-@dataclass(frozen=True, slots=True)
-class StoredDemand:
-    """A demand that has not been met yet; a run after a crash takes it up again."""
-
-    mode: Mode
-    since: datetime
-    until: datetime | None
-    started_at: datetime
-
-
-@dataclass(slots=True)
-class AgentState:
-    """Everything that the plan of a run depends on."""
-
-    watermark: datetime | None = None
-    history_from: datetime | None = None
-    last_success_at: datetime | None = None
-    last_reconciled_at: datetime | None = None
-    seek_refused_at: datetime | None = None
-    """When the server last refused a cursor of our own making, or ignored it."""
-    demand: StoredDemand | None = None
-    coverage: Coverage = ()
-    bookmarks: list[Entry] = field(default_factory=list)
-
-    @property
-    def floor(self) -> datetime:
-        """Where this agent's history begins: at its end, or where the user let it begin."""
-        return self.history_from or BEGINNING
 
 
 def load_state(connection: Connection, agent_id: str) -> AgentState:

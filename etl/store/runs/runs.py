@@ -7,9 +7,10 @@ from sqlalchemy import Connection, insert, select, update
 
 from etl.models import Counts, Mode, Status
 from etl.planning.coverage import Coverage, forget_freshness, forget_freshness_around
+from etl.planning.run_demand import AgentState, StoredDemand
 from etl.store.privacy.redaction import redact_sentence, wait_for_lock
 from etl.store.runs import lease as leases
-from etl.store.runs.agent_state import AgentState, StoredDemand, save_coverage
+from etl.store.runs.agent_state import save_coverage
 from etl.store.runs.checkpoint import COUNTED
 from etl.store.runs.lease import Lease
 from etl.store.schema import tables as t

@@ -10,8 +10,9 @@ from typing import Any, Final
 from sqlalchemy import Connection, Table, delete, select, update
 
 from etl.models import CLOCKS_DIFFER
+from etl.planning.run_demand import AgentState
 from etl.store.runs import lease as leases
-from etl.store.runs.agent_state import AgentState, newest_below, save_coverage
+from etl.store.runs.agent_state import newest_below, save_coverage
 from etl.store.runs.lease import Lease
 from etl.store.schema import tables as t
 from etl.store.store import Store

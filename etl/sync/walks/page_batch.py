@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 from etl.planning.coverage import Coverage, add, compact, drop_cursors
 from etl.planning.demand import Demand, watermark_bound
+from etl.planning.run_demand import AgentState
 from etl.planning.walks.hints import Hints
 from etl.planning.walks.walk import Walk
-from etl.store.runs.agent_state import AgentState
 from etl.store.store import Batch
 from etl.store.write.responses import Response
 from etl.sync.walks.one_walk import Arrival

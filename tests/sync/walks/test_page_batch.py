@@ -7,15 +7,15 @@ import pytest
 from etl.api.client import Fetched
 from etl.models import BEGINNING, Counts, Entry, Listed, Page, Rejected, Session, Span
 from etl.planning.coverage import Coverage, Gap, add
-from etl.planning.demand import reconcile
+from etl.planning.run_demand import AgentState
 from etl.planning.walks.absence import AbsenceCheck
 from etl.planning.walks.hints import Hints
 from etl.planning.walks.plan import HEAD
 from etl.planning.walks.walk import Step, Walk
-from etl.store.runs.agent_state import AgentState
 from etl.sync.walks.one_walk import Arrival
 from etl.sync.walks.page_batch import PageBatcher
 from tests.planning import at
+from tests.planning.modes import reconcile
 
 NOW = at(1000)
 CHECK = AbsenceCheck(at(3), at(5), frozenset({"a"}), NOW)
