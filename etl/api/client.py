@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from datetime import datetime, timedelta
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Final, NamedTuple
+from typing import Final, Generic, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -49,15 +49,13 @@ HINT_ATTEMPTS: Final = 2
 """How often the first request behind a hint is sent: another way leads to the same sessions."""
 
 
-class Fetched(NamedTuple):
-    """A page and the time at which its request was sent: it counts as of then."""
-
-    page: Page
-    requested_at: datetime
+T = TypeVar("T")
 
 
-class _Decoded(NamedTuple):
-    content: Any
+class Fetched(NamedTuple, Generic[T]):
+    """What a request brought, and when it was sent: it counts as of then."""
+
+    content: T
     requested_at: datetime
 
 
@@ -131,7 +129,7 @@ class Client:
         page_size: int | None = None,
         filters: Mapping[str, str] | None = None,
         is_hint: bool = False,
-    ) -> Fetched:
+    ) -> Fetched[Page]:
         """One page of an agent's sessions. Raises Malformed if a 200 isn't one.
 
         If the cursor `is_hint`, the server may know it no more: an error is repeated once only.
@@ -147,7 +145,7 @@ class Client:
         what = f"sessions of agent {agent_id!r:.80}"
         decode = partial(decode_page, agent_id=agent_id, page_size=size)
         try:
-            return Fetched(*self._fetch(what, path, query, counts, decode, is_hint=is_hint))
+            return self._fetch(what, path, query, counts, decode, is_hint=is_hint)
         except Denied as error:
             if cursor is None or error.status not in REFUSE_CURSOR:
                 raise
@@ -158,7 +156,8 @@ class Client:
     ) -> Iterator[bytes]:
         """Every record that the list holds under these filters, as sent. Raises CutShort."""
         path = f"{_path_of(agent_id)}/sessions"
-        what, seen, cursor, left = f"sessions of agent {agent_id!r:.80}", set[str](), "", limit
+        what, seen, left = f"sessions of agent {agent_id!r:.80}", set[str](), limit
+        cursor: str | None = None
         while left is None or left > 0:
             size = min(self.api.page_size, left or self.api.page_size)
             query = {"page_size": str(size), "sort_order": order, **filters}
@@ -173,30 +172,32 @@ class Client:
                 raise CutShort("the list repeats a cursor", "it has no end; try again later")
             seen.add(cursor)
 
-    def fetch_session(self, session_id: str, agent_id: str, counts: Counts) -> "FetchedSession":
+    def fetch_session(
+        self, session_id: str, agent_id: str, counts: Counts
+    ) -> Fetched[RetrievedSession]:
         """One session by its id. Raises Denied with status 404 if the API has it no more."""
         decode = partial(decode_retrieved, session_id=session_id, agent_id=agent_id)
-        return FetchedSession(*self._fetch_by_id(session_id, counts, decode))
+        return self._fetch_by_id(session_id, counts, decode)
 
-    def fetch_transcript(self, session_id: str, counts: Counts) -> "FetchedTranscript":
+    def fetch_transcript(self, session_id: str, counts: Counts) -> Fetched[list[Message]]:
         """The messages of one session. Raises as `fetch_session` does."""
         decode = partial(decode_transcript, session_id=session_id)
-        return FetchedTranscript(*self._fetch_by_id(session_id, counts, decode))
+        return self._fetch_by_id(session_id, counts, decode)
 
     def fetch_agents(self, team_id: str | None, cursor: str | None, counts: Counts) -> AgentsPage:
         """A page of a team's agents, or of the caller's own."""
         query = {"page_size": str(self.api.page_size)} | ({"team_id": team_id} if team_id else {})
         query |= {"cursor": cursor} if cursor else {}
         what = f"agents of team {team_id!r:.80}" if team_id else "own agents"
-        page: AgentsPage = self._fetch(what, "/agents", query, counts, decode_agents).content
-        return page
+        return self._fetch(what, "/agents", query, counts, decode_agents).content
 
     def fetch_teams(self, counts: Counts) -> list[Team]:
         """Every team that the credential sees."""
-        teams: list[Team] = self._fetch("teams", "/teams", {}, counts, decode_teams).content
-        return teams
+        return self._fetch("teams", "/teams", {}, counts, decode_teams).content
 
-    def _fetch_by_id(self, session_id: str, counts: Counts, decode: Callable[..., Any]) -> Any:
+    def _fetch_by_id(
+        self, session_id: str, counts: Counts, decode: Callable[[bytes], T]
+    ) -> Fetched[T]:
         what = f"session {session_id!r:.80}"
         if session_id in ("", ".", ".."):
             raise Malformed(f"{what}: an id like this can't be part of a URL")
@@ -209,11 +210,11 @@ class Client:
         path: str,
         query: dict[str, str],
         counts: Counts,
-        decode: Callable[..., Any],
+        decode: Callable[[bytes], T],
         most: int = LARGEST_LIST,
         *,
         is_hint: bool = False,
-    ) -> Any:
+    ) -> Fetched[T]:
         """Fetch and decode until it works or the attempts are used up."""
         team = {"team_id": self._credentials.team_id} if self._credentials.team_id else {}
         url = httpx.URL(self._base + path, params=team | query)
@@ -225,15 +226,15 @@ class Client:
             raise
 
     def _attempt(
-        self, what: str, url: httpx.URL, counts: Counts, decode: Callable[..., Any], most: int
-    ) -> Any:
+        self, what: str, url: httpx.URL, counts: Counts, decode: Callable[[bytes], T], most: int
+    ) -> Fetched[T]:
         try:
             body = self._transport.get(what, url, counts, most)
         except (Transient, RetryLater) as error:
             raise self._waits.limit_wait(what, error) from None
         try:
             with self._large if len(body.content) > LARGE else nullcontext():
-                return _Decoded(decode(body.content), body.requested_at)
+                return Fetched(decode(body.content), body.requested_at)
         except Malformed as error:
             reason = error.message
         # Out here the new error doesn't hold on to what was decoded until the old one was raised.
@@ -261,20 +262,6 @@ class Client:
     def pause_after(self, attempt: int) -> None:
         """Wait a little after the given attempt brought a response that can't be right."""
         self._waits.pause(self._waits.backoff(attempt, None))
-
-
-class FetchedSession(NamedTuple):
-    """One session and the time at which its request was sent."""
-
-    retrieved: RetrievedSession
-    requested_at: datetime
-
-
-class FetchedTranscript(NamedTuple):
-    """The messages of one session and the time at which its request was sent."""
-
-    messages: list[Message]
-    requested_at: datetime
 
 
 def _path_of(agent_id: str) -> str:

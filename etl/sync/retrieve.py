@@ -7,7 +7,8 @@ from datetime import datetime
 from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
-from etl.api.client import Client, FetchedSession
+from etl.api.client import Client, Fetched
+from etl.api.decoding.sessions import RetrievedSession
 from etl.clock import utc_now
 from etl.errors import Denied, Malformed, Stopped
 from etl.models import Counts, Progress
@@ -25,7 +26,7 @@ class RetrieveResult(NamedTuple):
     """What a retrieve of one session came to: a response, gone (404), or neither."""
 
     id: str
-    fetched: FetchedSession | None
+    fetched: Fetched[RetrievedSession] | None
     gone_at: datetime | None
     counts: Counts
     problem: str | None = None
@@ -33,7 +34,7 @@ class RetrieveResult(NamedTuple):
     @property
     def state(self) -> str | None:
         """The state that the session was found in."""
-        session = self.fetched.retrieved.session if self.fetched else None
+        session = self.fetched.content.session if self.fetched else None
         return session.state if session and isinstance(session.state, str) else None
 
 

@@ -10,14 +10,14 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from etl.api.client import FetchedTranscript
+from etl.api.client import Fetched
 from etl.errors import ApiError, Malformed, Stopped, Transient
 from etl.models import Counts, Message, Progress, Transcripts
 from etl.planning.transcripts import count_troubles, is_of_us, retry_at, should_give_up
 from etl.store.write.transcripts import Due, note_failure, save_transcript, select_due
 from etl.sync.run_context import RunContext
 
-TranscriptResult = tuple[FetchedTranscript | ApiError, int]
+TranscriptResult = tuple[Fetched[list[Message]] | ApiError, int]
 """What a retrieve came to, and the requests that it took."""
 
 
@@ -74,7 +74,9 @@ class TranscriptSync:
         except ApiError as error:
             return error, counts.requests
 
-    def _save_result(self, due: Due, response: FetchedTranscript | ApiError, requests: int) -> None:
+    def _save_result(
+        self, due: Due, response: Fetched[list[Message]] | ApiError, requests: int
+    ) -> None:
         """Save a response, or note the failure."""
         self.done.requests += requests
         error = response if isinstance(response, ApiError) else self._save(due, *response)

@@ -165,7 +165,7 @@ def _check_agents(settings: "Settings") -> Iterator[Finding]:
         yield from found
 
         def describe_agent(agent_id: str) -> str:
-            page = client.fetch_page(agent_id, Counts(), page_size=1).page
+            page = client.fetch_page(agent_id, Counts(), page_size=1).content
             return f"readable{f', {page.agent_name!r}' if page.agent_name else ''}"
 
         for agent in agents:

@@ -20,7 +20,7 @@ class Arrival:
     """A page that a walk brought, what it proves, and what it cost."""
 
     walk: Walk
-    fetched: Fetched | None
+    fetched: Fetched[Page] | None
     """None at a confirmed end of the list: that step has no page."""
     step: Step
     counts: Counts
@@ -46,7 +46,7 @@ class PageSource:
     confirm_empty: Callable[[], bool] = lambda: True
     """Whether nothing is known that contradicts an empty list: then it needs no second look."""
 
-    def fetch(self, walk: Walk, counts: Counts) -> Fetched:
+    def fetch(self, walk: Walk, counts: Counts) -> Fetched[Page]:
         """The walk's next page. One that can't be it is requested again.
 
         A page of no record, or of none that can be read, is believed once it is repeated: at the
@@ -54,7 +54,7 @@ class PageSource:
         believed as well if its cursor is refused when it is requested again. Under a filter, or
         behind a stored cursor, an empty page is nothing unusual.
         """
-        doubtful: Fetched | None = None
+        doubtful: Fetched[Page] | None = None
         may_begin_empty = not walk.chain.pages and (
             bool(self.filters) or walk.entry.cursor is not None
         )
@@ -72,8 +72,8 @@ class PageSource:
                 if last:
                     raise
             else:
-                listed = fetched.page.listed
-                is_confirmed = fetched.page.next_cursor is not None and attempt > 1
+                listed = fetched.content.listed
+                is_confirmed = fetched.content.next_cursor is not None and attempt > 1
                 is_plain = any(row.id is not None for row in listed) if listed else may_begin_empty
                 if last or is_confirmed or is_plain:
                     return fetched
@@ -97,24 +97,24 @@ class PageSource:
             raise CutShort("the list ended before its oldest session", hint)
 
     def _judge_end(self, walk: Walk, counts: Counts, known: Page | None = None) -> Verdict:
-        row = known or self._request(counts, "oldest", page_size=1).page
+        row = known or self._request(counts, "oldest", page_size=1).content
         verdict = walk.end.judge_row(row.listed)
         is_empty = verdict == "holds" and not row.listed
         if is_empty and not self.filters and not self.confirm_empty():
             raise CutShort("the list is empty, but sessions of this agent are stored")
         if verdict == "unsure":
             # The last row has vanished, or the server ignores the order: a page tells.
-            page = known or self._request(counts, "oldest").page
+            page = known or self._request(counts, "oldest").content
             verdict = walk.end.judge_page(page.listed, page.next_cursor)
         return verdict
 
     def _judge_instant(self, walk: Walk, counts: Counts, known: Page | None = None) -> Verdict:
         """The list has shown rows of one instant alone, which are the same in either order."""
-        page = known or self._request(counts, "oldest").page
+        page = known or self._request(counts, "oldest").content
         verdict = walk.end.judge_instant(page.listed, page.next_cursor)
         if verdict == "unsure":
             try:
-                page = self._request(counts, walk.order, walk.chain.page_cursor).page
+                page = self._request(counts, walk.order, walk.chain.page_cursor).content
             except CursorRefused:
                 # It was used up by the page, and nothing else contradicts that page.
                 return "holds"
@@ -126,13 +126,13 @@ class PageSource:
         is_one_page = bool(self.filters) and walk.chain.pages == 1
         return is_one_page and not walk.chain.last_ids and self.confirm_empty()
 
-    def _fetch_next(self, walk: Walk, counts: Counts) -> Fetched:
+    def _fetch_next(self, walk: Walk, counts: Counts) -> Fetched[Page]:
         """What the walk's cursor leads to. Raises CutShort if that can't be the next page."""
         is_hint = walk.entry.cursor is not None and not walk.chain.pages
         fetched = self._request(counts, walk.order, walk.chain.cursor, is_hint=is_hint)
         if not walk.chain.pages:
-            self.await_judgement(walk, fetched.page)
-        walk.chain.check(fetched.page.listed, fetched.page.next_cursor)
+            self.await_judgement(walk, fetched.content)
+        walk.chain.check(fetched.content.listed, fetched.content.next_cursor)
         return fetched
 
     def _request(
@@ -143,7 +143,7 @@ class PageSource:
         *,
         page_size: int | None = None,
         is_hint: bool = False,
-    ) -> Fetched:
+    ) -> Fetched[Page]:
         return self.client.fetch_page(
             self.agent_id,
             counts,
@@ -176,7 +176,7 @@ def fetch_step(walk: Walk, source: PageSource, wasted: Counts) -> Arrival:
     counts = Counts()
     with _count_failure(counts, wasted):
         fetched = source.fetch(walk, counts)
-    page = fetched.page
+    page = fetched.content
     step = walk.advance(page.listed, page.next_cursor, fetched.requested_at)
     counts.pages += 1
     # Decided here: by the time that the page is saved, the walk may be further on.

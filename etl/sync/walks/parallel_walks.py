@@ -165,7 +165,7 @@ class ParallelWalks:
 
     def _arrive(self, arrival: Arrival) -> bool:
         """Note a page and queue it for saving. Returns whether its walk goes on."""
-        listed = arrival.fetched.page.listed if arrival.fetched else ()
+        listed = arrival.fetched.content.listed if arrival.fetched else ()
         with self._lock:
             goes_on = self.tracker.add_page(arrival.walk, arrival.step, listed)
             self._lock.notify_all()
@@ -221,7 +221,7 @@ class ParallelWalks:
     def _warn(self, arrival: Arrival) -> None:
         if arrival.fetched is None:
             return
-        page, now, warnings = arrival.fetched.page, self.context.clock(), self.context.warnings
+        page, now, warnings = arrival.fetched.content, self.context.clock(), self.context.warnings
         if arrival.step.out_of_order:
             self.is_out_of_order = True
             warnings.add("the list is out of order; only a walk of all of it proves anything")
