@@ -81,15 +81,15 @@ class StateLists:
 
     def _fetch_page(self, entry: Entry) -> tuple[Arrival | None, Counts]:
         """The page behind a built entry, None if the server doesn't follow that; and the waste."""
-        walk, wasted = Walk(entry, Gap(BEGINNING, entry.at)), Counts()
+        walk = Walk(entry, Gap(BEGINNING, entry.at))
         source = PageSource(self.context.client, self.context.run.agent_id)
         try:
-            return fetch_step(walk, source, wasted), wasted
+            return fetch_step(walk, source), Counts()
         except (CutShort, CursorRefused, Malformed):
             pass
         except Transient:
             self.may_be_outage = True
-        return None, wasted
+        return None, source.take_cost()
 
     def read(
         self, state: str, down_to: datetime = BEGINNING, wanted: Collection[str] | None = None
@@ -118,9 +118,8 @@ class StateLists:
             run.agent_id,
             {"state": state},
             await_end_check=lambda: state in LISTED_STATES,
-            confirm_empty=lambda: not is_known,
+            confirm_empty=lambda _: not is_known,
         )
-        wasted = Counts()
 
         def hand_over(arrival: Arrival) -> bool:
             if not self._save_page(arrival, state) or self._is_below(arrival, down_to):
@@ -128,11 +127,11 @@ class StateLists:
             return wanted is None or not self.seen.issuperset(wanted)
 
         try:
-            follow_walk(walk, source, hand_over, wasted)
+            follow_walk(walk, source, hand_over)
         except (CutShort, CursorRefused) as error:
             return error
         finally:
-            self.context.counts.add(wasted)
+            self.context.counts.add(source.take_cost())
         return None
 
     def check(self, states: Mapping[str, str | None]) -> None:

@@ -107,7 +107,7 @@ def test_a_page_with_such_records_is_still_a_page(
 ) -> None:
     api.add_fault(RECORDS[case])
 
-    page = FETCHES["list"](client, world).page
+    page = FETCHES["list"](client, world).content
 
     assert (len(page.sessions), len(page.rejected)) == {
         "deep": (2, 1),
@@ -124,7 +124,7 @@ def test_a_packed_body_that_breaks_off_is_tried_again(api: Simulator, world: Wor
     with Client(
         settings, Credentials("sim-token"), limiter=RateLimiter(draw=lambda: 0.0)
     ) as client:
-        page = client.fetch_page(world.agent_ids()[0], Counts()).page
+        page = client.fetch_page(world.agent_ids()[0], Counts()).content
 
     assert len(page.sessions) == 100
 

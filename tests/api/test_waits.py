@@ -121,7 +121,7 @@ def test_once_the_time_has_come_requests_are_sent_again(api: Simulator, world: W
         while client.closed_for > 0:
             threading.Event().wait(0.05)
 
-        assert client.fetch_page(world.agent_ids()[0], Counts()).page.listed
+        assert client.fetch_page(world.agent_ids()[0], Counts()).content.listed
 
     assert api.requests[1].time - api.requests[0].time >= 1
 
@@ -129,7 +129,7 @@ def test_once_the_time_has_come_requests_are_sent_again(api: Simulator, world: W
 def test_without_a_wish_it_backs_off_as_ever(client: Client, api: Simulator, world: World) -> None:
     api.add_fault(Fault("status", status=429))
 
-    assert client.fetch_page(world.agent_ids()[0], Counts()).page.listed
+    assert client.fetch_page(world.agent_ids()[0], Counts()).content.listed
     assert client.closed_for == 0
 
 

@@ -1,7 +1,6 @@
 """Following one chain of cursors: fetch a page, ask the walk what it proves, hand both over."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -29,9 +28,9 @@ class Arrival:
     """Whether this is the list's first page, newest first."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PageSource:
-    """An agent's list, under filters or without."""
+    """An agent's list, under filters or without, as one walk requests it."""
 
     client: Client
     agent_id: str
@@ -43,10 +42,16 @@ class PageSource:
     """Waits until a walk's first page can be judged. Raises CursorRefused if it can't be."""
     tail_page: Callable[[], Page | None] = lambda: None
     """The list's first page oldest first, if it was requested together with the walk's."""
-    confirm_empty: Callable[[], bool] = lambda: True
+    confirm_empty: Callable[[Counts], bool] = lambda _: True
     """Whether nothing is known that contradicts an empty list: then it needs no second look."""
+    _cost: Counts = field(default_factory=Counts)
 
-    def fetch(self, walk: Walk, counts: Counts) -> Fetched[Page]:
+    def take_cost(self) -> Counts:
+        """What requests have cost since this was last asked, failed ones too."""
+        cost, self._cost = self._cost, Counts()
+        return cost
+
+    def fetch(self, walk: Walk) -> Fetched[Page]:
         """The walk's next page. One that can't be it is requested again.
 
         A page of no record, or of none that can be read, is believed once it is repeated: at the
@@ -61,7 +66,7 @@ class PageSource:
         for attempt in range(1, PAGE_ATTEMPTS + 1):
             last = attempt == PAGE_ATTEMPTS
             try:
-                fetched = self._fetch_next(walk, counts)
+                fetched = self._fetch_next(walk)
             except CursorRefused:
                 if doubtful is None:
                     raise
@@ -81,7 +86,7 @@ class PageSource:
             self.client.pause_after(attempt)
         raise Stopped("asked to stop")
 
-    def confirm_end(self, walk: Walk, counts: Counts) -> None:
+    def confirm_end(self, walk: Walk) -> None:
         """Let the list's other end confirm that a walk newest first has seen the oldest session.
 
         Raises CutShort if it doesn't.
@@ -89,32 +94,32 @@ class PageSource:
         judge = self._judge_instant if walk.end.is_of_one_instant else self._judge_end
         is_one_page = walk.starts_without_cursor and walk.chain.pages == 1
         known = self.tail_page() if is_one_page else None
-        if known is not None and judge(walk, counts, known) == "holds":
+        if known is not None and judge(walk, known) == "holds":
             return
         # If it doesn't hold, the list may have changed since that page.
-        if judge(walk, counts) != "holds":
+        if judge(walk) != "holds":
             hint = "the next run goes on from here; does the API ignore sort_order?"
             raise CutShort("the list ended before its oldest session", hint)
 
-    def _judge_end(self, walk: Walk, counts: Counts, known: Page | None = None) -> Verdict:
-        row = known or self._request(counts, "oldest", page_size=1).content
+    def _judge_end(self, walk: Walk, known: Page | None = None) -> Verdict:
+        row = known or self._request("oldest", page_size=1).content
         verdict = walk.end.judge_row(row.listed)
         is_empty = verdict == "holds" and not row.listed
-        if is_empty and not self.filters and not self.confirm_empty():
+        if is_empty and not self.filters and not self.confirm_empty(self._cost):
             raise CutShort("the list is empty, but sessions of this agent are stored")
         if verdict == "unsure":
             # The last row has vanished, or the server ignores the order: a page tells.
-            page = known or self._request(counts, "oldest").content
+            page = known or self._request("oldest").content
             verdict = walk.end.judge_page(page.listed, page.next_cursor)
         return verdict
 
-    def _judge_instant(self, walk: Walk, counts: Counts, known: Page | None = None) -> Verdict:
+    def _judge_instant(self, walk: Walk, known: Page | None = None) -> Verdict:
         """The list has shown rows of one instant alone, which are the same in either order."""
-        page = known or self._request(counts, "oldest").content
+        page = known or self._request("oldest").content
         verdict = walk.end.judge_instant(page.listed, page.next_cursor)
         if verdict == "unsure":
             try:
-                page = self._request(counts, walk.order, walk.chain.page_cursor).content
+                page = self._request(walk.order, walk.chain.page_cursor).content
             except CursorRefused:
                 # It was used up by the page, and nothing else contradicts that page.
                 return "holds"
@@ -124,12 +129,12 @@ class PageSource:
     def is_plainly_empty(self, walk: Walk) -> bool:
         """Whether a filtered list is one empty page that nothing contradicts."""
         is_one_page = bool(self.filters) and walk.chain.pages == 1
-        return is_one_page and not walk.chain.last_ids and self.confirm_empty()
+        return is_one_page and not walk.chain.last_ids and self.confirm_empty(self._cost)
 
-    def _fetch_next(self, walk: Walk, counts: Counts) -> Fetched[Page]:
+    def _fetch_next(self, walk: Walk) -> Fetched[Page]:
         """What the walk's cursor leads to. Raises CutShort if that can't be the next page."""
         is_hint = walk.entry.cursor is not None and not walk.chain.pages
-        fetched = self._request(counts, walk.order, walk.chain.cursor, is_hint=is_hint)
+        fetched = self._request(walk.order, walk.chain.cursor, is_hint=is_hint)
         if not walk.chain.pages:
             self.await_judgement(walk, fetched.content)
         walk.chain.check(fetched.content.listed, fetched.content.next_cursor)
@@ -137,7 +142,6 @@ class PageSource:
 
     def _request(
         self,
-        counts: Counts,
         order: Order,
         cursor: str | None = None,
         *,
@@ -146,7 +150,7 @@ class PageSource:
     ) -> Fetched[Page]:
         return self.client.fetch_page(
             self.agent_id,
-            counts,
+            self._cost,
             order=order,
             cursor=cursor,
             page_size=page_size,
@@ -155,55 +159,36 @@ class PageSource:
         )
 
 
-def follow_walk(
-    walk: Walk, source: PageSource, hand_over: Callable[[Arrival], bool], wasted: Counts
-) -> None:
+def follow_walk(walk: Walk, source: PageSource, hand_over: Callable[[Arrival], bool]) -> None:
     """Walk until `hand_over` says to stop, the list ends, or something is wrong.
-
-    What failed requests cost is added to `wasted`.
 
     Raises CutShort where the list breaks off, CursorRefused where a cursor is of no use, another
     ApiError where the API fails, Stopped on a signal.
     """
-    while hand_over(arrival := fetch_step(walk, source, wasted)):
+    while hand_over(arrival := fetch_step(walk, source)):
         if arrival.next_cursor is None:
-            _end_walk(walk, source, hand_over, wasted)
+            _end_walk(walk, source, hand_over)
             return
 
 
-def fetch_step(walk: Walk, source: PageSource, wasted: Counts) -> Arrival:
+def fetch_step(walk: Walk, source: PageSource) -> Arrival:
     """Fetch a walk's next page. Raises as `follow_walk` does."""
-    counts = Counts()
-    with _count_failure(counts, wasted):
-        fetched = source.fetch(walk, counts)
+    fetched = source.fetch(walk)
     page = fetched.content
     step = walk.advance(page.listed, page.next_cursor, fetched.requested_at)
+    counts = source.take_cost()
     counts.pages += 1
     # Decided here: by the time that the page is saved, the walk may be further on.
     is_head = walk.chain.pages == 1 and walk.starts_without_cursor and walk.order == "newest"
     return Arrival(walk, fetched, step, counts, page.next_cursor, is_head)
 
 
-def _end_walk(
-    walk: Walk, source: PageSource, hand_over: Callable[[Arrival], bool], wasted: Counts
-) -> None:
+def _end_walk(walk: Walk, source: PageSource, hand_over: Callable[[Arrival], bool]) -> None:
     """Confirm the end of a walk. One newest first that saw rows or began at the head proves it."""
     behind_the_end = not walk.starts_without_cursor and walk.end.lowest is None
     if walk.order == "oldest" or behind_the_end:
         return
     if source.is_plainly_empty(walk) or not source.await_end_check():
         return
-    counts = Counts()
-    with _count_failure(counts, wasted):
-        source.confirm_end(walk, counts)
-    hand_over(Arrival(walk, None, walk.confirm_end(), counts, None))
-
-
-@contextmanager
-def _count_failure(counts: Counts, wasted: Counts) -> Iterator[None]:
-    """What a failure cost is counted as well."""
-    try:
-        yield
-    except BaseException:
-        wasted.add(counts)
-        raise
+    source.confirm_end(walk)
+    hand_over(Arrival(walk, None, walk.confirm_end(), source.take_cost(), None))

@@ -106,7 +106,6 @@ class ParallelWalks:
     def _walk(self, walk: Walk) -> None:
         """A walk's thread: its end is always announced."""
         error: BaseException | None = None
-        wasted = Counts()
         source = PageSource(
             self.context.client,
             self.context.run.agent_id,
@@ -116,12 +115,12 @@ class ParallelWalks:
             confirm_empty=self._confirm_empty,
         )
         try:
-            follow_walk(walk, source, self._arrive, wasted)
+            follow_walk(walk, source, self._arrive)
         except BaseException as caught:
             error = caught
-        self._queue.put(WalkEnd(walk, wasted, error))
+        self._queue.put(WalkEnd(walk, source.take_cost(), error))
 
-    def _confirm_empty(self) -> bool:
+    def _confirm_empty(self, counts: Counts) -> bool:
         """Whether an empty list can be right: not if this run saw sessions, or many are stored.
 
         Of a few, one is looked at by its id.
@@ -134,7 +133,7 @@ class ParallelWalks:
         if not ids:
             return True
         try:
-            client.fetch_session(ids[0], agent_id, Counts())
+            client.fetch_session(ids[0], agent_id, counts)
         except Denied as error:
             return error.status == HTTPStatus.NOT_FOUND
         return False

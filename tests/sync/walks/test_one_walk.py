@@ -5,7 +5,7 @@ from typing import Any, cast
 import pytest
 
 from etl.api.client import Client, Fetched
-from etl.models import BEGINNING, Counts, Listed, Page
+from etl.models import BEGINNING, Listed, Page
 from etl.planning.coverage import Gap
 from etl.planning.walks.plan import HEAD
 from etl.planning.walks.walk import Walk
@@ -40,9 +40,9 @@ def test_an_early_page_of_the_other_end_spares_a_request_unless_the_list_has_cha
         cast(Client, cast(Any, client)),
         "agent",
         tail_page=lambda: early,
-        confirm_empty=lambda: False,
+        confirm_empty=lambda _: False,
     )
 
-    source.confirm_end(walk, Counts())
+    source.confirm_end(walk)
 
     assert client.requests == requests
