@@ -112,8 +112,8 @@ def test_the_track_of_a_walk_that_is_over_goes_to_the_next() -> None:
     for page, walk in enumerate((first, second, third), start=1):
         step(standings, walk, page, 9, 7, cursor="same")
     left = [Gap(BEGINNING, at(7))]
-    assert not standings.yields_track(first, left)
+    assert standings.claim_track(first, left)
     standings.end(first)
 
-    assert not standings.yields_track(second, left)
-    assert standings.yields_track(third, left)
+    assert standings.claim_track(second, left)
+    assert not standings.claim_track(third, left)

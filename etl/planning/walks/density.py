@@ -41,7 +41,7 @@ class Density:
     stored_step: int = 1
     """How many stored sessions one of them stands for."""
     grows: bool = False
-    """Whether pages tell of what is newer than they are; else that holds no rows worth a walk."""
+    """Whether pages tell how many rows are newer than all stored ones; else those count as none."""
     oldest: datetime | None = None
     """The oldest instant that the list has; None as long as nobody has looked."""
     _samples: list[Sample] = field(default_factory=list)

@@ -173,19 +173,12 @@ class GapTracker:
         elif walk.entry.cursor is not None:
             # It brought nothing: another attempt would bring as little.
             self.hints.refuse(walk.entry)
-        if error is None and (useful or self.walks.is_left_to_others(walk.target, self.gaps)):
-            return None
-        if isinstance(error, Transient) and not self.gaps and not self._is_above_head_second(walk):
-            # Others have met the demand while this one tried again.
-            return None
-        if self._refuse_hint(walk, error):
+        if self._is_done(walk, error, useful=useful) or self._refuse_hint(walk, error):
             return None
         if isinstance(error, CursorRefused):
             self.hints.expire_before(walk.chain.issued_at)
         self._drop_entry(walk)
-        is_its_own = isinstance(error, CursorRefused | CutShort)
-        if error is not None and (not is_its_own or self._alone_reaches_head_second(walk)):
-            # Every walk would meet it, or no other one would come by here.
+        if self._is_fatal(walk, error):
             return error
         # A walk that gave way has not failed; one from the head may have nobody to give way to.
         gave_way = error is None and (walk.entry != HEAD or self.walks.others_alike(walk))
@@ -229,7 +222,7 @@ class GapTracker:
         frontier = walk.frontier
         if frontier is not None and self._is_above_head_second(walk):
             return True
-        if not left or self.walks.yields_track(walk, left):
+        if not left or not self.walks.claim_track(walk, left):
             return False
         if frontier is None:
             return True
@@ -250,6 +243,19 @@ class GapTracker:
         """Whether one request brings the rest of a short list, as far as is known."""
         is_short = self.pages <= SHORT_LIST
         return is_short and self.density.rows(gap.oldest, gap.newest) <= self.page_size
+
+    def _is_done(self, walk: Walk, error: BaseException | None, *, useful: bool) -> bool:
+        """Whether nothing is left of what a walk was for, or others are at it."""
+        if error is None:
+            return useful or self.walks.is_left_to_others(walk.target, self.gaps)
+        # Others may have met the demand while this one tried again.
+        is_late = isinstance(error, Transient) and not self.gaps
+        return is_late and not self._is_above_head_second(walk)
+
+    def _is_fatal(self, walk: Walk, error: BaseException | None) -> bool:
+        """Whether every walk would meet an error, or no other walk would come by there."""
+        is_its_own = error is None or isinstance(error, CursorRefused | CutShort)
+        return not is_its_own or (error is not None and self._alone_reaches_head_second(walk))
 
     def _is_above_head_second(self, walk: Walk) -> bool:
         """Whether a walk from the head has not yet passed the second in which the run began.

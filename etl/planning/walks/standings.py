@@ -111,30 +111,30 @@ class Standings:
             for one in self.others_alike(walk)
         )
 
-    def yields_track(self, walk: Walk, left: Sequence[Gap]) -> bool:
-        """Claim the walk's cursor. Returns whether the walk must end, as another one follows it.
+    def claim_track(self, walk: Walk, left: Sequence[Gap]) -> bool:
+        """Claim the walk's cursor. Returns False if the walk must end, as another one follows it.
 
         Of two, the one that came from above stays: it alone can prove the instant that a cursor
         stands amid.
         """
         if walk in self._superseded:
-            return True
-        if walk.chain.cursor is None:
             return False
+        if walk.chain.cursor is None:
+            return True
         track = hash((walk.order, walk.chain.cursor))
         first = self._tracks.setdefault(track, walk)
         if first not in self._known:
             self._tracks[track] = first = walk
         if first is walk:
-            return False
-        if walk.proven() is None:
             return True
+        if walk.proven() is None:
+            return False
         if self._known[first].proves:
             has_passed = self._known[first].frontier != walk.frontier
-            return not (has_passed and gap_at(walk.order, walk.frontier, left))
+            return has_passed and gap_at(walk.order, walk.frontier, left) is not None
         self._tracks[track] = walk
         self._superseded.add(first)
-        return False
+        return True
 
     def _standings_at(self, gap: Gap) -> list[Standing]:
         """The walks whose next instant is all that a gap holds."""

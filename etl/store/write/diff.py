@@ -41,6 +41,14 @@ class Changes:
     unchanged: int = 0
 
 
+def is_outdated(as_of: Any, known: Any, now: Any) -> bool:
+    """Whether a response requested at `as_of` is older than a known one.
+
+    One dated later than now, by a clock that was ahead, is newer than none.
+    """
+    return bool(as_of < known <= now)
+
+
 def never_seen(_id: str, _row: Row) -> bool:
     """`seen` for a run that doesn't track what it has seen."""
     return False
@@ -57,8 +65,7 @@ def compare_rows(
 ) -> Changes:
     """Compare records, each with the time of the request that brought it, with what is stored.
 
-    An absent key keeps what is stored. A response older than the one that the row holds is
-    ignored, unless the row is dated later than now, by a clock that was ahead.
+    An absent key keeps what is stored. A response older than the row's own is ignored.
     One that changes nothing is `unchanged`, unless this batch holds it twice or the run `was_seen`
     to have had it.
     """
@@ -76,7 +83,7 @@ def compare_rows(
             changes.inserted += 1
             continue
         new = _merge(old, record, join_extra)
-        is_late = as_of < old[AS_OF] <= now
+        is_late = is_outdated(as_of, old[AS_OF], now)
         if is_late or (new == old[:WIDTH] and old[MISSING] is None):
             changes.unchanged += id not in seen and not was_seen(id, old)
             seen.add(id)
@@ -123,7 +130,7 @@ def creator_row(
     facts = msgspec.structs.astuple(creator)
     if old is None:
         return (*facts, now, now, as_of)
-    is_late = is_late or as_of < old[-1] <= now
+    is_late = is_late or is_outdated(as_of, old[-1], now)
     pairs = zip(old, facts, strict=False)
     if is_late:
         new = tuple(said if was is None else was for was, said in pairs)

@@ -12,7 +12,7 @@ from etl.errors import StoreError
 from etl.models import Counts, Creator, Mode, Rejected, Session
 from etl.store.runs.lease import Lease
 from etl.store.schema import tables as t
-from etl.store.write.diff import AS_OF, COLUMNS, Row, compare_rows, creator_row
+from etl.store.write.diff import AS_OF, COLUMNS, Row, compare_rows, creator_row, is_outdated
 from etl.store.write.rejected import note_rejected, resolve_rejected
 from etl.store.write.row_writer import RowWriter
 
@@ -117,18 +117,15 @@ class ResponseWriter:
             at = response.requested_at
             for kind, shown in ((Session, response.sessions), (Creator, response.creators)):
                 seen = self._sightings[kind]
-                seen |= {r.id: at for r in shown if not at < seen.get(r.id, at) <= now}
+                seen |= {r.id: at for r in shown if not is_outdated(at, seen.get(r.id, at), now)}
         for seen in self._sightings.values():
             if len(seen) > MOST_SIGHTINGS:
                 for id in list(seen)[: MOST_SIGHTINGS // 2]:
                     seen.pop(id, None)
 
     def seen_since(self, kind: type, id: str, asked_at: datetime) -> bool:
-        """Whether a response requested later has shown a session or a creator.
-
-        One dated later than now tells of a clock that has been set back.
-        """
-        return asked_at < self._sightings[kind].get(id, asked_at) <= self._clock()
+        """Whether a response requested later has shown a session or a creator."""
+        return is_outdated(asked_at, self._sightings[kind].get(id, asked_at), self._clock())
 
     def _seen_in(self, run: Run) -> Callable[[str, Row], bool]:
         """Tells of a stored session, by its id and row, whether this run has had it already.

@@ -11,7 +11,7 @@ from etl.store.write.diff import Row
 
 
 def conflict_clause(table: str, columns: Sequence[str]) -> str:
-    """The end of an upsert by id: a row replaces an older one, or one dated later than now.
+    """The end of an upsert by id: a row replaces an older one, by the rule of `is_outdated`.
 
     It guards against another process that has written the row since it was loaded.
     """
