@@ -11,7 +11,7 @@ EtlError                    a sentence, with a hint where there is one
 │   ├── RetryLater          it asks for a longer wait than `api.max_wait`: ask nothing before
 │   ├── Malformed           status 200, but not a response; worth another try
 │   ├── CursorRefused       enter the list somewhere else
-│   └── Denied              401, 403, 404: never retried
+│   └── Denied              no retry helps: 401, 403, 404, and most other statuses
 ├── CutShort                the list ended, repeated or broke off before its end
 └── Stopped                 a signal asked the run to end
 """

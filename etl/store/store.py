@@ -32,9 +32,15 @@ from etl.store.runs.lease import Lease, LeaseHolder
 from etl.store.schema import tables as t
 from etl.store.schema.engine import insert_into, open_engine, translate_errors
 from etl.store.schema.url import mask_password
-from etl.store.write import freshness
+from etl.store.write import suspects
 from etl.store.write.postgres_copy import PostgresRows
-from etl.store.write.responses import ConcurrentWrite, Response, ResponseWriter, Run
+from etl.store.write.responses import (
+    ConcurrentWrite,
+    Response,
+    ResponseWriter,
+    Run,
+    save_retrievals,
+)
 from etl.store.write.row_writer import RowWriter
 from etl.store.write.sqlite_upsert import SqliteRows
 
@@ -211,17 +217,17 @@ class Store:
         doubtful: set[str] = set()
         seen_since = partial(self._responses.seen_since, Session)
         for check in batch.absences:
-            gone = freshness.suspect_absent(
+            gone = suspects.suspect_absent(
                 connection, run.agent_id, check, seen_since, self._clock()
             )
             doubtful.update(() if check.certain else gone)
         if batch.undated is not None:
-            freshness.suspect_undated(connection, run.agent_id, *batch.undated, self._clock())
-        freshness.add_suspects(connection, run.agent_id, batch.gone)
-        freshness.save_retrievals(connection, batch.retrieved)
+            suspects.suspect_undated(connection, run.agent_id, *batch.undated, self._clock())
+        suspects.add_suspects(connection, run.agent_id, batch.gone)
+        save_retrievals(connection, batch.retrieved)
         seen = {s.id: one.requested_at for one in batch.responses for s in one.sessions}
         if seen:
-            freshness.clear_suspects(connection, run.agent_id, seen)
+            suspects.clear_suspects(connection, run.agent_id, seen)
         return frozenset(doubtful - seen.keys())
 
     def _know_agent(self, connection: Connection, agent_id: str, name: str | None) -> None:

@@ -33,8 +33,8 @@ from etl.store.runs.runs import (
 )
 from etl.store.runs.take_back import load_repaired_state
 from etl.store.store import Store
-from etl.store.write import freshness
 from etl.store.write.responses import Run
+from etl.store.write.suspects import read_suspects
 from etl.sync.open_sessions import freshen
 from etl.sync.readability import require_readable
 from etl.sync.retrieve import retrieve_all
@@ -174,7 +174,7 @@ class AgentSync:
         """Look at suspects that are in doubt; then mark missing who is gone. Raises CutShort."""
         context, run = walks.context, walks.context.run
         with self.store.reading() as connection:
-            suspects = freshness.read_suspects(connection, run.agent_id)
+            suspects = read_suspects(connection, run.agent_id)
         if not suspects:
             return
         self._look_again(walks, suspects)

@@ -17,8 +17,7 @@ from etl.errors import CutShort, Malformed
 from etl.planning.freshness import needs_check
 from etl.planning.open_sessions import list_idle_down_to
 from etl.planning.walks.hints import Hints
-from etl.store.write import freshness
-from etl.store.write.freshness import OpenSession
+from etl.store.read.open_sessions import OpenSession, idle_instants, open_sessions
 from etl.store.write.responses import Run
 from etl.sync.retrieve import retrieve_all
 from etl.sync.run_context import RunContext
@@ -58,7 +57,7 @@ def _open_sessions(
 ) -> list[OpenSession]:
     id, coverage = context.run.agent_id, context.state.coverage
     with context.store.reading() as connection:
-        return freshness.open_sessions(connection, id, coverage, now, idle_recheck)
+        return open_sessions(connection, id, coverage, now, idle_recheck)
 
 
 def plan_idle_list(
@@ -68,7 +67,7 @@ def plan_idle_list(
     idle = {one.id: one.created_at for one in due if one.state == "idle" and one.created_at}
     if not idle:
         return None
-    stored = freshness.idle_instants(connection, agent_id, page_size * len(idle))
+    stored = idle_instants(connection, agent_id, page_size * len(idle))
     down_to = list_idle_down_to(sorted(idle.values(), reverse=True), stored, page_size)
     if down_to is None:
         return None

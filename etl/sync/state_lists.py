@@ -13,9 +13,8 @@ from etl.planning.open_sessions import enter_above_several
 from etl.planning.walks.hints import Hints, build_entry
 from etl.planning.walks.plan import HEAD
 from etl.planning.walks.walk import Walk
+from etl.store.read.open_sessions import OpenSession, page_end
 from etl.store.store import Batch
-from etl.store.write import freshness
-from etl.store.write.freshness import OpenSession
 from etl.sync.retrieve import run_at_once
 from etl.sync.run_context import RunContext
 from etl.sync.walks.one_walk import Arrival, PageSource, fetch_step, follow_walk
@@ -60,7 +59,7 @@ class StateLists:
         instants = sorted((one.created_at for one in due if one.created_at), reverse=True)
         with self.context.store.reading() as connection:
             reaches = partial(
-                freshness.page_end,
+                page_end,
                 connection,
                 self.context.run.agent_id,
                 page_size=client.api.page_size,

@@ -5,8 +5,8 @@ from typing import Final
 
 from etl.errors import CutShort, Malformed
 from etl.planning.freshness import upper_bound
+from etl.store.read.sessions import sample_ids
 from etl.store.runs.runs import mark_missing
-from etl.store.write import freshness
 from etl.sync.retrieve import retrieve_all
 from etl.sync.run_context import RunContext
 
@@ -32,7 +32,7 @@ def verify_agent(context: RunContext, size: int) -> SampleResult:
     """Retrieve a random sample. Raises ApiError, StoreError; CutShort if too many are gone."""
     store, run = context.store, context.run
     with store.reading() as connection:
-        stored, chosen = freshness.sample_ids(connection, run.agent_id, size)
+        stored, chosen = sample_ids(connection, run.agent_id, size)
     found = retrieve_all(context, chosen)
     gone = mark_missing(store, run, context.state.coverage, run.started_at)
     if found.problems:

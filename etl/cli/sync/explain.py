@@ -89,7 +89,7 @@ def _count_open(
     """The requests for open sessions: pages of the idle ones' list, and sessions by their id."""
     from etl.models import BEGINNING
     from etl.planning.freshness import needs_check
-    from etl.store.write.freshness import open_sessions
+    from etl.store.read.open_sessions import open_sessions
     from etl.sync.open_sessions import plan_idle_list
 
     idle, coverage = settings.sync.idle_recheck, store.state(agent.id).coverage

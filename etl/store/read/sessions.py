@@ -2,12 +2,13 @@
 
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from etl.models import BEGINNING
 from etl.store.runs.agent_state import newest_below
 from etl.store.schema import tables as t
 from etl.store.store import Store
+from etl.store.write.suspects import count_present
 
 
 def count_sessions(store: Store, agent_id: str, most: int) -> int:
@@ -48,3 +49,11 @@ def has_undated(store: Store, agent_id: str) -> bool:
     query = select(c.id).where(c.agent_id == agent_id, c.created_at.is_(None)).limit(1)
     with store.reading() as connection:
         return connection.execute(query).first() is not None
+
+
+def sample_ids(connection: Connection, agent_id: str, size: int) -> tuple[int, list[str]]:
+    """How many sessions are stored and not missing, and some of them drawn at random."""
+    c = t.sessions.c
+    present = select(c.id).where(c.agent_id == agent_id, c.missing_since.is_(None))
+    drawn = connection.scalars(present.order_by(func.random()).limit(size))
+    return count_present(connection, agent_id), list(drawn)

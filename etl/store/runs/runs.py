@@ -15,9 +15,9 @@ from etl.store.runs.checkpoint import COUNTED
 from etl.store.runs.lease import Lease
 from etl.store.schema import tables as t
 from etl.store.store import Store
-from etl.store.write import freshness
-from etl.store.write.freshness import MissingResult
+from etl.store.write import suspects
 from etl.store.write.responses import Run
+from etl.store.write.suspects import MissingResult
 
 A_DAY: Final = timedelta(days=1)
 RUNS: Final = t.sync_runs
@@ -70,7 +70,7 @@ def finish_run(
 ) -> None:
     """Close a run, unless another process has taken over and closed it.
 
-    A success clears the demand and notes when it began. Raises LeaseLost, StoreError.
+    A success clears the demand and notes when it ended. Raises LeaseLost, StoreError.
     """
     ended: dict[str, Any] = {"status": status, "finished_at": now, "error": None}
     ended |= {name: getattr(counts, name) for name in (*COUNTED, "missing")}
@@ -118,7 +118,7 @@ def mark_missing(
     def work(connection: Connection) -> MissingResult:
         _count_save(connection, run)
         now = store.now()
-        settled = freshness.mark_missing(connection, run.agent_id, now, run.started_at)
+        settled = suspects.mark_all_missing(connection, run.agent_id, now, run.started_at)
         if settled.withheld:
             forgotten = forget_freshness(coverage, proven_since)
             save_coverage(connection, run.agent_id, forgotten, now)
@@ -135,7 +135,7 @@ def drop_suspects(store: Store, run: Run, coverage: Coverage, before: datetime) 
 
     def work(connection: Connection) -> Coverage:
         _count_save(connection, run)
-        places = freshness.drop_suspects(connection, run.agent_id, before)
+        places = suspects.drop_older(connection, run.agent_id, before)
         left = forget_freshness_around(coverage, places)
         save_coverage(connection, run.agent_id, left, store.now())
         return left

@@ -1,6 +1,6 @@
 """Saving what responses hold: sessions, states, creators, the agent's name, bad records."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
@@ -12,6 +12,7 @@ from etl.errors import StoreError
 from etl.models import Counts, Creator, Mode, Rejected, Session
 from etl.store.runs.lease import Lease
 from etl.store.schema import tables as t
+from etl.store.schema.engine import insert_into
 from etl.store.write.diff import AS_OF, COLUMNS, Row, compare_rows, creator_row, is_outdated
 from etl.store.write.rejected import note_rejected, resolve_rejected
 from etl.store.write.row_writer import RowWriter
@@ -205,3 +206,15 @@ class ResponseWriter:
             .where(c.id == run.agent_id, c.name.is_distinct_from(name))
             .values(name=name, updated_at=now)
         )
+
+
+def save_retrievals(connection: Connection, retrieved: Iterable[tuple[str, datetime]]) -> None:
+    """Note when sessions were retrieved by their id."""
+    rows = [{"session_id": id, "retrieved_at": at} for id, at in retrieved]
+    if not rows:
+        return
+    statement = insert_into(connection, t.retrievals)
+    again = {"retrieved_at": statement.excluded.retrieved_at}
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=["session_id"], set_=again), rows
+    )

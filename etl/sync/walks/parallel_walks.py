@@ -17,7 +17,7 @@ from etl.planning.freshness import MOST_MISSING
 from etl.planning.walks.chain import dated
 from etl.planning.walks.gap_tracker import GapTracker
 from etl.planning.walks.walk import Walk
-from etl.store.write import freshness
+from etl.store.read.sessions import sample_ids
 from etl.sync.run_context import RunContext
 from etl.sync.walks.one_walk import Arrival, PageSource, follow_walk
 from etl.sync.walks.page_batch import PageBatcher
@@ -129,7 +129,7 @@ class ParallelWalks:
             return False
         client, agent_id = self.context.client, self.context.run.agent_id
         with self.context.store.reading() as connection:
-            _, ids = freshness.sample_ids(connection, agent_id, 1)
+            _, ids = sample_ids(connection, agent_id, 1)
         if not ids:
             return True
         try:

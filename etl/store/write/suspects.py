@@ -1,14 +1,11 @@
-"""Open sessions that are due for a look, and suspects that turn out missing."""
+"""Sessions that a list should have shown and didn't: they are suspected, then marked missing."""
 
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
-from heapq import nlargest
-from typing import Any, Final, NamedTuple
+from datetime import datetime
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, exists, func, or_, select, update
 
-from etl.models import BEGINNING, WATCHED_STATES
-from etl.planning.coverage import Coverage
 from etl.planning.freshness import are_believable
 from etl.planning.walks.absence import AbsenceCheck
 from etl.store.schema import tables as t
@@ -30,69 +27,11 @@ WITHIN: Final = PRESENT.where(_C.created_at >= bindparam("oldest"), _C.created_a
 UNDATED: Final = PRESENT.where(_C.created_at.is_(None))
 
 
-class OpenSession(NamedTuple):
-    """A stored session that may have moved on since it was seen."""
-
-    id: str
-    state: str | None
-    changed_at: datetime
-    checked_at: datetime
-    created_at: datetime | None
-
-
 class MissingResult(NamedTuple):
     """What became of the suspects at the end of a run."""
 
     marked: int
     withheld: int
-
-
-def open_sessions(
-    connection: Connection, agent_id: str, coverage: Coverage, now: datetime, idle: timedelta
-) -> list[OpenSession]:
-    """The sessions whose last known state is open, but for those left idle for too long."""
-    c, r = t.sessions.c, t.retrievals.c
-    rows = connection.execute(
-        select(c.id, c.state, c.updated_at, c.as_of, r.retrieved_at, c.created_at)
-        .join_from(t.sessions, t.retrievals, isouter=True)
-        .where(
-            c.agent_id == agent_id,
-            t.IS_OPEN,
-            c.missing_since.is_(None),
-            or_(c.state.in_(WATCHED_STATES), c.updated_at >= now - idle),
-        )
-    )
-    return [_open_session(row, coverage) for row in rows]
-
-
-def idle_instants(connection: Connection, agent_id: str, most: int) -> list[datetime]:
-    """The instants of the stored sessions that are idle, newest first."""
-    c = t.sessions.c
-    idle = (c.agent_id == agent_id, t.IS_OPEN, c.state == "idle", c.missing_since.is_(None))
-    instants = connection.scalars(select(c.created_at).where(*idle))
-    # Put in order here: to read them in it, SQLite would go through all of the agent's sessions.
-    return nlargest(most, (at for at in instants if at is not None))
-
-
-def page_end(connection: Connection, agent_id: str, first: datetime, page_size: int) -> datetime:
-    """The instant of the last row of a page that begins at an instant, as far as is stored."""
-    c = t.sessions.c
-    rows = select(c.created_at).where(c.agent_id == agent_id, c.created_at <= first)
-    last = rows.order_by(c.created_at.desc()).offset(page_size - 1).limit(1)
-    found: datetime | None = connection.scalar(last)
-    return found or BEGINNING
-
-
-def save_retrievals(connection: Connection, retrieved: Iterable[tuple[str, datetime]]) -> None:
-    """Note when sessions were retrieved by their id."""
-    rows = [{"session_id": id, "retrieved_at": at} for id, at in retrieved]
-    if not rows:
-        return
-    statement = insert_into(connection, t.retrievals)
-    again = {"retrieved_at": statement.excluded.retrieved_at}
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=["session_id"], set_=again), rows
-    )
 
 
 def suspect_absent(
@@ -149,7 +88,7 @@ def read_suspects(connection: Connection, agent_id: str) -> dict[str, datetime]:
     return {row.session_id: row.suspected_at for row in found}
 
 
-def mark_missing(
+def mark_all_missing(
     connection: Connection, agent_id: str, now: datetime, since: datetime
 ) -> MissingResult:
     """Mark the suspects since then missing if they are few enough to be believed; else none.
@@ -165,7 +104,7 @@ def mark_missing(
     suspects = select(func.count()).select_from(t.suspects).join(t.sessions, s.session_id == c.id)
     count = connection.execute(suspects.where(*absent, *present)).scalar_one()
     settled = MissingResult(0, count)
-    if count and are_believable(count, _count_stored(connection, agent_id)):
+    if count and are_believable(count, count_present(connection, agent_id)):
         gone_at = select(s.suspected_at).where(s.agent_id == agent_id, s.session_id == c.id)
         values = {"missing_since": gone_at.scalar_subquery(), "updated_at": now}
         # One statement: what another process commits meanwhile is judged anew.
@@ -175,7 +114,7 @@ def mark_missing(
     return settled
 
 
-def drop_suspects(connection: Connection, agent_id: str, before: datetime) -> list[datetime]:
+def drop_older(connection: Connection, agent_id: str, before: datetime) -> list[datetime]:
     """Drop the suspects of earlier runs. Returns the instants at which they lie."""
     s, c = t.suspects.c, t.sessions.c
     stale = (s.agent_id == agent_id, s.suspected_at < before)
@@ -186,28 +125,8 @@ def drop_suspects(connection: Connection, agent_id: str, before: datetime) -> li
     return found
 
 
-def sample_ids(connection: Connection, agent_id: str, size: int) -> tuple[int, list[str]]:
-    """How many sessions are stored and not missing, and some of them drawn at random."""
-    c = t.sessions.c
-    present = select(c.id).where(c.agent_id == agent_id, c.missing_since.is_(None))
-    drawn = connection.scalars(present.order_by(func.random()).limit(size))
-    return _count_stored(connection, agent_id), list(drawn)
-
-
-def _count_stored(connection: Connection, agent_id: str) -> int:
+def count_present(connection: Connection, agent_id: str) -> int:
+    """How many of an agent's stored sessions are not missing."""
     c = t.sessions.c
     query = select(func.count()).where(c.agent_id == agent_id, c.missing_since.is_(None))
     return int(connection.execute(query).scalar_one())
-
-
-def _open_session(row: Any, coverage: Coverage) -> OpenSession:
-    times = [row.as_of, row.retrieved_at, _listed_at(coverage, row.created_at)]
-    checked_at = max(time for time in times if time is not None)
-    return OpenSession(row.id, row.state, row.updated_at, checked_at, row.created_at)
-
-
-def _listed_at(coverage: Coverage, created_at: datetime | None) -> datetime | None:
-    if created_at is None:
-        return None
-    spans = (span for span in coverage if span.oldest <= created_at < span.newest)
-    return next((span.proven_at for span in spans), None)
