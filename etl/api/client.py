@@ -39,7 +39,7 @@ from etl.errors import (
 from etl.events import GaveUp, Observe, Retried, ignore
 from etl.models import Counts, Message, Order, Page, Team, is_alias
 
-LARGE: Final = 2**20
+LARGE_BODY: Final = 2**20
 """Bodies beyond this are decoded one at a time: JSON may take sixty times its size meanwhile."""
 
 REFUSE_CURSOR: Final = frozenset(range(400, 500)) - {401, 403}
@@ -233,7 +233,7 @@ class Client:
         except (Transient, RetryLater) as error:
             raise self._waits.limit_wait(what, error) from None
         try:
-            with self._large if len(body.content) > LARGE else nullcontext():
+            with self._large if len(body.content) > LARGE_BODY else nullcontext():
                 return Fetched(decode(body.content), body.requested_at)
         except Malformed as error:
             reason = error.message

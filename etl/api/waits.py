@@ -14,7 +14,7 @@ from etl.clock import utc_now
 from etl.errors import ApiError, RetryLater, Stopped, Transient
 from etl.events import HeldOff, Observe, Paced
 
-SLICE: Final = 1.0
+PAUSE_SLICE: Final = 1.0
 """Seconds after which a pause looks whether another thread has to come back later."""
 
 
@@ -76,7 +76,7 @@ class Waits:
         until = steady_clock() + seconds
         while True:
             left = until - steady_clock()
-            if self._stop.is_set() or (left > 0 and self._stop.wait(min(left, SLICE))):
+            if self._stop.is_set() or (left > 0 and self._stop.wait(min(left, PAUSE_SLICE))):
                 raise Stopped("asked to stop")
             if left <= 0:
                 return

@@ -6,10 +6,10 @@ from typing import Final
 
 from etl.models import WATCHED_STATES
 
-EAGER: Final = timedelta(days=1)
+ALWAYS_CHECKED: Final = timedelta(days=1)
 """Every sync checks a session for this long after its last observed change."""
 
-RAREST: Final = timedelta(days=1)
+LONGEST_PAUSE: Final = timedelta(days=1)
 RAREFACTION: Final = 24
 """After that, the pause is the age of the change divided by this: an hour after a day."""
 
@@ -32,9 +32,9 @@ def needs_check(
     age = now - changed_at
     if state not in WATCHED_STATES and age > idle_recheck:
         return False
-    if age <= EAGER:
+    if age <= ALWAYS_CHECKED:
         return True
-    return now - checked_at >= min(RAREST, age / RAREFACTION)
+    return now - checked_at >= min(LONGEST_PAUSE, age / RAREFACTION)
 
 
 def are_believable(suspects: int, stored: int) -> bool:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from etl.errors import ConfigError
 
-LONGEST: Final = 500
+MOST_CHARACTERS: Final = 500
 """Characters of a search in all. PostgreSQL ignores words of more than 2,046 bytes."""
 
 UNIT: Final = re.compile(r'"([^"]*)"?|([^\s"]+)')
@@ -37,8 +37,10 @@ def parse_phrases(arguments: Iterable[str]) -> list[str]:
         clean = STRANGE.sub(" ", argument)
         units = UNIT.findall(clean) if '"' in clean else [(clean, "")]
         found += [quoted or plain for quoted, plain in units if WORD.search(quoted or plain)]
-    if sum(map(len, found)) > LONGEST:
-        raise ConfigError(f"a search of more than {LONGEST} characters", "look for fewer words")
+    if sum(map(len, found)) > MOST_CHARACTERS:
+        raise ConfigError(
+            f"a search of more than {MOST_CHARACTERS} characters", "look for fewer words"
+        )
     return list(dict.fromkeys(found))
 
 

@@ -7,10 +7,10 @@ from typing import Final
 
 from etl.errors import ApiError, Denied, RetryLater, Transient
 
-REFUSED: Final = timedelta(days=7)
+REFUSED_PAUSE: Final = timedelta(days=7)
 """The pause after a 403 or 404, unless the session changes before."""
 
-UNREADABLE: Final = timedelta(days=1)
+UNREADABLE_PAUSE: Final = timedelta(days=1)
 """The pause after a response that can't be read or stored."""
 
 MOST_TROUBLE: Final = 5
@@ -21,7 +21,7 @@ def retry_at(error: ApiError, now: datetime) -> datetime:
     """When a failed retrieval is tried again."""
     if isinstance(error, Transient):
         return now
-    return now + (REFUSED if isinstance(error, Denied) else UNREADABLE)
+    return now + (REFUSED_PAUSE if isinstance(error, Denied) else UNREADABLE_PAUSE)
 
 
 def count_troubles(before: int, error: ApiError | None) -> int:

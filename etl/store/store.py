@@ -44,7 +44,7 @@ from etl.store.write.responses import (
 from etl.store.write.row_writer import RowWriter
 from etl.store.write.sqlite_upsert import SqliteRows
 
-ATTEMPTS: Final = 6
+SAVE_ATTEMPTS: Final = 6
 TIMEOUT_STATES: Final = ("55P03", "57014")
 """PostgreSQL's SQLSTATEs of a lock timeout and of a cancelled statement."""
 
@@ -178,22 +178,24 @@ class Store:
         """
         if not self._is_postgres:
             return self.transact(work)
-        before = self._counted.get(run.id, 0)
-        done: list[T] = []
+        known = self._counted.get(run.id, 0)
+        results: list[T] = []
 
         def attempt(connection: Connection) -> T:
-            nonlocal before
-            now = checkpoint.count_saves(connection, run)
-            if now < before:
+            nonlocal known
+            saves = checkpoint.count_saves(connection, run)
+            if saves < known:
                 raise _went_back()
-            if not done:
-                before = now
-            if now == before:
-                done.append(work(connection))
-            return done[-1]
+            if not results:
+                known = saves
+            if saves == known:
+                # This is the first attempt, or the one before was never committed.
+                results.append(work(connection))
+            # Else the one before was committed, and only its reply was lost.
+            return results[-1]
 
         result = self.transact(attempt)
-        self._counted[run.id] = before + 1
+        self._counted[run.id] = known + 1
         return result
 
     def _save(self, connection: Connection, run: Run, batch: Batch) -> SaveResult:
@@ -250,11 +252,11 @@ class Store:
     def _retrying(self, attempt: Callable[[], T]) -> T:
         """Try again while a server restarts or fails over, or two agents claim one session's id."""
         with translate_errors(self.url):
-            for number in range(1, ATTEMPTS + 1):
+            for number in range(1, SAVE_ATTEMPTS + 1):
                 try:
                     return attempt()
                 except (OperationalError, InterfaceError, IntegrityError, InternalError) as error:
-                    if not self._is_postgres or number == ATTEMPTS:
+                    if not self._is_postgres or number == SAVE_ATTEMPTS:
                         raise
                     if str(getattr(error.orig, "sqlstate", "")) in TIMEOUT_STATES:
                         self._end_frozen()
@@ -262,7 +264,7 @@ class Store:
                         # Read-only: the server is a standby now. Connect anew, to its successor.
                         self.engine.dispose()
                 except ConcurrentWrite:
-                    if number == ATTEMPTS:
+                    if number == SAVE_ATTEMPTS:
                         raise
                 time.sleep(0.2 * 2**number)
         raise AssertionError

@@ -16,7 +16,7 @@ from etl.store.store import Batch
 from etl.store.write.responses import Response
 from etl.sync.run_context import RunContext
 
-AT_ONCE: Final = 64
+SESSIONS_AT_ONCE: Final = 64
 """Sessions retrieved before they are saved."""
 
 Result = TypeVar("Result")
@@ -50,7 +50,7 @@ class RetrieveSummary:
 def retrieve_all(context: RunContext, ids: Collection[str]) -> RetrieveSummary:
     """Retrieve sessions by id, many at once, and save what they show. Raises ApiError."""
     run, found, done = context.run, RetrieveSummary([]), 0
-    for some in _batches(list(ids), AT_ONCE):
+    for some in _batches(list(ids), SESSIONS_AT_ONCE):
         tasks = [partial(_retrieve, context.client, run.agent_id, id) for id in some]
         results = run_at_once(context, tasks)
         found.problems += [result.problem for result in results if result.problem]

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from etl.errors import ConfigError
-from etl.planning.search_terms import LONGEST, find_snippet, parse_phrases
+from etl.planning.search_terms import MOST_CHARACTERS, find_snippet, parse_phrases
 
 
 @pytest.mark.parametrize(
@@ -26,9 +26,9 @@ def test_words_and_phrases(arguments: list[str], wanted: list[str]) -> None:
 
 
 def test_too_long_a_search_is_refused() -> None:
-    assert parse_phrases(["x" * LONGEST])
+    assert parse_phrases(["x" * MOST_CHARACTERS])
     with pytest.raises(ConfigError, match="500"):
-        parse_phrases(["x" * LONGEST, "y"])
+        parse_phrases(["x" * MOST_CHARACTERS, "y"])
 
 
 @given(st.lists(st.text(max_size=20), max_size=10))

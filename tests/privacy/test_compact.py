@@ -27,7 +27,7 @@ def test_rows_survive_and_saves_go_on(store: Store) -> None:
 
 @postgres_only
 def test_another_session_in_the_way(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compacting, "PATIENCE", "200ms")
+    monkeypatch.setattr(compacting, "LOCK_TIMEOUT", "200ms")
     plant(store)
     with psycopg.connect(store.url) as reader:
         reader.execute("SELECT count(*) FROM session_messages")

@@ -11,7 +11,7 @@ import pytest
 from etl.models import AgentReport
 from etl.planning.run_demand import RunOptions
 from etl.simulator import Fault, Traits
-from etl.sync.walks.parallel_walks import PATIENCE
+from etl.sync.walks.parallel_walks import TAIL_PATIENCE
 from tests.sync.lab import BACKFILL, RECONCILE, SYNC, Lab, second
 from tests.torture.rig import Killer
 
@@ -224,13 +224,15 @@ def test_sessions_that_begin_while_an_empty_list_is_asked_again_fail_no_run(
 
 def test_a_slow_page_of_the_other_end_keeps_nobody_waiting_for_long(lab: Lab) -> None:
     lab.spread(60)
-    lab.api.add_fault(Fault("latency", seconds=3 * PATIENCE, path="sort_order=oldest", times=1))
+    lab.api.add_fault(
+        Fault("latency", seconds=3 * TAIL_PATIENCE, path="sort_order=oldest", times=1)
+    )
 
     report = lab.run(BACKFILL)
 
     assert (report.status, lab.wrong()) == ("succeeded", [])
     tail = next(one for one in lab.api.requests if "oldest" in one.query)
-    walked = [one for one in lab.api.requests if one.time < tail.time + 2 * PATIENCE]
+    walked = [one for one in lab.api.requests if one.time < tail.time + 2 * TAIL_PATIENCE]
     assert len(walked) > 5
 
 

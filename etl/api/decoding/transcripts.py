@@ -28,7 +28,7 @@ PostgreSQL's tsvector ends at 1 MiB, which these never reach, and numbers no wor
 MOST_MESSAGES: Final = 100_000
 """Of a session. Millions of tiny ones would take gigabytes."""
 
-AT_ONCE: Final = 2**20
+BYTES_AT_ONCE: Final = 2**20
 ESCAPE: Final = re.compile(
     rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<half>u[dD][89a-fA-F]..)|.)", re.DOTALL
 )
@@ -86,8 +86,8 @@ def _check_utf8(body: bytes) -> None:
     as large as its bytes.
     """
     decoder = getincrementaldecoder("utf-8")()
-    for start in range(0, len(body), AT_ONCE):
-        decoder.decode(body[start : start + AT_ONCE])
+    for start in range(0, len(body), BYTES_AT_ONCE):
+        decoder.decode(body[start : start + BYTES_AT_ONCE])
     decoder.decode(b"", final=True)
 
 

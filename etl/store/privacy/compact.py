@@ -25,7 +25,7 @@ HOLDING: Final = (
 )
 """PostgreSQL's tables that tell of people."""
 
-PATIENCE: Final = "60s"
+LOCK_TIMEOUT: Final = "60s"
 """How long PostgreSQL waits for others who read a table; meanwhile all who come later wait, too."""
 
 HINT: Final = "end what reads it: explore, export, a query"
@@ -90,4 +90,4 @@ def _be_patient(connection: Connection, url: str) -> None:
     pooled, _ = behind_pgbouncer(parse_url(url))
     if not pooled:
         connection.exec_driver_sql("SET statement_timeout = 0")
-        connection.exec_driver_sql(f"SET lock_timeout = '{PATIENCE}'")
+        connection.exec_driver_sql(f"SET lock_timeout = '{LOCK_TIMEOUT}'")

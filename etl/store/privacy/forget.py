@@ -39,7 +39,7 @@ from etl.store.privacy.rules_change import pages, replace_payload
 from etl.store.schema import tables as t
 from etl.store.store import Store
 
-AT_ONCE: Final = 100
+SESSIONS_AT_ONCE: Final = 100
 """Sessions whose messages are deleted in one transaction."""
 
 
@@ -191,7 +191,7 @@ def _delete_some(connection: Connection) -> tuple[int, int] | None:
     _overwrite(connection)
     marked = select(t.forgotten_sessions.c.session_id)
     c = t.transcripts.c
-    query = select(c.session_id).where(c.session_id.in_(marked)).limit(AT_ONCE)
+    query = select(c.session_id).where(c.session_id.in_(marked)).limit(SESSIONS_AT_ONCE)
     ids = list(connection.scalars(query))
     return (len(ids), forget_transcripts(connection, ids)) if ids else None
 

@@ -16,7 +16,7 @@ from etl.store.privacy.delete_messages import forget_messages
 from etl.store.schema import tables as t
 from etl.store.store import Store
 
-AT_ONCE: Final = 200
+ROWS_AT_ONCE: Final = 200
 
 
 def prune(store: Store, retention: Retention, now: datetime) -> Pruned:
@@ -42,7 +42,7 @@ def _each(store: Store, work: Callable[[Connection, datetime], int], before: dat
 def _transcripts(connection: Connection, before: datetime) -> int:
     """By their last retrieval. They are not retrieved again unless their session changes."""
     c = t.transcripts.c
-    query = select(c.session_id).where(c.retrieved_at < before).limit(AT_ONCE)
+    query = select(c.session_id).where(c.retrieved_at < before).limit(ROWS_AT_ONCE)
     # The lock: one that is just being retrieved anew is young again.
     ids = list(connection.scalars(query.with_for_update()))
     forget_messages(connection, ids)
@@ -53,7 +53,7 @@ def _settled(connection: Connection, before: datetime) -> int:
     """Records that came right."""
     c = t.rejected_records.c
     old = (c.received_at < before, c.resolved_at.is_not(None))
-    some = select(c.id).where(*old).limit(AT_ONCE)
+    some = select(c.id).where(*old).limit(ROWS_AT_ONCE)
     return connection.execute(delete(t.rejected_records).where(c.id.in_(some), *old)).rowcount
 
 
@@ -61,7 +61,7 @@ def _unsettled(connection: Connection, before: datetime) -> int:
     """The payloads of records that are still set aside: that they are must stay known."""
     c = t.rejected_records.c
     old = (c.received_at < before, c.resolved_at.is_(None), c.payload != "")
-    some = select(c.id).where(*old).limit(AT_ONCE)
+    some = select(c.id).where(*old).limit(ROWS_AT_ONCE)
     blank = update(t.rejected_records).where(c.id.in_(some), *old).values(payload="")
     return connection.execute(blank).rowcount
 
@@ -71,7 +71,7 @@ def _runs(connection: Connection, before: datetime) -> int:
     c = t.sync_runs.c
     newest = select(func.max(c.id)).group_by(c.agent_id, c.mode)
     old = (c.started_at < before, c.status != "running", c.id.not_in(newest))
-    ids = list(connection.scalars(select(c.id).where(*old).limit(AT_ONCE)))
+    ids = list(connection.scalars(select(c.id).where(*old).limit(ROWS_AT_ONCE)))
     met: Any = t.rejected_records.c.run_id
     connection.execute(update(t.rejected_records).where(met.in_(ids)).values(run_id=None))
     return connection.execute(delete(t.sync_runs).where(c.id.in_(ids))).rowcount

@@ -14,7 +14,7 @@ from etl.store.privacy.redaction import guard_of, lock_out_saves
 from etl.store.schema import tables as t
 from etl.store.store import Store
 
-AT_ONCE: Final = 500
+ROWS_AT_ONCE: Final = 500
 _json = msgspec.json.Encoder(order="sorted")
 
 
@@ -48,7 +48,7 @@ def pages(
     connection: Connection, key: Column[Any], columns: Sequence[Any], *conditions: Any
 ) -> Iterator[Sequence[Any]]:
     """Rows some hundred at a time, in the order of a key, which comes first in each."""
-    query = select(key, *columns).where(*conditions).order_by(key).limit(AT_ONCE)
+    query = select(key, *columns).where(*conditions).order_by(key).limit(ROWS_AT_ONCE)
     found = connection.execute(query).all()
     while found:
         yield found

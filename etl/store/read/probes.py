@@ -1,6 +1,6 @@
 """What the probes of `run` read: a row per agent by its key, and the open sessions by their index.
 
-Reads only, and briefly: PostgreSQL itself ends one that takes longer than `LONGEST`.
+Reads only, and briefly: PostgreSQL itself ends one that takes longer than `STATEMENT_TIMEOUT`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ from etl.store.schema.column_types import Instant
 from etl.store.schema.engine import translate_errors
 from etl.store.store import Store
 
-LONGEST: Final = timedelta(seconds=2)
+STATEMENT_TIMEOUT: Final = timedelta(seconds=2)
 Holder = Literal["us", "other", "free"]
 
 freshness: Final = table(
@@ -119,7 +119,7 @@ def read_open_sessions(
 def _briefly(store: Store) -> Iterator[Connection]:
     with store.reading() as connection:
         if connection.dialect.name == "postgresql":
-            limit = int(LONGEST.total_seconds() * 1000)
+            limit = int(STATEMENT_TIMEOUT.total_seconds() * 1000)
             connection.exec_driver_sql(f"SET LOCAL statement_timeout = {limit}")
         yield connection
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Engine, Row, and_, case, false, func, or_, select
@@ -17,7 +16,7 @@ from etl.store.runs.next_runs import find_next_run
 from etl.store.schema import migrate
 from etl.store.schema import tables as t
 from etl.store.schema.engine import temporary_engine, translate_errors
-from etl.store.schema.url import mask_password, parse_url
+from etl.store.schema.url import mask_password, sqlite_file
 from etl.store.store import Store
 
 AGES: Final = (timedelta(minutes=15), timedelta(days=1), timedelta(days=7))
@@ -63,8 +62,8 @@ def is_new(url: str) -> bool:
 
     Raises SchemaMismatch if other tables have the names of ours, StoreError.
     """
-    parsed = parse_url(url)
-    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").exists():
+    file = sqlite_file(url)
+    if file is not None and not file.exists():
         return True
     with temporary_engine(url, only_reads=True) as engine:
         return migrate.current(engine) is None
@@ -72,9 +71,8 @@ def is_new(url: str) -> bool:
 
 def require_file(url: str) -> None:
     """Raise StoreError if a SQLite file isn't there: reading must not make one."""
-    parsed = parse_url(url)
-    file = Path(parsed.database or "")
-    if parsed.get_backend_name() == "sqlite" and not file.exists():
+    file = sqlite_file(url)
+    if file is not None and not file.exists():
         hint = f"a first `{program_name()} sync` makes it; or is database.url wrong?"
         raise StoreError(f"there is no database {file.absolute()} yet", hint)
 

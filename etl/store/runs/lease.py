@@ -21,7 +21,7 @@ LEASE: Final = timedelta(seconds=30)
 RENEW_EVERY: Final = 8.0
 """Seconds without a save after which the lease is renewed."""
 
-UNKNOWN: Final = "?"
+UNKNOWN_START: Final = "?"
 END_FROZEN: Final = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
@@ -168,7 +168,7 @@ def may_be_alive(other: str, me: str) -> bool:
     if not pid.isdigit():
         return False
     found = _process_start(int(pid))
-    return found == start or UNKNOWN in (found, start)
+    return found == start or UNKNOWN_START in (found, start)
 
 
 def _process_start(pid: int) -> str:
@@ -176,7 +176,7 @@ def _process_start(pid: int) -> str:
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return "" if _is_gone(pid) else UNKNOWN
+        return "" if _is_gone(pid) else UNKNOWN_START
     fields = stat.rpartition(")")[2].split()
     return "" if fields[0] == "Z" else fields[19]
 

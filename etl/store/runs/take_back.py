@@ -17,7 +17,7 @@ from etl.store.runs.lease import Lease
 from etl.store.schema import tables as t
 from etl.store.store import Store
 
-UNKNOWN: Final = datetime(1970, 1, 1, tzinfo=UTC)
+UNKNOWN_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Stands for a time that nobody knows: whatever is fetched from now on is newer."""
 
 LONGEST_PAUSE: Final = timedelta(days=8)
@@ -68,15 +68,15 @@ def _clear_future_times(connection: Connection, agent_id: str, now: datetime) ->
     # A transcript is retrieved again if its session's time differs: one that agrees goes along.
     agrees = select(sessions.c.id).where(ours, sessions.c.as_of == texts.c.as_of)
     agreed = texts.c.session_id.in_(agrees)
-    _set(connection, texts, {"as_of": UNKNOWN}, texts.c.as_of > future, agreed)
-    _set(connection, sessions, {"as_of": UNKNOWN}, ours, sessions.c.as_of > future)
+    _set(connection, texts, {"as_of": UNKNOWN_TIME}, texts.c.as_of > future, agreed)
+    _set(connection, sessions, {"as_of": UNKNOWN_TIME}, ours, sessions.c.as_of > future)
     for name in ("updated_at", "first_seen_at"):
         _set(connection, sessions, {name: now}, ours, sessions.c[name] > future)
     of_mine = texts.c.session_id.in_(mine)
     _set(connection, texts, {"retrieved_at": now}, of_mine, texts.c.retrieved_at > future)
     too_long = texts.c.retry_at > future + LONGEST_PAUSE
     _set(connection, texts, {"retry_at": now}, of_mine, too_long)
-    _set(connection, t.creators, {"as_of": UNKNOWN}, t.creators.c.as_of > future)
+    _set(connection, t.creators, {"as_of": UNKNOWN_TIME}, t.creators.c.as_of > future)
     retrieved, suspects = t.retrievals.c, t.suspects.c
     confirmed = (retrieved.session_id.in_(mine), retrieved.retrieved_at > future)
     connection.execute(delete(t.retrievals).where(*confirmed))

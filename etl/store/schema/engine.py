@@ -21,7 +21,7 @@ from etl.store.schema.session_settings import (
     set_all,
     startup_options,
 )
-from etl.store.schema.url import behind_pgbouncer, mask_password, parse_url
+from etl.store.schema.url import behind_pgbouncer, mask_password, parse_url, sqlite_file
 
 BUSY_TIMEOUT: Final = 30_000
 """Milliseconds that a SQLite writer waits for another one."""
@@ -210,7 +210,7 @@ def _explain(error: SQLAlchemyError, url: str) -> tuple[str, str]:
 
 
 def _hint(text: str, url: str) -> str:
-    file = Path(parse_url(url).database or ".").absolute()
+    file = (sqlite_file(url) or Path()).absolute()
     closed = f"can the folder {file.parent} be written?"
     for words, hint in {
         "unable to open": "it is a folder: name a file in it" if file.is_dir() else closed,

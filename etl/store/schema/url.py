@@ -1,6 +1,7 @@
 """`database.url`: from what people write to what SQLAlchemy and libpq take. Pure."""
 
 import re
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy.engine import URL, make_url
@@ -32,6 +33,12 @@ def parse_url(url: str) -> URL:
     if parsed.get_backend_name() == "sqlite":
         _check_file(parsed, url)
     return parsed
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of a SQLite database; None for another one. Raises ConfigError."""
+    parsed = parse_url(url)
+    return Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
 
 
 def behind_pgbouncer(url: URL) -> tuple[bool, URL]:

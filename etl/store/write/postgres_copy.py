@@ -21,10 +21,10 @@ from etl.store.write.diff import EXTRA, Row
 from etl.store.write.row_writer import conflict_clause
 
 NUL: Final = "\0"
-FEW: Final = 8
+FEW_ROWS: Final = 8
 """Up to so many rows, plain statements are cheaper than COPY (a no-op sync writes a handful)."""
 
-SLICE: Final = 500
+ROWS_AT_ONCE: Final = 500
 """Rows that are turned into text at once."""
 
 NULL: Final = "\\N"
@@ -81,7 +81,7 @@ class PostgresRows:
         if not rows:
             return
         names, dumped = ",".join(columns), _encode_extra(rows, columns)
-        if len(dumped) <= FEW:
+        if len(dumped) <= FEW_ROWS:
             insert_values(connection, f"{table} ({names})", dumped)
             return
         _copy(connection, table, names, dumped)
@@ -100,7 +100,7 @@ class PostgresRows:
         ordered = sorted(_encode_extra(rows, columns), key=itemgetter(0))
         names = ",".join(columns)
         merge = conflict_clause(table, columns)
-        if len(ordered) <= FEW:
+        if len(ordered) <= FEW_ROWS:
             return insert_values(connection, f"{table} ({names})", ordered, merge)
         incoming = f"pg_temp.incoming_{table}"
         # A table of this transaction alone: no session state, so pgbouncer may pool transactions.
@@ -132,8 +132,8 @@ def _copy(connection: Connection, table: str, names: str, rows: Sequence[Row]) -
     sql = f"COPY {table} ({names}) FROM STDIN"
     try:
         with driver.cursor() as cursor, cursor.copy(sql) as copy:
-            for start in range(0, len(rows), SLICE):
-                copy.write(_as_text(rows[start : start + SLICE]))
+            for start in range(0, len(rows), ROWS_AT_ONCE):
+                copy.write(_as_text(rows[start : start + ROWS_AT_ONCE]))
     except errors as error:
         # SQLAlchemy knows nothing of COPY; callers handle only SQLAlchemy's errors.
         raise DBAPIError.instance(sql, None, error, errors) from error

@@ -14,10 +14,10 @@ from etl.models import ABSENT, Rejected, Session, unread_fields
 from etl.store.schema import tables as t
 from etl.store.schema.engine import insert_into
 
-FEW: Final = 200
+FEW_RECORDS: Final = 200
 """Up to so many unsettled records of an agent are loaded whole; of more, those concerned."""
 
-AT_ONCE: Final = 500
+RECORDS_AT_ONCE: Final = 500
 LIST_ONLY: Final = ("name", "type")
 """Fields that a retrieve doesn't show: a response without them says nothing of them."""
 
@@ -25,7 +25,7 @@ _C: Final = t.rejected_records.c
 UNRESOLVED: Final = select(_C.id, _C.session_id, _C.received_at, _C.reason).where(
     _C.agent_id == bindparam("agent"), _C.resolved_at.is_(None)
 )
-SOME_UNRESOLVED: Final = UNRESOLVED.limit(FEW + 1)
+SOME_UNRESOLVED: Final = UNRESOLVED.limit(FEW_RECORDS + 1)
 """Built once, as every save needs it."""
 
 
@@ -76,8 +76,8 @@ def resolve_rejected(
         if row.session_id in stored
         and _settles(*stored[row.session_id], row, anew.get(row.session_id, ""))
     ]
-    for start in range(0, len(settled), AT_ONCE):
-        some = _C.id.in_(settled[start : start + AT_ONCE])
+    for start in range(0, len(settled), RECORDS_AT_ONCE):
+        some = _C.id.in_(settled[start : start + RECORDS_AT_ONCE])
         connection.execute(update(t.rejected_records).where(some).values(resolved_at=now))
 
 
@@ -90,10 +90,10 @@ def _settles(session: Session, requested_at: datetime, row: Any, anew: str) -> b
 def _unresolved(connection: Connection, agent_id: str, stored: Mapping[str, Any]) -> Iterator[Any]:
     mine = {"agent": agent_id}
     found = connection.execute(SOME_UNRESOLVED, mine).all()
-    if len(found) <= FEW:
+    if len(found) <= FEW_RECORDS:
         yield from found
         return
     ids = list(stored)
-    for start in range(0, len(ids), AT_ONCE):
-        some = UNRESOLVED.where(_C.session_id.in_(ids[start : start + AT_ONCE]))
+    for start in range(0, len(ids), RECORDS_AT_ONCE):
+        some = UNRESOLVED.where(_C.session_id.in_(ids[start : start + RECORDS_AT_ONCE]))
         yield from connection.execute(some, mine).all()

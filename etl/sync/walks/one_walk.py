@@ -36,8 +36,8 @@ class PageSource:
     agent_id: str
     filters: Mapping[str, str] = field(default_factory=dict)
     await_end_check: Callable[[], bool] = lambda: True
-    """Waits for a walk from the list's end, if there is one; then whether that end has to be
-    confirmed. Not if nothing is concluded from it."""
+    """Whether the end of the list has to be confirmed: not where nothing is concluded from it. It
+    may wait for a walk from the other end, which proves as much."""
     await_judgement: Callable[[Walk, Page], None] = lambda *_: None
     """Waits until a walk's first page can be judged. Raises CursorRefused if it can't be."""
     tail_page: Callable[[], Page | None] = lambda: None

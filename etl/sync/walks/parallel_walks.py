@@ -23,10 +23,10 @@ from etl.sync.walks.one_walk import Arrival, PageSource, follow_walk
 from etl.sync.walks.page_batch import PageBatcher
 from etl.sync.walks.save_queue import SaveQueue
 
-GRACE: Final = 3.0
+STOP_GRACE: Final = 3.0
 """Seconds that a walk under way gets to end after a stop; a late response is not waited for."""
 
-PATIENCE: Final = 1.0
+TAIL_PATIENCE: Final = 1.0
 """Seconds that the walk from the head waits for the list's other end, which may spare it a page."""
 
 POLL_INTERVAL: Final = 0.5
@@ -172,7 +172,7 @@ class ParallelWalks:
         self._queue.wait_for_room(arrival.walk)
         if goes_on and arrival.is_head:
             with self._lock:
-                self._lock.wait_for(lambda: self.tracker.early_tail is None, PATIENCE)
+                self._lock.wait_for(lambda: self.tracker.early_tail is None, TAIL_PATIENCE)
                 goes_on = self.tracker.keep_or_end(arrival.walk, listed)
         return goes_on and not self._queue.closed.is_set()
 
@@ -245,7 +245,7 @@ class ParallelWalks:
         Returns the first failure of all.
         """
         self._queue.close()
-        give_up = time.monotonic() + GRACE
+        give_up = time.monotonic() + STOP_GRACE
         while self._threads and not (self.context.client.stopping and time.monotonic() > give_up):
             if not self._may_save:
                 self._discard_arrivals()

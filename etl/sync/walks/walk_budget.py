@@ -5,7 +5,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Final
 
-UNKNOWN: Final = 10.0
+UNKNOWN_PAGES: Final = 10.0
 """Pages that an agent is taken to have left as long as nobody knows."""
 
 
@@ -26,7 +26,7 @@ class WalkBudget:
         """
         is_known = not math.isinf(pages_left)
         with self._lock:
-            known = pages_left if is_known else UNKNOWN
+            known = pages_left if is_known else UNKNOWN_PAGES
             self._left[agent_id] = max(1.0, known)
             share = self._left[agent_id] / sum(self._left.values())
         least = 1 if is_known else min(2, self.total)

@@ -6,7 +6,7 @@ import threading
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.sync.walks.walk_budget import UNKNOWN, WalkBudget
+from etl.sync.walks.walk_budget import UNKNOWN_PAGES, WalkBudget
 
 pages = st.floats(0, 10_000) | st.just(math.inf)
 
@@ -27,7 +27,7 @@ def test_agents_share_by_what_each_has_left() -> None:
 
 def test_one_that_knows_nothing_counts_as_an_average_one() -> None:
     budget = WalkBudget(8)
-    budget.allow("a", UNKNOWN)
+    budget.allow("a", UNKNOWN_PAGES)
 
     assert budget.allow("b", math.inf) == 4
 
