@@ -112,13 +112,10 @@ class Walk:
             return Step(self.proven())
         proven = self.proof.reach_end(whole=self.starts_without_cursor)
         absence = self._judge_end(proven)
-        undated = None
-        if (
-            self.starts_without_cursor
-            and self._undated is not None
-            and self.proof.started_at is not None
-        ):
-            undated = (frozenset(self._undated), self.proof.started_at)
+        since, undated = self.proof.started_at, None
+        # A session without a date has no place: only a walk of all tells that it is gone.
+        if self.starts_without_cursor and self._undated is not None and since is not None:
+            undated = (frozenset(self._undated), since)
         return Step(proven, absence, undated=undated)
 
     def _judge_end(self, proven: Span | None) -> AbsenceCheck | None:
