@@ -2,7 +2,7 @@
 
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Literal
@@ -24,6 +24,7 @@ class Traits:
     a list shows a new session late (a retrieve doesn't). *clock_ahead* is how many seconds the
     server's clock is ahead: of new sessions, and of the `Date` header. *state_rows* is where the
     list of one state ends. With *empty_end* the last page has a cursor that leads to an empty one.
+    The sessions *hidden* count for the length of a page of a list and are not shown.
     """
 
     cursor_life: float | None = None
@@ -37,6 +38,7 @@ class Traits:
     clock_ahead: float = 0.0
     state_rows: int | None = None
     empty_end: bool = False
+    hidden: Collection[str] = ()
     seed: int = 1
 
 

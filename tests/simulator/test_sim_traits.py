@@ -74,6 +74,14 @@ def test_a_list_of_one_state_is_cut_short(api: Simulator) -> None:
     assert (len(page["sessions"]), page["next_cursor"]) == (3, None)
 
 
+def test_hidden_sessions_count_for_the_length_of_a_page(api: Simulator) -> None:
+    whole = ask(api, page_size=5)
+    api.adopt(Traits(hidden=ids(whole)[:2]))
+
+    assert ids(ask(api, page_size=5)) == ids(whole)[2:]
+    assert ids(ask(api, page_size=2)) == []
+
+
 def test_a_new_session_is_listed_late_and_retrieved_at_once(api: Simulator) -> None:
     api.adopt(Traits(list_lag=3600))
     id = api.world.add_session(api.world.agent_ids()[0])

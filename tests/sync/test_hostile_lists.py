@@ -160,6 +160,35 @@ def test_an_end_amid_one_instant_is_looked_at_again(
     assert_honest(lab, lab.run(replace(SYNC, walkers=walkers)))
 
 
+HIDDEN = {
+    "the oldest": slice(-1, None),
+    "the newest": slice(1),
+    "the newest page": slice(10),
+    "the oldest pages": slice(-25, None),
+    "a page amid the list": slice(10, 20),
+    "every other one": slice(None, None, 2),
+    "all": slice(None),
+}
+
+
+@pytest.mark.parametrize("which", HIDDEN)
+@pytest.mark.parametrize("count", [5, 10, 30, 64])
+@pytest.mark.parametrize("walkers", [None, 1])
+def test_sessions_that_pages_count_and_do_not_show_fail_no_run(
+    lab: Lab, which: str, count: int, walkers: int | None
+) -> None:
+    """As where a caller may not see some of an agent's sessions."""
+    ids = lab.spread(count, state="queued")
+    hidden = ids[HIDDEN[which]]
+    lab.api.adopt(Traits(hidden=hidden))
+
+    for options in (BACKFILL, SYNC, RECONCILE):
+        report = lab.run(replace(options, walkers=walkers))
+        assert (report.status, report.error) == ("succeeded", None)
+        assert set(lab.rows()) == set(ids).difference(hidden)
+        assert {row.missing_since for row in lab.rows().values()} <= {None}
+
+
 @pytest.mark.parametrize("count", [1, 10, 11, 95])
 def test_a_history_of_one_instant_is_believed(lab: Lab, count: int) -> None:
     lab.add([second(7200)] * count)

@@ -104,6 +104,11 @@ class Api:
         return Listing(rows, None if key is None else self.cursors.renew(query.cursor_at(key)))
 
     def _cut(self, page: Listing, query: ListQuery) -> Listing:
+        if self.traits.hidden:
+            rows = [
+                row for row in page.rows or () if json.loads(row)["id"] not in self.traits.hidden
+            ]
+            page = Listing(rows, page.next_cursor)
         most = self.traits.state_rows
         if most is None or query.filters.state is None or len(page.rows or ()) < most:
             return page

@@ -10,6 +10,9 @@ from etl.models import Counts, Order, Page
 from etl.planning.walks.end_check import Verdict
 from etl.planning.walks.walk import Step, Walk
 
+MOST_EMPTY_PAGES: Final = 20
+"""How far the other end is looked for where its pages show nothing but have a next cursor."""
+
 PAGE_ATTEMPTS: Final = 3
 """How often a page that can't be the next one is requested before the list counts as cut short."""
 
@@ -102,20 +105,20 @@ class PageSource:
             raise CutShort("the list ended before its oldest session", hint)
 
     def _judge_end(self, walk: Walk, known: Page | None = None) -> Verdict:
-        row = known or self._request("oldest", page_size=1).content
+        row = known or self._fetch_oldest(page_size=1)
         verdict = walk.end.judge_row(row.listed)
         is_empty = verdict == "holds" and not row.listed
         if is_empty and not self.filters and not self.confirm_empty(self._cost):
             raise CutShort("the list is empty, but sessions of this agent are stored")
         if verdict == "unsure":
             # The last row has vanished, or the server ignores the order: a page tells.
-            page = known or self._request("oldest").content
+            page = known or self._fetch_oldest()
             verdict = walk.end.judge_page(page.listed, page.next_cursor)
         return verdict
 
     def _judge_instant(self, walk: Walk, known: Page | None = None) -> Verdict:
         """The list has shown rows of one instant alone, which are the same in either order."""
-        page = known or self._request("oldest").content
+        page = known or self._fetch_oldest()
         verdict = walk.end.judge_instant(page.listed, page.next_cursor)
         if verdict == "unsure":
             try:
@@ -125,6 +128,18 @@ class PageSource:
                 return "holds"
             verdict = walk.end.judge_last_page(page.listed, page.next_cursor)
         return verdict
+
+    def _fetch_oldest(self, page_size: int | None = None) -> Page:
+        """The list's first page, oldest first, that shows a row.
+
+        A server may count rows for a page that the caller may not see.
+        """
+        page = self._request("oldest", page_size=page_size).content
+        for _ in range(MOST_EMPTY_PAGES):
+            if page.listed or page.next_cursor is None:
+                break
+            page = self._request("oldest", page.next_cursor).content
+        return page
 
     def is_plainly_empty(self, walk: Walk) -> bool:
         """Whether a filtered list is one empty page that nothing contradicts."""
