@@ -10,7 +10,8 @@ from typing import Literal
 from etl.simulator.http.errors import ApiError
 from etl.simulator.http.query import ListQuery
 
-Treatment = Literal["follow", "refuse", "first_page"]
+Treatment = Literal["follow", "refuse", "first_page", "end"]
+"""What becomes of a cursor; *end*: it leads to an empty last page."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,18 @@ class CursorBook:
         self.generation += 1
         self._issued = dict.fromkeys(self._issued, (float("-inf"), -1))
 
-    def admit(self, query: ListQuery) -> ListQuery:
-        """Return the query to answer instead of *query*; raises ApiError for a refused cursor."""
+    def admit(self, query: ListQuery) -> ListQuery | None:
+        """Return the query to answer instead of *query*; None: with the end of the list.
+
+        Raises ApiError for a refused cursor.
+        """
         self.requests += 1
         treatment = self._treatment(query.cursor)
         if treatment == "refuse":
             code = "invalid_cursor" if self.traits.refusal == 400 else "gone"
             raise ApiError(self.traits.refusal, code, "this page is not there any more")
+        if treatment == "end":
+            return None
         return replace(query, cursor=None) if treatment == "first_page" else query
 
     def _treatment(self, cursor: str | None) -> Treatment:

@@ -52,6 +52,16 @@ def test_a_foreign_cursor_is_refused_or_not(api: Simulator) -> None:
     assert ask(api, cursor=cursor).status_code == 400
 
 
+def test_an_old_cursor_can_lead_to_the_end(api: Simulator) -> None:
+    api.adopt(Traits(cursor_requests=(0, 0), old_cursor="end"))
+    cursor = ask(api).json()["next_cursor"]
+    ask(api)
+
+    page = ask(api, cursor=cursor).json()
+
+    assert (page["sessions"], page["next_cursor"]) == ([], None)
+
+
 def test_every_list_comes_in_the_only_order(api: Simulator) -> None:
     api.adopt(Traits(only_order="newest"))
     first = ask(api, sort_order="oldest")

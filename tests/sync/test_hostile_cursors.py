@@ -15,8 +15,11 @@ REFUSE = Traits(old_cursor="refuse", foreign_cursor="refuse")
 FIRST_PAGE = Traits(old_cursor="first_page", foreign_cursor="first_page")
 MIXED = Traits(old_cursor="first_page", foreign_cursor="follow")
 OLD = Traits(old_cursor="refuse", foreign_cursor="follow")
+END = Traits(old_cursor="end", foreign_cursor="end")
 EVERY_KIND = pytest.mark.parametrize(
-    "traits", [REFUSE, FIRST_PAGE, MIXED, OLD], ids=["refuse", "first_page", "mixed", "old"]
+    "traits",
+    [REFUSE, FIRST_PAGE, MIXED, OLD, END],
+    ids=["refuse", "first_page", "mixed", "old", "end"],
 )
 
 
@@ -217,7 +220,7 @@ def test_cursors_that_all_die_at_once_amid_a_walk_fail_nothing(lab: Lab, traits:
     assert lab.wrong() == []
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(30))
 def test_cursors_of_random_lives_fail_no_run(lab: Lab, seed: int) -> None:
     rng = random.Random(seed)
     walkers = rng.choice((None, 1, 2, 3))
@@ -226,8 +229,8 @@ def test_cursors_of_random_lives_fail_no_run(lab: Lab, seed: int) -> None:
     lab.api.adopt(
         Traits(
             cursor_requests=(least, least + rng.choice((0, 10, 60))),
-            old_cursor=rng.choice(("refuse", "first_page")),
-            foreign_cursor=rng.choice(("refuse", "first_page", "follow")),
+            old_cursor=rng.choice(("refuse", "first_page", "end")),
+            foreign_cursor=rng.choice(("refuse", "first_page", "follow", "end")),
             seed=seed,
         )
     )

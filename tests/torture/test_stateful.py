@@ -57,7 +57,7 @@ TREATMENTS = ("follow", "refuse", "first_page")
 traits = st.builds(
     Traits,
     cursor_requests=st.none() | st.tuples(st.integers(24, 30), st.integers(30, 80)),
-    old_cursor=st.sampled_from(("refuse", "first_page")),
+    old_cursor=st.sampled_from(("refuse", "first_page", "end")),
     foreign_cursor=st.sampled_from(TREATMENTS),
     refusal=st.sampled_from((400, 404, 410, 500)),
     list_lag=st.sampled_from(LAGS),

@@ -51,6 +51,11 @@ class EndCheck:
         """Whether the rows can't show the order: then the newest row is one of the lowest too."""
         return self.lowest is not None and self.lowest == self._highest
 
+    @property
+    def ends_empty(self) -> bool:
+        """Whether the last page has shown no row: so may a cursor be answered that has died."""
+        return not self._page_ids
+
     def judge_row(self, oldest: Sequence[Listed]) -> Verdict:
         """Judge the first row of the list, oldest first; `unsure` calls for a whole page."""
         if not oldest:
@@ -73,13 +78,17 @@ class EndCheck:
         A list of one page is whole if it comes out alike in either order. Of a longer one, the
         chain's last page has to end the list again (`unsure`).
         """
-        assert self.lowest is not None
-        ids = {row.id for row in listed if row.created_at == self.lowest} - {None}
-        if ids - self._lowest_ids or min(dated(listed), default=self.lowest) < self.lowest:
+        if not self.knows_all(listed):
             return "cut short"
         if next_cursor is None:
             return "holds" if listed else "cut short"
         return "unsure"
+
+    def knows_all(self, listed: Sequence[Listed]) -> bool:
+        """Whether none of these is older than what was shown, or new at its lowest instant."""
+        assert self.lowest is not None
+        ids = {row.id for row in listed if row.created_at == self.lowest} - {None}
+        return ids <= self._lowest_ids and min(dated(listed), default=self.lowest) >= self.lowest
 
     def judge_last_page(self, listed: Sequence[Listed], next_cursor: str | None) -> Verdict:
         """Judge the chain's last page, requested again, where all that was shown is one instant.

@@ -91,7 +91,9 @@ class Api:
 
     def _sessions(self, agent: Agent, request: Request, fault: Fault | None) -> Answer:
         query = bend(parse_list_query(request.params), self.traits)
-        page = self._cut(self._page(agent.id, self.cursors.admit(query)), query)
+        admitted = self.cursors.admit(query)
+        page = self._page(agent.id, admitted) if admitted else Listing([], None)
+        page = self._cut(page, query)
         if fault:
             page = distort(page, self._scene(agent.id, query, fault))
         if page.next_cursor:

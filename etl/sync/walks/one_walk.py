@@ -120,6 +120,8 @@ class PageSource:
         """The list has shown rows of one instant alone, which are the same in either order."""
         page = known or self._fetch_oldest()
         verdict = walk.end.judge_instant(page.listed, page.next_cursor)
+        if verdict == "unsure" and walk.end.ends_empty:
+            verdict = "holds" if self._has_seen_all(walk, page) else "cut short"
         if verdict == "unsure":
             try:
                 page = self._request(walk.order, walk.chain.page_cursor).content
@@ -128,6 +130,20 @@ class PageSource:
                 return "holds"
             verdict = walk.end.judge_last_page(page.listed, page.next_cursor)
         return verdict
+
+    def _has_seen_all(self, walk: Walk, page: Page) -> bool:
+        """Whether a walk has seen all of a list of one instant, which is walked from its other end.
+
+        `page` is the first one there.
+        """
+        for _ in range(walk.chain.pages):
+            if page.next_cursor is None or not walk.end.knows_all(page.listed):
+                break
+            try:
+                page = self._request("oldest", page.next_cursor).content
+            except CursorRefused:
+                return False
+        return page.next_cursor is None and walk.end.knows_all(page.listed)
 
     def _fetch_oldest(self, page_size: int | None = None) -> Page:
         """The list's first page, oldest first, that shows a row.

@@ -5,11 +5,12 @@ from typing import Any, cast
 import pytest
 
 from etl.api.client import Client, Fetched
+from etl.errors import CutShort
 from etl.models import BEGINNING, Listed, Page
 from etl.planning.coverage import Gap
 from etl.planning.walks.plan import HEAD
 from etl.planning.walks.walk import Walk
-from etl.sync.walks.one_walk import PageSource
+from etl.sync.walks.one_walk import PageSource, fetch_step
 from tests.planning import at
 
 
@@ -46,3 +47,47 @@ def test_an_early_page_of_the_other_end_spares_a_request_unless_the_list_has_cha
     source.confirm_end(walk)
 
     assert client.requests == requests
+
+
+class OneInstant:
+    """A list of one instant, alike in both orders, in pages of two.
+
+    A cursor dies with the next request for a first page, and leads to an empty page from then on.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.rows = [Listed(f"s{number}", at(1)) for number in range(count)]
+        self.reading = 0
+
+    def fetch_page(self, *_: object, cursor: str | None = None, **__: object) -> Fetched[Page]:
+        if cursor is None:
+            self.reading += 1
+        reading, start = map(int, (cursor or f"{self.reading} 0").split())
+        rows = self.rows[start : start + 2] if reading == self.reading else []
+        more = f"{reading} {start + 2}" if rows and start + 2 < len(self.rows) else None
+        return Fetched(Page([], [], [], rows, next_cursor=more), at(100))
+
+    def pause_after(self, _: int) -> None: ...
+
+
+@pytest.mark.parametrize("seen", [1, 2])
+def test_an_empty_page_behind_a_cursor_that_has_died_is_no_end_of_an_instant(seen: int) -> None:
+    client, walk = OneInstant(7), Walk(HEAD, Gap(BEGINNING, at(50)))
+    source = PageSource(cast(Client, cast(Any, client)), "agent")
+    for _ in range(seen):
+        fetch_step(walk, source)
+    client.fetch_page()
+    assert fetch_step(walk, source).next_cursor is None
+
+    with pytest.raises(CutShort):
+        source.confirm_end(walk)
+
+
+def test_an_empty_last_page_is_the_end_of_an_instant_that_was_seen_whole() -> None:
+    client, walk = OneInstant(6), Walk(HEAD, Gap(BEGINNING, at(50)))
+    source = PageSource(cast(Client, cast(Any, client)), "agent")
+    for _ in range(3):
+        fetch_step(walk, source)
+    walk.advance([], None, at(100))
+
+    source.confirm_end(walk)
