@@ -53,7 +53,7 @@ FAILED = "-> failed:"
 LOOKBACKS = (timedelta(0), timedelta(seconds=2), timedelta(hours=1), timedelta(days=1))
 # Lists lag less than the lookbacks but none, which promises nothing of what turns up late.
 LAGS = (0.0, 0.0, 0.05, 0.5)
-TREATMENTS = ("follow", "refuse", "first_page")
+TREATMENTS = ("follow", "refuse", "first_page", "end")
 traits = st.builds(
     Traits,
     cursor_requests=st.none() | st.tuples(st.integers(24, 30), st.integers(30, 80)),
