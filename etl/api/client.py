@@ -15,7 +15,6 @@ import tenacity
 from etl.api.bodies import LARGEST_LIST, LARGEST_SESSION
 from etl.api.decoding.agents import AgentsPage, decode_agents, decode_teams
 from etl.api.decoding.sessions import (
-    RetrievedSession,
     decode_page,
     decode_records,
     decode_retrieved,
@@ -172,9 +171,7 @@ class Client:
                 raise CutShort("the list repeats a cursor", "it has no end; try again later")
             seen.add(cursor)
 
-    def fetch_session(
-        self, session_id: str, agent_id: str, counts: Counts
-    ) -> Fetched[RetrievedSession]:
+    def fetch_session(self, session_id: str, agent_id: str, counts: Counts) -> Fetched[Page]:
         """One session by its id. Raises Denied with status 404 if the API has it no more."""
         decode = partial(decode_retrieved, session_id=session_id, agent_id=agent_id)
         return self._fetch_by_id(session_id, counts, decode)

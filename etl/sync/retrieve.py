@@ -8,10 +8,9 @@ from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
 from etl.api.client import Client, Fetched
-from etl.api.decoding.sessions import RetrievedSession
 from etl.clock import utc_now
 from etl.errors import Denied, Malformed, Stopped
-from etl.models import Counts, Progress
+from etl.models import Counts, Page, Progress
 from etl.store.store import Batch
 from etl.store.write.responses import Response
 from etl.sync.run_context import RunContext
@@ -26,7 +25,7 @@ class RetrieveResult(NamedTuple):
     """What a retrieve of one session came to: a response, gone (404), or neither."""
 
     id: str
-    fetched: Fetched[RetrievedSession] | None
+    fetched: Fetched[Page] | None
     gone_at: datetime | None
     counts: Counts
     problem: str | None = None
@@ -34,8 +33,8 @@ class RetrieveResult(NamedTuple):
     @property
     def state(self) -> str | None:
         """The state that the session was found in."""
-        session = self.fetched.content.session if self.fetched else None
-        return session.state if session and isinstance(session.state, str) else None
+        sessions = self.fetched.content.sessions if self.fetched else ()
+        return next((one.state for one in sessions if isinstance(one.state, str)), None)
 
 
 @dataclass(slots=True)
@@ -100,12 +99,9 @@ def _batch(results: list[RetrieveResult]) -> Batch:
         if result.gone_at is not None:
             batch.gone.append((result.id, result.gone_at))
         if result.fetched is not None:
-            (session, creator, rejected), requested_at = result.fetched
-            lists = ([session] if session else [], [creator] if creator else [])
-            bad = [rejected] if rejected else []
-            batch.responses.append(Response(*lists, bad, requested_at))
-            if session:
-                batch.retrieved.append((result.id, requested_at))
+            page, at = result.fetched
+            batch.responses.append(Response(page.sessions, page.creators, page.rejected, at))
+            batch.retrieved += [(session.id, at) for session in page.sessions]
     return batch
 
 

@@ -153,9 +153,8 @@ def test_a_retrieve_is_read_leniently_too() -> None:
 
     found = decode_retrieved(json.dumps({"session": answer}).encode(), "x", AGENT)
 
-    assert found.session == Session("x", AGENT, credit_cost=2.5)
-    assert found.rejected is not None
-    assert unread_fields(found.rejected.reason) == ["state"]
+    assert found.sessions == [Session("x", AGENT, credit_cost=2.5)]
+    assert [unread_fields(bad.reason) for bad in found.rejected] == [["state"]]
 
 
 NO_INSTANTS = [

@@ -429,13 +429,13 @@ def answer(session: Any, **rest: Any) -> bytes:
 def test_a_retrieve_tells_of_one_session_and_its_creator() -> None:
     found = decode_retrieved(answer(RECORD, queue_position=None), RECORD["id"], AGENT)
 
-    assert (found.session, found.creator) == (only(RECORD), ADA)
+    assert (found.sessions, found.creators) == ([only(RECORD)], [ADA])
 
 
 def test_a_retrieve_without_name_and_type_leaves_them_be() -> None:
     found = decode_retrieved(answer({"id": "x", "state": "idle"}), "x", AGENT)
 
-    assert found.session == Session("x", AGENT, state="idle")
+    assert found.sessions == [Session("x", AGENT, state="idle")]
 
 
 RETRIEVES = {
@@ -453,9 +453,8 @@ BAD_RETRIEVES = {
 def test_a_bad_record_of_a_retrieve_is_set_aside(case: str) -> None:
     found = decode_retrieved(BAD_RETRIEVES[case], "x", AGENT)
 
-    assert found.session is None
-    assert found.rejected is not None
-    assert found.rejected.id == "x"
+    assert found.sessions == []
+    assert [bad.id for bad in found.rejected] == ["x"]
 
 
 @pytest.mark.parametrize("case", RETRIEVES)

@@ -7,7 +7,7 @@ Field facts: the API's OpenAPI text and the SDK's models (docs/gumloop-api.md).
 
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -31,18 +31,6 @@ from etl.api.decoding.wire import (
 )
 from etl.errors import Malformed
 from etl.models import ABSENT, Absent, Creator, Listed, Page, Rejected, Session
-
-
-class RetrievedSession(NamedTuple):
-    """One session by its id, and its creator if the response names one.
-
-    `rejected` is the record if it can't be stored, or what can't be read of one that is.
-    """
-
-    session: Session | None
-    creator: Creator | None
-    rejected: Rejected | None
-
 
 _strict_page: Final = msgspec.json.Decoder(StrictPage)
 _loose_page: Final = msgspec.json.Decoder(LoosePage)
@@ -120,16 +108,16 @@ def _cursor_of(envelope: bytes, why: str) -> str | None:
         raise Malformed(f"the response is not a page of sessions: {why}") from None
 
 
-def decode_retrieved(body: bytes, session_id: str, agent_id: str) -> RetrievedSession:
+def decode_retrieved(body: bytes, session_id: str, agent_id: str) -> Page:
     """Decode a retrieve's response; raises `Malformed` where it doesn't tell of that session.
 
-    A record that can't be stored is set aside, as in a list.
+    It holds a single record, and lists nothing.
     """
     try:
         raw = bytes(_answer.decode(body).session)
     except UNDECODABLE as error:
         raise Malformed(f"session {session_id!r:.80} can't be read: {error}") from None
-    rejected = None
+    rejected = []
     try:
         # What only a retrieve shows is left out: no list would ever prove it again.
         session, creator = _session(_loose.decode(raw), agent_id, {})
@@ -139,11 +127,11 @@ def decode_retrieved(body: bytes, session_id: str, agent_id: str) -> RetrievedSe
             session, creator = _session(read.wire, agent_id, {})
         except UNDECODABLE as error:
             bad = Rejected(raw.decode(errors="replace"), str(error), session_id)
-            return RetrievedSession(None, None, bad)
-        rejected = read.note
+            return Page([], [], [bad], [])
+        rejected = [read.note] if read.note else []
     if session.id != session_id:
         raise Malformed(f"requested session {session_id!r:.80}, got {session.id!r:.80}")
-    return RetrievedSession(session, creator, rejected)
+    return Page([session], [creator] if creator else [], rejected, [])
 
 
 def _decode_apart(body: bytes, agent_id: str, page_size: int) -> Page:
