@@ -56,7 +56,7 @@ def list_agents(client: Client, rules: Discovery) -> AgentListing:
     """Read the lists. Raises Stopped; any other failure is noted."""
     listing = AgentListing()
     if rules.own:
-        _read(client, listing, "own agents", None, _any_team)
+        _read(client, listing, "own agents", None, lambda _: True)
     for team in _teams(client, listing, rules):
         what = f"agents of team {team.name or team.id!r:.80}"
         _read(client, listing, what, team.id, partial(eq, team.id))
@@ -80,15 +80,18 @@ def select_found(
                     f"{what}: none is listed, though {len(before)} were before; "
                     "has the credential lost access? they are not synced"
                 )
-        lost = _any_of(listing.lost)
-        found.agents += _agents(decide_offline(known, lost, seen, rules) if listing.lost else ())
+
+        def is_lost(team_id: str | None) -> bool:
+            return any(is_of(team_id) for is_of in listing.lost)
+
+        found.agents += _agents(decide_offline(known, is_lost, seen, rules))
     return found
 
 
 def select_offline(store: Store, typed: Sequence[Agent], rules: Discovery) -> list[Agent]:
     """The agents of a run as far as they are known without asking."""
     seen = {agent.id for agent in typed}
-    return [*typed, *_agents(decide_offline(stored.read_known(store), _any_team, seen, rules))]
+    return [*typed, *_agents(decide_offline(stored.read_known(store), lambda _: True, seen, rules))]
 
 
 def _agents(known: Iterable[KnownAgent]) -> list[Agent]:
@@ -103,15 +106,14 @@ def _teams(client: Client, listing: AgentListing, rules: Discovery) -> list[Team
     except Stopped:
         raise
     except EtlError as error:
-        _note(listing, "teams", error, _in_a_team)
+        _note(listing, "teams", error, lambda id: id is not None)
         return []
     listing.teams = {team.id: team.name for team in teams}
     wanted, unknown = select_teams(rules.teams, teams)
     for word in unknown:
         hint = f"it sees {', '.join(repr(team.name or team.id) for team in teams) or 'none'}"
-        _note(
-            listing, f"team {word!r}", EtlError("the credential sees no such team", hint), _no_team
-        )
+        unseen = EtlError("the credential sees no such team", hint)
+        _note(listing, f"team {word!r}", unseen, lambda _: False)
     return wanted
 
 
@@ -150,19 +152,3 @@ def _follow(client: Client, listing: AgentListing, what: str, team_id: str | Non
 def _note(listing: AgentListing, what: str, error: EtlError, is_of: Lost) -> None:
     listing.failures.append(str(error) if what in error.message else f"{what}: {error}")
     listing.lost.append(is_of)
-
-
-def _any_of(lost: Sequence[Lost]) -> Lost:
-    return lambda team_id: any(is_of(team_id) for is_of in lost)
-
-
-def _any_team(_team_id: str | None) -> bool:
-    return True
-
-
-def _in_a_team(team_id: str | None) -> bool:
-    return team_id is not None
-
-
-def _no_team(_team_id: str | None) -> bool:
-    return False
