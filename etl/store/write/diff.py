@@ -40,6 +40,24 @@ class Changes:
     updated: int = 0
     unchanged: int = 0
 
+    def insert(self, record: Row, as_of: Any, now: Any, run_id: int) -> None:
+        """Note a session that is seen for the first time."""
+        facts = [None if value is ABSENT else value for value in record]
+        self.new[record[0]] = (*facts, as_of, now, None, as_of, run_id)
+        self.inserted += 1
+
+    def update(self, old: Row, facts: Row, as_of: Any, now: Any, run_id: int) -> None:
+        """Note a session that has changed, and its states if that is what has changed."""
+        id, seen_at, first_run = old[0], old[FIRST_SEEN], old[FIRST_RUN]
+        if facts[STATE] != old[STATE] and (first_run is None or as_of > seen_at):
+            if first_run is not None:
+                self.states[id, seen_at] = (id, old[STATE], seen_at, first_run)
+                first_run = None
+            self.states[id, as_of] = (id, facts[STATE], as_of, run_id)
+        rows = self.new if id in self.new else self.changed
+        rows[id] = (*facts, seen_at, now, None, as_of, first_run)
+        self.updated += 1
+
 
 def is_outdated(as_of: Any, known: Any, now: Any) -> bool:
     """Whether a response requested at `as_of` is older than a known one.
@@ -78,25 +96,15 @@ def compare_rows(
         id = record[0]
         old = changes.new.get(id) or changes.changed.get(id) or stored.get(id)
         if old is None:
-            first = [None if value is ABSENT else value for value in record]
-            changes.new[id] = (*first, as_of, now, None, as_of, run_id)
-            changes.inserted += 1
+            changes.insert(record, as_of, now, run_id)
             continue
-        new = _merge(old, record, join_extra)
-        is_late = is_outdated(as_of, old[AS_OF], now)
-        if is_late or (new == old[:WIDTH] and old[MISSING] is None):
+        facts = _merge(old, record, join_extra)
+        is_same = facts == old[:WIDTH] and old[MISSING] is None
+        if is_same or is_outdated(as_of, old[AS_OF], now):
             changes.unchanged += id not in seen and not was_seen(id, old)
             seen.add(id)
-            continue
-        seen_at, first_run = old[FIRST_SEEN], old[FIRST_RUN]
-        if new[STATE] != old[STATE] and (first_run is None or as_of > seen_at):
-            if first_run is not None:
-                changes.states[id, seen_at] = (id, old[STATE], seen_at, first_run)
-                first_run = None
-            changes.states[id, as_of] = (id, new[STATE], as_of, run_id)
-        rows = changes.new if id in changes.new else changes.changed
-        rows[id] = (*new, seen_at, now, None, as_of, first_run)
-        changes.updated += 1
+        else:
+            changes.update(old, facts, as_of, now, run_id)
     return changes
 
 
