@@ -13,7 +13,15 @@ from etl.models import Counts, Creator, Mode, Rejected, Session
 from etl.store.runs.lease import Lease
 from etl.store.schema import tables as t
 from etl.store.schema.engine import insert_into
-from etl.store.write.diff import AS_OF, COLUMNS, Row, compare_rows, creator_row, is_outdated
+from etl.store.write.diff import (
+    AS_OF,
+    COLUMNS,
+    Changes,
+    Row,
+    compare_rows,
+    creator_row,
+    is_outdated,
+)
 from etl.store.write.rejected import note_rejected, resolve_rejected
 from etl.store.write.row_writer import RowWriter
 
@@ -60,11 +68,10 @@ class ResponseWriter:
         """Save what the responses hold, and count what became of it."""
         now = self._clock()
         ordered = sorted(responses, key=lambda response: response.requested_at)
-        rejected = [
-            (bad, response.requested_at) for response in ordered for bad in response.rejected
-        ]
         sessions: list[tuple[Session, datetime]] = []
+        rejected: list[tuple[Rejected, datetime]] = []
         for response in ordered:
+            rejected += [(bad, response.requested_at) for bad in response.rejected]
             for storable in self._rows.storable(response.sessions):
                 if isinstance(storable, Rejected):
                     rejected.append((storable, response.requested_at))
@@ -72,30 +79,8 @@ class ResponseWriter:
                     sessions.append((storable, response.requested_at))
         self._save_agent_name(connection, run, responses, now)
         self._save_creators(connection, ordered, now)
-        ids = {session.id for session, _ in sessions}
-        stored = self._rows.load(connection, "sessions", COLUMNS, ids)
-        fresh = self._not_outdated(sessions, stored)
-        # Once per response, not per record: writing an instant as text is slow.
-        instants = {
-            response.requested_at: self._rows.instant(response.requested_at)
-            for response in responses
-        }
-        changes = compare_rows(
-            stored,
-            self._rows.rows([session for session, _ in fresh]),
-            [instants[at] for _, at in fresh],
-            self._rows.instant(now),
-            run.id,
-            self._rows.join_extra,
-            self._seen_in(run),
-        )
-        self._rows.insert(connection, "sessions", COLUMNS, changes.new.values())
-        written = self._rows.upsert(connection, "sessions", COLUMNS, changes.changed.values())
-        if written < len(changes.changed):
-            raise ConcurrentWrite(
-                "other processes keep writing the same sessions", "try again later"
-            )
-        self._rows.insert(connection, "state_changes", STATE_COLUMNS, changes.states.values())
+        changes = self._compare(connection, run, sessions, now)
+        self._write(connection, changes)
         partial = self._save_rejected(connection, run, rejected, sessions)
         rejected_whole = len(rejected) - partial
         return Counts(
@@ -127,6 +112,35 @@ class ResponseWriter:
     def seen_since(self, kind: type, id: str, asked_at: datetime) -> bool:
         """Whether a response requested later has shown a session or a creator."""
         return is_outdated(asked_at, self._sightings[kind].get(id, asked_at), self._clock())
+
+    def _compare(
+        self,
+        connection: Connection,
+        run: Run,
+        sessions: list[tuple[Session, datetime]],
+        now: datetime,
+    ) -> Changes:
+        stored = self._rows.load(connection, "sessions", COLUMNS, {one.id for one, _ in sessions})
+        fresh = self._not_outdated(sessions, stored)
+        # Once per response, not per record: writing an instant as text is slow.
+        instants = {at: self._rows.instant(at) for at in {at for _, at in fresh}}
+        return compare_rows(
+            stored,
+            self._rows.rows([session for session, _ in fresh]),
+            [instants[at] for _, at in fresh],
+            self._rows.instant(now),
+            run.id,
+            self._rows.join_extra,
+            self._seen_in(run),
+        )
+
+    def _write(self, connection: Connection, changes: Changes) -> None:
+        self._rows.insert(connection, "sessions", COLUMNS, changes.new.values())
+        written = self._rows.upsert(connection, "sessions", COLUMNS, changes.changed.values())
+        if written < len(changes.changed):
+            hint = "try again later"
+            raise ConcurrentWrite("other processes keep writing the same sessions", hint)
+        self._rows.insert(connection, "state_changes", STATE_COLUMNS, changes.states.values())
 
     def _seen_in(self, run: Run) -> Callable[[str, Row], bool]:
         """Tells of a stored session, by its id and row, whether this run has had it already.
