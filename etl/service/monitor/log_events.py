@@ -4,6 +4,8 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
+import msgspec
+
 from etl.clock import utc_now
 from etl.errors import LeaseLost
 from etl.events import (
@@ -89,7 +91,7 @@ def _served(event: Event) -> None:
         case RetentionFailed(error):
             log.error("retention_failed", **describe_error(error))
         case LakeUpdated():
-            log.info("lake_updated", **event._asdict())
+            log.info("lake_updated", **msgspec.structs.asdict(event))
         case LakeFailed(error):
             log.error("lake_failed", **describe_error(error))
         case Stopping():
