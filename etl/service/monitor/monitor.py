@@ -11,18 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from sqlalchemy import event as engine_events
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from etl import __version__
+from etl import __version__, events
 from etl.clock import utc_now
 from etl.config import Settings, parse_listen
 from etl.errors import StoreError
-from etl.events import (
-    AgentFound,
-    AgentGone,
-    DatabaseAnswered,
-    DatabaseFailed,
-    Event,
-    Observe,
-)
 from etl.service.monitor import log_events
 from etl.service.monitor.logs import log
 from etl.service.monitor.outages import Outages
@@ -60,7 +52,7 @@ class Monitor:
         self._agent_ids = tuple(agent_ids)
         self._bound = bound
         self._beat_at = time.monotonic()
-        self._observers: list[Observe] = [log_events.write, Outages(self.observe).observe]
+        self._observers: list[events.Observe] = [log_events.write, Outages(self.observe).observe]
         self._metrics: Metrics | None = None
         self._server: Server | None = None
         url = ping_url(settings.service)
@@ -71,11 +63,11 @@ class Monitor:
             self._metrics = _metrics_of(agent_ids)
             self._observers.append(self._metrics.observe)
 
-    def observe(self, event: Event) -> None:
+    def observe(self, event: events.Event) -> None:
         """Pass an event to every observer. One that fails must not hurt the work it observes."""
-        if isinstance(event, AgentFound):
+        if isinstance(event, events.AgentFound):
             self.set_agents([*self._agent_ids, event.agent_id])
-        elif isinstance(event, AgentGone):
+        elif isinstance(event, events.AgentGone):
             self.set_agents([id for id in self._agent_ids if id != event.agent_id])
         for observe in self._observers:
             try:
@@ -96,7 +88,9 @@ class Monitor:
     def start(self, store: Store) -> None:
         """Watch this database, and serve where an address is configured."""
         engine_events.listen(store.engine, "handle_error", self._database_failed)
-        engine_events.listen(store.engine, "commit", lambda _: self.observe(DatabaseAnswered()))
+        engine_events.listen(
+            store.engine, "commit", lambda _: self.observe(events.DatabaseAnswered())
+        )
         schedule = describe_schedule(self._settings.schedule)
         log.info(
             "service_started",
@@ -126,14 +120,14 @@ class Monitor:
         state = getattr(context.original_exception, "sqlstate", None) or ""
         broken = isinstance(error, OperationalError | InterfaceError)
         if broken and not state.startswith(NOT_OUTAGES):
-            self.observe(DatabaseFailed(context.original_exception))
+            self.observe(events.DatabaseFailed(context.original_exception))
 
     def _asking(self, ask: Callable[[], T]) -> Callable[[], T]:
         """A query whose result is also noted as a sign that the database is there."""
 
         def asked() -> T:
             found = ask()
-            self.observe(DatabaseAnswered())
+            self.observe(events.DatabaseAnswered())
             return found
 
         return asked
