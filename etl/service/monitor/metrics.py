@@ -7,11 +7,13 @@ from itertools import product
 from typing import Final
 
 import prometheus_client as prometheus
+from prometheus_client.exposition import choose_encoder
 
 from etl import __version__, events
 from etl.api.rate_limit import steady_clock
 from etl.errors import LeaseLost
 from etl.models import AgentReport
+from etl.service.monitor.web import Reply
 
 PREFIX: Final = "gumloop_etl"
 MODES: Final = ("incremental", "reconcile")
@@ -149,6 +151,11 @@ class Metrics:
             case events.Pinged(error, status):
                 delivered = error is None and status is not None and status < 300
                 self.pings.labels("delivered" if delivered else "failed").inc()
+
+    def scrape(self, accept: str) -> Reply:
+        """The metrics, in the format that an `Accept` header asks for."""
+        encode, content_type = choose_encoder(accept)
+        return Reply(200, content_type, encode(self.registry))
 
     def set_agents(self, agent_ids: Sequence[str]) -> None:
         """Have series for these agents, from zero on, and for no others."""
