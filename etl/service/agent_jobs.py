@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.triggers.date import DateTrigger
@@ -19,6 +19,7 @@ from etl.models import AgentReport, Mode
 from etl.service.next_runs import JOB, NextRuns
 from etl.service.runs import Service, run_options
 from etl.service.schedule import (
+    RECENT_SHARE,
     first_reconcile,
     incremental_trigger,
     reconcile_interval,
@@ -27,9 +28,6 @@ from etl.service.schedule import (
 )
 from etl.service.watch import AGAIN, Postponed
 from etl.store.read import status
-
-RECENT: Final = 0.9
-"""Another process's run counts for an interval if it began within this share of it."""
 
 
 @dataclass(slots=True)
@@ -110,7 +108,9 @@ class AgentJobs:
         now = utc_now()
         last = status.last_started(self.service.store, self.agent.id, mode, now)
         # The clock may have been set back since our own last run.
-        return last is not None and last >= min(self.since, now) and now - last < every * RECENT
+        return (
+            last is not None and last >= min(self.since, now) and now - last < every * RECENT_SHARE
+        )
 
 
 def remove_agent_jobs(scheduler: Any, agent_id: str) -> None:

@@ -10,8 +10,11 @@ from etl.errors import ConfigError
 from etl.service.triggers import Cron, Interval
 from etl.wording import format_duration
 
-TURNS: Final = 4
+READY_INTERVALS: Final = 4
 """Intervals since the last success after which the data counts as not ready."""
+
+RECENT_SHARE: Final = 0.9
+"""Another process's work counts for an interval if it was done within this share of it."""
 
 SHORTEST_READY: Final = timedelta(minutes=1)
 FIRINGS: Final = 10
@@ -74,7 +77,7 @@ def ready_within(settings: Settings) -> timedelta:
     every: timedelta = settings.schedule.every
     if settings.schedule.cron is not None:
         every = _longest_pause(incremental_trigger(settings.schedule), utc_now()) or every
-    return max(SHORTEST_READY, TURNS * every)
+    return max(SHORTEST_READY, READY_INTERVALS * every)
 
 
 def second_sync(every: timedelta, now: datetime, share: float) -> datetime:
