@@ -16,7 +16,7 @@ from etl.config import Agent
 from etl.errors import EtlError, RetryLater
 from etl.events import RunCrashed, RunFinished
 from etl.models import AgentReport, Mode
-from etl.service.next_runs import JOB, NextRuns
+from etl.service.next_runs import SYNC_JOB, NextRuns
 from etl.service.runs import Service, run_options
 from etl.service.schedule import (
     RECENT_SHARE,
@@ -52,7 +52,7 @@ class AgentJobs:
         trigger = incremental_trigger(schedule)
         due = turns.get("next_run_time") or trigger.get_next_fire_time(None, now)
         self.next_runs.expect(id, due)
-        scheduler.add_job(self.incremental, trigger, id=f"{JOB}{id}", **turns)
+        scheduler.add_job(self.incremental, trigger, id=f"{SYNC_JOB}{id}", **turns)
         trigger = reconcile_trigger(schedule)
         if trigger is None:
             return

@@ -8,8 +8,10 @@ processes may share a database: an agent that another one has just been at, or i
 import random
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
+from apscheduler.events import EVENT_JOB_SUBMITTED
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
@@ -53,7 +55,7 @@ def run_scheduler(
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
     next_runs = NextRuns(service.store)
-    next_runs.follow(scheduler)
+    scheduler.add_listener(partial(next_runs.learn, scheduler), EVENT_JOB_SUBMITTED)
     postponed = Postponed()
     # In an order of its own, so that processes that start together share the agents out.
     for number, agent in enumerate(random.sample(agents, len(agents))):
