@@ -36,7 +36,7 @@ class Looking:
         self.found: list[str] = []
         self.store: Any = store or self
 
-    def roster(self) -> AgentSelection:
+    def discover_agents(self) -> AgentSelection:
         self.looks.set()
         self.stop.wait(PATIENCE)
         # So that the scheduler is at its end when the agent is found.
