@@ -13,10 +13,9 @@ from etl.api.client import Client
 from etl.api.clock_skew import skew_warnings
 from etl.api.credentials import source_of
 from etl.api.errors import retry_later
-from etl.api.transport import CredentialSource
 from etl.clock import utc_now
 from etl.config import Agent, Settings, parse_duration
-from etl.credentials import privacy_salt
+from etl.credentials import CredentialSource, privacy_salt
 from etl.errors import ConfigError, EtlError
 from etl.events import Observe, RunFinished, RunStarted, ignore
 from etl.invocation import program_name

@@ -34,7 +34,7 @@ from etl.api.errors import read_body, retry_later, wait_asked
 from etl.api.proxies import explain, open_client
 from etl.api.rate_limit import steady_clock
 from etl.config import Api
-from etl.credentials import Credentials, secret_in
+from etl.credentials import Credentials, CredentialSource, secret_in
 from etl.errors import ConfigError, Denied, EtlError, RetryLater, Stopped, Transient
 
 _heard: Final = logging.getLogger("etl.credentials")
@@ -59,7 +59,7 @@ class _CurrentToken(NamedTuple):
     credentials: Credentials
 
 
-class Grant:
+class Grant(CredentialSource):
     """A source of access tokens. Raises ConfigError if there is no refresh token to begin with."""
 
     def __init__(
@@ -96,7 +96,7 @@ class Grant:
     def __repr__(self) -> str:
         return f"Grant({str(self._file)!r})"
 
-    def described(self) -> str:
+    def describe(self) -> str:
         """Which kind of credential this is, in words; asks for a token if there is none yet."""
         self.current()
         ends = self._held and self._held.token.expires_at
