@@ -19,10 +19,10 @@ from etl.planning.clock import clock_step
 from etl.service.runs import Service
 from etl.service.triggers import next_after_step
 
-TICK: Final = 1.0
+LOOK_PAUSE: Final = 1.0
 """Seconds between two looks."""
 
-AT_ONCE: Final = 0.1
+READ_WITHIN: Final = 0.1
 """Seconds that may lie between reading the one clock and the other."""
 
 AFTER_STEP: Final = ("incremental:", "discovery")
@@ -61,7 +61,7 @@ class _Clocks(NamedTuple):
 def watch(service: Service, scheduler: Any, postponed: Postponed) -> None:
     """Look every second until the service stops."""
     before = _read_clocks()
-    while not service.stop.wait(TICK):
+    while not service.stop.wait(LOOK_PAUSE):
         now = _read_clocks()
         step = clock_step(*before, *now)
         before = now
@@ -77,7 +77,7 @@ def _read_clocks() -> _Clocks:
     while True:
         began = time.monotonic()
         wall = utc_now()
-        if time.monotonic() - began < AT_ONCE:
+        if time.monotonic() - began < READ_WITHIN:
             return _Clocks(wall, began)
 
 

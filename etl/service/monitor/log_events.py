@@ -10,7 +10,8 @@ from etl import events
 from etl.clock import utc_now
 from etl.errors import LeaseLost
 from etl.models import AgentReport, Transcripts
-from etl.service.monitor.logs import COUNTS, TRANSCRIPTS, describe_error, kind, log, where
+from etl.service.monitor import logs
+from etl.service.monitor.logs import describe_error, log
 
 PLAIN_LINES: Final[dict[type[events.Event], tuple[str, str]]] = {
     events.RunStarted: ("info", "run_started"),
@@ -36,7 +37,7 @@ def write(event: events.Event) -> None:
         case events.RunFinished(report, seconds):
             _write_finished(report, seconds)
         case events.RunCrashed(agent_id, mode, error):
-            lines = {"reason": kind(error), "where": where(error)}
+            lines = {"reason": logs.name_error(error), "where": logs.locate_error(error)}
             log.error("run_crashed", agent=agent_id, mode=mode, **lines)
         case events.Retried(what, error, attempt, seconds):
             fields = {"what": _hide_session(what), "attempt": attempt, "wait_seconds": seconds}
@@ -75,7 +76,7 @@ def _write_finished(report: AgentReport, seconds: float) -> None:
         log.error("lease_lost", agent=report.agent_id)
     fields: dict[str, Any] = {"agent": report.agent_id, "mode": report.mode}
     fields |= {"status": report.status, "seconds": seconds}
-    fields |= {name: getattr(report.counts, name) for name in COUNTS}
+    fields |= {name: getattr(report.counts, name) for name in logs.COUNT_FIELDS}
     if report.watermark is not None:
         fields["watermark"] = report.watermark.isoformat()
     if report.warnings:
@@ -89,7 +90,7 @@ def _write_finished(report: AgentReport, seconds: float) -> None:
 
 def _write_transcripts(agent_id: str, done: Transcripts) -> None:
     """What came of transcripts, where any were to be retrieved."""
-    fields = {name: getattr(done, name) for name in TRANSCRIPTS}
+    fields = {name: getattr(done, name) for name in logs.TRANSCRIPT_FIELDS}
     if any(fields.values()):
         write_line = log.warning if done.error else log.info
         write_line("transcripts_finished", agent=agent_id, **fields, **describe_error(done.cause))

@@ -19,7 +19,7 @@ from etl.errors import StoreError
 from etl.service.monitor import log_events
 from etl.service.monitor.logs import log
 from etl.service.monitor.outages import Outages
-from etl.service.monitor.ping import Pinger, ping_url
+from etl.service.monitor.ping import Pinger, read_ping_url
 from etl.service.monitor.query_cache import CachedQuery
 from etl.service.monitor.readiness import not_readable, readiness
 from etl.service.monitor.web import Reply, Server
@@ -54,7 +54,7 @@ class Monitor:
         self._observers: list[events.Observe] = [log_events.write, Outages(self.observe).observe]
         self._metrics: Metrics | None = None
         self._server: Server | None = None
-        url = ping_url(settings.service)
+        url = read_ping_url(settings.service)
         if url is not None:
             self._observers.append(Pinger(url, self.observe).observe)
         if settings.service.listen is not None:
