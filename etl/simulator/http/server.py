@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from etl.simulator.http.bad_responses import misanswer
 from etl.simulator.http.connection import Connection, InFlight, Reply
-from etl.simulator.http.control import control, is_control
+from etl.simulator.http.control import CONTROL_PATH, control
 from etl.simulator.http.credentials import Credentials, RateLimit
 from etl.simulator.http.endpoints import Api
 from etl.simulator.http.errors import ApiError
@@ -160,7 +160,7 @@ class Simulator:
         }
 
     def _respond(self, request: Request) -> Reply:
-        if is_control(request):
+        if request.path.startswith(CONTROL_PATH):
             return _safely(lambda: Reply(control(self, request)))
         record = RequestRecord(time.time(), request.method, request.path, request.query)
         if self.log:

@@ -14,7 +14,7 @@ from etl.simulator.times import (
     to_instant,
 )
 from etl.simulator.world.account import Account, encode
-from etl.simulator.world.generate import free_id
+from etl.simulator.world.generate import draw_free_id
 from etl.simulator.world.rows import Row
 from etl.simulator.world.session_factory import grow_usage
 
@@ -68,7 +68,7 @@ class EditableAccount(Account):
         makes it the oldest of all. Raises ValueError if the id is taken.
         """
         with self.lock:
-            session_id = fields.pop("id", None) or free_id(self.rng, self._rows)
+            session_id = fields.pop("id", None) or draw_free_id(self.rng, self._rows)
             text = self._created_text(created_at)
             recipe, number = self._recipes[agent_id], self.rng.getrandbits(60)
             record = recipe.make(number, session_id, self.lived_to, "completed")
