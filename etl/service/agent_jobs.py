@@ -21,9 +21,9 @@ from etl.service.runs import Service, run_options
 from etl.service.schedule import (
     RECENT_SHARE,
     first_reconcile,
-    incremental_trigger,
+    make_incremental_trigger,
+    make_reconcile_trigger,
     reconcile_interval,
-    reconcile_trigger,
     second_sync,
 )
 from etl.service.watch import AGAIN, Postponed
@@ -49,11 +49,11 @@ class AgentJobs:
         first = DateTrigger(now + random.random() * schedule.jitter)
         scheduler.add_job(self.incremental, first, id=f"first:{id}")
         turns = {} if schedule.cron else {"next_run_time": second_sync(schedule.every, now, share)}
-        trigger = incremental_trigger(schedule)
+        trigger = make_incremental_trigger(schedule)
         due = turns.get("next_run_time") or trigger.get_next_fire_time(None, now)
         self.next_runs.expect(id, due)
         scheduler.add_job(self.incremental, trigger, id=f"{SYNC_JOB}{id}", **turns)
-        trigger = reconcile_trigger(schedule)
+        trigger = make_reconcile_trigger(schedule)
         if trigger is None:
             return
         every = reconcile_interval(schedule)
@@ -89,7 +89,7 @@ class AgentJobs:
             return
         began = time.monotonic()
         try:
-            if self._done_elsewhere(mode, every):
+            if self._is_done_elsewhere(mode, every):
                 return
             options = run_options(self.service.settings, mode, wait_for_lease=False)
             report = self.service.sync_agent(self.agent, options)
@@ -103,7 +103,7 @@ class AgentJobs:
         except Exception as error:
             self.service.observe(RunCrashed(self.agent.id, mode, error))
 
-    def _done_elsewhere(self, mode: Mode, every: timedelta) -> bool:
+    def _is_done_elsewhere(self, mode: Mode, every: timedelta) -> bool:
         """Whether another process has just been at it. One that is still at it holds the lease."""
         now = utc_now()
         last = status.last_started(self.service.store, self.agent.id, mode, now)

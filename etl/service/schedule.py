@@ -23,8 +23,8 @@ FIRINGS: Final = 10
 
 def check_schedule(schedule: Schedule) -> None:
     """Raise ConfigError if the schedule can't be read."""
-    triggers = {"schedule.cron": incremental_trigger(schedule)}
-    triggers["schedule.reconcile"] = reconcile_trigger(schedule)
+    triggers = {"schedule.cron": make_incremental_trigger(schedule)}
+    triggers["schedule.reconcile"] = make_reconcile_trigger(schedule)
     for key, trigger in triggers.items():
         if trigger is not None and trigger.get_next_fire_time(None, utc_now()) is None:
             raise ConfigError(f"{key} never comes", "is there such a day in that month?")
@@ -40,22 +40,22 @@ def describe_schedule(schedule: Schedule) -> str:
     return f"sync {sync}, reconcile {reconcile}{zone}"
 
 
-def incremental_trigger(schedule: Schedule) -> Any:
+def make_incremental_trigger(schedule: Schedule) -> Any:
     """The trigger of the incremental jobs. Raises ConfigError."""
     jitter = schedule.jitter.total_seconds() or None
     if schedule.cron is not None:
-        return _cron("schedule.cron", schedule.cron, schedule.timezone, jitter)
+        return _make_cron("schedule.cron", schedule.cron, schedule.timezone, jitter)
     return Interval(seconds=schedule.every.total_seconds(), timezone="UTC", jitter=jitter)
 
 
-def reconcile_trigger(schedule: Schedule) -> Any:
+def make_reconcile_trigger(schedule: Schedule) -> Any:
     """The trigger of the reconcile jobs; None where they are off. Raises ConfigError."""
     jitter = schedule.jitter.total_seconds() or None
     if schedule.reconcile == "off":
         return None
     every = reconcile_interval(schedule)
     if every is None:
-        return _cron("schedule.reconcile", schedule.reconcile, schedule.timezone, jitter)
+        return _make_cron("schedule.reconcile", schedule.reconcile, schedule.timezone, jitter)
     return Interval(seconds=every.total_seconds(), timezone="UTC", jitter=jitter)
 
 
@@ -76,7 +76,7 @@ def ready_within(settings: Settings) -> timedelta:
         return settings.service.ready_within
     every: timedelta = settings.schedule.every
     if settings.schedule.cron is not None:
-        every = _longest_pause(incremental_trigger(settings.schedule), utc_now()) or every
+        every = _longest_pause(make_incremental_trigger(settings.schedule), utc_now()) or every
     return max(SHORTEST_READY, READY_INTERVALS * every)
 
 
@@ -108,7 +108,7 @@ def _longest_pause(trigger: Any, now: datetime) -> timedelta | None:
     return max((b - a for a, b in pairwise(fires)), default=None)
 
 
-def _cron(key: str, line: str, zone: str, jitter: float | None) -> Any:
+def _make_cron(key: str, line: str, zone: str, jitter: float | None) -> Any:
     try:
         trigger = Cron.from_crontab(line, timezone=zone)
     except ValueError as error:

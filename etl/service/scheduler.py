@@ -24,7 +24,7 @@ from etl.service.discovery_job import DISCOVERY, DiscoveryJob
 from etl.service.lake_job import LakeJob
 from etl.service.next_runs import NextRuns
 from etl.service.runs import Service
-from etl.service.schedule import incremental_trigger
+from etl.service.schedule import make_incremental_trigger
 from etl.service.triggers import Interval
 from etl.service.watch import Postponed, watch
 
@@ -67,7 +67,7 @@ def run_scheduler(
         scheduler, service, next_runs, postponed, {agent.id for agent in agents}
     )
     if discovers:
-        trigger = incremental_trigger(service.settings.schedule)
+        trigger = make_incremental_trigger(service.settings.schedule)
         scheduler.add_job(
             discovery.run, trigger, id=DISCOVERY, executor=DISCOVERY, next_run_time=utc_now()
         )

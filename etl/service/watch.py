@@ -17,7 +17,7 @@ from etl.clock import utc_now
 from etl.events import ClockStepped
 from etl.planning.clock import clock_step
 from etl.service.runs import Service
-from etl.service.triggers import next_after_step
+from etl.service.triggers import plan_after_step
 
 LOOK_PAUSE: Final = 1.0
 """Seconds between two looks."""
@@ -85,7 +85,7 @@ def _reschedule(scheduler: Any, postponed: Postponed, step: timedelta, now: date
     """Have jobs fire as far from now as before, and agents found and synced at once."""
     for job in scheduler.get_jobs():
         with suppress(JobLookupError):
-            at = next_after_step(job.trigger, job.next_run_time, step, now)
+            at = plan_after_step(job.trigger, job.next_run_time, step, now)
             if at != job.next_run_time:
                 job.modify(next_run_time=at)
         if job.id.startswith(AFTER_STEP):

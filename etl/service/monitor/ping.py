@@ -54,9 +54,9 @@ def judge_runs(agent_id: str, last: Mapping[str, bool]) -> bool | None:
     return True if all(last.values()) else None
 
 
-def is_due(said: bool | None, at: float, says: bool, now: float) -> bool:
+def is_due(last: bool | None, last_at: float, verdict: bool, now: float) -> bool:
     """Whether to ping: news at once, the same again only after a while."""
-    return says != said or now - at >= PING_PAUSE
+    return verdict != last or now - last_at >= PING_PAUSE
 
 
 class Pinger:
@@ -65,10 +65,10 @@ class Pinger:
     def __init__(self, url: str, observe: Observe) -> None:
         self._url = url
         self._report = observe
-        self._last: dict[str, bool] = {}
-        self._next: bool | None = None
-        self._said: bool | None = None
-        self._at = 0.0
+        self._last_runs: dict[str, bool] = {}
+        self._to_send: bool | None = None
+        self._last_ping: bool | None = None
+        self._last_ping_at = 0.0
         self._news = threading.Condition()
         threading.Thread(target=self._work, name="ping", daemon=True).start()
 
@@ -82,18 +82,18 @@ class Pinger:
 
     def _note(self, agent_id: str, went_well: bool) -> None:
         with self._news:
-            self._last[agent_id] = went_well
-            says = judge_runs(agent_id, self._last)
-            if says is not None and is_due(self._said, self._at, says, time.monotonic()):
-                self._said, self._at, self._next = says, time.monotonic(), says
+            self._last_runs[agent_id] = went_well
+            verdict, now = judge_runs(agent_id, self._last_runs), time.monotonic()
+            if verdict is not None and is_due(self._last_ping, self._last_ping_at, verdict, now):
+                self._last_ping, self._last_ping_at, self._to_send = verdict, now, verdict
                 self._news.notify()
 
     def _work(self) -> None:
         while True:
             with self._news:
-                self._news.wait_for(lambda: self._next is not None)
-                says, self._next = self._next, None
-            self._report(self._ping(self._url if says else make_fail_url(self._url)))
+                self._news.wait_for(lambda: self._to_send is not None)
+                verdict, self._to_send = self._to_send, None
+            self._report(self._ping(self._url if verdict else make_fail_url(self._url)))
 
     def _ping(self, url: str) -> Pinged:
         import httpx
