@@ -69,7 +69,11 @@ def watch(service: Service, scheduler: Any, postponed: Postponed) -> None:
             service.observe(ClockStepped(step))
             _reschedule(scheduler, postponed, step, now.wall)
         for id in postponed.pop_ready(service):
-            _run_again(scheduler, id)
+            job = scheduler.get_job(id)
+            if job is not None:
+                # Once, out of its turn, which stays as it is.
+                options = {"id": f"{AGAIN}:{id}", "executor": job.executor}
+                scheduler.add_job(job.func, **options, replace_existing=True)
 
 
 def _read_clocks() -> _Clocks:
@@ -91,11 +95,3 @@ def _reschedule(scheduler: Any, postponed: Postponed, step: timedelta, now: date
         if job.id.startswith(AFTER_STEP):
             postponed.add(job.id)
     scheduler.wakeup()
-
-
-def _run_again(scheduler: Any, job_id: str) -> None:
-    """Run a job once now, and leave its own turn as it is."""
-    job = scheduler.get_job(job_id)
-    if job is not None:
-        again = {"id": f"{AGAIN}:{job_id}", "executor": job.executor, "replace_existing": True}
-        scheduler.add_job(job.func, **again)
