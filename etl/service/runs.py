@@ -164,7 +164,7 @@ def _pick_agents(ids: Sequence[str], selection: AgentSelection) -> list[Agent]:
         hint, reason = f"`{program_name()} agents` shows them all", why.get(id)
         if reason is None:
             reason = "neither configured nor found"
-            synced = {one.id: one.name for one in selection.decided if one.synced}
+            synced = {agent.id: agent.name for agent in selection.decided if agent.synced}
             hint = f"{did_you_mean(id, synced)} {hint}".lstrip()
         raise ConfigError(f"agent {id!r:.80} is not synced: {reason}", hint)
     return [agents[id] for id in dict.fromkeys(ids)]

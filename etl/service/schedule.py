@@ -17,7 +17,7 @@ RECENT_SHARE: Final = 0.9
 """Another process's work counts for an interval if it was done within this share of it."""
 
 SHORTEST_READY: Final = timedelta(minutes=1)
-FIRINGS: Final = 10
+SAMPLED_FIRINGS: Final = 10
 """Firings of a cron line that tell its longest pause: nights and weekends, not holidays."""
 
 
@@ -99,13 +99,13 @@ def first_reconcile(
 
 def _longest_pause(trigger: Any, now: datetime) -> timedelta | None:
     """The longest time between two of a trigger's next firings; None if there are none."""
-    fires: list[datetime] = []
-    while len(fires) <= FIRINGS:
-        at = trigger.get_next_fire_time(fires[-1] if fires else None, fires[-1] if fires else now)
+    times: list[datetime] = []
+    while len(times) <= SAMPLED_FIRINGS:
+        at = trigger.get_next_fire_time(times[-1] if times else None, times[-1] if times else now)
         if at is None:
             break
-        fires.append(at)
-    return max((b - a for a, b in pairwise(fires)), default=None)
+        times.append(at)
+    return max((b - a for a, b in pairwise(times)), default=None)
 
 
 def _make_cron(key: str, line: str, zone: str, jitter: float | None) -> Any:

@@ -28,7 +28,7 @@ from etl.service.schedule import make_incremental_trigger
 from etl.service.triggers import Interval
 from etl.service.watch import Postponed, watch
 
-BEAT: Final = 5
+HEARTBEAT_PAUSE: Final = 5
 """Seconds between two signs of life of the scheduler's thread."""
 
 RETENTION: Final = "retention"
@@ -61,7 +61,7 @@ def run_scheduler(
     for number, agent in enumerate(random.sample(agents, len(agents))):
         jobs = AgentJobs(service, agent, next_runs, postponed)
         jobs.add_to(scheduler, share=number / len(agents))
-    every_beat = Interval(seconds=BEAT, timezone="UTC")
+    every_beat = Interval(seconds=HEARTBEAT_PAUSE, timezone="UTC")
     scheduler.add_job(heartbeat, every_beat, executor="beat", next_run_time=utc_now())
     discovery = DiscoveryJob(
         scheduler, service, next_runs, postponed, {agent.id for agent in agents}
@@ -103,8 +103,8 @@ def _add_lake(scheduler: Any, service: Service, stop: threading.Event) -> None:
 def _prune(service: Service) -> None:
     """Delete what is past its age; whatever happens is logged."""
     try:
-        done = service.prune()
-        if done != Pruned():
-            service.observe(RetentionApplied(done))
+        pruned = service.prune()
+        if pruned != Pruned():
+            service.observe(RetentionApplied(pruned))
     except Exception as error:
         service.observe(RetentionFailed(error))

@@ -49,8 +49,8 @@ class Postponed:
         with self._lock:
             if not self._ids or service.client.closed_for > 0:
                 return set()
-            taken, self._ids = self._ids, set()
-            return taken
+            ids, self._ids = self._ids, set()
+            return ids
 
 
 class _Clocks(NamedTuple):

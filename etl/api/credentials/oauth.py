@@ -217,14 +217,14 @@ class Grant(CredentialSource):
             raise copy.copy(refusal.error)
         if (left := self._closed_until - steady_clock()) > 0:
             raise retry_later(RENEWAL, left, None, self._clock())
-        with replace_file(self._file) as new, replace_file(self._access_file) as beside:
-            granted = self._request_token(refresh)
-            if granted.refresh_token not in (None, refresh) or self._unsaved:
-                refresh = self._save_refresh_token(new, refresh, granted.refresh_token or refresh)
+        with replace_file(self._file) as new, replace_file(self._access_file) as new_access:
+            reply = self._request_token(refresh)
+            if reply.refresh_token not in (None, refresh) or self._unsaved:
+                refresh = self._save_refresh_token(new, refresh, reply.refresh_token or refresh)
             with suppress(OSError):
                 # Without it other processes renew for themselves.
-                beside.put(serialize_token(granted.access, self._hash_grant(refresh)))
-        return granted.access
+                new_access.put(serialize_token(reply.access, self._hash_grant(refresh)))
+        return reply.access
 
     def _save_refresh_token(self, new: NewFile, old: str, refresh: str) -> str:
         """Store the refresh token that replaces the old one; if that fails, know it at least."""
@@ -285,18 +285,18 @@ class Grant(CredentialSource):
     def _read_refresh_token(self) -> str:
         """The refresh token as the file has it now. Raises ConfigError, or Transient at work."""
         try:
-            found = secret_in(self._file, "api.oauth.refresh_token_file")
-            if found is None:
+            token = secret_in(self._file, "api.oauth.refresh_token_file")
+            if token is None:
                 hint = "authorize, and put the refresh token there"
                 raise ConfigError(f"api.oauth.refresh_token_file: {self._file} is empty", hint)
         except ConfigError as error:
             if self._current is None:
                 raise
             raise Transient(error.message, error.hint) from None
-        if self._unsaved is not None and self._unsaved[0] == found:
+        if self._unsaved is not None and self._unsaved[0] == token:
             return self._unsaved[1]
-        self._remember_secret(found)
-        return found
+        self._remember_secret(token)
+        return token
 
     def _hash_grant(self, refresh: str) -> str:
         """Names a grant without telling it: a kept token of another one is not taken."""

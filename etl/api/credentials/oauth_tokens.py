@@ -117,13 +117,13 @@ def _decode_object(body: bytes) -> dict[str, Any]:
 def serialize_token(token: AccessToken, grant: str) -> bytes:
     """A token as it is kept for other processes; `grant` tells the grant that it belongs to."""
     ends = token.expires_at and token.expires_at.timestamp()
-    kept = {"access_token": token.value, "issued_at": token.issued_at.timestamp()}
-    return msgspec.json.encode(kept | {"expires_at": ends, "grant": grant})
+    fields = {"access_token": token.value, "issued_at": token.issued_at.timestamp()}
+    return msgspec.json.encode(fields | {"expires_at": ends, "grant": grant})
 
 
-def parse_token(kept: bytes, grant: str) -> AccessToken | None:
+def parse_token(content: bytes, grant: str) -> AccessToken | None:
     """The token that was kept for this grant; None if there is none that can be read."""
-    fields = _decode_object(kept)
+    fields = _decode_object(content)
     value, ends = _parse_secret(fields.get("access_token")), fields.get("expires_at")
     if fields.get("grant") != grant or value is None:
         return None

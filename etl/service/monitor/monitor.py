@@ -132,15 +132,15 @@ class Monitor:
 
     def _read_agents(self, store: Store) -> dict[str, probes.AgentProbe]:
         probes.require_current(store)
-        found = probes.read_agents(store, self._agent_ids)
+        agents = probes.read_agents(store, self._agent_ids)
         self._database_answered()
-        return found
+        return agents
 
     def _read_open_sessions(self, store: Store) -> dict[str, probes.OpenSessionsProbe]:
         idle = self._settings.sync.idle_recheck
-        found = probes.read_open_sessions(store, self._agent_ids, utc_now(), idle)
+        sessions = probes.read_open_sessions(store, self._agent_ids, utc_now(), idle)
         self._database_answered()
-        return found
+        return sessions
 
     def _healthz(self, _: str) -> Reply:
         silence = time.monotonic() - self._beat_at
