@@ -10,10 +10,37 @@ from etl.errors import ConfigError
 from etl.input.text_files import read_text
 
 
-class Credentials(msgspec.Struct, frozen=True):
-    """How requests identify themselves. Never shown: `repr` leaves the secrets out.
+class CredentialSource:
+    """Supplies the credential of each request; the others are in `etl.api.credentials`."""
 
-    One that never changes is a source of credentials by itself: see `etl.api.credentials`.
+    __slots__ = ()
+
+    team_id: str | None
+    """The team that every request names, if any."""
+
+    def current(self) -> "Credentials":
+        """The credential of the next request."""
+        raise NotImplementedError
+
+    def renew(self, _used: "Credentials", /) -> bool:
+        """Look for another one after a 401. Returns whether there is one."""
+        return False
+
+    def mark_refused(self, _used: "Credentials", /) -> None:
+        """Note that the API has refused it for good."""
+
+    def secrets(self) -> tuple[str, ...]:
+        """What no message may show."""
+        return (self.current().token,)
+
+    def describe(self) -> str:
+        """Which kind of credential this is, in words."""
+        return self.current().describe()
+
+
+class Credentials(CredentialSource, msgspec.Struct, frozen=True):
+    """How requests identify themselves, always the same. `repr` leaves the secrets out.
+
     `name` is the variable that it came from, `file` the file that the variable named.
     """
 
@@ -43,21 +70,10 @@ class Credentials(msgspec.Struct, frozen=True):
         return headers | ({"x-auth-key": self.user_id} if self.user_id else {})
 
     def current(self) -> "Credentials":
-        """Itself."""
+        """Itself: it never changes."""
         return self
 
-    def renew(self, _used: "Credentials") -> bool:
-        """There is no other one."""
-        return False
-
-    def mark_refused(self, _used: "Credentials") -> None:
-        """Nothing to note."""
-
-    def secrets(self) -> tuple[str, ...]:
-        """What must not be shown."""
-        return (self.token,)
-
-    def described(self) -> str:
+    def describe(self) -> str:
         """Which kind of credential this is, in words."""
         kind = "an API key with its user" if self.user_id else "an API key"
         kind = kind if self.name == "GUMLOOP_API_KEY" else "a token"

@@ -15,7 +15,7 @@ from etl.planning.run_demand import AgentState
 from etl.service import agent_jobs
 from etl.service.agent_jobs import AgentJobs
 from etl.service.next_runs import NextRuns
-from etl.service.schedule import first_reconcile, incremental_trigger, reconcile_trigger
+from etl.service.schedule import first_reconcile, make_incremental_trigger, make_reconcile_trigger
 from etl.service.scheduler import run_scheduler
 from etl.service.watch import Postponed
 from etl.store.runs.lease import Lease
@@ -36,7 +36,7 @@ class Looking:
         self.found: list[str] = []
         self.store: Any = store or self
 
-    def roster(self) -> AgentSelection:
+    def discover_agents(self) -> AgentSelection:
         self.looks.set()
         self.stop.wait(PATIENCE)
         # So that the scheduler is at its end when the agent is found.
@@ -101,7 +101,7 @@ def test_cron_lines_are_of_the_configured_zone(day: datetime, hour: int) -> None
     keys = {"cron": "0 6 * * *", "reconcile": "0 6 * * *", "timezone": "Europe/Vienna"}
     schedule = convert_tables({"schedule": keys}, "test").schedule
 
-    for trigger in (incremental_trigger(schedule), reconcile_trigger(schedule)):
+    for trigger in (make_incremental_trigger(schedule), make_reconcile_trigger(schedule)):
         assert trigger.get_next_fire_time(None, day) == day.replace(hour=hour)
 
 
@@ -122,7 +122,7 @@ def test_anothers_run_counts_if_it_was_lately_and_not_in_the_future(
     for since in (now + timedelta(hours=1), now - timedelta(hours=2)):
         jobs.since = since
 
-        done = jobs._done_elsewhere("incremental", timedelta(minutes=15))
+        done = jobs._is_done_elsewhere("incremental", timedelta(minutes=15))
 
         assert done is (counts and since < now)
 

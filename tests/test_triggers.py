@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from etl.service.triggers import Cron, Interval, next_after_step
+from etl.service.triggers import Cron, Interval, plan_after_step
 
 NOW = datetime(2026, 5, 15, 14, 33, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -42,14 +42,14 @@ def test_after_a_step_back_a_job_is_as_far_away_as_before() -> None:
     trigger = Interval(minutes=15, timezone="UTC")
     due, now = NOW + timedelta(minutes=4), NOW - HOUR
 
-    assert next_after_step(trigger, due, -HOUR, now) == now + timedelta(minutes=4)
+    assert plan_after_step(trigger, due, -HOUR, now) == now + timedelta(minutes=4)
 
 
 def test_after_a_step_back_a_cron_line_means_the_new_clock() -> None:
     trigger = Cron.from_crontab("0 * * * *", timezone="UTC")
     now = NOW - 6 * HOUR
 
-    due = next_after_step(trigger, NOW + timedelta(minutes=27), -6 * HOUR, now)
+    due = plan_after_step(trigger, NOW + timedelta(minutes=27), -6 * HOUR, now)
 
     assert due == now + timedelta(minutes=27)
 
@@ -57,4 +57,4 @@ def test_after_a_step_back_a_cron_line_means_the_new_clock() -> None:
 def test_after_a_step_forward_what_is_overdue_stays_so() -> None:
     trigger = Interval(minutes=15, timezone="UTC")
 
-    assert next_after_step(trigger, NOW, HOUR, NOW + HOUR) == NOW
+    assert plan_after_step(trigger, NOW, HOUR, NOW + HOUR) == NOW

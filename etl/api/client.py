@@ -22,9 +22,10 @@ from etl.api.decoding.sessions import (
 from etl.api.decoding.transcripts import decode_transcript
 from etl.api.errors import find_error
 from etl.api.rate_limit import RateLimiter
-from etl.api.transport import CredentialSource, Transport
+from etl.api.transport import Transport
 from etl.api.waits import Waits
 from etl.config import Api
+from etl.credentials import CredentialSource
 from etl.errors import (
     ApiError,
     ConfigError,

@@ -6,7 +6,7 @@ Redirects are never followed: the credential would travel along (docs/gumloop-ap
 import queue
 import time
 from datetime import datetime
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 import httpx
 
@@ -17,7 +17,7 @@ from etl.api.errors import translate_response
 from etl.api.waits import Waits
 from etl.clock import utc_now
 from etl.config import Api
-from etl.credentials import Credentials
+from etl.credentials import Credentials, CredentialSource
 from etl.errors import Denied
 from etl.events import Answered, Observe
 from etl.models import Counts
@@ -31,26 +31,6 @@ class Body(NamedTuple):
 
     content: bytes
     requested_at: datetime
-
-
-class CredentialSource(Protocol):
-    """Supplies the credential of each request; see `etl.api.credentials`."""
-
-    @property
-    def team_id(self) -> str | None:
-        """The team that every request names, if any."""
-
-    def current(self) -> Credentials:
-        """The credential of the next request."""
-
-    def renew(self, used: Credentials, /) -> bool:
-        """Look for another one after a 401. Returns whether there is one."""
-
-    def mark_refused(self, used: Credentials, /) -> None:
-        """Note that the API has refused it for good."""
-
-    def secrets(self) -> tuple[str, ...]:
-        """What no message may show."""
 
 
 class Transport:

@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.triggers.date import DateTrigger
@@ -16,20 +16,18 @@ from etl.config import Agent
 from etl.errors import EtlError, RetryLater
 from etl.events import RunCrashed, RunFinished
 from etl.models import AgentReport, Mode
-from etl.service.next_runs import JOB, NextRuns
+from etl.service.next_runs import SYNC_JOB, NextRuns
 from etl.service.runs import Service, run_options
 from etl.service.schedule import (
+    RECENT_SHARE,
     first_reconcile,
-    incremental_trigger,
+    make_incremental_trigger,
+    make_reconcile_trigger,
     reconcile_interval,
-    reconcile_trigger,
     second_sync,
 )
 from etl.service.watch import AGAIN, Postponed
 from etl.store.read import status
-
-RECENT: Final = 0.9
-"""Another process's run counts for an interval if it began within this share of it."""
 
 
 @dataclass(slots=True)
@@ -51,11 +49,11 @@ class AgentJobs:
         first = DateTrigger(now + random.random() * schedule.jitter)
         scheduler.add_job(self.incremental, first, id=f"first:{id}")
         turns = {} if schedule.cron else {"next_run_time": second_sync(schedule.every, now, share)}
-        trigger = incremental_trigger(schedule)
+        trigger = make_incremental_trigger(schedule)
         due = turns.get("next_run_time") or trigger.get_next_fire_time(None, now)
         self.next_runs.expect(id, due)
-        scheduler.add_job(self.incremental, trigger, id=f"{JOB}{id}", **turns)
-        trigger = reconcile_trigger(schedule)
+        scheduler.add_job(self.incremental, trigger, id=f"{SYNC_JOB}{id}", **turns)
+        trigger = make_reconcile_trigger(schedule)
         if trigger is None:
             return
         every = reconcile_interval(schedule)
@@ -91,7 +89,7 @@ class AgentJobs:
             return
         began = time.monotonic()
         try:
-            if self._done_elsewhere(mode, every):
+            if self._is_done_elsewhere(mode, every):
                 return
             options = run_options(self.service.settings, mode, wait_for_lease=False)
             report = self.service.sync_agent(self.agent, options)
@@ -105,12 +103,14 @@ class AgentJobs:
         except Exception as error:
             self.service.observe(RunCrashed(self.agent.id, mode, error))
 
-    def _done_elsewhere(self, mode: Mode, every: timedelta) -> bool:
+    def _is_done_elsewhere(self, mode: Mode, every: timedelta) -> bool:
         """Whether another process has just been at it. One that is still at it holds the lease."""
         now = utc_now()
         last = status.last_started(self.service.store, self.agent.id, mode, now)
         # The clock may have been set back since our own last run.
-        return last is not None and last >= min(self.since, now) and now - last < every * RECENT
+        return (
+            last is not None and last >= min(self.since, now) and now - last < every * RECENT_SHARE
+        )
 
 
 def remove_agent_jobs(scheduler: Any, agent_id: str) -> None:

@@ -41,12 +41,12 @@ class DiscoveryJob:
         if self.service.stop.is_set():
             return
         try:
-            found = self.service.roster()
-            if found.warnings or found.failures:
-                told = DiscoveryIncomplete(len(found.failures), len(found.warnings))
-                self.service.observe(told)
-            wanted = {agent.id: agent for agent in found.agents}
-            for id in () if found.failures else self.scheduled - wanted.keys():
+            selection = self.service.discover_agents()
+            failures, warnings = len(selection.failures), len(selection.warnings)
+            if failures or warnings:
+                self.service.observe(DiscoveryIncomplete(failures, warnings))
+            wanted = {agent.id: agent for agent in selection.agents}
+            for id in () if failures else self.scheduled - wanted.keys():
                 self._remove_agent(id)
             for id in wanted.keys() - self.scheduled:
                 self._add_agent(wanted[id])

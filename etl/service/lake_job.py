@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from importlib.util import find_spec
 from typing import Any, Final
@@ -17,18 +16,16 @@ from etl.config import Lake
 from etl.errors import ConfigError, EtlError
 from etl.events import LakeFailed, LakeSeen, LakeUpdated, Observe
 from etl.invocation import install_hint
+from etl.service.schedule import RECENT_SHARE
 from etl.store.lakes import LakeStatus, lakes
 from etl.store.store import Store
 from etl.urls import lake_address
 
-LOOK: Final = 0.2
+STOP_CHECK_PAUSE: Final = 0.2
 """Seconds between two looks at whether the process should end."""
 
-NICE: Final = 5
+NICENESS: Final = 5
 """Syncs come first where processors are short."""
-
-RECENT: Final = 0.9
-"""Another process's run counts for an interval if it ended within this share of it."""
 
 
 def check_lake(lake: Lake) -> None:
@@ -55,7 +52,7 @@ class LakeJob:
 
     def first_at(self, now: datetime) -> datetime:
         """When it is due first: an interval after the last success, of whichever process."""
-        last = self._status().finished_at
+        last = self._read_status().finished_at
         return now if last is None else max(now, last + self._every)
 
     def run(self) -> None:
@@ -63,7 +60,7 @@ class LakeJob:
         began = time.monotonic()
         try:
             last = self._report_status().finished_at
-            is_recent = last is not None and utc_now() - last < self._every * RECENT
+            is_recent = last is not None and utc_now() - last < self._every * RECENT_SHARE
             if self._stop.is_set() or is_recent:
                 return
             counts = self._carry_over()
@@ -73,12 +70,12 @@ class LakeJob:
         except Exception as error:
             self._observe(LakeFailed(error))
 
-    def _status(self) -> LakeStatus:
-        found = {lake.target: lake for lake in lakes(self._store)}
-        return found.get(self._target, LakeStatus(self._target))
+    def _read_status(self) -> LakeStatus:
+        statuses = {lake.target: lake for lake in lakes(self._store)}
+        return statuses.get(self._target, LakeStatus(self._target))
 
     def _report_status(self) -> LakeStatus:
-        status = self._status()
+        status = self._read_status()
         if status.as_of is not None:
             self._observe(LakeSeen(status.as_of))
         return status
@@ -87,55 +84,55 @@ class LakeJob:
         """The counts of rows; None if another process is at it, or we were asked to stop."""
         context = multiprocessing.get_context("spawn")
         receiver, sender = context.Pipe(duplex=False)
-        words = (self._store.url, self._target, sender)
-        process = context.Process(target=_work, args=words, name="lake", daemon=True)
+        arguments = (self._store.url, self._target, sender)
+        process = context.Process(target=_send_outcome, args=arguments, name="lake", daemon=True)
         process.start()
         sender.close()
         try:
-            while not receiver.poll(LOOK):
+            while not receiver.poll(STOP_CHECK_PAUSE):
                 if self._stop.is_set():
                     return None
-            outcome = receiver.recv()
+            outcome: tuple[int, int, int] | EtlError | None = receiver.recv()
         except EOFError:
             raise EtlError("the process that carries over was killed", "is memory short?") from None
         finally:
             process.kill()
             process.join()
             receiver.close()
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, EtlError):
             raise outcome
-        counts: tuple[int, int, int] | None = outcome
-        return counts
+        return outcome
 
 
-def _work(url: str, target: str, sender: Any) -> None:
-    """In the child: send the counts, None, or an error."""
+def _send_outcome(url: str, target: str, sender: Any) -> None:
+    """In the child: carry over, and send the counts, None if another one is at it, or an error."""
     import signal
 
     # The terminal's Ctrl-C reaches the whole group; it is the parent that ends us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sender.send(_outcome_of(lambda: _update(url, target)))
-
-
-def _outcome_of(work: Callable[[], Any]) -> Any:
     from etl.analytics.lake.lock import LakeBusy
 
+    outcome: tuple[int, int, int] | EtlError | None
     try:
-        return work()
+        outcome = _update_lake(url, target)
     except LakeBusy:
-        return None
+        outcome = None
     except EtlError as error:
         error.__cause__ = None
-        return error
+        outcome = error
     except Exception as error:
-        return EtlError(f"carrying over failed: {type(error).__name__}: {error}"[:300])
+        outcome = EtlError(f"carrying over failed: {type(error).__name__}: {error}"[:300])
+    sender.send(outcome)
 
 
-def _update(url: str, target: str) -> tuple[int, int, int]:
+def _update_lake(url: str, target: str) -> tuple[int, int, int]:
     from etl.analytics.lake.run import update_lake
 
-    os.nice(NICE)
+    os.nice(NICENESS)
     with Store(url, utc_now) as store:
         tables = update_lake(store, target).tables
-    inserted, updated = sum(one.inserted for one in tables), sum(one.updated for one in tables)
-    return inserted, updated, sum(one.deleted for one in tables)
+    return (
+        sum(table.inserted for table in tables),
+        sum(table.updated for table in tables),
+        sum(table.deleted for table in tables),
+    )

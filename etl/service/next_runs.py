@@ -3,16 +3,14 @@
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
-from typing import Any
-
-from apscheduler.events import EVENT_JOB_SUBMITTED
+from typing import Any, Final
 
 from etl.errors import StoreError
 from etl.store.runs.lease import holder
 from etl.store.runs.next_runs import clear_next_runs, save_next_run
 from etl.store.store import Store
 
-JOB = "incremental:"
+SYNC_JOB: Final = "incremental:"
 """What the id of an agent's repeated sync begins with."""
 
 
@@ -24,18 +22,14 @@ class NextRuns:
         self._me = holder()
         self._times: dict[str, datetime] = {}
 
-    def follow(self, scheduler: Any) -> None:
-        """Learn the times from a scheduler, in its own thread: a job may not ask it at its end."""
-
-        def learn(event: Any) -> None:
-            job = scheduler.get_job(event.job_id)
-            if job is not None and event.job_id.startswith(JOB) and job.next_run_time:
-                self.expect(event.job_id.removeprefix(JOB), job.next_run_time)
-
-        scheduler.add_listener(learn, EVENT_JOB_SUBMITTED)
+    def learn(self, scheduler: Any, event: Any) -> None:
+        """Learn when a job that begins comes next; at its end it may not ask the scheduler."""
+        job = scheduler.get_job(event.job_id)
+        if job is not None and event.job_id.startswith(SYNC_JOB) and job.next_run_time:
+            self.expect(event.job_id.removeprefix(SYNC_JOB), job.next_run_time)
 
     def expect(self, agent_id: str, at: datetime) -> None:
-        """Learn one time."""
+        """Note when an agent is synced next."""
         self._times[agent_id] = at
 
     def save(self, agent_id: str) -> None:
@@ -43,12 +37,11 @@ class NextRuns:
         at = self._times.get(agent_id)
         if at is not None:
             now = self._store.now()
-            self._write(partial(save_next_run, agent_id=agent_id, at=at, me=self._me, now=now))
+            save = partial(save_next_run, agent_id=agent_id, at=at, me=self._me, now=now)
+            with suppress(StoreError):
+                self._store.transact(save)
 
     def clear(self, agent_id: str | None = None) -> None:
         """The agent, or any agent, is synced no more by this process."""
-        self._write(partial(clear_next_runs, me=self._me, agent_id=agent_id))
-
-    def _write(self, work: Any) -> None:
         with suppress(StoreError):
-            self._store.transact(work)
+            self._store.transact(partial(clear_next_runs, me=self._me, agent_id=agent_id))

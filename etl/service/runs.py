@@ -13,10 +13,9 @@ from etl.api.client import Client
 from etl.api.clock_skew import skew_warnings
 from etl.api.credentials import source_of
 from etl.api.errors import retry_later
-from etl.api.transport import CredentialSource
 from etl.clock import utc_now
 from etl.config import Agent, Settings, parse_duration
-from etl.credentials import privacy_salt
+from etl.credentials import CredentialSource, privacy_salt
 from etl.errors import ConfigError, EtlError
 from etl.events import Observe, RunFinished, RunStarted, ignore
 from etl.invocation import program_name
@@ -57,21 +56,22 @@ class Service:
     budget: WalkBudget = field(default_factory=lambda: WalkBudget(1))
     """How the agents share the requests in flight."""
 
-    def roster(self, ids: Sequence[str] | None = None) -> AgentSelection:
+    def discover_agents(self, ids: Sequence[str] | None = None) -> AgentSelection:
         """The agents of a run: those of `--agent`, else all that are configured or found.
 
-        Raises ConfigError for an id that is neither, EtlError if that can't be determined now.
+        Unless the configuration tells, the API is asked, and what it lists is saved. Raises
+        ConfigError for an id that is neither, EtlError if that can't be determined now.
         """
-        typed, rules = self.settings.agents, self.settings.discovery
-        if not rules.on or (ids and {agent.id for agent in typed}.issuperset(ids)):
+        configured, rules = self.settings.agents, self.settings.discovery
+        if not rules.on or (ids and {agent.id for agent in configured}.issuperset(ids)):
             return AgentSelection(select_agents(self.settings, ids))
         if (seconds := self.client.closed_for) > 0:
             raise retry_later(None, seconds, None, utc_now())
         listing = list_agents(self.client, rules)
-        found = select_found(self.store, typed, rules, listing, utc_now())
+        selection = select_found(self.store, configured, rules, listing, utc_now())
         if ids:
-            found.agents = _find_agents(ids, found)
-        return found
+            selection.agents = _pick_agents(ids, selection)
+        return selection
 
     def sync_agent(self, agent: Agent, options: RunOptions) -> AgentReport:
         """One agent's run; its failure is in the report."""
@@ -140,7 +140,7 @@ def select_agents(settings: Settings, ids: Sequence[str] | None) -> list[Agent]:
     known = {agent.id: agent for agent in settings.agents}
     for id in ids or ():
         if id not in known:
-            hint = suggest_agent(id, {one.id: one.name for one in settings.agents})
+            hint = suggest_agent(id, {agent.id: agent.name for agent in settings.agents})
             raise ConfigError(f"agent {id!r:.80} is not configured", hint)
     return [known[id] for id in dict.fromkeys(ids)] if ids else list(settings.agents)
 
@@ -149,22 +149,22 @@ def known_agents(settings: Settings, store: Store, ids: Sequence[str] | None) ->
     """The agents of a run as far as they are known without asking the API."""
     if not settings.discovery.on:
         return select_agents(settings, ids)
-    found = AgentSelection(select_offline(store, settings.agents, settings.discovery))
-    return _find_agents(ids, found) if ids else found.agents
+    selection = AgentSelection(select_offline(store, settings.agents, settings.discovery))
+    return _pick_agents(ids, selection) if ids else selection.agents
 
 
-def _find_agents(ids: Sequence[str], found: AgentSelection) -> list[Agent]:
+def _pick_agents(ids: Sequence[str], selection: AgentSelection) -> list[Agent]:
     """The agents of these ids. Raises ConfigError, or EtlError where the lists can't be read."""
-    agents = {agent.id: agent for agent in found.agents}
-    why = {decision.id: decision.why for decision in found.decided}
+    agents = {agent.id: agent for agent in selection.agents}
+    why = {decision.id: decision.why for decision in selection.decided}
     for id in (id for id in ids if id not in agents):
-        if found.failures and id not in why:
+        if selection.failures and id not in why:
             hint = "it is not configured, and was not found before"
-            raise EtlError(f"agent {id!r:.80} can't be looked for: {found.failures[0]}", hint)
+            raise EtlError(f"agent {id!r:.80} can't be looked for: {selection.failures[0]}", hint)
         hint, reason = f"`{program_name()} agents` shows them all", why.get(id)
         if reason is None:
             reason = "neither configured nor found"
-            synced = {one.id: one.name for one in found.decided if one.synced}
+            synced = {agent.id: agent.name for agent in selection.decided if agent.synced}
             hint = f"{did_you_mean(id, synced)} {hint}".lstrip()
         raise ConfigError(f"agent {id!r:.80} is not synced: {reason}", hint)
     return [agents[id] for id in dict.fromkeys(ids)]

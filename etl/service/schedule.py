@@ -10,18 +10,21 @@ from etl.errors import ConfigError
 from etl.service.triggers import Cron, Interval
 from etl.wording import format_duration
 
-TURNS: Final = 4
+READY_INTERVALS: Final = 4
 """Intervals since the last success after which the data counts as not ready."""
 
+RECENT_SHARE: Final = 0.9
+"""Another process's work counts for an interval if it was done within this share of it."""
+
 SHORTEST_READY: Final = timedelta(minutes=1)
-FIRINGS: Final = 10
+SAMPLED_FIRINGS: Final = 10
 """Firings of a cron line that tell its longest pause: nights and weekends, not holidays."""
 
 
 def check_schedule(schedule: Schedule) -> None:
     """Raise ConfigError if the schedule can't be read."""
-    triggers = {"schedule.cron": incremental_trigger(schedule)}
-    triggers["schedule.reconcile"] = reconcile_trigger(schedule)
+    triggers = {"schedule.cron": make_incremental_trigger(schedule)}
+    triggers["schedule.reconcile"] = make_reconcile_trigger(schedule)
     for key, trigger in triggers.items():
         if trigger is not None and trigger.get_next_fire_time(None, utc_now()) is None:
             raise ConfigError(f"{key} never comes", "is there such a day in that month?")
@@ -37,22 +40,22 @@ def describe_schedule(schedule: Schedule) -> str:
     return f"sync {sync}, reconcile {reconcile}{zone}"
 
 
-def incremental_trigger(schedule: Schedule) -> Any:
+def make_incremental_trigger(schedule: Schedule) -> Any:
     """The trigger of the incremental jobs. Raises ConfigError."""
     jitter = schedule.jitter.total_seconds() or None
     if schedule.cron is not None:
-        return _cron("schedule.cron", schedule.cron, schedule.timezone, jitter)
+        return _make_cron("schedule.cron", schedule.cron, schedule.timezone, jitter)
     return Interval(seconds=schedule.every.total_seconds(), timezone="UTC", jitter=jitter)
 
 
-def reconcile_trigger(schedule: Schedule) -> Any:
+def make_reconcile_trigger(schedule: Schedule) -> Any:
     """The trigger of the reconcile jobs; None where they are off. Raises ConfigError."""
     jitter = schedule.jitter.total_seconds() or None
     if schedule.reconcile == "off":
         return None
     every = reconcile_interval(schedule)
     if every is None:
-        return _cron("schedule.reconcile", schedule.reconcile, schedule.timezone, jitter)
+        return _make_cron("schedule.reconcile", schedule.reconcile, schedule.timezone, jitter)
     return Interval(seconds=every.total_seconds(), timezone="UTC", jitter=jitter)
 
 
@@ -73,8 +76,8 @@ def ready_within(settings: Settings) -> timedelta:
         return settings.service.ready_within
     every: timedelta = settings.schedule.every
     if settings.schedule.cron is not None:
-        every = _longest_pause(incremental_trigger(settings.schedule), utc_now()) or every
-    return max(SHORTEST_READY, TURNS * every)
+        every = _longest_pause(make_incremental_trigger(settings.schedule), utc_now()) or every
+    return max(SHORTEST_READY, READY_INTERVALS * every)
 
 
 def second_sync(every: timedelta, now: datetime, share: float) -> datetime:
@@ -96,16 +99,16 @@ def first_reconcile(
 
 def _longest_pause(trigger: Any, now: datetime) -> timedelta | None:
     """The longest time between two of a trigger's next firings; None if there are none."""
-    fires: list[datetime] = []
-    while len(fires) <= FIRINGS:
-        at = trigger.get_next_fire_time(fires[-1] if fires else None, fires[-1] if fires else now)
+    times: list[datetime] = []
+    while len(times) <= SAMPLED_FIRINGS:
+        at = trigger.get_next_fire_time(times[-1] if times else None, times[-1] if times else now)
         if at is None:
             break
-        fires.append(at)
-    return max((b - a for a, b in pairwise(fires)), default=None)
+        times.append(at)
+    return max((b - a for a, b in pairwise(times)), default=None)
 
 
-def _cron(key: str, line: str, zone: str, jitter: float | None) -> Any:
+def _make_cron(key: str, line: str, zone: str, jitter: float | None) -> Any:
     try:
         trigger = Cron.from_crontab(line, timezone=zone)
     except ValueError as error:

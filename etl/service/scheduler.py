@@ -8,8 +8,10 @@ processes may share a database: an agent that another one has just been at, or i
 import random
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
+from apscheduler.events import EVENT_JOB_SUBMITTED
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
@@ -22,11 +24,11 @@ from etl.service.discovery_job import DISCOVERY, DiscoveryJob
 from etl.service.lake_job import LakeJob
 from etl.service.next_runs import NextRuns
 from etl.service.runs import Service
-from etl.service.schedule import incremental_trigger
+from etl.service.schedule import make_incremental_trigger
 from etl.service.triggers import Interval
 from etl.service.watch import Postponed, watch
 
-BEAT: Final = 5
+HEARTBEAT_PAUSE: Final = 5
 """Seconds between two signs of life of the scheduler's thread."""
 
 RETENTION: Final = "retention"
@@ -53,19 +55,19 @@ def run_scheduler(
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
     next_runs = NextRuns(service.store)
-    next_runs.follow(scheduler)
+    scheduler.add_listener(partial(next_runs.learn, scheduler), EVENT_JOB_SUBMITTED)
     postponed = Postponed()
     # In an order of its own, so that processes that start together share the agents out.
     for number, agent in enumerate(random.sample(agents, len(agents))):
         jobs = AgentJobs(service, agent, next_runs, postponed)
         jobs.add_to(scheduler, share=number / len(agents))
-    every_beat = Interval(seconds=BEAT, timezone="UTC")
+    every_beat = Interval(seconds=HEARTBEAT_PAUSE, timezone="UTC")
     scheduler.add_job(heartbeat, every_beat, executor="beat", next_run_time=utc_now())
     discovery = DiscoveryJob(
         scheduler, service, next_runs, postponed, {agent.id for agent in agents}
     )
     if discovers:
-        trigger = incremental_trigger(service.settings.schedule)
+        trigger = make_incremental_trigger(service.settings.schedule)
         scheduler.add_job(
             discovery.run, trigger, id=DISCOVERY, executor=DISCOVERY, next_run_time=utc_now()
         )
@@ -101,8 +103,8 @@ def _add_lake(scheduler: Any, service: Service, stop: threading.Event) -> None:
 def _prune(service: Service) -> None:
     """Delete what is past its age; whatever happens is logged."""
     try:
-        done = service.prune()
-        if done != Pruned():
-            service.observe(RetentionApplied(done))
+        pruned = service.prune()
+        if pruned != Pruned():
+            service.observe(RetentionApplied(pruned))
     except Exception as error:
         service.observe(RetentionFailed(error))

@@ -33,7 +33,7 @@ class Cron(CronTrigger):  # type: ignore[misc]
         return super().get_next_fire_time(previous_fire_time, now)
 
 
-def next_after_step(trigger: Any, due: datetime, step: timedelta, now: datetime) -> datetime | None:
+def plan_after_step(trigger: Any, due: datetime, step: timedelta, now: datetime) -> datetime | None:
     """When a job fires that was due at `due`, now that the clock has been stepped by `step`.
 
     As far from now as before, and never later; by a cron line, whenever that fires next.

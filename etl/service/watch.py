@@ -17,12 +17,12 @@ from etl.clock import utc_now
 from etl.events import ClockStepped
 from etl.planning.clock import clock_step
 from etl.service.runs import Service
-from etl.service.triggers import next_after_step
+from etl.service.triggers import plan_after_step
 
-TICK: Final = 1.0
+LOOK_PAUSE: Final = 1.0
 """Seconds between two looks."""
 
-AT_ONCE: Final = 0.1
+READ_WITHIN: Final = 0.1
 """Seconds that may lie between reading the one clock and the other."""
 
 AFTER_STEP: Final = ("incremental:", "discovery")
@@ -49,8 +49,8 @@ class Postponed:
         with self._lock:
             if not self._ids or service.client.closed_for > 0:
                 return set()
-            taken, self._ids = self._ids, set()
-            return taken
+            ids, self._ids = self._ids, set()
+            return ids
 
 
 class _Clocks(NamedTuple):
@@ -61,7 +61,7 @@ class _Clocks(NamedTuple):
 def watch(service: Service, scheduler: Any, postponed: Postponed) -> None:
     """Look every second until the service stops."""
     before = _read_clocks()
-    while not service.stop.wait(TICK):
+    while not service.stop.wait(LOOK_PAUSE):
         now = _read_clocks()
         step = clock_step(*before, *now)
         before = now
@@ -69,7 +69,11 @@ def watch(service: Service, scheduler: Any, postponed: Postponed) -> None:
             service.observe(ClockStepped(step))
             _reschedule(scheduler, postponed, step, now.wall)
         for id in postponed.pop_ready(service):
-            _run_again(scheduler, id)
+            job = scheduler.get_job(id)
+            if job is not None:
+                # Once, out of its turn, which stays as it is.
+                options = {"id": f"{AGAIN}:{id}", "executor": job.executor}
+                scheduler.add_job(job.func, **options, replace_existing=True)
 
 
 def _read_clocks() -> _Clocks:
@@ -77,7 +81,7 @@ def _read_clocks() -> _Clocks:
     while True:
         began = time.monotonic()
         wall = utc_now()
-        if time.monotonic() - began < AT_ONCE:
+        if time.monotonic() - began < READ_WITHIN:
             return _Clocks(wall, began)
 
 
@@ -85,17 +89,9 @@ def _reschedule(scheduler: Any, postponed: Postponed, step: timedelta, now: date
     """Have jobs fire as far from now as before, and agents found and synced at once."""
     for job in scheduler.get_jobs():
         with suppress(JobLookupError):
-            at = next_after_step(job.trigger, job.next_run_time, step, now)
+            at = plan_after_step(job.trigger, job.next_run_time, step, now)
             if at != job.next_run_time:
                 job.modify(next_run_time=at)
         if job.id.startswith(AFTER_STEP):
             postponed.add(job.id)
     scheduler.wakeup()
-
-
-def _run_again(scheduler: Any, job_id: str) -> None:
-    """Run a job once now, and leave its own turn as it is."""
-    job = scheduler.get_job(job_id)
-    if job is not None:
-        again = {"id": f"{AGAIN}:{job_id}", "executor": job.executor, "replace_existing": True}
-        scheduler.add_job(job.func, **again)

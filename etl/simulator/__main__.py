@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import FrameType
 
 from etl.simulator.http.faults import Fault, load_faults
 from etl.simulator.http.server import Simulator
@@ -23,7 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     ended = threading.Event()
-    _end_on_signals(ended)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
     world = _world(options)
     if options.warm:
         world.warm()
@@ -83,14 +83,6 @@ def _traits(text: str) -> Traits:
         return Traits(**json.loads(text))
     except (TypeError, ValueError) as error:
         raise argparse.ArgumentTypeError(f"{text}: {error}") from None
-
-
-def _end_on_signals(ended: threading.Event) -> None:
-    def end(_signal: int, _frame: FrameType | None) -> None:
-        ended.set()
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
 
 
 def _world(options: argparse.Namespace) -> World:

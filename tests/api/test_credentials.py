@@ -17,9 +17,8 @@ from etl.api.client import Client
 from etl.api.credentials import source_of
 from etl.api.credentials.oauth import Grant
 from etl.api.rate_limit import RateLimiter
-from etl.api.transport import CredentialSource
 from etl.config import Api, OAuth
-from etl.credentials import Credentials
+from etl.credentials import Credentials, CredentialSource
 from etl.errors import ConfigError, Denied, EtlError, Transient
 from etl.models import Counts
 from etl.simulator import Fault, Simulator, World
@@ -181,7 +180,7 @@ def test_a_key_in_a_file_keeps_its_user_and_team(secret: Path) -> None:
 
     assert source.current().headers() == {"authorization": "Bearer other-key", "x-auth-key": "me"}
     assert source.team_id == "team"
-    assert "GUMLOOP_API_KEY_FILE" in source.described()
+    assert "GUMLOOP_API_KEY_FILE" in source.describe()
 
 
 def test_a_value_in_the_environment_is_its_own_source() -> None:
@@ -589,7 +588,7 @@ def test_no_secret_is_shown_even_if_a_server_echoes_it(
     caplog.set_level(logging.DEBUG)
     source = grant()
     ask(source)
-    described = source.described()
+    described = source.describe()
     refresh, access = sim.credentials.refresh_token, source.current().token
     echoed = code.format(refresh=refresh, access=access)
     fault = {"shape": 4, "code": echoed, "message": f"no {echoed}", "times": None}

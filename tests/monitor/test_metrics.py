@@ -11,18 +11,9 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import update
 
+from etl import events
 from etl.clock import utc_now
 from etl.errors import LeaseLost, StoreError, Transient
-from etl.events import (
-    Answered,
-    ClockStepped,
-    HeldOff,
-    LeaseTakenOver,
-    Paced,
-    Retried,
-    RunFinished,
-    RunUnrecorded,
-)
 from etl.models import AgentReport, Transcripts
 from etl.service.monitor.gauges import DatabaseGauges
 from etl.service.monitor.metrics import Metrics, label_of
@@ -52,13 +43,13 @@ def test_a_run_is_counted() -> None:
     report.counts.pages, report.counts.inserted, report.counts.missing = 3, 70, 2
     report.counts.partial = 30
 
-    metrics.observe(RunFinished(report, 1.0))
+    metrics.observe(events.RunFinished(report, 1.0))
     report.transcripts = Transcripts(fetched=5, changed=4, failed=1)
-    metrics.observe(RunFinished(report, 1.0))
+    metrics.observe(events.RunFinished(report, 1.0))
     report = AgentReport("a", "reconcile", "failed", cause=LeaseLost("gone"))
-    metrics.observe(RunFinished(report, 1.0))
-    metrics.observe(LeaseTakenOver("a"))
-    metrics.observe(RunUnrecorded("a", "reconcile", StoreError("gone")))
+    metrics.observe(events.RunFinished(report, 1.0))
+    metrics.observe(events.LeaseTakenOver("a"))
+    metrics.observe(events.RunUnrecorded("a", "reconcile", StoreError("gone")))
 
     found = samples(metrics)
     assert found["runs_total"]["a", "incremental", "succeeded"] == 2
@@ -75,11 +66,11 @@ def test_a_run_is_counted() -> None:
 
 def test_requests_and_waits_are_counted() -> None:
     metrics = Metrics([])
-    metrics.observe(Answered(200, 0.2))
-    metrics.observe(Answered(None, 30.0))
-    metrics.observe(Retried("x", Transient("slow down", status=429), 1, 7.0))
-    metrics.observe(Retried("x", Transient("no answer"), 1, 0.5))
-    metrics.observe(Paced(0.25))
+    metrics.observe(events.Answered(200, 0.2))
+    metrics.observe(events.Answered(None, 30.0))
+    metrics.observe(events.Retried("x", Transient("slow down", status=429), 1, 7.0))
+    metrics.observe(events.Retried("x", Transient("no answer"), 1, 0.5))
+    metrics.observe(events.Paced(0.25))
 
     found = samples(metrics)
     assert found["request_duration_seconds_count"] == {("200",): 1, ("none",): 1}
@@ -97,7 +88,7 @@ def test_a_server_cannot_make_up_many_labels(status: int | None) -> None:
 
 def test_agents_that_left_vanish_and_new_ones_begin_at_zero() -> None:
     metrics = Metrics(["a", "b"])
-    metrics.observe(RunFinished(AgentReport("a", "incremental", "succeeded"), 1.0))
+    metrics.observe(events.RunFinished(AgentReport("a", "incremental", "succeeded"), 1.0))
 
     metrics.set_agents(["b", "c"])
 
@@ -154,11 +145,11 @@ def test_the_clock_and_the_time_to_come_back_are_shown() -> None:
     assert before["retry_later_seconds"] == {(): 0}
     assert math.isnan(before["clock_skew_seconds"][()])
 
-    metrics.observe(Answered(200, 0.2, timedelta(seconds=-7)))
-    metrics.observe(Answered(None, 0.2))
-    metrics.observe(HeldOff(500.0, Transient("later")))
-    metrics.observe(HeldOff(5.0, Transient("later")))
-    metrics.observe(ClockStepped(timedelta(hours=-1)))
+    metrics.observe(events.Answered(200, 0.2, timedelta(seconds=-7)))
+    metrics.observe(events.Answered(None, 0.2))
+    metrics.observe(events.HeldOff(500.0, Transient("later")))
+    metrics.observe(events.HeldOff(5.0, Transient("later")))
+    metrics.observe(events.ClockStepped(timedelta(hours=-1)))
 
     found = samples(metrics)
     assert 400 < found["retry_later_seconds"][()] <= 500

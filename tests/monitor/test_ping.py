@@ -13,7 +13,14 @@ from etl.config import Service
 from etl.errors import ConfigError
 from etl.events import Event, Pinged, RunCrashed, RunFinished
 from etl.models import AgentReport, Status
-from etl.service.monitor.ping import AT_LEAST, Pinger, fail_url, is_due, ping_url, verdict
+from etl.service.monitor.ping import (
+    PING_PAUSE,
+    Pinger,
+    is_due,
+    judge_runs,
+    make_fail_url,
+    read_ping_url,
+)
 from tests.support.waiting import until
 
 
@@ -27,7 +34,7 @@ from tests.support.waiting import until
     ],
 )
 def test_failure_goes_to_the_path(url: str, wanted: str) -> None:
-    assert fail_url(url) == wanted
+    assert make_fail_url(url) == wanted
 
 
 @given(st.dictionaries(st.sampled_from("abc"), st.booleans(), min_size=1), st.data())
@@ -36,7 +43,7 @@ def test_one_agents_success_never_hides_anothers_failure(
 ) -> None:
     agent = data.draw(st.sampled_from(sorted(last)))
 
-    says = verdict(agent, last)
+    says = judge_runs(agent, last)
 
     assert (says is True) == all(last.values())
     assert (says is False) == (not last[agent])
@@ -46,19 +53,19 @@ def test_one_agents_success_never_hides_anothers_failure(
 def test_news_is_told_at_once_and_the_same_rarely(
     said: bool | None, says: bool, at: float, later: float
 ) -> None:
-    assert is_due(said, at, says, at + later) == (said is not says or at + later - at >= AT_LEAST)
+    assert is_due(said, at, says, at + later) == (said is not says or at + later - at >= PING_PAUSE)
 
 
 def test_the_url_may_stand_in_a_file(tmp_path: Path) -> None:
     file = tmp_path / "url"
     file.write_text("https://hc-ping.com/id\n")
 
-    assert ping_url(Service(ping_url_file=str(file))) == "https://hc-ping.com/id"
+    assert read_ping_url(Service(ping_url_file=str(file))) == "https://hc-ping.com/id"
     assert (
-        ping_url(Service(ping_url="https://x.example", ping_url_file="/none"))
+        read_ping_url(Service(ping_url="https://x.example", ping_url_file="/none"))
         == "https://x.example"
     )
-    assert ping_url(Service()) is None
+    assert read_ping_url(Service()) is None
 
 
 @pytest.mark.parametrize("text", ["", "http://ping.example/s3cret", "s3cret\nhttps://a.example"])
@@ -67,14 +74,14 @@ def test_a_bad_url_in_a_file_is_refused_and_not_shown(tmp_path: Path, text: str)
     file.write_text(text)
 
     with pytest.raises(ConfigError, match="ping_url_file") as caught:
-        ping_url(Service(ping_url_file=str(file)))
+        read_ping_url(Service(ping_url_file=str(file)))
 
     assert "s3cret" not in str(caught.value)
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="ping_url_file"):
-        ping_url(Service(ping_url_file=str(tmp_path / "none")))
+        read_ping_url(Service(ping_url_file=str(tmp_path / "none")))
 
 
 class Switch(ThreadingHTTPServer):

@@ -14,7 +14,7 @@ from etl.config import Schedule, Service, Settings, parse_duration
 from etl.errors import ConfigError, SchemaMismatch, StoreError
 from etl.service.monitor.query_cache import CachedQuery
 from etl.service.monitor.readiness import not_readable, readiness
-from etl.service.monitor.web import AT_ONCE, Reply, Server
+from etl.service.monitor.web import MOST_CONNECTIONS, Reply, Server
 from etl.service.schedule import ready_within
 from tests.support.waiting import PATIENCE, until
 
@@ -152,7 +152,7 @@ def test_a_bug_is_a_500_that_says_nothing(server: Server) -> None:
 
 def test_connections_at_once_are_bounded_and_come_free_again(server: Server) -> None:
     address = server.socket.getsockname()
-    idle = [socket.create_connection(address, timeout=PATIENCE) for _ in range(AT_ONCE)]
+    idle = [socket.create_connection(address, timeout=PATIENCE) for _ in range(MOST_CONNECTIONS)]
     for one in idle:
         one.sendall(b"GET /fine HTTP/1.0\r\n")
     until(lambda: not server._free._value, "all places taken")
@@ -162,7 +162,7 @@ def test_connections_at_once_are_bounded_and_come_free_again(server: Server) -> 
 
     for one in idle:
         one.close()
-    until(lambda: server._free._value == AT_ONCE, "all places free")
+    until(lambda: server._free._value == MOST_CONNECTIONS, "all places free")
     assert ask(server, "/fine")[0] == 200
 
 

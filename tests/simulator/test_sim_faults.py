@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from etl.simulator import Fault
-from etl.simulator.http.faults import KINDS, faults_from, load_faults
+from etl.simulator.http.faults import KINDS, load_faults, parse_faults
 
 
 def ids(page):
@@ -323,4 +323,4 @@ def test_faults_load_from_json(tmp_path):
 def test_what_is_no_fault_is_refused(entry, reason):
     """A typing error in a script must not pass for a quiet one."""
     with pytest.raises(ValueError, match=reason):
-        faults_from([entry])
+        parse_faults([entry])

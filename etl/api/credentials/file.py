@@ -7,43 +7,35 @@ from typing import Final
 
 import msgspec
 
-from etl.credentials import Credentials, secret_in
+from etl.credentials import Credentials, CredentialSource, secret_in
 from etl.errors import ConfigError
 
-NOTHING: Final = (0, 0, 0)
+UNKNOWN_STATE: Final = (0, 0, 0)
 
 
-class SecretFile:
+class SecretFile(CredentialSource):
     """The credential in a file, read anew when the file changes.
 
     A file that vanishes, is empty or only half written changes nothing: the last good value stays.
     """
 
-    def __init__(self, found: Credentials, file: Path) -> None:
+    def __init__(self, credentials: Credentials, file: Path) -> None:
+        self.team_id = credentials.team_id
         self._file = file
         self._lock = threading.Lock()
-        self._current = found
+        self._current = credentials
         self._previous: Credentials | None = None
-        # Unknown: the file may have changed since it was read.
-        self._seen = NOTHING
+        # The file may have changed since it was read.
+        self._seen = UNKNOWN_STATE
 
     def __repr__(self) -> str:
         return f"SecretFile({str(self._file)!r})"
 
-    @property
-    def team_id(self) -> str | None:
-        """The team that every request names."""
-        return self._current.team_id
-
-    def described(self) -> str:
-        """Which kind of credential this is, in words."""
-        return self._current.described()
-
     def current(self) -> Credentials:
         """The credential for the next request."""
-        if self._look() != self._seen:
+        if self._read_state() != self._seen:
             with self._lock:
-                self._read()
+                self._reload()
         return self._current
 
     def renew(self, used: Credentials) -> bool:
@@ -53,7 +45,7 @@ class SecretFile:
         """
         with self._lock:
             if self._current is used:
-                self._read()
+                self._reload()
             if self._current is used and self._previous is not None:
                 self._current, self._previous = self._previous, None
             return self._current is not used
@@ -61,29 +53,29 @@ class SecretFile:
     def mark_refused(self, _used: Credentials) -> None:
         """The value before was refused, too: what the file holds goes first again."""
         with self._lock:
-            self._seen = NOTHING
+            self._seen = UNKNOWN_STATE
 
     def secrets(self) -> tuple[str, ...]:
         """What must not be shown."""
-        return tuple(one.token for one in (self._current, self._previous) if one)
+        return tuple(known.token for known in (self._current, self._previous) if known)
 
-    def _read(self) -> None:
-        seen = self._look()
+    def _reload(self) -> None:
+        state = self._read_state()
         try:
             token = secret_in(self._file, self._current.name)
         except ConfigError:
             return
-        if token is None or seen == NOTHING:
+        if token is None or state == UNKNOWN_STATE:
             return
-        self._seen = seen
+        self._seen = state
         if token != self._current.token:
             self._previous = self._current
             self._current = msgspec.structs.replace(self._current, token=token)
 
-    def _look(self) -> tuple[int, int, int]:
+    def _read_state(self) -> tuple[int, int, int]:
         """What tells a changed file, for a microsecond a request."""
         try:
-            found = os.stat(self._file)  # noqa: PTH116 - half the time of Path.stat
+            status = os.stat(self._file)  # noqa: PTH116 - half the time of Path.stat
         except OSError:
             return self._seen
-        return found.st_ino, found.st_mtime_ns, found.st_size
+        return status.st_ino, status.st_mtime_ns, status.st_size

@@ -10,11 +10,12 @@ from typing import IO, Any, Final
 
 from etl.errors import EtlError, Transient
 
-MODE: Final = 0o600
-RESERVED: Final = 16_384
-"""Bytes set aside before a token is requested: a full disk must not lose it."""
+PRIVATE_MODE: Final = 0o600
+RESERVED_BYTES: Final = 16_384
+"""Set aside before a token is requested: a full disk must not lose it."""
 
-PAUSE: Final = 0.05
+LOCK_PAUSE: Final = 0.05
+"""Seconds between two tries to take a lock."""
 
 
 @contextmanager
@@ -26,23 +27,20 @@ def hold_lock(file: Path, pause: Callable[[float], None], patience: float) -> It
     """
     import fcntl
 
-    descriptor = _open_lock(file.with_name(f"{file.name}.lock"))
+    lock = file.with_name(f"{file.name}.lock")
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_MODE)
+    except OSError as error:
+        raise _unwritable(lock, error) from None
     give_up = time.monotonic() + patience
     try:
         while not _try_lock(fcntl, descriptor):
             if time.monotonic() > give_up:
                 raise Transient(f"another process has held the lock of {file} for {patience:.0f} s")
-            pause(PAUSE)
+            pause(LOCK_PAUSE)
         yield
     finally:
         os.close(descriptor)
-
-
-def _open_lock(lock: Path) -> int:
-    try:
-        return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
-    except OSError as error:
-        raise _unwritable(lock, error) from None
 
 
 def _try_lock(fcntl: Any, descriptor: int) -> bool:
@@ -62,12 +60,12 @@ class NewFile:
     def __init__(self, target: Path) -> None:
         self._target = target
         self.path = target.with_name(f".{target.name}.new")
-        self._file = self._made()
+        self._file = self._open()
 
-    def _made(self) -> IO[bytes]:
+    def _open(self) -> IO[bytes]:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            file = os.fdopen(os.open(self.path, flags, MODE), "wb")
+            file = os.fdopen(os.open(self.path, flags, PRIVATE_MODE), "wb")
         except OSError as error:
             raise _unwritable(self.path, error) from None
         try:
@@ -81,11 +79,11 @@ class NewFile:
 
     def _prepare(self, file: IO[bytes]) -> None:
         """Private, of the same owner where we may, and with room."""
-        os.fchmod(file.fileno(), MODE)
+        os.fchmod(file.fileno(), PRIVATE_MODE)
         with contextlib.suppress(OSError):
             owner = self._target.stat()
             os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
-        file.write(bytes(RESERVED))
+        file.write(bytes(RESERVED_BYTES))
         file.flush()
         file.seek(0)
 

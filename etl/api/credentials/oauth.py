@@ -22,6 +22,7 @@ from etl import __version__
 from etl.api.bodies import ACCEPT_ENCODING, read_body_within
 from etl.api.credentials.locked_file import NewFile, hold_lock, replace_file
 from etl.api.credentials.oauth_tokens import (
+    RENEWAL,
     AccessToken,
     TokenReply,
     is_over,
@@ -34,19 +35,19 @@ from etl.api.errors import read_body, retry_later, wait_asked
 from etl.api.proxies import explain, open_client
 from etl.api.rate_limit import steady_clock
 from etl.config import Api
-from etl.credentials import Credentials, secret_in
-from etl.errors import ConfigError, Denied, EtlError, RetryLater, Stopped, Transient
+from etl.credentials import Credentials, CredentialSource, secret_in
+from etl.errors import ConfigError, Denied, EtlError, Stopped, Transient
 
-_heard: Final = logging.getLogger("etl.credentials")
+LOG: Final = logging.getLogger("etl.credentials")
 
 LARGEST_REPLY: Final = 2**16
-RETRY_AFTER: Final = 30.0
+EARLY_RETRY_PAUSE: Final = 30.0
 """Seconds for which a token that is still valid is used after a renewal that failed."""
 
-DEAD_FOR: Final = 300.0
+REFUSAL_LASTS: Final = 300.0
 """Seconds for which a refused refresh token isn't sent again, unless the file has another."""
 
-PATIENCE: Final = 4
+LOCK_TIMEOUTS: Final = 4
 """Timeouts that another process may hold the lock for."""
 
 MOST_SECRETS: Final = 16
@@ -59,7 +60,22 @@ class _CurrentToken(NamedTuple):
     credentials: Credentials
 
 
-class Grant:
+class _Failure(NamedTuple):
+    """A renewal that failed, at a time of `time.monotonic`."""
+
+    at: float
+    error: EtlError
+
+
+class _Refusal(NamedTuple):
+    """A refresh token that was refused, and isn't sent again until then (`time.monotonic`)."""
+
+    refresh_token: str
+    until: float
+    error: Denied
+
+
+class Grant(CredentialSource):
     """A source of access tokens. Raises ConfigError if there is no refresh token to begin with."""
 
     def __init__(
@@ -72,34 +88,39 @@ class Grant:
         oauth = api.oauth
         assert oauth.client_id is not None
         assert oauth.refresh_token_file is not None
+        self.team_id = team_id
         self._client_id = oauth.client_id
         self._url = oauth.token_url or str(httpx.URL(api.base_url).join("/oauth/token"))
         # A link stays one: what it points to is replaced.
         self._file = Path(oauth.refresh_token_file).resolve()
+        self._access_file = self._file.with_name(f"{self._file.name}.access")
         self._timeout = api.timeout
         self._longest_wait = api.max_wait.total_seconds()
-        self.team_id = team_id
         self._stop = stop or threading.Event()
         self._clock = clock
-        self._lock = threading.Lock()
-        self._held: _CurrentToken | None = None
-        self._refused: str | None = None
+        self._renewing = threading.Lock()
+        self._current: _CurrentToken | None = None
+        # Access tokens that got a 401: one to be renewed, and one that had just been.
+        self._stale: str | None = None
         self._useless: str | None = None
-        self._failure: tuple[float, EtlError] | None = None
-        self._dead: tuple[str, float, Denied] | None = None
-        self._unsaved: tuple[str, str] | None = None
-        self._next_try = 0.0
+        # Whoever waited for a renewal that failed shares its failure.
+        self._failure: _Failure | None = None
+        self._refusal: _Refusal | None = None
+        # Times of `steady_clock` until which no token is renewed early, or none at all.
+        self._no_early_renewal_until = 0.0
         self._closed_until = 0.0
+        # The refresh token in the file, and the one that could not be saved in its place.
+        self._unsaved: tuple[str, str] | None = None
         self._secrets: tuple[str, ...] = ()
-        self._refresh_token()
+        self._read_refresh_token()
 
     def __repr__(self) -> str:
         return f"Grant({str(self._file)!r})"
 
-    def described(self) -> str:
+    def describe(self) -> str:
         """Which kind of credential this is, in words; asks for a token if there is none yet."""
         self.current()
-        ends = self._held and self._held.token.expires_at
+        ends = self._current and self._current.token.expires_at
         until = f"until {ends:%Y-%m-%d %H:%M:%S} UTC" if ends else "until it is refused"
         return f"an OAuth token, valid {until}, renewed from {self._file}"
 
@@ -108,20 +129,20 @@ class Grant:
 
         Raises Denied if the grant is dead, Transient or Malformed if it can't be renewed now.
         """
-        held, now = self._held, self._clock()
-        if held is None or is_over(held.token, now) or held.token.value == self._refused:
-            return self._renewed_by_one(held)
-        if needs_renewal(held.token, now) and steady_clock() >= self._next_try:
+        current, now = self._current, self._clock()
+        if current is None or is_over(current.token, now) or current.token.value == self._stale:
+            return self._renew_once(current)
+        if needs_renewal(current.token, now) and steady_clock() >= self._no_early_renewal_until:
             self._renew_early()
-            held = self._held or held
-        return held.credentials
+            current = self._current or current
+        return current.credentials
 
     def renew(self, used: Credentials) -> bool:
         """Get another token after a 401. Returns whether there is one. Raises as above."""
         if used.token == self._useless:
             return False
-        if self._held is not None and self._held.token.value == used.token:
-            self._refused = used.token
+        if self._current is not None and self._current.token.value == used.token:
+            self._stale = used.token
         return self.current().token != used.token
 
     def mark_refused(self, used: Credentials) -> None:
@@ -134,81 +155,80 @@ class Grant:
 
     def _renew_early(self) -> None:
         """Renew a token that is still valid, unless another thread is at it. Never raises."""
-        if not self._lock.acquire(blocking=False):
+        if not self._renewing.acquire(blocking=False):
             return
         try:
             self._renew()
         except Stopped:
             return
         except EtlError as error:
-            self._next_try = steady_clock() + RETRY_AFTER
-            _heard.warning(
-                "the access token could not be renewed, and is used to its end: %s", error
-            )
+            self._no_early_renewal_until = steady_clock() + EARLY_RETRY_PAUSE
+            LOG.warning("the access token could not be renewed, and is used to its end: %s", error)
         finally:
-            self._lock.release()
+            self._renewing.release()
 
-    def _renewed_by_one(self, stale: "_CurrentToken | None") -> Credentials:
+    def _renew_once(self, stale: "_CurrentToken | None") -> Credentials:
         """The token that one thread gets for all who wait; its failure is theirs as well."""
         asked_at = time.monotonic()
-        with self._lock:
-            if self._held is not None and self._held is not stale:
-                return self._held.credentials
-            if self._failure is not None and self._failure[0] >= asked_at:
-                raise copy.copy(self._failure[1])
+        with self._renewing:
+            if self._current is not None and self._current is not stale:
+                return self._current.credentials
+            if self._failure is not None and self._failure.at >= asked_at:
+                raise copy.copy(self._failure.error)
             try:
                 return self._renew().credentials
             except EtlError as error:
-                self._failure = (time.monotonic(), error)
+                self._failure = _Failure(time.monotonic(), error)
                 raise
 
     def _renew(self) -> "_CurrentToken":
         """Take over what another process has renewed, else renew."""
-        with hold_lock(self._file, self._pause, PATIENCE * self._timeout):
-            refresh = self._refresh_token()
-            token = self._kept(refresh) or self._exchanged(refresh)
-        self._learn(token.value)
-        self._held = _CurrentToken(token, Credentials(token.value, None, self.team_id))
-        return self._held
+        with hold_lock(self._file, self._pause, LOCK_TIMEOUTS * self._timeout):
+            refresh = self._read_refresh_token()
+            token = self._read_kept_token(refresh) or self._exchange_latest(refresh)
+        self._remember_secret(token.value)
+        self._current = _CurrentToken(token, Credentials(token.value, None, self.team_id))
+        return self._current
 
-    def _kept(self, refresh: str) -> AccessToken | None:
+    def _read_kept_token(self, refresh: str) -> AccessToken | None:
         """The token that another process got for this grant, if it is better than ours."""
         try:
-            token = parse_token(self._beside.read_bytes(), self._name_of(refresh))
+            token = parse_token(self._access_file.read_bytes(), self._hash_grant(refresh))
         except OSError:
             return None
         if token is None or needs_renewal(token, self._clock()):
             return None
-        return None if token.value in (self._refused, self._useless) else token
+        return None if token.value in (self._stale, self._useless) else token
 
-    def _exchanged(self, refresh: str) -> AccessToken:
+    def _exchange_latest(self, refresh: str) -> AccessToken:
         """Renew; once more if the file has another refresh token by now, from who knows no lock."""
         try:
             return self._exchange(refresh)
         except Denied:
-            newer = self._refresh_token()
+            newer = self._read_refresh_token()
             if newer == refresh:
                 raise
             return self._exchange(newer)
 
     def _exchange(self, refresh: str) -> AccessToken:
         """Renew, and store what replaces the old before anything else can go wrong."""
-        if self._dead is not None and self._dead[0] == refresh and time.monotonic() < self._dead[1]:
-            raise copy.copy(self._dead[2])
+        refusal = self._refusal
+        if refusal and refusal.refresh_token == refresh and time.monotonic() < refusal.until:
+            raise copy.copy(refusal.error)
         if (left := self._closed_until - steady_clock()) > 0:
-            raise self._later(left, None)
-        with replace_file(self._file) as new, replace_file(self._beside) as beside:
-            granted = self._asked(refresh)
-            if granted.refresh_token not in (None, refresh) or self._unsaved:
-                refresh = self._rotated(new, refresh, granted.refresh_token or refresh)
+            raise retry_later(RENEWAL, left, None, self._clock())
+        with replace_file(self._file) as new, replace_file(self._access_file) as new_access:
+            reply = self._request_token(refresh)
+            if reply.refresh_token not in (None, refresh) or self._unsaved:
+                refresh = self._save_refresh_token(new, refresh, reply.refresh_token or refresh)
             with suppress(OSError):
                 # Without it other processes renew for themselves.
-                beside.put(serialize_token(granted.access, self._name_of(refresh)))
-        return granted.access
+                new_access.put(serialize_token(reply.access, self._hash_grant(refresh)))
+        return reply.access
 
-    def _rotated(self, new: NewFile, old: str, refresh: str) -> str:
+    def _save_refresh_token(self, new: NewFile, old: str, refresh: str) -> str:
         """Store the refresh token that replaces the old one; if that fails, know it at least."""
-        self._learn(refresh)
+        self._remember_secret(refresh)
         try:
             new.put(f"{refresh}\n".encode())
             self._unsaved = None
@@ -216,46 +236,41 @@ class Grant:
             in_file = self._unsaved[0] if self._unsaved else old
             self._unsaved = (in_file, refresh)
             reason = error.strerror or type(error).__name__
-            _heard.error("the new refresh token is in memory alone: %s: %s", self._file, reason)
+            LOG.error("the new refresh token is in memory alone: %s: %s", self._file, reason)
         return refresh
 
-    def _asked(self, refresh: str) -> TokenReply:
+    def _request_token(self, refresh: str) -> TokenReply:
         sent_at = self._clock()
         status, headers, body = self._post(refresh)
-        said = read_body(body)
-        code, message = (text and self._clean(text) for text in (said.code, said.message))
+        sent = read_body(body)
+        code, message = (text and self._hide_secrets(text) for text in (sent.code, sent.message))
         try:
             return read_reply(status, body, code, message, sent_at)
         except Denied as error:
-            self._dead = (refresh, time.monotonic() + DEAD_FOR, error)
+            self._refusal = _Refusal(refresh, time.monotonic() + REFUSAL_LASTS, error)
             raise
         except Transient as error:
             error.retry_after = wait = wait_asked(headers, sent_at)
             if wait is None or wait <= self._longest_wait:
                 raise
             self._closed_until = steady_clock() + wait
-            raise self._later(wait, status) from None
-
-    def _later(self, seconds: float, status: int | None) -> RetryLater:
-        return retry_later("renewing the access token", seconds, status, self._clock())
+            raise retry_later(RENEWAL, wait, status, self._clock()) from None
 
     def _post(self, refresh: str) -> tuple[int, httpx.Headers, bytes]:
         """Send the form. Raises Transient where the network fails, Malformed for a huge reply."""
         form = {"grant_type": "refresh_token", "refresh_token": refresh}
         form["client_id"] = self._client_id
-        what = "renewing the access token"
         try:
-            with self._client() as client, client.stream("POST", self._url, data=form) as reply:
-                body = read_body_within(what, reply, LARGEST_REPLY, 2 * self._timeout)
+            with self._connect() as client, client.stream("POST", self._url, data=form) as reply:
+                body = read_body_within(RENEWAL, reply, LARGEST_REPLY, 2 * self._timeout)
         except httpx.HTTPError as error:
-            reason = self._clean(explain(error))
+            reason = self._hide_secrets(explain(error))
             host = httpx.URL(self._url).host
             hint = "the next try may help; or check api.oauth.token_url"
-            raise Transient(f"renewing the access token: {host}: {reason}", hint) from None
+            raise Transient(f"{RENEWAL}: {host}: {reason}", hint) from None
         return reply.status_code, reply.headers, body
 
-    def _client(self) -> httpx.Client:
-        trusts_environment = self._url.startswith("https:")
+    def _connect(self) -> httpx.Client:
         return open_client(
             headers={
                 "user-agent": f"gumloop-etl/{__version__}",
@@ -264,35 +279,31 @@ class Grant:
             },
             timeout=self._timeout,
             follow_redirects=False,
-            trust_env=trusts_environment,
+            trust_env=self._url.startswith("https:"),
         )
 
-    def _refresh_token(self) -> str:
+    def _read_refresh_token(self) -> str:
         """The refresh token as the file has it now. Raises ConfigError, or Transient at work."""
         try:
-            found = secret_in(self._file, "api.oauth.refresh_token_file")
-            if found is None:
+            token = secret_in(self._file, "api.oauth.refresh_token_file")
+            if token is None:
                 hint = "authorize, and put the refresh token there"
                 raise ConfigError(f"api.oauth.refresh_token_file: {self._file} is empty", hint)
         except ConfigError as error:
-            if self._held is None:
+            if self._current is None:
                 raise
             raise Transient(error.message, error.hint) from None
-        if self._unsaved is not None and self._unsaved[0] == found:
+        if self._unsaved is not None and self._unsaved[0] == token:
             return self._unsaved[1]
-        self._learn(found)
-        return found
+        self._remember_secret(token)
+        return token
 
-    @property
-    def _beside(self) -> Path:
-        return self._file.with_name(f"{self._file.name}.access")
-
-    def _name_of(self, refresh: str) -> str:
+    def _hash_grant(self, refresh: str) -> str:
         """Names a grant without telling it: a kept token of another one is not taken."""
         text = "\0".join((self._url, self._client_id, refresh))
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def _learn(self, secret: str) -> None:
+    def _remember_secret(self, secret: str) -> None:
         """Note what must not be shown, for as long as a late response may echo it."""
         if secret not in self._secrets:
             self._secrets = (*self._secrets, secret)[-MOST_SECRETS:]
@@ -301,7 +312,7 @@ class Grant:
         if self._stop.wait(seconds):
             raise Stopped("asked to stop")
 
-    def _clean(self, text: str) -> str:
+    def _hide_secrets(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text

@@ -96,7 +96,7 @@ def _describe_credential(settings: "Settings") -> str:
     from etl.api.credentials import source_of
 
     source = source_of(settings.api)
-    return f"{source.described()}{', for a team' if source.team_id else ''} (not shown)"
+    return f"{source.describe()}{', for a team' if source.team_id else ''} (not shown)"
 
 
 def _describe_privacy(settings: "Settings") -> str:

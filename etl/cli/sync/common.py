@@ -59,7 +59,7 @@ def run_mode(args: argparse.Namespace, mode: Mode, **changes: object) -> int:
             observe=note_waits(bars.print),
         )
         with opened as running:
-            found = running.roster(args.agent)
+            found = running.discover_agents(args.agent)
             labels |= {agent.id: agent.name or agent.id for agent in found.agents}
             print_discovery(found)
             reports = running.sync(found.agents, options)

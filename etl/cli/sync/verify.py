@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     with stop_on_signals() as stop:
         opened = runs.open_service(settings, stop, migrate_too=args.migrate, observe=note_waits())
         with opened as running:
-            found = running.roster(args.agent)
+            found = running.discover_agents(args.agent)
             common.print_discovery(found)
             results = [running.verify_agent(agent, args.sample) for agent in found.agents]
     worst = runs.worst_status([report for report, _ in results], incomplete=bool(found.failures))

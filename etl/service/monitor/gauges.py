@@ -24,12 +24,12 @@ class DatabaseGauges(Collector):
         self,
         agents: Callable[[], Sequence[str]],
         probes: Callable[[], dict[str, AgentProbe]],
-        opened: Callable[[], dict[str, OpenSessionsProbe]],
+        open_sessions: Callable[[], dict[str, OpenSessionsProbe]],
         clock: Callable[[], datetime],
     ) -> None:
         self._agents = agents
         self._read_probes = probes
-        self._opened = opened
+        self._read_open_sessions = open_sessions
         self._clock = clock
 
     def describe(self) -> Iterable[Metric]:
@@ -40,7 +40,7 @@ class DatabaseGauges(Collector):
         """The gauges of the configured agents."""
         up = GaugeMetricFamily(f"{PREFIX}_database_up", "1 if the database answers in time")
         try:
-            found = self._read_probes()
+            probes = self._read_probes()
         except StoreError:
             up.add_metric([], 0)
             yield up
@@ -48,14 +48,14 @@ class DatabaseGauges(Collector):
         up.add_metric([], 1)
         yield up
         ids = self._agents()
-        yield from self._ages({id: found.get(id, AgentProbe()) for id in ids})
+        yield from self._measure_ages({id: probes.get(id, AgentProbe()) for id in ids})
         try:
-            opened = self._opened()
+            sessions = self._read_open_sessions()
         except StoreError:
             return
-        yield from self._open({id: opened.get(id, OpenSessionsProbe()) for id in ids})
+        yield from self._count_open({id: sessions.get(id, OpenSessionsProbe()) for id in ids})
 
-    def _ages(self, probes: dict[str, AgentProbe]) -> Iterator[Metric]:
+    def _measure_ages(self, probes: dict[str, AgentProbe]) -> Iterator[Metric]:
         newest = self._gauge("watermark_age_seconds", "Age of the watermark")
         success = self._gauge("last_success_age_seconds", "Since the last success; +Inf: none yet")
         reconciled = self._gauge(
@@ -78,7 +78,7 @@ class DatabaseGauges(Collector):
                 lease.add_metric([id, holder], holder == probe.lease)
         yield from (newest, success, reconciled, proven, lease)
 
-    def _open(self, probes: dict[str, OpenSessionsProbe]) -> Iterator[Metric]:
+    def _count_open(self, probes: dict[str, OpenSessionsProbe]) -> Iterator[Metric]:
         count = self._gauge("open_sessions", "Sessions not completed or failed, nor missing")
         age = self._gauge(
             "freshness_age_seconds", "Since the stalest watched open session was confirmed"

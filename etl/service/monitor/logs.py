@@ -10,7 +10,6 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
 import structlog
@@ -19,8 +18,8 @@ from structlog.typing import EventDict
 from etl.config import Service
 from etl.errors import EtlError
 
-ERROR: Final = ("reason", "http_status", "hint")
-COUNTS: Final = (
+ERROR_FIELDS: Final = ("reason", "http_status", "hint")
+COUNT_FIELDS: Final = (
     "requests",
     "pages",
     "inserted",
@@ -30,8 +29,8 @@ COUNTS: Final = (
     "missing",
     "partial",
 )
-TRANSCRIPTS: Final = ("fetched", "changed", "failed", "left", "requests")
-RETENTION: Final = ("transcripts", "payloads", "runs")
+TRANSCRIPT_FIELDS: Final = ("fetched", "changed", "failed", "left", "requests")
+RETENTION_FIELDS: Final = ("transcripts", "payloads", "runs")
 EVENTS: Final[dict[str, tuple[str, ...]]] = {
     "service_started": ("version", "agents", "schedule"),
     "service_listening": ("address",),
@@ -43,38 +42,38 @@ EVENTS: Final[dict[str, tuple[str, ...]]] = {
         "mode",
         "status",
         "seconds",
-        *COUNTS,
+        *COUNT_FIELDS,
         "watermark",
         "warnings",
-        *ERROR,
+        *ERROR_FIELDS,
     ),
-    "transcripts_finished": ("agent", *TRANSCRIPTS, *ERROR),
-    "run_unrecorded": ("agent", "mode", *ERROR),
+    "transcripts_finished": ("agent", *TRANSCRIPT_FIELDS, *ERROR_FIELDS),
+    "run_unrecorded": ("agent", "mode", *ERROR_FIELDS),
     "run_crashed": ("agent", "mode", "reason", "where"),
-    "request_retried": ("what", "attempt", "wait_seconds", *ERROR),
-    "request_given_up": ("what", *ERROR),
-    "rate_limited": ("what", "attempt", "wait_seconds", *ERROR),
-    "retry_later": ("until", "wait_seconds", *ERROR),
+    "request_retried": ("what", "attempt", "wait_seconds", *ERROR_FIELDS),
+    "request_given_up": ("what", *ERROR_FIELDS),
+    "rate_limited": ("what", "attempt", "wait_seconds", *ERROR_FIELDS),
+    "retry_later": ("until", "wait_seconds", *ERROR_FIELDS),
     "clock_stepped": ("step_seconds",),
     "lease_taken_over": ("agent",),
     "lease_lost": ("agent",),
-    "outage_began": ("of", *ERROR),
+    "outage_began": ("of", *ERROR_FIELDS),
     "outage_ended": ("of", "seconds"),
     "agent_found": ("agent",),
     "agent_gone": ("agent",),
     "discovery_incomplete": ("failures", "warnings"),
-    "discovery_failed": ERROR,
-    "retention_applied": RETENTION,
-    "retention_failed": ERROR,
+    "discovery_failed": ERROR_FIELDS,
+    "retention_applied": RETENTION_FIELDS,
+    "retention_failed": ERROR_FIELDS,
     "lake_updated": ("inserted", "updated", "deleted", "seconds"),
-    "lake_failed": ERROR,
-    "ping_failed": ERROR,
+    "lake_failed": ERROR_FIELDS,
+    "ping_failed": ERROR_FIELDS,
     "library_warning": ("logger", "message", "reason", "where"),
 }
 """Every event and the fields that it may have; docs/operations.md tells what they mean."""
 
-BASE: Final = ("timestamp", "level", "event")
-LONGEST: Final = 300
+BASE_FIELDS: Final = ("timestamp", "level", "event")
+LONGEST_TEXT: Final = 300
 EMAIL: Final = re.compile(r"[^\s@<>\"'(),;:=]+@[^\s@<>\"'(),;:=]+")
 
 log: Final = structlog.stdlib.get_logger("etl")
@@ -84,16 +83,20 @@ def configure(service: Service, secrets: Iterable[str | None] = ()) -> None:
     """Send this process's events, and its libraries' warnings, to stderr."""
     # A full disk or a closed pipe behind stderr must not hurt the work.
     logging.raiseExceptions = False
-    as_text = service.log == "text" or (service.log == "auto" and sys.stderr.isatty())
+    render: structlog.typing.Processor = structlog.processors.JSONRenderer()
+    if service.log == "text" or (service.log == "auto" and sys.stderr.isatty()):
+        colors = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+        render = structlog.dev.ConsoleRenderer(colors=colors, sort_keys=False)
+    add_time = structlog.processors.TimeStamper(fmt="iso", utc=True)
     guard = _Guard([secret for secret in secrets if secret])
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.add_log_level, _stamp(), _library],
+            foreign_pre_chain=[structlog.stdlib.add_log_level, add_time, _clean_library_record],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 guard,
-                _text() if as_text else structlog.processors.JSONRenderer(),
+                render,
             ],
         )
     )
@@ -105,7 +108,7 @@ def configure(service: Service, secrets: Iterable[str | None] = ()) -> None:
         processors=[
             structlog.stdlib.filter_by_level,
             structlog.stdlib.add_log_level,
-            _stamp(),
+            add_time,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -117,41 +120,29 @@ def describe_error(error: Exception | None) -> dict[str, Any]:
     """An error in fields that hold no word from outside."""
     if error is None:
         return {}
-    fields: dict[str, Any] = {"reason": kind(error), "http_status": getattr(error, "status", None)}
-    fields["hint"] = error.hint if isinstance(error, EtlError) else None
+    status = getattr(error, "status", None)
+    hint = error.hint if isinstance(error, EtlError) else None
+    fields = {"reason": name_error(error), "http_status": status, "hint": hint}
     return {name: value for name, value in fields.items() if value}
 
 
-def kind(error: BaseException) -> str:
+def name_error(error: BaseException) -> str:
     """The name of an error's class, such as `store_error`."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(error).__name__).lower()
 
 
-def where(error: BaseException) -> str:
+def locate_error(error: BaseException) -> str:
     """The lines of this project that an error passed through, innermost last; no values."""
-    return _lines(error.__traceback__)
-
-
-def _lines(trace: TracebackType | None) -> str:
-    found = []
+    lines, trace = [], error.__traceback__
     while trace is not None:
         path = Path(trace.tb_frame.f_code.co_filename)
         if "etl" in path.parts or trace.tb_next is None:
-            found.append(f"{path.parent.name}/{path.name}:{trace.tb_lineno}")
+            lines.append(f"{path.parent.name}/{path.name}:{trace.tb_lineno}")
         trace = trace.tb_next
-    return " ".join(found[-8:])
+    return " ".join(lines[-8:])
 
 
-def _stamp() -> Any:
-    return structlog.processors.TimeStamper(fmt="iso", utc=True)
-
-
-def _text() -> Any:
-    colors = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
-    return structlog.dev.ConsoleRenderer(colors=colors, sort_keys=False)
-
-
-def _library(_logger: Any, _method: str, fields: EventDict) -> EventDict:
+def _clean_library_record(_logger: Any, _method: str, fields: EventDict) -> EventDict:
     """A library's record: its sentence without the values put into it, which may be anything."""
     record: logging.LogRecord = fields["_record"]
     error = record.exc_info[1] if record.exc_info else None
@@ -160,7 +151,7 @@ def _library(_logger: Any, _method: str, fields: EventDict) -> EventDict:
     message = record.msg if is_template else "(its words may hold anything)"
     fields.update(event="library_warning", logger=record.name, message=message)
     if error is not None:
-        fields.update(reason=kind(error), where=where(error))
+        fields.update(reason=name_error(error), where=locate_error(error))
     return fields
 
 
@@ -174,7 +165,7 @@ class _Guard:
         known = EVENTS.get(fields["event"])
         if known is None:
             known, fields["event"] = (), "unknown_event"
-        head = {name: fields[name] for name in BASE if name in fields}
+        head = {name: fields[name] for name in BASE_FIELDS if name in fields}
         passed = {name: self._clean(fields[name]) for name in known if name in fields}
         return head | passed
 
@@ -186,5 +177,5 @@ class _Guard:
         text = str(value)
         for secret in self._secrets:
             text = text.replace(secret, "***")
-        text = EMAIL.sub("***", text)[:LONGEST]
+        text = EMAIL.sub("***", text)[:LONGEST_TEXT]
         return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

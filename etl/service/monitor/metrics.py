@@ -3,43 +3,17 @@
 import math
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import product
 from typing import Final
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    GCCollector,
-    Histogram,
-    PlatformCollector,
-    ProcessCollector,
-    disable_created_metrics,
-)
+import prometheus_client as prometheus
+from prometheus_client.exposition import choose_encoder
 
-from etl import __version__
+from etl import __version__, events
 from etl.api.rate_limit import steady_clock
 from etl.errors import LeaseLost
-from etl.events import (
-    Answered,
-    ClockStepped,
-    DatabaseFailed,
-    Event,
-    GaveUp,
-    HeldOff,
-    LakeFailed,
-    LakeSeen,
-    LakeUpdated,
-    LeaseTakenOver,
-    OutageBegan,
-    OutageEnded,
-    Paced,
-    Pinged,
-    Retried,
-    RunCrashed,
-    RunFinished,
-    RunUnrecorded,
-)
 from etl.models import AgentReport
+from etl.service.monitor.web import Reply
 
 PREFIX: Final = "gumloop_etl"
 MODES: Final = ("incremental", "reconcile")
@@ -48,52 +22,62 @@ OUTCOMES: Final = ("inserted", "updated", "unchanged", "rejected", "missing", "p
 LAKE_ROWS: Final = ("inserted", "updated", "deleted")
 TRANSCRIPTS: Final = ("fetched", "changed", "failed")
 BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-COMMON: Final = frozenset({200, 400, 401, 403, 404, 408, 425, 429, 500, 502, 503, 504})
+COMMON_STATUSES: Final = frozenset({200, 400, 401, 403, 404, 408, 425, 429, 500, 502, 503, 504})
+ANY_STATUS: Final = ()
+"""The values of a label that nobody knows before they come."""
 
 
 def label_of(status: int | None) -> str:
     """An HTTP status as a label: a rare one by its class, so that a server can't make up many."""
     if status is None:
         return "none"
-    return str(status) if status in COMMON else f"{status // 100 % 10}xx"
+    return str(status) if status in COMMON_STATUSES else f"{status // 100 % 10}xx"
 
 
 class Metrics:
     """All counters of a process, in a registry of its own. `observe` is quick and never raises."""
 
-    def __init__(self, agent_ids: Sequence[str]) -> None:
+    def __init__(self, agents: Sequence[str]) -> None:
         # Of all that we call of prometheus_client, this alone has no types.
-        disable_created_metrics()  # type: ignore[no-untyped-call]
-        self.registry = CollectorRegistry()
-        for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            collector(registry=self.registry)
-        self._agents: set[str] = set()
-        self.runs = self._counter("runs", "Runs that ended", "agent", "mode", "status")
-        self.pages = self._counter("pages", "Pages saved, counted as a run ends", "agent")
-        self.rows = self._counter("rows", "Rows, counted as a run ends", "agent", "outcome")
+        prometheus.disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = prometheus.CollectorRegistry()
+        prometheus.ProcessCollector(registry=self.registry)
+        prometheus.PlatformCollector(registry=self.registry)
+        prometheus.GCCollector(registry=self.registry)
+        self._per_agent: list[tuple[prometheus.Counter, dict[str, Sequence[str]]]] = []
+        self.runs = self._counter(
+            "runs", "Runs that ended", agent=agents, mode=MODES, status=STATUSES
+        )
+        self.pages = self._counter("pages", "Pages saved, counted as a run ends", agent=agents)
+        self.rows = self._counter(
+            "rows", "Rows, counted as a run ends", agent=agents, outcome=OUTCOMES
+        )
         self.transcripts = self._counter(
-            "transcripts", "Transcripts, counted as a run ends", "agent", "outcome"
+            "transcripts", "Transcripts, counted as a run ends", agent=agents, outcome=TRANSCRIPTS
         )
         self.unrecorded = self._counter(
-            "runs_unrecorded", "Runs whose end could not be written to the database", "agent"
+            "runs_unrecorded", "Runs whose end could not be written to the database", agent=agents
         )
         self.taken_over = self._counter(
-            "leases_taken_over", "Agents taken over from a process that died or hung", "agent"
+            "leases_taken_over", "Agents taken over from a process that died or hung", agent=agents
         )
-        self.lost = self._counter("leases_lost", "Agents that another process took over", "agent")
-        self.requests = Histogram(
+        self.lost = self._counter(
+            "leases_lost", "Agents that another process took over", agent=agents
+        )
+        self.requests = prometheus.Histogram(
             f"{PREFIX}_request_duration_seconds",
             "Requests to the API by HTTP status; none: no whole response came",
             ["status"],
             buckets=BUCKETS,
             registry=self.registry,
         )
-        self.retries = self._counter("request_retries", "Requests sent again", "status")
+        self.retries = self._counter("request_retries", "Requests sent again", status=ANY_STATUS)
         self.given_up = self._counter(
-            "requests_given_up", "Requests that failed as often as they may", "status"
+            "requests_given_up", "Requests that failed as often as they may", status=ANY_STATUS
         )
-        self.waits = self._counter("rate_limit_waits", "Waits for the rate limit", "cause")
-        self.waited = self._counter("rate_limit_wait_seconds", "Time of those waits", "cause")
+        causes = ("api", "pacer")
+        self.waits = self._counter("rate_limit_waits", "Waits for the rate limit", cause=causes)
+        self.waited = self._counter("rate_limit_wait_seconds", "Time of those waits", cause=causes)
         self._held_until = 0.0
         self._gauge("retry_later_seconds", "Until the API may be asked again; 0: now").set_function(
             lambda: max(0.0, self._held_until - steady_clock())
@@ -102,118 +86,103 @@ class Metrics:
             "clock_skew_seconds", "This machine's clock less the API's; NaN: not known"
         )
         self.clock_skew.set(math.nan)
-        self.clock_steps = self._counter("clock_steps", "Steps of the clock", "direction")
-        self.outages = self._counter("outages", "Outages that began", "of")
-        self.outage = self._gauge("outage", "1 while it can't be used", "of")
+        self.clock_steps = self._counter(
+            "clock_steps", "Steps of the clock", direction=("forward", "back")
+        )
+        self.outages = self._counter("outages", "Outages that began", of=("api", "database"))
+        self.outage = self._gauge("outage", "1 while it can't be used", of=("api", "database"))
         self.database_errors = self._counter("database_errors", "Errors, also of tries repeated")
-        self.lake_runs = self._counter("lake_runs", "Runs that carried over to the lake", "outcome")
-        self.lake_rows = self._counter("lake_rows", "Rows changed in the lake", "outcome")
+        self.lake_runs = self._counter(
+            "lake_runs", "Runs that carried over to the lake", outcome=("updated", "failed")
+        )
+        self.lake_rows = self._counter("lake_rows", "Rows changed in the lake", outcome=LAKE_ROWS)
         self.lake_as_of = self._gauge(
             "lake_as_of_timestamp_seconds", "The lake shows the database as of then; NaN: not known"
         )
-        self.pings = self._counter("pings", "Pings of service.ping_url", "outcome")
-        self._gauge("info", "The version", "version").labels(__version__).set(1)
-        self._begin_at_zero()
-        self.set_agents(agent_ids)
+        self.lake_as_of.set(math.nan)
+        self.pings = self._counter(
+            "pings", "Pings of service.ping_url", outcome=("delivered", "failed")
+        )
+        self._gauge("info", "The version", version=(__version__,)).labels(__version__).set(1)
 
-    def observe(self, event: Event) -> None:  # noqa: PLR0912
+    def observe(self, event: events.Event) -> None:  # noqa: PLR0912
         """Count an event."""
         match event:
-            case Answered(status, seconds, clock_skew):
+            case events.Answered(status, seconds, clock_skew):
                 self.requests.labels(label_of(status)).observe(seconds)
                 if clock_skew is not None:
                     self.clock_skew.set(clock_skew.total_seconds())
-            case HeldOff(seconds):
+            case events.HeldOff(seconds):
                 self._held_until = max(self._held_until, steady_clock() + seconds)
-            case ClockStepped(step):
+            case events.ClockStepped(step):
                 self.clock_steps.labels("forward" if step > timedelta(0) else "back").inc()
-            case Retried(_, error, _, seconds):
+            case events.Retried(_, error, _, seconds):
                 status = getattr(error, "status", None)
                 self.retries.labels(label_of(status)).inc()
                 if status == 429:
-                    self._wait("api", seconds)
-            case Paced(seconds):
-                self._wait("pacer", seconds)
-            case GaveUp(_, error):
+                    self._count_wait("api", seconds)
+            case events.Paced(seconds):
+                self._count_wait("pacer", seconds)
+            case events.GaveUp(_, error):
                 self.given_up.labels(label_of(getattr(error, "status", None))).inc()
-            case RunFinished(report):
-                self._finished(report)
-            case RunCrashed(agent_id, mode):
+            case events.RunFinished(report):
+                self._count_run(report)
+            case events.RunCrashed(agent_id, mode):
                 self.runs.labels(agent_id, mode, "failed").inc()
-            case RunUnrecorded(agent_id):
+            case events.RunUnrecorded(agent_id):
                 self.unrecorded.labels(agent_id).inc()
-            case LeaseTakenOver(agent_id):
+            case events.LeaseTakenOver(agent_id):
                 self.taken_over.labels(agent_id).inc()
-            case DatabaseFailed():
+            case events.DatabaseFailed():
                 self.database_errors.inc()
-            case OutageBegan(of):
+            case events.OutageBegan(of):
                 self.outages.labels(of).inc()
                 self.outage.labels(of).set(1)
-            case OutageEnded(of):
+            case events.OutageEnded(of):
                 self.outage.labels(of).set(0)
-            case LakeUpdated():
+            case events.LakeUpdated():
                 self.lake_runs.labels("updated").inc()
                 for outcome in LAKE_ROWS:
                     self.lake_rows.labels(outcome).inc(getattr(event, outcome))
-            case LakeSeen(as_of):
+            case events.LakeSeen(as_of):
                 self.lake_as_of.set(as_of.timestamp())
-            case LakeFailed():
+            case events.LakeFailed():
                 self.lake_runs.labels("failed").inc()
-            case Pinged(error, status):
+            case events.Pinged(error, status):
                 delivered = error is None and status is not None and status < 300
                 self.pings.labels("delivered" if delivered else "failed").inc()
 
+    def scrape(self, accept: str) -> Reply:
+        """The metrics, in the format that an `Accept` header asks for."""
+        encode, content_type = choose_encoder(accept)
+        return Reply(200, content_type, encode(self.registry))
+
     def set_agents(self, agent_ids: Sequence[str]) -> None:
         """Have series for these agents, from zero on, and for no others."""
-        for left in self._agents.difference(agent_ids):
-            several = (self.runs, self.pages, self.rows, self.transcripts)
-            for counter in (*several, *self._per_agent):
-                counter.remove_by_labels({"agent": left})
-        for new in set(agent_ids) - self._agents:
-            for mode in MODES:
-                for status in STATUSES:
-                    self.runs.labels(new, mode, status)
-            for outcome in OUTCOMES:
-                self.rows.labels(new, outcome)
-            for outcome in TRANSCRIPTS:
-                self.transcripts.labels(new, outcome)
-            for counter in (self.pages, *self._per_agent):
-                counter.labels(new)
-        self._agents = set(agent_ids)
+        for counter, labels in self._per_agent:
+            for agent_id in set(labels["agent"]).difference(agent_ids):
+                counter.remove_by_labels({"agent": agent_id})
+            labels["agent"] = agent_ids
+            _begin_series(counter, labels)
 
-    @property
-    def _per_agent(self) -> tuple[Counter, ...]:
-        return self.unrecorded, self.taken_over, self.lost
+    def _counter(self, name: str, text: str, **labels: Sequence[str]) -> prometheus.Counter:
+        """A counter with these labels, each with its values; those of agents follow them."""
+        counter = prometheus.Counter(f"{PREFIX}_{name}", text, labels, registry=self.registry)
+        _begin_series(counter, labels)
+        if "agent" in labels:
+            self._per_agent.append((counter, labels))
+        return counter
 
-    def _begin_at_zero(self) -> None:
-        """Begin series at once: Prometheus doesn't see the first increase of one that appears."""
-        for of in ("api", "database"):
-            self.outages.labels(of)
-            self.outage.labels(of)
-        for cause in ("api", "pacer"):
-            self.waits.labels(cause)
-            self.waited.labels(cause)
-        for direction in ("forward", "back"):
-            self.clock_steps.labels(direction)
-        self.lake_as_of.set(math.nan)
-        for outcome in ("updated", "failed"):
-            self.lake_runs.labels(outcome)
-        for outcome in LAKE_ROWS:
-            self.lake_rows.labels(outcome)
-        for outcome in ("delivered", "failed"):
-            self.pings.labels(outcome)
+    def _gauge(self, name: str, text: str, **labels: Sequence[str]) -> prometheus.Gauge:
+        gauge = prometheus.Gauge(f"{PREFIX}_{name}", text, labels, registry=self.registry)
+        _begin_series(gauge, labels)
+        return gauge
 
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"{PREFIX}_{name}", text, labels, registry=self.registry)
-
-    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(f"{PREFIX}_{name}", text, labels, registry=self.registry)
-
-    def _wait(self, cause: str, seconds: float) -> None:
+    def _count_wait(self, cause: str, seconds: float) -> None:
         self.waits.labels(cause).inc()
         self.waited.labels(cause).inc(max(0.0, seconds))
 
-    def _finished(self, report: AgentReport) -> None:
+    def _count_run(self, report: AgentReport) -> None:
         agent, counts = report.agent_id, report.counts
         self.runs.labels(agent, report.mode, report.status).inc()
         self.pages.labels(agent).inc(counts.pages)
@@ -223,3 +192,11 @@ class Metrics:
             self.transcripts.labels(agent, outcome).inc(getattr(report.transcripts, outcome))
         if isinstance(report.cause, LeaseLost):
             self.lost.labels(agent).inc()
+
+
+def _begin_series(
+    metric: prometheus.Counter | prometheus.Gauge, labels: dict[str, Sequence[str]]
+) -> None:
+    """Begin at zero with all values of the labels: Prometheus doesn't see a first increase."""
+    for values in product(*labels.values()) if labels else ():
+        metric.labels(*values)

@@ -3,46 +3,37 @@
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, closing
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import event as engine_events
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from etl import __version__
+from etl import __version__, events
 from etl.clock import utc_now
 from etl.config import Settings, parse_listen
 from etl.errors import StoreError
-from etl.events import (
-    AgentFound,
-    AgentGone,
-    DatabaseAnswered,
-    DatabaseFailed,
-    Event,
-    Observe,
-)
 from etl.service.monitor import log_events
 from etl.service.monitor.logs import log
 from etl.service.monitor.outages import Outages
-from etl.service.monitor.ping import Pinger, ping_url
+from etl.service.monitor.ping import Pinger, read_ping_url
 from etl.service.monitor.query_cache import CachedQuery
 from etl.service.monitor.readiness import not_readable, readiness
 from etl.service.monitor.web import Reply, Server
 from etl.service.schedule import describe_schedule
-from etl.store.read.probes import AgentProbe, read_agents, read_open_sessions, require_current
+from etl.store.read import probes
 from etl.store.store import Store
 
 if TYPE_CHECKING:
     from etl.service.monitor.metrics import Metrics
 
-T = TypeVar("T")
-
 LONGEST_SILENCE: Final = 60.0
 """Seconds without a beat of the scheduler after which the process counts as dead."""
 
-OPEN_LASTS: Final = 10.0
+OPEN_SESSIONS_LAST: Final = 10.0
 """Seconds for which the count of open sessions is kept: it reads a row per open session."""
 
 NOT_OUTAGES: Final = ("40", "55P03", "57014")
@@ -60,22 +51,24 @@ class Monitor:
         self._agent_ids = tuple(agent_ids)
         self._bound = bound
         self._beat_at = time.monotonic()
-        self._observers: list[Observe] = [log_events.write, Outages(self.observe).observe]
+        self._observers: list[events.Observe] = [log_events.write, Outages(self.observe).observe]
         self._metrics: Metrics | None = None
         self._server: Server | None = None
-        url = ping_url(settings.service)
+        url = read_ping_url(settings.service)
         if url is not None:
             self._observers.append(Pinger(url, self.observe).observe)
         if settings.service.listen is not None:
+            from etl.service.monitor import metrics
+
             self._server = Server(parse_listen(settings.service.listen))
-            self._metrics = _metrics_of(agent_ids)
+            self._metrics = metrics.Metrics(agent_ids)
             self._observers.append(self._metrics.observe)
 
-    def observe(self, event: Event) -> None:
+    def observe(self, event: events.Event) -> None:
         """Pass an event to every observer. One that fails must not hurt the work it observes."""
-        if isinstance(event, AgentFound):
+        if isinstance(event, events.AgentFound):
             self.set_agents([*self._agent_ids, event.agent_id])
-        elif isinstance(event, AgentGone):
+        elif isinstance(event, events.AgentGone):
             self.set_agents([id for id in self._agent_ids if id != event.agent_id])
         for observe in self._observers:
             try:
@@ -96,22 +89,28 @@ class Monitor:
     def start(self, store: Store) -> None:
         """Watch this database, and serve where an address is configured."""
         engine_events.listen(store.engine, "handle_error", self._database_failed)
-        engine_events.listen(store.engine, "commit", lambda _: self.observe(DatabaseAnswered()))
-        schedule = describe_schedule(self._settings.schedule)
+        engine_events.listen(store.engine, "commit", self._database_answered)
         log.info(
             "service_started",
             version=__version__,
             agents=len(self._agent_ids),
-            schedule=schedule,
+            schedule=describe_schedule(self._settings.schedule),
         )
         if self._server is not None and self._metrics is not None:
-            probes = CachedQuery(self._asking(lambda: self._read_probes(store)))
-            self._register_gauges(self._metrics, store, probes)
+            from etl.service.monitor.gauges import DatabaseGauges
+
+            agents = CachedQuery(partial(self._read_agents, store))
+            sessions = CachedQuery(
+                partial(self._read_open_sessions, store), lasts=OPEN_SESSIONS_LAST
+            )
+            self._metrics.registry.register(
+                DatabaseGauges(lambda: self._agent_ids, agents.answer, sessions.answer, utc_now)
+            )
             self._server.start(
                 {
                     "/healthz": self._healthz,
-                    "/readyz": lambda _: self._readyz(probes),
-                    "/metrics": _scrape(self._metrics),
+                    "/readyz": partial(self._readyz, agents),
+                    "/metrics": self._metrics.scrape,
                 }
             )
             log.info("service_listening", address=self._server.address)
@@ -126,78 +125,45 @@ class Monitor:
         state = getattr(context.original_exception, "sqlstate", None) or ""
         broken = isinstance(error, OperationalError | InterfaceError)
         if broken and not state.startswith(NOT_OUTAGES):
-            self.observe(DatabaseFailed(context.original_exception))
+            self.observe(events.DatabaseFailed(context.original_exception))
 
-    def _asking(self, ask: Callable[[], T]) -> Callable[[], T]:
-        """A query whose result is also noted as a sign that the database is there."""
+    def _database_answered(self, _: Any = None) -> None:
+        self.observe(events.DatabaseAnswered())
 
-        def asked() -> T:
-            found = ask()
-            self.observe(DatabaseAnswered())
-            return found
+    def _read_agents(self, store: Store) -> dict[str, probes.AgentProbe]:
+        probes.require_current(store)
+        agents = probes.read_agents(store, self._agent_ids)
+        self._database_answered()
+        return agents
 
-        return asked
-
-    def _read_probes(self, store: Store) -> dict[str, AgentProbe]:
-        require_current(store)
-        return read_agents(store, self._agent_ids)
-
-    def _register_gauges(
-        self, metrics: "Metrics", store: Store, probes: CachedQuery[dict[str, AgentProbe]]
-    ) -> None:
-        from etl.service.monitor.gauges import DatabaseGauges
-
+    def _read_open_sessions(self, store: Store) -> dict[str, probes.OpenSessionsProbe]:
         idle = self._settings.sync.idle_recheck
-        opened = CachedQuery(
-            self._asking(lambda: read_open_sessions(store, self._agent_ids, utc_now(), idle)),
-            lasts=OPEN_LASTS,
-        )
-        gauges = DatabaseGauges(lambda: self._agent_ids, probes.answer, opened.answer, utc_now)
-        metrics.registry.register(gauges)
+        sessions = probes.read_open_sessions(store, self._agent_ids, utc_now(), idle)
+        self._database_answered()
+        return sessions
 
     def _healthz(self, _: str) -> Reply:
         silence = time.monotonic() - self._beat_at
         alive = silence < LONGEST_SILENCE
         return _json({"alive": alive, "scheduler_silent_seconds": round(silence, 3)}, ok=alive)
 
-    def _readyz(self, probes: CachedQuery[dict[str, AgentProbe]]) -> Reply:
+    def _readyz(self, agents: CachedQuery[dict[str, probes.AgentProbe]], _: str) -> Reply:
         ids = self._agent_ids
         try:
-            last = {id: probe.last_success_at for id, probe in probes.answer().items()}
+            last = {id: probe.last_success_at for id, probe in agents.answer().items()}
             document = readiness(last, ids, utc_now(), self._bound)
         except StoreError as error:
             document = not_readable(error, ids, self._bound)
         return _json(document, ok=document["ready"])
 
 
-@contextmanager
 def open_monitor(
     settings: Settings, agent_ids: Sequence[str], bound: timedelta
-) -> Iterator[Monitor]:
+) -> AbstractContextManager[Monitor]:
     """A monitor that ends with the block; `bound` is the oldest last success that is ready."""
-    monitor = Monitor(settings, agent_ids, bound)
-    try:
-        yield monitor
-    finally:
-        monitor.close()
-
-
-def _metrics_of(agent_ids: Sequence[str]) -> "Metrics":
-    from etl.service.monitor.metrics import Metrics
-
-    return Metrics(agent_ids)
+    return closing(Monitor(settings, agent_ids, bound))
 
 
 def _json(document: dict[str, Any], *, ok: bool) -> Reply:
     body = json.dumps(document, indent=1).encode() + b"\n"
     return Reply(200 if ok else 503, "application/json", body)
-
-
-def _scrape(metrics: "Metrics") -> Callable[[str], Reply]:
-    from prometheus_client.exposition import choose_encoder
-
-    def scrape(accept: str) -> Reply:
-        encode, content_type = choose_encoder(accept)
-        return Reply(200, content_type, encode(metrics.registry))
-
-    return scrape

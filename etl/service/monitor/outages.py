@@ -5,17 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
+from etl import events
 from etl.errors import Transient
-from etl.events import (
-    Answered,
-    DatabaseAnswered,
-    DatabaseFailed,
-    Event,
-    GaveUp,
-    Observe,
-    OutageBegan,
-    OutageEnded,
-)
 
 Of = Literal["api", "database"]
 
@@ -27,22 +18,24 @@ class Outages:
     the first 200. The database is away with its first failure, and back when it does its work.
     """
 
-    def __init__(self, observe: Observe, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, observe: events.Observe, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._observe = observe
         self._clock = clock
         self._since: dict[Of, float] = {}
         self._lock = threading.Lock()
 
-    def observe(self, event: Event) -> None:
+    def observe(self, event: events.Event) -> None:
         """Take note of an event."""
         match event:
-            case GaveUp(error=Transient() as error) if error.status != 429:
+            case events.GaveUp(error=Transient() as error) if error.status != 429:
                 self._begin("api", error)
-            case Answered(status=200):
+            case events.Answered(status=200):
                 self._end("api")
-            case DatabaseFailed(error=failure):
+            case events.DatabaseFailed(error=failure):
                 self._begin("database", failure)
-            case DatabaseAnswered():
+            case events.DatabaseAnswered():
                 self._end("database")
 
     def _begin(self, of: Of, error: Exception) -> None:
@@ -50,7 +43,7 @@ class Outages:
             if of in self._since:
                 return
             self._since[of] = self._clock()
-        self._observe(OutageBegan(of, error))
+        self._observe(events.OutageBegan(of, error))
 
     def _end(self, of: Of) -> None:
         # Nearly always there is none, and this is asked at every response.
@@ -59,4 +52,4 @@ class Outages:
         with self._lock:
             since = self._since.pop(of, None)
         if since is not None:
-            self._observe(OutageEnded(of, self._clock() - since))
+            self._observe(events.OutageEnded(of, self._clock() - since))

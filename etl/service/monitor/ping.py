@@ -16,15 +16,15 @@ from etl.events import Event, Observe, Pinged, RunCrashed, RunFinished
 from etl.input.text_files import read_text
 from etl.urls import check_ping_url
 
-TIMEOUT: Final = 5.0
-AT_LEAST: Final = 60.0
+PING_TIMEOUT: Final = 5.0
+PING_PAUSE: Final = 60.0
 """Seconds between two pings that say the same; the services limit their number."""
 
-GOOD: Final = "succeeded"
-BAD: Final = ("failed", "incomplete")
+GOOD_STATUS: Final = "succeeded"
+BAD_STATUSES: Final = ("failed", "incomplete")
 
 
-def ping_url(service: Service) -> str | None:
+def read_ping_url(service: Service) -> str | None:
     """The URL as configured, or from its file. Raises ConfigError, which doesn't show it."""
     if service.ping_url or not service.ping_url_file:
         return service.ping_url
@@ -38,13 +38,13 @@ def ping_url(service: Service) -> str | None:
     return url
 
 
-def fail_url(url: str) -> str:
+def make_fail_url(url: str) -> str:
     """Where failure is reported: `/fail` goes to the path, whatever query follows."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(path=parts.path.rstrip("/") + "/fail", fragment=""))
 
 
-def verdict(agent_id: str, last: Mapping[str, bool]) -> bool | None:
+def judge_runs(agent_id: str, last: Mapping[str, bool]) -> bool | None:
     """What to tell after an agent's run: success only if no agent's last run failed.
 
     None: this run went well, but another agent's didn't; that success must not hide it.
@@ -54,9 +54,9 @@ def verdict(agent_id: str, last: Mapping[str, bool]) -> bool | None:
     return True if all(last.values()) else None
 
 
-def is_due(said: bool | None, at: float, says: bool, now: float) -> bool:
+def is_due(last: bool | None, last_at: float, verdict: bool, now: float) -> bool:
     """Whether to ping: news at once, the same again only after a while."""
-    return says != said or now - at >= AT_LEAST
+    return verdict != last or now - last_at >= PING_PAUSE
 
 
 class Pinger:
@@ -65,42 +65,42 @@ class Pinger:
     def __init__(self, url: str, observe: Observe) -> None:
         self._url = url
         self._report = observe
-        self._last: dict[str, bool] = {}
-        self._next: bool | None = None
-        self._said: bool | None = None
-        self._at = 0.0
+        self._last_runs: dict[str, bool] = {}
+        self._to_send: bool | None = None
+        self._last_ping: bool | None = None
+        self._last_ping_at = 0.0
         self._news = threading.Condition()
         threading.Thread(target=self._work, name="ping", daemon=True).start()
 
     def observe(self, event: Event) -> None:
         """Take note of a run that ended; one skipped or interrupted says nothing."""
         match event:
-            case RunFinished(report) if report.status == GOOD or report.status in BAD:
-                self._note(report.agent_id, report.status == GOOD)
+            case RunFinished(report) if report.status in (GOOD_STATUS, *BAD_STATUSES):
+                self._note(report.agent_id, report.status == GOOD_STATUS)
             case RunCrashed(agent_id):
                 self._note(agent_id, went_well=False)
 
     def _note(self, agent_id: str, went_well: bool) -> None:
         with self._news:
-            self._last[agent_id] = went_well
-            says = verdict(agent_id, self._last)
-            if says is not None and is_due(self._said, self._at, says, time.monotonic()):
-                self._said, self._at, self._next = says, time.monotonic(), says
+            self._last_runs[agent_id] = went_well
+            verdict, now = judge_runs(agent_id, self._last_runs), time.monotonic()
+            if verdict is not None and is_due(self._last_ping, self._last_ping_at, verdict, now):
+                self._last_ping, self._last_ping_at, self._to_send = verdict, now, verdict
                 self._news.notify()
 
     def _work(self) -> None:
         while True:
             with self._news:
-                self._news.wait_for(lambda: self._next is not None)
-                says, self._next = self._next, None
-            self._report(self._ping(self._url if says else fail_url(self._url)))
+                self._news.wait_for(lambda: self._to_send is not None)
+                verdict, self._to_send = self._to_send, None
+            self._report(self._ping(self._url if verdict else make_fail_url(self._url)))
 
     def _ping(self, url: str) -> Pinged:
         import httpx
 
         https = url.startswith("https:")
         try:
-            response = httpx.get(url, timeout=TIMEOUT, follow_redirects=False, trust_env=https)
+            response = httpx.get(url, timeout=PING_TIMEOUT, follow_redirects=False, trust_env=https)
         except Exception as error:  # httpx raises more than its own for odd URLs
             return Pinged(error)
         return Pinged(None, response.status_code)

@@ -10,7 +10,7 @@ from etl.errors import StoreError
 
 T = TypeVar("T")
 
-PATIENCE: Final = 3.0
+ANSWER_TIMEOUT: Final = 3.0
 """Seconds that whoever asks waits for an answer."""
 
 
@@ -18,7 +18,7 @@ class CachedQuery(Generic[T]):
     """The answer to a question, at most `lasts` seconds old where the one asked is quick."""
 
     def __init__(
-        self, ask: Callable[[], T], *, lasts: float = 1.0, patience: float = PATIENCE
+        self, ask: Callable[[], T], *, lasts: float = 1.0, patience: float = ANSWER_TIMEOUT
     ) -> None:
         self._ask = ask
         self._lasts = lasts
@@ -33,21 +33,18 @@ class CachedQuery(Generic[T]):
         A question still unanswered is not asked again: a hanging database gathers no threads.
         """
         with self._lock:
-            response = self._answer
-            if response is None or (response.done() and self._is_old()):
-                response = self._answer = Future()
-                self._asked_at = time.monotonic()
-                threading.Thread(target=self._work, args=(response,), daemon=True).start()
+            answer, now = self._answer, time.monotonic()
+            if answer is None or (answer.done() and now - self._asked_at >= self._lasts):
+                answer = self._answer = Future()
+                self._asked_at = now
+                threading.Thread(target=self._work, args=(answer,), daemon=True).start()
         try:
-            return response.result(self._patience)
+            return answer.result(self._patience)
         except TimeoutError:
             raise StoreError("no answer in time", "is the database overloaded?") from None
 
-    def _is_old(self) -> bool:
-        return time.monotonic() - self._asked_at >= self._lasts
-
-    def _work(self, response: "Future[T]") -> None:
+    def _work(self, answer: "Future[T]") -> None:
         try:
-            response.set_result(self._ask())
+            answer.set_result(self._ask())
         except Exception as error:
-            response.set_exception(error)
+            answer.set_exception(error)

@@ -16,7 +16,7 @@ def readiness(
 ) -> dict[str, Any]:
     """The document of /readyz, for a database that answered."""
     agents = [_agent(id, last_success.get(id), now, bound) for id in agent_ids]
-    failing = [f"agent {one['agent_id']}" for one in agents if not one["ok"]]
+    failing = [f"agent {agent['agent_id']}" for agent in agents if not agent["ok"]]
     return _document({"ok": True}, {"ok": True}, bound, agents, failing)
 
 
@@ -25,11 +25,11 @@ def not_readable(error: StoreError, agent_ids: Sequence[str], bound: timedelta) 
 
     It tells no more than our own hint: a driver's words may hold what isn't everybody's.
     """
-    told = {"ok": False, "hint": error.hint}
+    failure = {"ok": False, "hint": error.hint}
     agents = [{"agent_id": id, "ok": None} for id in agent_ids]
     if isinstance(error, SchemaMismatch):
-        return _document({"ok": True}, told, bound, agents, ["schema"])
-    return _document(told, {"ok": None}, bound, agents, ["database"])
+        return _document({"ok": True}, failure, bound, agents, ["schema"])
+    return _document(failure, {"ok": None}, bound, agents, ["database"])
 
 
 def _document(

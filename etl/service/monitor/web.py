@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from etl import __version__
 from etl.errors import ConfigError
 
-AT_ONCE: Final = 16
+MOST_CONNECTIONS: Final = 16
 """Connections served at once; more are closed unanswered, so that nobody can pile up threads."""
 
 
@@ -37,13 +37,17 @@ class Server(ThreadingHTTPServer):
     def __init__(self, listen: tuple[str, int]) -> None:
         self.routes: Mapping[str, Route] = {}
         self._thread: threading.Thread | None = None
-        self._free = threading.BoundedSemaphore(AT_ONCE)
+        self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
         try:
             info = socket.getaddrinfo(*listen, type=socket.SOCK_STREAM)[0]
             self.address_family = info[0]
             super().__init__(info[4][:2], _Handler)  # type: ignore[arg-type]
         except (OSError, UnicodeError) as error:
-            raise _refused(listen, error) from None
+            host, port = listen
+            reason = getattr(error, "strerror", None) or "no such host"
+            what = f"service.listen: can't listen on {host} port {port}: {reason}"
+            hint = "choose another address in [service], or stop what listens there"
+            raise ConfigError(what, hint) from None
 
     def server_bind(self) -> None:
         """Bind, without asking for this host's name, which may take a name server's time."""
@@ -129,10 +133,3 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """No access log: probes come every few seconds."""
-
-
-def _refused(listen: tuple[str, int], error: Exception) -> ConfigError:
-    host, port = listen
-    reason = getattr(error, "strerror", None) or "no such host"
-    hint = "choose another address in [service], or stop what listens there"
-    return ConfigError(f"service.listen: can't listen on {host} port {port}: {reason}", hint)

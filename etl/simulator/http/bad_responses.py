@@ -96,10 +96,7 @@ GARBAGE: dict[str, tuple[bytes, str]] = {
     "null": (b"null", JSON_TYPE),
     "empty": (b"", JSON_TYPE),
     "invalid_utf8": (b'{"sessions":[{"id":"\xff\xfe\xc3("}],"next_cursor":null}', JSON_TYPE),
-    "texts": (
-        b'{"sessions":"x","agents":"x","agent":"x","teams":"x"}',
-        JSON_TYPE,
-    ),
+    "texts": (b'{"sessions":"x","agents":"x","agent":"x","teams":"x"}', JSON_TYPE),
     "wrong_types": (b'{"sessions":{"id":1},"next_cursor":7}', JSON_TYPE),
 }
 

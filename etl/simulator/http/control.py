@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from etl.simulator.http.endpoints import answer_json
 from etl.simulator.http.errors import ApiError, not_found
-from etl.simulator.http.faults import Fault, FaultScript, faults_from
+from etl.simulator.http.faults import Fault, FaultScript, parse_faults
 from etl.simulator.http.messages import Answer, Request
 from etl.simulator.times import parse_instant, to_datetime
 from etl.simulator.traits import Traits
@@ -16,7 +16,7 @@ from etl.simulator.world.world import World
 
 JsonObject = dict[str, Any]
 
-PREFIX = "/_sim/"
+CONTROL_PATH = "/_sim/"
 
 
 class Controlled(Protocol):
@@ -37,14 +37,9 @@ class Controlled(Protocol):
 Command = Callable[[Controlled, Any], Any]
 
 
-def is_control(request: Request) -> bool:
-    """Tell whether *request* is for the simulator itself."""
-    return request.path.startswith(PREFIX)
-
-
 def control(simulator: Controlled, request: Request) -> Answer:
     """Carry out a control request; raises ApiError if it can't be."""
-    command = _COMMANDS.get((request.method, request.path.removeprefix(PREFIX)))
+    command = _COMMANDS.get((request.method, request.path.removeprefix(CONTROL_PATH)))
     if command is None:
         raise not_found("Control")
     try:
@@ -56,7 +51,7 @@ def control(simulator: Controlled, request: Request) -> Answer:
 
 
 def _add_faults(simulator: Controlled, objects: Any) -> JsonObject:
-    simulator.add_fault(*faults_from(objects))
+    simulator.add_fault(*parse_faults(objects))
     return {"faults": len(simulator.faults)}
 
 

@@ -17,7 +17,7 @@ from etl.simulator.http.query import ListQuery, parse_list_query, parse_page_siz
 from etl.simulator.traits import CursorBook, Traits, bend
 from etl.simulator.world.account import encode
 from etl.simulator.world.agents import Agent
-from etl.simulator.world.transcript import retrieved
+from etl.simulator.world.transcript import make_retrieval
 from etl.simulator.world.world import World
 
 BASE = ["api", "v1"]
@@ -97,7 +97,10 @@ class Api:
         if fault:
             page = distort(page, self._scene(agent.id, query, fault))
         if page.next_cursor:
-            self._remember(page.next_cursor, query.cursor)
+            # The first request to be given a cursor is the one before it on a straight walk.
+            self._cursors_before.setdefault(page.next_cursor, query.cursor)
+            if len(self._cursors_before) > REMEMBERED_CURSORS:
+                self._cursors_before.popitem(last=False)
             self.cursors.note(page.next_cursor)
         return page.answer()
 
@@ -132,18 +135,12 @@ class Api:
         others = [other for other in self.world.agent_ids() if other != agent_id]
         return others[0] if others else agent_id
 
-    def _remember(self, issued: str, cursor: str | None) -> None:
-        # The first request to be given a cursor is the one before it on a straight walk.
-        self._cursors_before.setdefault(issued, cursor)
-        if len(self._cursors_before) > REMEMBERED_CURSORS:
-            self._cursors_before.popitem(last=False)
-
     def _session(self, session_id: str, request: Request, fault: Fault | None) -> Answer:
         record = self.world.session(session_id)
         if not isinstance(record, dict):
             raise not_found("Session")
         agent = self._agent(self.world.agent_of(session_id), request)
-        answer = retrieved(record, agent, self.world.said(session_id))
+        answer = make_retrieval(record, agent, self.world.said(session_id))
         if fault and fault.kind == "drift":
             raw = drift_record(encode(answer["session"]), 0, fault)
             return Answer(200, b'{"session":' + raw + b',"queue_position":null}')
@@ -154,10 +151,10 @@ class Api:
         records = [self._agent_record(agent, params) for agent in self._visible(params)]
         if "page_size" not in params and "cursor" not in params:
             return answer_json({"agents": records, "next_cursor": None})
-        size, start = parse_page_size(params), _offset(params.get("cursor"))
+        size, start = parse_page_size(params), _decode_offset(params.get("cursor"))
         more = start + size < len(records)
         page = {"agents": records[start : start + size], "next_cursor": None}
-        return answer_json({**page, "next_cursor": _offset_cursor(start + size) if more else None})
+        return answer_json({**page, "next_cursor": _encode_offset(start + size) if more else None})
 
     def _visible(self, params: dict[str, str]) -> list[Agent]:
         agents, team_id = self.world.agents(), params.get("team_id")
@@ -178,11 +175,11 @@ def _is_list(request: Request) -> bool:
     return len(segments) == 5 and segments[:3] == [*BASE, "agents"] and segments[4] == "sessions"
 
 
-def _offset_cursor(offset: int) -> str:
+def _encode_offset(offset: int) -> str:
     return base64.b64encode(json.dumps({"offset": offset}).encode()).decode()
 
 
-def _offset(cursor: str | None) -> int:
+def _decode_offset(cursor: str | None) -> int:
     if cursor is None:
         return 0
     try:

@@ -196,7 +196,7 @@ class FaultScript:
         return latency, struck
 
 
-def faults_from(objects: Any) -> list[Fault]:
+def parse_faults(objects: Any) -> list[Fault]:
     """Return the faults in decoded JSON: one object or a list of them.
 
     Raises ValueError for anything that is not a fault.
@@ -210,4 +210,4 @@ def faults_from(objects: Any) -> list[Fault]:
 
 def load_faults(path: Path) -> list[Fault]:
     """Return the faults in a JSON file."""
-    return faults_from(json.loads(path.read_text(encoding="utf-8")))
+    return parse_faults(json.loads(path.read_text(encoding="utf-8")))

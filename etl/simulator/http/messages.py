@@ -85,7 +85,9 @@ def take_request(buffer: bytearray) -> Request | None:
         return None
     body = bytes(buffer[end + 4 : end + 4 + length])
     del buffer[: end + 4 + length]
-    return Request(method, target, headers, body, _keeps_alive(version, headers))
+    wish = headers.get("connection", "").lower()
+    keep_alive = wish == "keep-alive" if version == "HTTP/1.0" else wish != "close"
+    return Request(method, target, headers, body, keep_alive)
 
 
 def _parse_head(head: bytes) -> tuple[str, str, str, dict[str, str]]:
@@ -107,8 +109,3 @@ def _body_length(headers: Mapping[str, str]) -> int:
     if not text.isdigit() or int(text) > MAX_BODY:
         raise MalformedRequestError("no usable Content-Length")
     return int(text)
-
-
-def _keeps_alive(version: str, headers: Mapping[str, str]) -> bool:
-    wish = headers.get("connection", "").lower()
-    return wish == "keep-alive" if version == "HTTP/1.0" else wish != "close"

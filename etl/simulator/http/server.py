@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from etl.simulator.http.bad_responses import misanswer
 from etl.simulator.http.connection import Connection, InFlight, Reply
-from etl.simulator.http.control import control, is_control
+from etl.simulator.http.control import CONTROL_PATH, control
 from etl.simulator.http.credentials import Credentials, RateLimit
 from etl.simulator.http.endpoints import Api
 from etl.simulator.http.errors import ApiError
@@ -96,7 +96,14 @@ class Simulator:
         """Begin to serve, after `stop` again on the same port. Raises OSError if it is taken."""
         self._loop = asyncio.new_event_loop()
         try:
-            self._server = self._loop.run_until_complete(self._listen())
+            self._server = self._loop.run_until_complete(
+                self._loop.create_server(
+                    lambda: Connection(self._respond, self._connections, self._in_flight),
+                    self.host,
+                    self.port,
+                    backlog=BACKLOG,
+                )
+            )
         except (OSError, OverflowError):
             self._loop.close()
             raise
@@ -105,13 +112,6 @@ class Simulator:
             target=self._loop.run_forever, name="simulator", daemon=True
         )
         self._thread.start()
-
-    async def _listen(self) -> asyncio.Server:
-        loop = asyncio.get_running_loop()
-        return await loop.create_server(self._connect, self.host, self.port, backlog=BACKLOG)
-
-    def _connect(self) -> Connection:
-        return Connection(self._respond, self._connections, self._in_flight)
 
     def stop(self) -> None:
         """Close every connection and end the thread."""
@@ -160,7 +160,7 @@ class Simulator:
         }
 
     def _respond(self, request: Request) -> Reply:
-        if is_control(request):
+        if request.path.startswith(CONTROL_PATH):
             return _safely(lambda: Reply(control(self, request)))
         record = RequestRecord(time.time(), request.method, request.path, request.query)
         if self.log:
@@ -168,11 +168,9 @@ class Simulator:
         self._answered += 1
         reply = _safely(lambda: self._reply(request, record))
         record.status = reply.answer.status
-        return replace(reply, answer=self._date(reply.answer), delay=reply.delay + self.latency)
-
-    def _date(self, answer: Answer) -> Answer:
-        headers = {"Date": formatdate(time.time() + self.clock_ahead, usegmt=True)}
-        return replace(answer, headers=headers | dict(answer.headers))
+        date = formatdate(time.time() + self.clock_ahead, usegmt=True)
+        answer = replace(reply.answer, headers={"Date": date, **reply.answer.headers})
+        return replace(reply, answer=answer, delay=reply.delay + self.latency)
 
     def _reply(self, request: Request, record: RequestRecord) -> Reply:
         if self.on_request:

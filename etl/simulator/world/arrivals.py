@@ -18,7 +18,7 @@ def weight(instant: int) -> float:
     return HOUR_WEIGHTS[moment.hour] * WEEKDAY_WEIGHTS[moment.weekday()] / mean
 
 
-def beginnings(rng: Random, count: int, days: float, now: int) -> list[int]:
+def draw_beginnings(rng: Random, count: int, days: float, now: int) -> list[int]:
     """Return *count* instants in the *days* before *now*, ascending, on whole seconds."""
     hours = max(1, round(days * 24))
     step = timedelta(days=days) / hours

@@ -14,7 +14,7 @@ from etl.simulator.times import (
     to_instant,
 )
 from etl.simulator.world.account import Account, encode
-from etl.simulator.world.generate import free_id
+from etl.simulator.world.generate import draw_free_id
 from etl.simulator.world.rows import Row
 from etl.simulator.world.session_factory import grow_usage
 
@@ -68,10 +68,12 @@ class EditableAccount(Account):
         makes it the oldest of all. Raises ValueError if the id is taken.
         """
         with self.lock:
-            session_id = fields.pop("id", None) or free_id(self.rng, self._rows)
+            session_id = fields.pop("id", None) or draw_free_id(self.rng, self._rows)
             text = self._created_text(created_at)
-            record = {**self._new_record(agent_id, session_id), "created_at": text, **fields}
-            row = self._plant(agent_id, session_id, _place(text), record)
+            recipe, number = self._recipes[agent_id], self.rng.getrandbits(60)
+            record = recipe.make(number, session_id, self.lived_to, "completed")
+            record |= {"agent_name": self._agents[agent_id].name, "created_at": text, **fields}
+            row = self._plant(agent_id, session_id, _find_place(text), record)
             row.trigger_id = trigger_id
             return row.key[1]
 
@@ -81,11 +83,6 @@ class EditableAccount(Account):
         if isinstance(created_at, datetime):
             return format_instant(to_instant(created_at))
         return created_at
-
-    def _new_record(self, agent_id: str, session_id: str) -> dict[str, Any]:
-        recipe = self._recipes[agent_id]
-        record = recipe.make(self.rng.getrandbits(60), session_id, self.lived_to, "completed")
-        return {**record, "agent_name": self._agents[agent_id].name}
 
     def add_raw(self, agent_id: str, record: Any, at: datetime) -> str:
         """Plant any JSON value in the list, at the place of *at*; return what to address it by.
@@ -103,8 +100,8 @@ class EditableAccount(Account):
     def _plant(self, agent_id: str, row_id: str, instant: int, record: Any) -> Row:
         if row_id in self._rows or row_id in self._removed:
             raise ValueError(f"the id {row_id!r} is taken")
-        row = Row(agent_id, (instant, row_id), _state(record))
-        row.body = encode(_present(record))
+        row = Row(agent_id, (instant, row_id), _read_state(record))
+        row.body = encode(_drop_absent(record))
         row.added = time.monotonic()
         self._rows[row_id] = row
         self._agents[agent_id].rows.add(row)
@@ -126,12 +123,12 @@ class EditableAccount(Account):
     def _replace(self, row: Row, record: dict[str, Any], *, moved: bool) -> None:
         instant, row_id = row.key
         if moved:
-            instant = _place(record["created_at"], instant)
+            instant = _find_place(record["created_at"], instant)
         rows = self._agents[row.agent_id].rows
         rows.drop(row)
-        row.key, row.state = (instant, row_id), _state(record)
+        row.key, row.state = (instant, row_id), _read_state(record)
         rows.add(row)
-        row.body = encode(_present(record))
+        row.body = encode(_drop_absent(record))
 
     def say(self, session_id: str, messages: Any) -> None:
         """Let a session's transcript be *messages*, of any shape, in place of those made up."""
@@ -164,7 +161,7 @@ class EditableAccount(Account):
             self._agents[row.agent_id].rows.add(row)
 
 
-def _place(created_at: object, otherwise: int = NO_INSTANT) -> int:
+def _find_place(created_at: object, otherwise: int = NO_INSTANT) -> int:
     """Return where a session with this created_at stands in the list."""
     if created_at is None or created_at is ABSENT:
         return NO_INSTANT
@@ -172,12 +169,12 @@ def _place(created_at: object, otherwise: int = NO_INSTANT) -> int:
     return otherwise if instant is None else instant
 
 
-def _state(record: Any) -> str | None:
+def _read_state(record: Any) -> str | None:
     state = record.get("state") if isinstance(record, dict) else None
     return state if isinstance(state, str) else None
 
 
-def _present(record: Any) -> Any:
+def _drop_absent(record: Any) -> Any:
     if not isinstance(record, dict):
         return record
     return {name: value for name, value in record.items() if value is not ABSENT}

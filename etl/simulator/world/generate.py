@@ -29,15 +29,15 @@ def draw_rows(
 ) -> list[Row]:
     """Return *count* new rows of the last *days*, with ids that are not *taken*."""
     rows = []
-    for number, instant in enumerate(arrivals.beginnings(rng, count, days, now)):
-        session_id = free_id(rng, taken)
+    for number, instant in enumerate(arrivals.draw_beginnings(rng, count, days, now)):
+        session_id = draw_free_id(rng, taken)
         row = Row(agent_id, (instant, session_id), draw_state(rng, now - instant), number)
         taken[session_id] = row
         rows.append(row)
     return rows
 
 
-def free_id(rng: Random, taken: dict[str, Row]) -> str:
+def draw_free_id(rng: Random, taken: dict[str, Row]) -> str:
     """Return a session id that is not *taken*."""
     session_id = draw_session_id(rng)
     while session_id in taken:

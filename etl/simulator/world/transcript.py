@@ -13,7 +13,7 @@ ANSWERED = ("Here is what I found.", "Готово.", "完成了。", "I need a 
 TOOLS = ("web_search", "salesforce_query", "read_file", "send_slack_message")
 
 
-def retrieved(record: Record, agent: Agent, changes: Record) -> Record:
+def make_retrieval(record: Record, agent: Agent, changes: Record) -> Record:
     """Return the body of a retrieval of the session that the list shows as *record*.
 
     *changes* are `messages` in place of those that are made up, or nothing.
