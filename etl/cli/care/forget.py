@@ -21,7 +21,6 @@ FEW = 5
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     parser.add_argument(
         "--creator",
         action="append",

@@ -18,7 +18,6 @@ HELP = "the agents that the credential sees, and which of them are synced; store
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     form = parser.add_mutually_exclusive_group()
     add_json_option(form)
     form.add_argument(

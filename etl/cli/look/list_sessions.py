@@ -27,7 +27,6 @@ PARAMETERS = {"creator": "creator_user_id", "trigger": "trigger_id"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add every filter of the endpoint."""
     parser.add_argument("agent", metavar="AGENT", help="the agent's id")
     for name, wants in FILTERS.items():
         parser.add_argument(f"--{name}", help=wants)

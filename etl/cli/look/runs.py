@@ -16,7 +16,6 @@ COLUMNS = ("requests", "pages", "seen", "inserted", "updated", "unchanged")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     add_agent_option(parser, "only this agent's")
     parser.add_argument(
         "--limit", type=parse_number, default=20, metavar="N", help="how many (default: 20)"

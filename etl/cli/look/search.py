@@ -20,7 +20,6 @@ ELASTIC, SPARE = ("agent", "name", "text"), ("role", "agent", "session")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     parser.add_argument("words", metavar="WORDS", nargs="+", help="words; in quotes: a phrase")
     add_agent_option(parser, "only this agent's")
     parser.add_argument(

@@ -47,7 +47,6 @@ SPARE = ("stalest", "next run", "fresh %", "coverage", "kept since", "open")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     add_json_option(parser)
 
 

@@ -16,7 +16,6 @@ HELP = "tables and views as Parquet or CSV files, of one snapshot"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     parser.add_argument(
         "--output",
         default="export",

@@ -20,7 +20,6 @@ HELP = "Delta tables on a folder or an object store, made equal to the database"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     parser.add_argument(
         "target",
         nargs="?",

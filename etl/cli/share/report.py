@@ -23,7 +23,6 @@ EARLIEST: Final = timedelta(days=400)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     when = "a date or an ISO time (in --timezone), or how long ago, like 30d"
     parser.add_argument("--output", required=True, metavar="FILE", help="where to; - is stdout")
     parser.add_argument(

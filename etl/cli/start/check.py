@@ -37,7 +37,6 @@ class Finding:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     add_json_option(parser)
 
 

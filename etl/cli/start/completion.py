@@ -10,7 +10,6 @@ SCRIPT = "gumloop-etl"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the shell."""
     parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help="bash, zsh or fish")
 
 

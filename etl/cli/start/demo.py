@@ -44,7 +44,6 @@ GROUP BY state ORDER BY sessions DESC""",
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     parser.add_argument(
         "--database", default=DATABASE, metavar="FILE", help=f"where to ({DATABASE})"
     )

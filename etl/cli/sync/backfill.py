@@ -10,7 +10,6 @@ HELP = "all history, or from --since to --until; goes on where an interrupted on
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     common.configure(parser)
     when = "a date or an ISO time (UTC), or how long ago, like 30d"
     parser.add_argument("--since", metavar="WHEN", help=f"where to begin: {when}")

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options of every run."""
     add_agent_option(parser, "only this agent (may be repeated)")
     add_json_option(parser)
     parser.add_argument(

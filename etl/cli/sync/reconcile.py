@@ -9,7 +9,6 @@ HELP = "walk all history anew: repairs every stale row and marks missing ones"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     common.configure(parser)
 
 

@@ -10,7 +10,6 @@ HELP = "sync on schedule, in the foreground, until SIGTERM or SIGINT"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     add_migrate_option(parser)
 
 

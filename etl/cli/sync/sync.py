@@ -9,7 +9,6 @@ HELP = "one incremental run: what is new, and whatever is still missing below"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     common.configure(parser)
     parser.add_argument(
         "--explain", action="store_true", help="print the plan and send nothing to the API"

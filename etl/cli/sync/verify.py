@@ -20,7 +20,6 @@ SIZE = 1000
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     common.configure(parser)
     parser.add_argument(
         "--sample",
