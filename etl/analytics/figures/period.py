@@ -74,15 +74,12 @@ def find_period_before(period: Period, zone: tzinfo) -> Period | None:
     try:
         if shift < DAY:
             return Period(period.since - shift, period.since)
-        since, until = (_shift_clock(instant, -shift, zone) for instant in period)
+        clocks = (instant.astimezone(zone) - shift for instant in period)
+        since, until = (clock.astimezone(UTC) for clock in clocks)
     except OverflowError:
         return None
     # A clock that was set forward in between makes the range before longer than its days.
     return Period(since, min(until, period.since))
-
-
-def _shift_clock(instant: datetime, shift: timedelta, zone: tzinfo) -> datetime:
-    return (instant.astimezone(zone) + shift).astimezone(UTC)
 
 
 def choose_step(period: Period) -> Step:

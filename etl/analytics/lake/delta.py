@@ -118,6 +118,8 @@ class DeltaFolder:
     def _create_table(
         self, added: Sequence[AddAction], schema: Schema, state: State, properties: CommitProperties
     ) -> None:
+        names = self._table.names
+        harmless = next(name for name in ("created_at", "updated_at", names[-1]) if name in names)
         create_table_with_add_actions(
             self.uri,
             schema,
@@ -127,7 +129,7 @@ class DeltaFolder:
             name=self._table.name,
             description=f"{PROGRAM}, database {state.database}",
             # Statistics stand in the log, which outlives the files: they must not name people.
-            configuration={"delta.dataSkippingStatsColumns": self._statistics_column},
+            configuration={"delta.dataSkippingStatsColumns": harmless},
             commit_properties=properties,
         )
 
@@ -151,11 +153,6 @@ class DeltaFolder:
     @property
     def _partitions(self) -> list[str]:
         return [MONTH] if self._table.by_month else []
-
-    @property
-    def _statistics_column(self) -> str:
-        names = self._table.names
-        return next(name for name in ("created_at", "updated_at", names[-1]) if name in names)
 
     def _read_state(self) -> State:
         """The newest state that a commit tells; of an old log, the owner alone is known.

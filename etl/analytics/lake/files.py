@@ -82,15 +82,12 @@ class MonthWriter:
     def _turn_rows(self) -> None:
         if self._rows:
             cells = [split_cells(row.raw) for row in self._rows]
-            self._count_unfit(cells)
+            for place, field in enumerate(self._schema):
+                if pa.types.is_decimal(field.type):
+                    self.unfit += sum(is_unfit(row[place]) for row in cells)
             digests = [row.digest for row in self._rows]
             self._write_batch(make_batch(cells, digests, self._schema))
             self._rows, self._size = [], 0
-
-    def _count_unfit(self, cells: Sequence[Sequence[Any]]) -> None:
-        for place, field in enumerate(self._schema):
-            if pa.types.is_decimal(field.type):
-                self.unfit += sum(is_unfit(row[place]) for row in cells)
 
     def _write_batch(self, batch: pa.RecordBatch) -> None:
         self._batches.append(batch)
@@ -162,7 +159,8 @@ def read_index(
     parts, lost = [], set()
     for number, file in enumerate(files):
         try:
-            part = _read_keys(filesystem, file.path, table)
+            with filesystem.open_input_file(file.path) as source:
+                part = pq.ParquetFile(source, pre_buffer=True).read([*table.key, DIGEST])
         except FileNotFoundError:
             lost.add(number)
             continue
@@ -174,11 +172,6 @@ def read_index(
     if not parts:
         return pa.table({}), lost
     return pa.concat_tables(parts).sort_by([(name, "ascending") for name in table.key]), lost
-
-
-def _read_keys(filesystem: PyFileSystem, path: str, table: LakeTable) -> pa.Table:
-    with filesystem.open_input_file(path) as source:
-        return pq.ParquetFile(source, pre_buffer=True).read([*table.key, DIGEST])
 
 
 def index_rows(index: pa.Table, table: LakeTable) -> Iterator[LakeRow]:

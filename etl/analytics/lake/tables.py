@@ -18,8 +18,8 @@ UNDATED: Final = "undated"
 DIGEST: Final = "_digest"
 """The column that tells whether a row changed: 64 bits of a hash of it."""
 
-CREDITS: Final = pa.decimal128(38, 9)
-"""What Spark, Snowflake, DuckDB and BigQuery's NUMERIC can all hold."""
+TYPES: Final = KINDS | {"numeric": pa.decimal128(38, 9)}
+"""Arrow's types; credits have what Spark, Snowflake, DuckDB and BigQuery's NUMERIC can all hold."""
 
 KEYS: Final = {
     "creators": ("id",),
@@ -51,7 +51,7 @@ class LakeTable(NamedTuple):
     @property
     def file_schema(self) -> pa.Schema:
         """The columns of a data file; the month is told by its folder."""
-        fields = [(column.name, _choose_type(column)) for column in self.columns]
+        fields = [(column.name, TYPES.get(column.type, pa.string())) for column in self.columns]
         return pa.schema([*fields, (DIGEST, pa.int64())])
 
     @property
@@ -78,7 +78,3 @@ def list_lake_tables() -> Sequence[LakeTable]:
         )
         for name, key in KEYS.items()
     ]
-
-
-def _choose_type(column: Column) -> pa.DataType:
-    return CREDITS if column.type == "numeric" else KINDS.get(column.type, pa.string())

@@ -31,6 +31,8 @@ def plot_quantity(
     bars: Sequence[Bar], edges: Sequence[datetime], names: Sequence[str], step: Step, unit: str
 ) -> Spec:
     """Stacked bars: a quantity by bin and series. There is one edge more than bins."""
+    # Bars of no height, so that the time axis reaches over the whole range.
+    ends = [Bar(bin, 0, 0.0, 0.0, 0.0) for bin in (0, len(edges) - 2)]
     rows = [
         {
             "from": _to_milliseconds(edges[bar.bin]),
@@ -42,7 +44,7 @@ def plot_quantity(
             "agent": names[bar.series],
             "value": format_credits(bar.value) if unit == "credits" else format_count(bar.value),
         }
-        for bar in [*_make_ends(len(edges) - 1), *bars]
+        for bar in [*ends, *bars]
     ]
     chart = (
         _make_chart(rows)
@@ -182,11 +184,6 @@ def plot_week(squares: Sequence[Square]) -> Spec:
         )
     )
     return _finish_chart(chart, 7 * 26)
-
-
-def _make_ends(bins: int) -> list[Bar]:
-    """Bars of no height, so that the time axis reaches over the whole range."""
-    return [Bar(bin, 0, 0.0, 0.0, 0.0) for bin in (0, bins - 1)]
 
 
 def _make_chart(rows: Sequence[Mapping[str, Any]]) -> alt.Chart:

@@ -56,12 +56,14 @@ def count_undated(connection: Connection, agents: Sequence[str]) -> int:
 def count_cells(connection: Connection, window: Window, clock: Sequence[Offset]) -> Iterator[Cell]:
     """The range by agent, state and hour of the wall clock that `clock` gives, in no order."""
     slot = _truncate_to_hour(connection, clock).label("slot")
-    sums = (func.count(), func.sum(c.credit_cost), func.sum(_add_tokens()))
+    tokens = func.coalesce(c.input_tokens, 0) + func.coalesce(c.output_tokens, 0)
+    sums = (func.count(), func.sum(c.credit_cost), func.sum(tokens))
     query = select(c.agent_id, slot, c.state, *sums).where(_is_within(window))
     rows = connection.execute(query.group_by(c.agent_id, "slot", c.state))
-    for agent, at, state, count, spent, tokens in rows:
+    for agent, at, state, count, spent, used in rows:
         if at is not None:
-            yield Cell(agent, _parse_clock(at), state, count, float(spent or 0), int(tokens or 0))
+            hour = datetime.fromisoformat(at) if isinstance(at, str) else at
+            yield Cell(agent, hour, state, count, float(spent or 0), int(used or 0))
 
 
 def count_creators(connection: Connection, window: Window) -> int:
@@ -151,10 +153,6 @@ def _is_within(window: Window) -> ColumnElement[bool]:
     return and_(c.agent_id.in_(window.agents), dated, c.missing_since.is_(None))
 
 
-def _add_tokens() -> ColumnElement[int]:
-    return func.coalesce(c.input_tokens, 0) + func.coalesce(c.output_tokens, 0)
-
-
 def _select_sessions() -> Any:
     columns = (c.id, c.name, c.agent_id, c.state, c.created_at, c.credit_cost)
     people = t.creators
@@ -193,10 +191,6 @@ def _choose_offset(clock: Sequence[Offset]) -> ColumnElement[Any]:
         return last
     seconds = [(c.created_at < after.since, literal(now.seconds)) for now, after in begun]
     return case(*seconds, else_=last)
-
-
-def _parse_clock(slot: Any) -> datetime:
-    return datetime.fromisoformat(slot) if isinstance(slot, str) else slot
 
 
 def _is_postgres(connection: Connection) -> bool:
