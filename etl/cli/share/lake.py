@@ -13,7 +13,7 @@ from etl.invocation import program_name, require_extra
 from etl.urls import check_lake_target
 
 if TYPE_CHECKING:
-    from etl.analytics.lake.carry import LakeReport
+    from etl.analytics.lake.run import LakeReport
 
 NAME = "lake"
 HELP = "Delta tables on a folder or an object store, made equal to the database"
