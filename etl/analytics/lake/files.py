@@ -1,10 +1,15 @@
-"""Data files: written in constant memory, a month at a time, and read back as an index."""
+"""Data files: written in constant memory, a month at a time, and read back as an index.
 
+Rows come as a database gives them, and become the same columns from SQLite and PostgreSQL.
+"""
+
+import decimal
 import json
 import time
 import uuid
 from collections.abc import Container, Iterator, Sequence
 from datetime import MAXYEAR, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 
 import pyarrow as pa
@@ -13,7 +18,6 @@ import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
 from pyarrow.fs import PyFileSystem
 
-from etl.analytics.lake.columns import is_unfit, make_batch
 from etl.analytics.lake.compare import LakeRow
 from etl.analytics.lake.delta import DataFile
 from etl.analytics.lake.source import SourceRow, split_cells
@@ -32,6 +36,10 @@ FILE: Final = "_file"
 ROW: Final = "_row"
 TIME_TEXT: Final = "%Y-%m-%d %H:%M:%S"
 DATED: Final = "created_at"
+
+PRECISE: Final = decimal.Context(prec=38, rounding=decimal.ROUND_HALF_EVEN)
+NANO: Final = Decimal("1e-9")
+UTC_OFFSET: Final = "+00"
 
 
 class MonthWriter:
@@ -84,9 +92,9 @@ class MonthWriter:
             cells = [split_cells(row.raw) for row in self._rows]
             for place, field in enumerate(self._schema):
                 if pa.types.is_decimal(field.type):
-                    self.unfit += sum(is_unfit(row[place]) for row in cells)
+                    self.unfit += sum(_is_unfit(row[place]) for row in cells)
             digests = [row.digest for row in self._rows]
-            self._write_batch(make_batch(cells, digests, self._schema))
+            self._write_batch(_make_batch(cells, digests, self._schema))
             self._rows, self._size = [], 0
 
     def _write_batch(self, batch: pa.RecordBatch) -> None:
@@ -188,3 +196,38 @@ def _list_cells(cells: pa.Array) -> list[Any]:
         cells = pc.strftime(cells.cast(pa.timestamp("us")), format=TIME_TEXT)
     found: list[Any] = cells.to_pylist()
     return found
+
+
+def _make_batch(
+    rows: Sequence[Sequence[Any]], digests: Sequence[int], schema: pa.Schema
+) -> pa.RecordBatch:
+    """Rows and their digests as a batch of the schema, whose last column is the digest."""
+    columns = zip(*rows, strict=True)
+    arrays = [_to_array(cells, field.type) for cells, field in zip(columns, schema, strict=False)]
+    return pa.record_batch([*arrays, pa.array(digests, pa.int64())], schema=schema)
+
+
+def _is_unfit(cell: Any) -> bool:
+    """Whether a number of credits doesn't fit into 29 digits before the point: null in a lake."""
+    return cell is not None and _parse_decimal(cell) is None
+
+
+def _to_array(cells: Sequence[Any], type: pa.DataType) -> pa.Array:
+    if pa.types.is_decimal(type):
+        return pa.array([None if cell is None else _parse_decimal(cell) for cell in cells], type)
+    if pa.types.is_timestamp(type):
+        # PostgreSQL writes its offset, which the snapshot sets to UTC.
+        texts = [cell and cell.removesuffix(UTC_OFFSET) for cell in cells]
+        return pa.array(texts, pa.string()).cast(pa.timestamp("us")).cast(type)
+    if pa.types.is_integer(type):
+        return pa.array([None if cell is None else int(cell) for cell in cells], type)
+    return pa.array(cells, type)
+
+
+def _parse_decimal(cell: Any) -> Decimal | None:
+    """A number, rounded to nine digits after the point. The text of a float is its shortest."""
+    try:
+        found = Decimal(str(cell)).quantize(NANO, context=PRECISE)
+    except decimal.InvalidOperation:
+        return None
+    return found if found.is_finite() else None
