@@ -52,9 +52,10 @@ class MonthWriter:
         self._table = table
         self._schema = table.file_schema
         self._month = month
+        # Rows wait to become a batch, batches a row group, row groups are in the open file.
         self._rows: list[SourceRow] = []
         self._batches: list[pa.RecordBatch] = []
-        self._size = self._grouped = self._written = self._bytes = 0
+        self._rows_bytes = self._batches_bytes = self._file_rows = self._file_bytes = 0
         self._dates: list[tuple[datetime, datetime]] = []
         self._writer: pq.ParquetWriter | None = None
         self._file: Any = None
@@ -63,8 +64,8 @@ class MonthWriter:
     def write_row(self, row: SourceRow) -> None:
         """Add a row of the database."""
         self._rows.append(row)
-        self._size += row.size
-        if len(self._rows) >= BATCH_ROWS or self._size >= GROUP_BYTES:
+        self._rows_bytes += row.size
+        if len(self._rows) >= BATCH_ROWS or self._rows_bytes >= GROUP_BYTES:
             self._turn_rows()
 
     @property
@@ -95,19 +96,19 @@ class MonthWriter:
                     self.unfit += sum(_is_unfit(row[place]) for row in cells)
             digests = [row.digest for row in self._rows]
             self._write_batch(_make_batch(cells, digests, self._schema))
-            self._rows, self._size = [], 0
+            self._rows, self._rows_bytes = [], 0
 
     def _write_batch(self, batch: pa.RecordBatch) -> None:
         self._batches.append(batch)
-        self._grouped += batch.nbytes
-        if sum(map(len, self._batches)) >= GROUP_ROWS or self._grouped >= GROUP_BYTES:
+        self._batches_bytes += batch.nbytes
+        if sum(map(len, self._batches)) >= GROUP_ROWS or self._batches_bytes >= GROUP_BYTES:
             self._write_group()
-        if self._written >= FILE_ROWS or self._bytes >= FILE_BYTES:
+        if self._file_rows >= FILE_ROWS or self._file_bytes >= FILE_BYTES:
             self._finish_file()
 
     def _write_group(self) -> None:
         group = pa.Table.from_batches(self._batches, self._schema)
-        self._batches, self._grouped = [], 0
+        self._batches, self._batches_bytes = [], 0
         if not len(group):
             return
         if self._writer is None:
@@ -116,8 +117,8 @@ class MonthWriter:
             self._file = self._filesystem.open_output_stream(self._path)
             self._writer = pq.ParquetWriter(self._file, self._schema, compression="zstd")
         self._writer.write_table(group, GROUP_ROWS)
-        self._written += len(group)
-        self._bytes += group.nbytes
+        self._file_rows += len(group)
+        self._file_bytes += group.nbytes
         self._note_dates(group)
 
     def _note_dates(self, group: pa.Table) -> None:
@@ -135,11 +136,11 @@ class MonthWriter:
         month: dict[str, str | None] = {MONTH: self._month} if self._table.by_month else {}
         now = int(time.time() * 1000)
         self.added.append(AddAction(self._path, size, month, now, True, self._format_statistics()))
-        self._writer, self._written, self._bytes, self._dates = None, 0, 0, []
+        self._writer, self._file_rows, self._file_bytes, self._dates = None, 0, 0, []
 
     def _format_statistics(self) -> str:
         """How many rows, and between which dates: no other column, since the log outlives rows."""
-        told: dict[str, Any] = {"numRecords": self._written}
+        told: dict[str, Any] = {"numRecords": self._file_rows}
         if self._dates:
             oldest, newest = min(a for a, _ in self._dates), max(b for _, b in self._dates)
             told["minValues"] = {DATED: _format_milliseconds(oldest)}
