@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.analytics.figures import shape, words
-from etl.analytics.figures.shape import CLASSES, MOST_SERIES, STATES, Tally
-from etl.analytics.figures.values import Cell
+from etl.analytics.figures.shape import CLASSES, MOST_SERIES, STATES, Cell, Tally
 
 AGENTS = tuple(f"agent{number}" for number in range(8))
 START = datetime(2026, 11, 2)

@@ -10,8 +10,8 @@ from sqlalchemy import insert
 
 from etl.analytics.figures import shape
 from etl.analytics.figures.period import Period, floor_to, list_offsets, to_wall
-from etl.analytics.figures.values import Window
 from etl.analytics.report import figure_queries
+from etl.analytics.report.figure_queries import Window
 from etl.analytics.report.health_queries import load_health
 from etl.analytics.report.load_figures import load_figures
 from etl.analytics.report.view import make_view

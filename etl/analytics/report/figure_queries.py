@@ -8,12 +8,12 @@ So these are counted from the tables; a test holds them against the views.
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
-from etl.analytics.figures.period import Offset
-from etl.analytics.figures.values import Cell, Creator, SettleTimes, TopSession, Window
+from etl.analytics.figures.period import Offset, Period
+from etl.analytics.figures.shape import Cell
 from etl.models import SETTLED_STATES
 from etl.store.schema import tables as t
 
@@ -21,6 +21,45 @@ TOP: Final = 10
 """How many creators and sessions a list shows."""
 
 c = t.sessions.c
+
+
+class Window(NamedTuple):
+    """Which sessions are counted: of these agents, begun within this period."""
+
+    agents: tuple[str, ...]
+    period: Period
+
+
+class Creator(NamedTuple):
+    """What a creator's sessions came to. The id is null for sessions that name none."""
+
+    id: str | None
+    name: str | None
+    email: str | None
+    sessions: int
+    failed: int
+    settled: int
+    credits: float
+
+
+class TopSession(NamedTuple):
+    """A session in a list; `seconds` from its beginning to the look that saw it settled."""
+
+    id: str
+    name: str | None
+    agent_id: str
+    state: str | None
+    created_at: datetime
+    credits: float | None
+    creator: str | None
+    seconds: float | None = None
+
+
+class SettleTimes(NamedTuple):
+    """The slowest of the sessions, `observed` in all, seen open first and settled later."""
+
+    observed: int
+    slowest: list[TopSession]
 
 
 def find_oldest_session(connection: sa.Connection, agents: Sequence[str]) -> datetime | None:

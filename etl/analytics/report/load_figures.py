@@ -9,9 +9,9 @@ from sqlalchemy import Connection
 from etl.analytics.figures import period as periods
 from etl.analytics.figures import shape
 from etl.analytics.figures.period import Period, Step
-from etl.analytics.figures.shape import Tally
-from etl.analytics.figures.values import Cell, Creator, SettleTimes, TopSession, Window
+from etl.analytics.figures.shape import Cell, Tally
 from etl.analytics.report import figure_queries
+from etl.analytics.report.figure_queries import Creator, SettleTimes, TopSession, Window
 from etl.analytics.report.health_queries import Health, load_health
 from etl.store.read import status
 from etl.store.store import Store

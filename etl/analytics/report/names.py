@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
-from etl.analytics.figures.values import Creator
+from etl.analytics.report.figure_queries import Creator
 
 LONGEST: Final = 200
 """Characters of a name that the page holds; CSS shows as many as there is room for."""

@@ -5,7 +5,6 @@ from typing import Any, Final
 
 from etl.analytics.figures import shape
 from etl.analytics.figures.shape import Tally
-from etl.analytics.figures.values import TopSession
 from etl.analytics.figures.words import (
     format_change,
     format_compact,
@@ -16,6 +15,7 @@ from etl.analytics.figures.words import (
     format_points,
 )
 from etl.analytics.report.data_quality import describe_freshness, list_warnings
+from etl.analytics.report.figure_queries import TopSession
 from etl.analytics.report.formatting import Formatter
 from etl.analytics.report.health_queries import Health
 from etl.analytics.report.load_figures import Figures, Totals
