@@ -11,8 +11,8 @@ from etl.analytics.figures.shape import DAYS, STATES, Tally
 from etl.analytics.figures.words import format_bin, format_count, format_credits, format_percent
 from etl.analytics.report import charts
 from etl.analytics.report.charts import Spec
+from etl.analytics.report.formatting import label_agents
 from etl.analytics.report.load_figures import Figures
-from etl.analytics.report.names import label_agents
 
 DAY: Final = timedelta(days=1)
 LENGTHS: Final[dict[Step, timedelta]] = {

@@ -16,10 +16,9 @@ from etl.analytics.figures.words import (
 )
 from etl.analytics.report.data_quality import describe_freshness, list_warnings
 from etl.analytics.report.figure_queries import TopSession
-from etl.analytics.report.formatting import Formatter
+from etl.analytics.report.formatting import Formatter, label_creator, shorten
 from etl.analytics.report.health_queries import Health
 from etl.analytics.report.load_figures import Figures, Totals
-from etl.analytics.report.names import label_creator, shorten
 from etl.models import BEGINNING
 
 MOST_AGENTS: Final = 50
