@@ -35,7 +35,6 @@ GROUPS = {
 }
 COMMANDS = tuple(command for group in GROUPS.values() for command in group)
 
-
 STACK: Final = 8 * 2**20
 """Bytes of a thread's stack: what glibc gives it anyway."""
 
@@ -76,7 +75,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. No traceback reaches the user."""
     args = parse_arguments(sys.argv[1:] if argv is None else argv)
     try:
-        code = int(args.run(args)) if args.run else _print_help(args.parser)
+        code = 0
+        if args.run:
+            code = int(args.run(args))
+        else:
+            args.parser.print_help()
         sys.stdout.flush()
         return code
     except EtlError as error:
@@ -147,12 +150,6 @@ def _lead_nowhere(stream: TextIO) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
-
-
-def _print_help(parser: Parser) -> int:
-    """Print the help where no command was given."""
-    parser.print_help()
-    return 0
 
 
 def _fail(error: EtlError) -> int:

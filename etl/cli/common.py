@@ -142,13 +142,10 @@ def _agent_to_json(one: AgentReport) -> dict[str, Any]:
     counts = {name: getattr(one.counts, name) for name in Counts.__slots__}
     head = {"agent_id": one.agent_id, "mode": one.mode, "status": one.status}
     tail = {"watermark": to_iso(one.watermark), "error": one.error, "warnings": one.warnings}
-    after = one.transcripts and _transcripts_to_json(one.transcripts)
+    names = [name for name in Transcripts.__slots__ if name != "cause"]
+    transcripts = one.transcripts and {name: getattr(one.transcripts, name) for name in names}
     counts["repeated"] = one.counts.repeated
-    return head | counts | tail | {"transcripts": after}
-
-
-def _transcripts_to_json(done: Transcripts) -> dict[str, Any]:
-    return {name: getattr(done, name) for name in Transcripts.__slots__ if name != "cause"}
+    return head | counts | tail | {"transcripts": transcripts}
 
 
 def to_iso(instant: datetime | None) -> str | None:

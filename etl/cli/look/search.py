@@ -53,14 +53,10 @@ def run(args: argparse.Namespace) -> int:
     elif found:
         print_table(HEAD, [_to_row(*one) for one in found], elastic=ELASTIC, spare=SPARE)
     else:
-        _say_nothing_found(looked_for, settings.sync.transcripts)
+        reason = "no message holds that" if looked_for else "there is no word in that"
+        off = "; transcripts are off: [sync] transcripts = true stores them"
+        print_stderr(reason if settings.sync.transcripts else reason + off)
     return 0
-
-
-def _say_nothing_found(looked_for: list[str], is_on: bool) -> None:
-    said = "no message holds that" if looked_for else "there is no word in that"
-    hint = "" if is_on else "; transcripts are off: [sync] transcripts = true stores them"
-    print_stderr(said + hint)
 
 
 def _to_row(hit: "Hit", snippet: "Snippet") -> tuple[object, ...]:

@@ -54,13 +54,17 @@ def run(args: argparse.Namespace) -> int:
     """Show the status of every agent, and of the lakes."""
     from etl.clock import utc_now
     from etl.store.read import status
+    from etl.store.write.transcripts import count_transcripts
 
     settings = load_settings(args)
     ids = [agent.id for agent in settings.agents]
     with open_store(settings.database.url) as store:
         ids += [id for id in status.known_agents(store) if id not in ids]
         found = [status.agent_status(store, id, utc_now()) for id in ids]
-        tallies = _count_transcripts(store, ids) if settings.sync.transcripts else {}
+        tallies = {}
+        if settings.sync.transcripts:
+            with store.reading() as connection:
+                tallies = {id: count_transcripts(connection, id, utc_now()) for id in ids}
         kept = list_lakes(store, settings.lake.target)
     print_status(found, utc_now(), tallies, kept, as_json=args.json)
     return 0
@@ -122,14 +126,6 @@ def _lake_to_json(lake: "LakeStatus") -> dict[str, Any]:
     return {"target": lake.target, **times, "error": lake.error}
 
 
-def _count_transcripts(store: "Store", ids: list[str]) -> "dict[str, TranscriptCounts]":
-    from etl.clock import utc_now
-    from etl.store.write.transcripts import count_transcripts
-
-    with store.reading() as connection:
-        return {id: count_transcripts(connection, id, utc_now()) for id in ids}
-
-
 def _to_row(one: "AgentStatus", now: datetime) -> dict[str, object]:
     """A row of the table, by the names of its columns."""
     run = one.last_run
@@ -139,7 +135,9 @@ def _to_row(one: "AgentStatus", now: datetime) -> dict[str, object]:
     if not any(span.oldest <= one.state.floor for span in one.state.coverage):
         # What is older than all that is stored is not known yet.
         strip = "." + strip[1:]
-    fresh = "/".join(_format_percent(count, one.sessions) for count in one.fresh)
+    # Rounded down: what isn't whole must not look so.
+    percents = [100 * rows // one.sessions if one.sessions else "-" for rows in one.fresh]
+    fresh = "/".join(map(str, percents))
     kept, mark = to_minute(one.state.history_from), to_minute(one.state.watermark)
     due, stalest = format_age(one.next_run_at, now), _format_stalest(one, now)
     values = (_label_agent(one), one.sessions, one.open_sessions, last, mark, kept, strip, fresh)
@@ -148,11 +146,6 @@ def _to_row(one: "AgentStatus", now: datetime) -> dict[str, object]:
 
 def _label_agent(one: "AgentStatus") -> str:
     return f"{one.name} ({one.agent_id})" if one.name else one.agent_id
-
-
-def _format_percent(part: int, whole: int) -> str:
-    """Rounded down: what isn't whole must not look so."""
-    return str(100 * part // whole) if whole else "-"
 
 
 def _describe_problem(one: "AgentStatus", tally: "TranscriptCounts | None") -> str:

@@ -73,9 +73,9 @@ def _print_finding(finding: Finding) -> None:
     sys.stdout.flush()
 
 
-def _look(what: str, look: Callable[..., str], at: object) -> Finding:
+def _look(what: str, describe: Callable[..., str], *subject: object) -> Finding:
     try:
-        return Finding(what, True, look(at))
+        return Finding(what, True, describe(*subject))
     except EtlError as error:
         return Finding(what, False, error.message, error.hint, error.exit_code)
 
@@ -118,7 +118,9 @@ def _describe_database(settings: "Settings") -> str:
     file = Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
     if file is not None and not file.exists():
         return _describe_new_file(file, mask_password(url))
-    if file is not None and not _is_writable(file):
+    # Its journal goes into its folder.
+    places = [file, file.resolve().parent] if file is not None else []
+    if not all(os.access(place, os.W_OK) for place in places):
         hint = "the file or its folder can't be written by this user"
         raise EtlError(f"{mask_password(url)} can be read, but not written", hint)
     with temporary_engine(url, only_reads=True) as engine:
@@ -129,11 +131,6 @@ def _describe_database(settings: "Settings") -> str:
         raise migrate.mismatch(found)
     schema = f"schema {found}" if found else "empty; the first run makes its tables"
     return f"{mask_password(url)}, {schema}"
-
-
-def _is_writable(file: Path) -> bool:
-    """Whether the file can be written, and its folder, where its journal goes."""
-    return os.access(file, os.W_OK) and os.access(file.resolve().parent, os.W_OK)
 
 
 def _describe_new_file(file: Path, url: str) -> str:
@@ -148,7 +145,6 @@ def _check_agents(settings: "Settings") -> Iterator[Finding]:
     """Ask for one session of each agent, and once more where that fails."""
     import msgspec
 
-    from etl.models import Counts
     from etl.service import runs
 
     api = settings.api
@@ -162,14 +158,16 @@ def _check_agents(settings: "Settings") -> Iterator[Finding]:
     with client:
         found, agents = _check_discovery(settings, client, agents)
         yield from found
-
-        def describe_agent(agent_id: str) -> str:
-            page = client.fetch_page(agent_id, Counts(), page_size=1).content
-            return f"readable{f', {page.agent_name!r}' if page.agent_name else ''}"
-
         for agent in agents:
-            yield _look(f"agent {agent.id}", describe_agent, agent.id)
+            yield _look(f"agent {agent.id}", _describe_agent, client, agent.id)
         yield from _check_clock(client)
+
+
+def _describe_agent(client: "Client", agent_id: str) -> str:
+    from etl.models import Counts
+
+    page = client.fetch_page(agent_id, Counts(), page_size=1).content
+    return f"readable{f', {page.agent_name!r}' if page.agent_name else ''}"
 
 
 def _check_clock(client: "Client") -> list[Finding]:

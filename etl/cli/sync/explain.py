@@ -78,7 +78,9 @@ def _explain_next(settings: "Settings", store: "Store", agent: "Agent", now: dat
     rows = sum(status.rows_within(store, agent.id, gap) for gap in gaps)
     pages = max(len(gaps), math.ceil(rows / settings.api.page_size))
     has_more = _reach_unknown(gaps, state.coverage)
-    _print_cost(rows, pages, has_more=has_more)
+    lie = "lies" if rows == 1 else "lie"
+    least = "at least" if has_more else "about"
+    print(f"  {count(rows, 'stored session')} {lie} there: {least} {count(pages, 'request')}")
     _print_rest(settings, listed, retrieved)
     _print_sum(store, agent.id, pages + STATE_LISTS + listed + retrieved, has_more=has_more)
 
@@ -111,12 +113,6 @@ def _print_walks(agent_id: str, gaps: "Iterable[Gap]", now: datetime) -> None:
     for gap in gaps:
         oldest = "the end of history" if gap.oldest == BEGINNING else to_second(gap.oldest)
         print(f"  walk {oldest} .. {to_second(gap.newest)}")
-
-
-def _print_cost(rows: int, pages: int, *, has_more: bool) -> None:
-    least = "at least" if has_more else "about"
-    lie = "lies" if rows == 1 else "lie"
-    print(f"  {count(rows, 'stored session')} {lie} there: {least} {count(pages, 'request')}")
 
 
 def _reach_unknown(gaps: "Iterable[Gap]", coverage: "Coverage") -> bool:
