@@ -67,21 +67,21 @@ def run(args: argparse.Namespace) -> int:
             opened = runs.open_service(
                 settings, stop, credentials=credentials, on_progress=bars.update
             )
-            with opened as running:
-                code = _run_syncs(running, simulator, bars)
+            with opened as service:
+                code = _run_syncs(service, simulator, bars)
         if code == 0:
             _show_results(file)
     return code
 
 
-def _run_syncs(running: "Service", simulator: "Simulator", bars: ProgressBars) -> int:
+def _run_syncs(service: "Service", simulator: "Simulator", bars: ProgressBars) -> int:
     from etl.cli.sync.common import print_report
     from etl.service import runs
 
-    agents = list(running.settings.agents)
+    agents = list(service.settings.agents)
     print(f"A simulated Gumloop API: {count(len(agents), 'agent')}, {SESSIONS} sessions each.")
     print(f"\n$ {program_name()} backfill", flush=True)
-    first = running.sync(agents, runs.run_options(running.settings, "backfill"))
+    first = service.sync(agents, runs.run_options(service.settings, "backfill"))
     bars.stop()
     for report in first:
         print_report(report)
@@ -90,7 +90,7 @@ def _run_syncs(running: "Service", simulator: "Simulator", bars: ProgressBars) -
     happened = simulator.world.live(HOURS * 3600)
     print(f"\nTime passes: {HOURS} hours. {_describe_events(happened)}")
     print(f"\n$ {program_name()} sync", flush=True)
-    second = running.sync(agents, runs.run_options(running.settings, "incremental"))
+    second = service.sync(agents, runs.run_options(service.settings, "incremental"))
     for report in second:
         print_report(report)
     return to_exit_code(runs.worst_status([*first, *second]))
@@ -137,14 +137,10 @@ def _make_settings(simulator: "Simulator", file: Path) -> "Settings":
 
 def _remove_old(file: Path) -> None:
     """Remove the files of an earlier demo. Raises ConfigError for a file that no demo made."""
-    if file.exists() and (file.is_dir() or not _is_demo(file)):
+    if file.is_dir() or (file.exists() and file.name != DATABASE and file.stat().st_size > 0):
         hint = f"a demo overwrites {DATABASE} alone; choose another --database"
         raise ConfigError(f"{file} exists already", hint)
     for name in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
         with suppress(FileNotFoundError):
             name.unlink()
     print_stderr(f"Writing to {file}")
-
-
-def _is_demo(file: Path) -> bool:
-    return file.name == DATABASE or file.stat().st_size == 0

@@ -41,11 +41,12 @@ def run(args: argparse.Namespace) -> int:
         runs.select_agents(settings, args.agent)
     with stop_on_signals() as stop:
         opened = runs.open_service(settings, stop, migrate_too=args.migrate, observe=note_waits())
-        with opened as running:
-            found = running.roster(args.agent)
-            common.print_discovery(found)
-            results = [running.verify_agent(agent, args.sample) for agent in found.agents]
-    worst = runs.worst_status([report for report, _ in results], incomplete=bool(found.failures))
+        with opened as service:
+            selection = service.roster(args.agent)
+            common.print_discovery(selection)
+            results = [service.verify_agent(agent, args.sample) for agent in selection.agents]
+    reports = [report for report, _ in results]
+    worst = runs.worst_status(reports, incomplete=bool(selection.failures))
     if args.json:
         shown = [_to_json(report, sample) for report, sample in results]
         print(json.dumps({"status": worst, "agents": shown}, indent=1))
