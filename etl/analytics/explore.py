@@ -29,7 +29,7 @@ SELECT id, coalesce(
 ) FROM creators WHERE id IN (SELECT value FROM json_each(:ids))
 """
 UNIT: Final = re.compile(r"\bin (credits|tokens|seconds)\b")
-MILLISECONDS: Final = 10_000
+QUERY_MILLISECONDS: Final = 10_000
 """How long a query may take: those over all sessions need more than Datasette's second."""
 
 
@@ -84,7 +84,7 @@ def make_explorer(file: Path, page: Page) -> Explorer:
     return Explorer(
         [str(file)],
         metadata=make_metadata(file, page),
-        settings={"sql_time_limit_ms": MILLISECONDS},
+        settings={"sql_time_limit_ms": QUERY_MILLISECONDS},
     )
 
 

@@ -7,7 +7,7 @@ from etl.cli.common import print_stderr
 from etl.cli.table import make_printable
 from etl.models import Progress
 
-LONGEST = 32
+LONGEST_LABEL = 32
 """Characters of a label."""
 
 
@@ -51,7 +51,7 @@ class ProgressBars:
         if bars is None:
             return
         if key not in self._tasks:
-            label = make_printable(self._labels.get(progress.of, progress.of))[:LONGEST]
+            label = make_printable(self._labels.get(progress.of, progress.of))[:LONGEST_LABEL]
             self._tasks[key] = bars.add_task(label, total=None, unit=progress.unit, number=0)
         bars.update(
             self._tasks[key],

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from etl.api.client import Client
     from etl.config import Settings
 
-SHORTEST: Final = 3.0
+SHORTEST_WAIT: Final = 3.0
 """Seconds. Shorter waits are over before anybody wonders."""
 
 
@@ -52,11 +52,11 @@ class _WaitNotes:
 
     def observe(self, event: Event) -> None:
         """Tell of a wait that begins."""
-        if not isinstance(event, Retried) or event.seconds < SHORTEST:
+        if not isinstance(event, Retried) or event.seconds < SHORTEST_WAIT:
             return
         with self._lock:
             until = steady_clock() + event.seconds
-            is_news = until > self._until + SHORTEST
+            is_news = until > self._until + SHORTEST_WAIT
             self._until = max(self._until, until)
         if is_news:
             self._write(describe_wait(event.error, event.seconds))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from etl.cli.wait_notes import SHORTEST, describe_wait, note_waits
+from etl.cli.wait_notes import SHORTEST_WAIT, describe_wait, note_waits
 from etl.errors import Transient
 from etl.events import Answered, Retried
 
@@ -24,7 +24,7 @@ def test_many_threads_that_wait_for_the_same_are_told_once(monkeypatch: Any) -> 
     observe = note_waits(said.append)
     error = Transient("x", status=429)
 
-    for seconds in (40, 40.5, 39, SHORTEST - 0.1):
+    for seconds in (40, 40.5, 39, SHORTEST_WAIT - 0.1):
         observe(Retried("x", error, 1, seconds))
     observe(Answered(200, 40.0))
     assert said == ["rate limited, going on in 40 s"]

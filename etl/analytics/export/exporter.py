@@ -24,8 +24,8 @@ from etl.wording import suggest
 
 PARTITIONED: Final = "sessions"
 PARTITIONED_BY: Final = ("agent_id", "created_at")
-EMPTY: Final = (f"agent={NO_PARTITION}", f"month={NO_PARTITION}")
-CHUNK: Final = 256
+EMPTY_FOLDER: Final = (f"agent={NO_PARTITION}", f"month={NO_PARTITION}")
+CHUNK_ROWS: Final = 256
 
 
 class ExportOptions(NamedTuple):
@@ -139,7 +139,7 @@ class _Table:
             # a folder, but not a file.
             files += 1
             total += self._write_part(name_folders(*key), files, group)
-        return Written(total, files) if files else Written(self._write_part(EMPTY, 1, ()), 1)
+        return Written(total, files) if files else Written(self._write_part(EMPTY_FOLDER, 1, ()), 1)
 
     def _write_part(self, parts: tuple[str, str], number: int, rows: Iterable[Any]) -> int:
         place = self.folder.joinpath(self.relation.name, *parts)
@@ -157,5 +157,5 @@ class _Table:
 
 def _split_rows(rows: Iterable[Any]) -> Iterator[list[Any]]:
     rows = iter(rows)
-    while chunk := list(itertools.islice(rows, CHUNK)):
+    while chunk := list(itertools.islice(rows, CHUNK_ROWS)):
         yield chunk

@@ -10,10 +10,10 @@ from urllib.parse import quote
 NO_PARTITION: Final = "__HIVE_DEFAULT_PARTITION__"
 """Hive's word for null."""
 
-LONGEST: Final = 200
+LONGEST_FOLDER_ID: Final = 200
 """Bytes of an encoded id in a folder's name; file systems take 255."""
 
-HEAD: Final = 10
+LONG_ID_HEAD: Final = 10
 """Characters of an id that is too long; each takes 12 bytes at most."""
 
 CHANGES: Final = {
@@ -55,10 +55,10 @@ def name_folders(agent_id: str, month: str) -> tuple[str, str]:
 
 def _name_folder(id: str) -> str:
     encoded = _encode(id)
-    if len(encoded) <= LONGEST:
+    if len(encoded) <= LONGEST_FOLDER_ID:
         return encoded
     # The tilde is encoded elsewhere: no short id looks like this.
-    return f"{_encode(id[:HEAD])}~{hashlib.sha256(id.encode()).hexdigest()}"
+    return f"{_encode(id[:LONG_ID_HEAD])}~{hashlib.sha256(id.encode()).hexdigest()}"
 
 
 def _encode(id: str) -> str:

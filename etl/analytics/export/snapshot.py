@@ -16,10 +16,10 @@ from etl.store.schema import tables as t
 from etl.store.schema.column_types import Instant
 from etl.store.schema.engine import temporary_engine, translate_errors
 
-FETCHED: Final = 256
+FETCHED_ROWS: Final = 256
 """Rows held at once as they come from the database; a row may hold a long text."""
 
-WINDOW: Final = 100
+NEWEST_RUNS: Final = 100
 """How many of the newest runs are looked at for numbers that lack."""
 
 SETTINGS: Final = (
@@ -87,7 +87,7 @@ def read_runs(connection: sa.Connection) -> RunsSeen:
     running = sa.select(sa.func.min(c.id)).where(c.status == "running")
     unfinished = connection.execute(running).scalar()
     # SQLite's writers take turns: there, no run can lack that others have overtaken.
-    most = WINDOW if connection.dialect.name == "postgresql" else 1
+    most = NEWEST_RUNS if connection.dialect.name == "postgresql" else 1
     newest = connection.execute(sa.select(c.id).order_by(c.id.desc()).limit(most)).scalars()
     return RunsSeen(unfinished, list(newest))
 
@@ -118,7 +118,7 @@ def read_rows(
     query = query.order_by(*map(sa.column, order))
     if since is not None and changed:
         query = _filter_newer(query, changed, since)
-    result = connection.execute(query, execution_options={"yield_per": FETCHED})
+    result = connection.execute(query, execution_options={"yield_per": FETCHED_ROWS})
     return result.partitions()
 
 

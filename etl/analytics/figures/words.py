@@ -10,7 +10,7 @@ THIN: Final = "\N{NARROW NO-BREAK SPACE}"
 MINUS: Final = "\N{MINUS SIGN}"
 UNITS: Final = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 DASH: Final = "\N{EN DASH}"
-NONE: Final = DASH
+NO_VALUE: Final = DASH
 
 
 def format_count(number: float) -> str:
@@ -30,14 +30,14 @@ def format_compact(number: float) -> str:
 def format_credits(number: float | None) -> str:
     """Credits, to the hundredth; large sums whole."""
     if number is None:
-        return NONE
+        return NO_VALUE
     return f"{number:,.2f}" if abs(number) < 100 else f"{number:,.0f}"
 
 
 def format_percent(share: float | None) -> str:
     """A share of one: `8.4 %`; small ones are not said to be none, nor nearly all to be all."""
     if share is None:
-        return NONE
+        return NO_VALUE
     if 0 < share < 0.001:
         return f"under 0.1{THIN}%"
     return f"over 99.9{THIN}%" if 0.999 < share < 1 else f"{share * 100:.1f}{THIN}%"
@@ -73,7 +73,7 @@ def _choose_sign(moved: float) -> str:
 def format_duration(seconds: float | None) -> str:
     """A span of time in its two largest units: `2 h 5 min`; seconds to the tenth: `3.2 s`."""
     if seconds is None:
-        return NONE
+        return NO_VALUE
     if 0 < seconds < 9.95:
         return f"{seconds:.1f}{THIN}s"
     left = round(max(seconds, 0))
@@ -100,7 +100,7 @@ def format_age(span: timedelta) -> str:
 def format_minute(clock: datetime | None, this_year: int | None = None) -> str:
     """A wall time to the minute: `23 Nov 2026, 18:39`; this year's without the year."""
     if clock is None:
-        return NONE
+        return NO_VALUE
     year = "" if clock.year == this_year else f" {clock.year}"
     return f"{_to_day(clock)}{year}, {clock:%H:%M}"
 

@@ -32,8 +32,8 @@ FILE_ROWS: Final = 1_000_000
 FILE_BYTES: Final = 1 << 30
 """A file ends at so many rows, or bytes before compression."""
 
-FILE: Final = "_file"
-ROW: Final = "_row"
+FILE_COLUMN: Final = "_file"
+ROW_COLUMN: Final = "_row"
 TIME_TEXT: Final = "%Y-%m-%d %H:%M:%S"
 DATED: Final = "created_at"
 
@@ -173,8 +173,8 @@ def read_index(
         except FileNotFoundError:
             lost.add(number)
             continue
-        places = {FILE: pa.array([number] * len(part), pa.int32())}
-        places[ROW] = pa.array(range(len(part)), pa.int64())
+        places = {FILE_COLUMN: pa.array([number] * len(part), pa.int32())}
+        places[ROW_COLUMN] = pa.array(range(len(part)), pa.int64())
         for name, cells in places.items():
             part = part.append_column(name, cells)
         parts.append(part)
@@ -188,7 +188,7 @@ def index_rows(index: pa.Table, table: LakeTable) -> Iterator[LakeRow]:
     for batch in index.to_batches(BATCH_ROWS):
         keys = [_list_cells(batch[name]) for name in table.key]
         joined = keys[0] if len(keys) == 1 else zip(*keys, strict=True)
-        others = (batch[name].to_pylist() for name in (DIGEST, FILE, ROW))
+        others = (batch[name].to_pylist() for name in (DIGEST, FILE_COLUMN, ROW_COLUMN))
         yield from zip(joined, *others, strict=True)
 
 

@@ -19,7 +19,7 @@ from etl.analytics.lake.tables import LakeTable
 MOST_FILES: Final = 8
 """So many files a month stay side by side; then the small ones are written together anew."""
 
-SMALL: Final = 64 << 20
+SMALL_FILE: Final = 64 << 20
 FIRST: Final = itemgetter(0)
 
 
@@ -55,7 +55,7 @@ def change_month(
     differs = bool(stale or lost or writer.has_rows)
     crowded = differs and len(left) >= MOST_FILES
     for number in left:
-        if number in stale or (crowded and files[number].size < SMALL):
+        if number in stale or (crowded and files[number].size < SMALL_FILE):
             if len(stale[number]) < files[number].rows:
                 writer.copy_file(files[number], stale[number])
             lost.add(number)

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from etl.analytics.lake.tables import UNDATED, LakeTable
 
-FETCHED: Final = 1000
+FETCHED_ROWS: Final = 1000
 """Rows of SQLite that are held at once."""
 
 MONTHS: Final = {
@@ -78,7 +78,7 @@ def _select_rows(connection: Connection, table: LakeTable) -> Iterator[SourceRow
     driver: Any = connection.connection.driver_connection
     pick_key = itemgetter(*(table.names.index(name) + 1 for name in table.key))
     with contextlib.closing(driver.execute(_build_query(table, "sqlite"))) as cursor:
-        while rows := cursor.fetchmany(FETCHED):
+        while rows := cursor.fetchmany(FETCHED_ROWS):
             for row in rows:
                 cells = row[1:]
                 text = _encode(cells)

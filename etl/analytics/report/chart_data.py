@@ -21,10 +21,10 @@ LENGTHS: Final[dict[Step, timedelta]] = {
     "week": 7 * DAY,
     "month": 365.2425 / 12 * DAY,
 }
-FEW: Final = 10
+FEW_SETTLED: Final = 10
 """Settled sessions below which a bin's failure rate says little."""
 
-AT_MOST: Final = 12
+MOST_ROWS: Final = 12
 """Agents in a chart that has a row for each."""
 
 
@@ -137,17 +137,17 @@ def _draw_failures(data: _Data) -> Drawing:
     tallies = [shape.sum_tallies(row) for row in data.table]
     mean = data.figures.now.tally.failure_rate or 0.0
     summary = f"{format_percent(mean)} of settled sessions failed (dashed line)."
-    telling = [(t.failure_rate or 0.0, i) for i, t in enumerate(tallies) if t.settled >= FEW]
-    if len(telling) > 1:
-        worst, at = max(telling)
+    rates = [(t.failure_rate or 0.0, i) for i, t in enumerate(tallies) if t.settled >= FEW_SETTLED]
+    if len(rates) > 1:
+        worst, at = max(rates)
         summary += f" The highest: {format_percent(worst)}, {data.when[at]}."
-    if any(0 < tally.settled < FEW for tally in tallies):
-        summary += f" Pale, and not counted there: fewer than {FEW} settled."
+    if any(0 < tally.settled < FEW_SETTLED for tally in tallies):
+        summary += f" Pale, and not counted there: fewer than {FEW_SETTLED} settled."
     return Drawing(
         "failures",
         f"Failure rate by {data.figures.step}",
         summary,
-        charts.plot_failures(tallies, data.edges, data.figures.step, mean, FEW),
+        charts.plot_failures(tallies, data.edges, data.figures.step, mean, FEW_SETTLED),
         [data.figures.step.capitalize(), "Failed", "Settled", "Rate"],
         [[when, *_format_rate(tally)] for when, tally in zip(data.when, tallies, strict=True)],
     )
@@ -165,7 +165,7 @@ def _draw_agents(data: _Data) -> Drawing:
         for id in data.ranked
         if data.figures.now.agents[id].settled
     ]
-    drawn = sorted(rated[:AT_MOST], key=lambda row: -(row[1].failure_rate or 0))
+    drawn = sorted(rated[:MOST_ROWS], key=lambda row: -(row[1].failure_rate or 0))
     worst = drawn[0]
     key = [("dot-failed", "this range"), ("tick-soft", "the range before")]
     return Drawing(

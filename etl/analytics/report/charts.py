@@ -17,8 +17,8 @@ from etl.analytics.figures.words import format_bin, format_count, format_credits
 Spec = dict[str, Any]
 
 FONT: Final = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
-HEIGHT: Final = 200
-ROW: Final = 30
+CHART_HEIGHT: Final = 200
+ROW_HEIGHT: Final = 30
 DATES: Final[dict[Step, str]] = {
     "hour": "%-d %b %H:%M",
     "day": "%-d %b",
@@ -62,7 +62,7 @@ def plot_quantity(
             tooltip=[_make_tip("agent"), _make_tip("begins"), _make_tip("value", unit)],
         )
     )
-    return _finish_chart(chart, HEIGHT)
+    return _finish_chart(chart, CHART_HEIGHT)
 
 
 def plot_states(pieces: Sequence[Mix]) -> Spec:
@@ -92,7 +92,7 @@ def plot_states(pieces: Sequence[Mix]) -> Spec:
             tooltip=[_make_tip(name) for name in ("agent", "state", "sessions", "share")],
         )
     )
-    return _finish_chart(chart, ROW * len({piece.group for piece in pieces}) + 10)
+    return _finish_chart(chart, ROW_HEIGHT * len({piece.group for piece in pieces}) + 10)
 
 
 def plot_failures(
@@ -151,7 +151,7 @@ def plot_agents(rates: Sequence[tuple[str, Tally, Tally | None]]) -> Spec:
         way = base.mark_rule(color="var(--faint)", strokeWidth=2).encode(x=x, x2="earlier:Q")
         tick = base.mark_tick(color="var(--soft)", thickness=2, size=14).encode(x="earlier:Q")
         layers = [way, tick, dot]
-    return _finish_chart(alt.layer(*layers), ROW * len(rows) + 10)
+    return _finish_chart(alt.layer(*layers), ROW_HEIGHT * len(rows) + 10)
 
 
 def plot_week(squares: Sequence[Square]) -> Spec:

@@ -10,7 +10,7 @@ from etl.analytics.report.formatting import Formatter
 from etl.analytics.report.health_queries import Health
 from etl.planning.drift import name_fields
 
-STALE: Final = timedelta(days=1)
+STALE_AGE: Final = timedelta(days=1)
 """Data that is older than this is called old at the top of the page."""
 
 MOST_WARNINGS: Final = 5
@@ -70,6 +70,6 @@ def _describe_lack(viewer: Formatter, one: Health) -> str:
         return "nothing of this range was synced"
     if one.holes:
         return "parts of this range were never synced; its figures are too low"
-    if one.as_of < min(options.now - STALE, options.period.until):
+    if one.as_of < min(options.now - STALE_AGE, options.period.until):
         return f"sessions that began after {viewer.format_minute(one.as_of)} are not here yet"
     return ""

@@ -17,7 +17,7 @@ from etl.analytics.figures.shape import Cell
 from etl.models import SETTLED_STATES
 from etl.store.schema import tables as t
 
-TOP: Final = 10
+TOP_LENGTH: Final = 10
 """How many creators and sessions a list shows."""
 
 c = t.sessions.c
@@ -113,7 +113,7 @@ def find_top_creators(connection: sa.Connection, window: Window) -> list[Creator
         .where(_is_within(window))
         .group_by(c.creator_id)
         .order_by(counts[0].desc(), counts[3].desc(), c.creator_id)
-        .limit(TOP)
+        .limit(TOP_LENGTH)
         .subquery()
     )
     b, people = best.c, t.creators
@@ -132,7 +132,7 @@ def find_costliest(connection: sa.Connection, window: Window) -> list[TopSession
     """The sessions with the highest credit cost."""
     first = c.credit_cost.desc().nulls_last()
     query = _select_sessions().where(_is_within(window), c.credit_cost > 0)
-    rows = connection.execute(query.order_by(first, c.id).limit(TOP))
+    rows = connection.execute(query.order_by(first, c.id).limit(TOP_LENGTH))
     return [_read_session(row) for row in rows]
 
 
@@ -145,7 +145,7 @@ def find_settle_times(connection: sa.Connection, window: Window) -> SettleTimes:
     took = _select_settle_times(connection, window).c
     count = connection.execute(sa.select(sa.func.count(took.id))).scalar_one()
     query = _select_sessions().add_columns(took.seconds).join(took.id.table, took.id == c.id)
-    rows = connection.execute(query.order_by(took.seconds.desc(), c.id).limit(TOP))
+    rows = connection.execute(query.order_by(took.seconds.desc(), c.id).limit(TOP_LENGTH))
     slowest = [_read_session(row)._replace(seconds=float(row.seconds)) for row in rows]
     return SettleTimes(count, slowest)
 

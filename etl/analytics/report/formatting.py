@@ -12,7 +12,7 @@ from etl.analytics.report.load_figures import Figures
 LONGEST_NAME: Final = 200
 """Characters of a name that the page holds; CSS shows as many as there is room for."""
 
-JUST: Final = timedelta(minutes=1)
+JUST_NOW: Final = timedelta(minutes=1)
 
 
 def shorten(text: str) -> str:
@@ -60,4 +60,4 @@ class Formatter:
         if instant is None:
             return "never"
         span = self.figures.options.now - instant
-        return "just now" if span < JUST else f"{format_age(span)} ago"
+        return "just now" if span < JUST_NOW else f"{format_age(span)} ago"

@@ -17,7 +17,7 @@ from etl.store.read import status
 from etl.store.store import Store
 
 RECENT_RUNS: Final = 10
-EMPTY: Final = timedelta(days=30)
+EMPTY_RANGE: Final = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def load_figures(store: Store, options: ReportOptions) -> Figures:
 def _trim_period(period: Period, oldest: datetime | None) -> Period:
     """The range without the time before the first session; of an empty one, its end."""
     if oldest is None or oldest >= period.until:
-        oldest = period.until - min(EMPTY, period.length)
+        oldest = period.until - min(EMPTY_RANGE, period.length)
     return Period(max(period.since, oldest), period.until)
 
 

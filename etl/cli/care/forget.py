@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 NAME = "forget"
 HELP = "erase a person's data everywhere, and keep it from coming back"
-FEW = 5
+MOST_IDS = 5
 """Ids that are shown where a name fits several creators."""
 
 
@@ -86,7 +86,7 @@ def _check_id(person: "Person") -> None:
         hint = "SELECT id FROM creators WHERE email = '...' finds it"
         raise ConfigError(f"no creator has the id {make_printable(person.id)!r}", hint)
     if person.namesakes and not person.was_forgotten:
-        ids = ", ".join(map(make_printable, person.namesakes[:FEW]))
+        ids = ", ".join(map(make_printable, person.namesakes[:MOST_IDS]))
         what = f"{make_printable(person.id)!r} is the name of a creator, and no id"
         raise ConfigError(what, f"creators of that name: {ids}")
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 NAME = "search"
 HELP = "messages that hold all these words, the newest first (needs [sync] transcripts)"
-WIDTH = 80
-HEAD = ("date", "agent", "session", "name", "role", "text")
+SNIPPET_WIDTH = 80
+COLUMNS = ("date", "agent", "session", "name", "role", "text")
 ELASTIC, SPARE = ("agent", "name", "text"), ("role", "agent", "session")
 
 
@@ -47,11 +47,11 @@ def run(args: argparse.Namespace) -> int:
         if looked_for:
             with store.reading() as connection:
                 hits = search(connection, looked_for, args.limit, agents, since)
-    found = [(hit, find_snippet(hit.text, looked_for, WIDTH)) for hit in hits]
+    found = [(hit, find_snippet(hit.text, looked_for, SNIPPET_WIDTH)) for hit in hits]
     if args.json:
         print(json.dumps({"hits": [_to_json(*one) for one in found]}, indent=1))
     elif found:
-        print_table(HEAD, [_to_row(*one) for one in found], elastic=ELASTIC, spare=SPARE)
+        print_table(COLUMNS, [_to_row(*one) for one in found], elastic=ELASTIC, spare=SPARE)
     else:
         reason = "no message holds that" if looked_for else "there is no word in that"
         off = "; transcripts are off: [sync] transcripts = true stores them"

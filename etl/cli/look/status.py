@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 NAME = "status"
 HELP = "a line per agent: how far it is stored, how fresh, what went wrong"
-STRIP = 20
-HEAD = (
+STRIP_WIDTH = 20
+COLUMNS = (
     "agent",
     "sessions",
     "open",
@@ -89,7 +89,7 @@ def print_status(
         print(json.dumps({"agents": agents, "lakes": fed}, indent=1))
         return
     lines = [_to_row(one, now) for one in found]
-    head = [name for name in HEAD if any(line[name] != "-" for line in lines) or name not in RARE]
+    head = [n for n in COLUMNS if any(line[n] != "-" for line in lines) or n not in RARE]
     rows = [[line[name] for name in head] for line in lines]
     spare = [name for name in SPARE if name in head]
     shown = print_table(head, rows, elastic=["agent"], spare=spare)
@@ -131,7 +131,7 @@ def _to_row(one: "AgentStatus", now: datetime) -> dict[str, object]:
     run = one.last_run
     last = f"{run.status}, {format_age(run.started_at, now)}" if run else "never"
     begin = one.state.history_from or one.oldest
-    strip = draw_coverage(one.state.coverage, begin, now, timedelta(days=1), STRIP)
+    strip = draw_coverage(one.state.coverage, begin, now, timedelta(days=1), STRIP_WIDTH)
     if not any(span.oldest <= one.state.floor for span in one.state.coverage):
         # What is older than all that is stored is not known yet.
         strip = "." + strip[1:]
@@ -141,7 +141,7 @@ def _to_row(one: "AgentStatus", now: datetime) -> dict[str, object]:
     kept, mark = to_minute(one.state.history_from), to_minute(one.state.watermark)
     due, stalest = format_age(one.next_run_at, now), _format_stalest(one, now)
     values = (_label_agent(one), one.sessions, one.open_sessions, last, mark, kept, strip, fresh)
-    return dict(zip(HEAD, (*values, due, stalest), strict=True))
+    return dict(zip(COLUMNS, (*values, due, stalest), strict=True))
 
 
 def _label_agent(one: "AgentStatus") -> str:

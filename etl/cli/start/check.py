@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 NAME = "check"
 HELP = "check the configuration, the credential, the database and every agent"
-ATTEMPTS = 2
+MOST_ATTEMPTS = 2
 """Somebody is waiting: `api.max_attempts` is for those who don't."""
 
 
@@ -148,7 +148,7 @@ def _check_agents(settings: "Settings") -> Iterator[Finding]:
     from etl.service import runs
 
     api = settings.api
-    patience = msgspec.structs.replace(api, max_attempts=min(api.max_attempts, ATTEMPTS))
+    patience = msgspec.structs.replace(api, max_attempts=min(api.max_attempts, MOST_ATTEMPTS))
     try:
         agents = runs.select_agents(settings, None)
         client = open_client(msgspec.structs.replace(settings, api=patience))

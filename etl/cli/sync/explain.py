@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from etl.store.store import Store
 
 STATE_LISTS = 2
-RECENT = 5
+RECENT_RUNS = 5
 """Runs whose pace is looked at."""
 
 
@@ -133,7 +133,7 @@ def _print_sum(store: "Store", agent_id: str, requests: int, *, has_more: bool) 
 
     paces = [
         (run["finished_at"] - run["started_at"]).total_seconds() / run["requests"]
-        for run in status.recent_runs(store, [agent_id], RECENT)
+        for run in status.recent_runs(store, [agent_id], RECENT_RUNS)
         if run["requests"] and run["finished_at"] and run["status"] == "succeeded"
     ]
     seconds = f", {requests * min(paces):.1f} s at the pace of the last runs" if paces else ""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 NAME = "verify"
 HELP = "retrieve stored sessions at random, repair what differs, and say what that proves"
-SIZE = 1000
+SAMPLE_SIZE = 1000
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -24,9 +24,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sample",
         type=parse_number,
-        default=SIZE,
+        default=SAMPLE_SIZE,
         metavar="N",
-        help=f"sessions per agent (default: {SIZE})",
+        help=f"sessions per agent (default: {SAMPLE_SIZE})",
     )
 
 
