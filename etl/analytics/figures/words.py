@@ -70,7 +70,7 @@ def _choose_sign(moved: float) -> str:
     return "+" if moved > 0 else MINUS
 
 
-def format_duration(seconds: float | None) -> str:
+def format_seconds(seconds: float | None) -> str:
     """A span of time in its two largest units: `2 h 5 min`; seconds to the tenth: `3.2 s`."""
     if seconds is None:
         return NO_VALUE
@@ -88,7 +88,7 @@ def format_duration(seconds: float | None) -> str:
     return " ".join(parts)
 
 
-def format_age(span: timedelta) -> str:
+def format_elapsed(span: timedelta) -> str:
     """How long ago, in one unit: `3 hours`."""
     seconds = max(span.total_seconds(), 0)
     for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):

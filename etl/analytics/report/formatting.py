@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-from etl.analytics.figures.words import format_age, format_minute, format_span
+from etl.analytics.figures.words import format_elapsed, format_minute, format_span
 from etl.analytics.report.figure_queries import Creator
 from etl.analytics.report.load_figures import Figures
 
@@ -60,4 +60,4 @@ class Formatter:
         if instant is None:
             return "never"
         span = self.figures.options.now - instant
-        return "just now" if span < JUST_NOW else f"{format_age(span)} ago"
+        return "just now" if span < JUST_NOW else f"{format_elapsed(span)} ago"

@@ -9,9 +9,9 @@ from etl.analytics.figures.words import (
     format_compact,
     format_count,
     format_credits,
-    format_duration,
     format_percent,
     format_points,
+    format_seconds,
 )
 from etl.analytics.report.data_quality import describe_freshness, list_warnings
 from etl.analytics.report.figure_queries import TopSession
@@ -130,7 +130,7 @@ def _format_session(viewer: Formatter, one: TopSession) -> dict[str, str]:
         "began": viewer.format_minute(one.created_at),
         "state": shorten(one.state or "") or "unknown",
         "credits": format_credits(one.credits),
-        "took": format_duration(one.seconds),
+        "took": format_seconds(one.seconds),
     }
 
 
@@ -159,7 +159,7 @@ def _format_run(viewer: Formatter, run: dict[str, Any]) -> dict[str, str]:
         "agent": viewer.labels.get(run["agent_id"], shorten(run["agent_id"])),
         "mode": run["mode"],
         "status": run["status"],
-        "took": format_duration(took),
+        "took": format_seconds(took),
         "new": format_count(run["inserted"]),
         "changed": format_count(run["updated"]),
         "rejected": format_count(run["rejected"]),
