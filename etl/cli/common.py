@@ -61,6 +61,15 @@ def find_agents(store: "Store", wanted: Sequence[str] | None) -> tuple[str, ...]
     return tuple(dict.fromkeys(wanted)) if wanted else tuple(known)
 
 
+def confirm(question: str) -> bool:
+    """Ask on the terminal. Raises ConfigError where there is none."""
+    if not sys.stdin.isatty():
+        hint = "--yes answers beforehand"
+        raise ConfigError("this can't be undone, and there is no terminal to ask on", hint)
+    print(f"{question} It can't be undone. [y/N] ", end="", flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 def print_stderr(text: str) -> None:
     """Print a line on stderr; one that a full disk doesn't take is dropped."""
     with suppress(OSError):

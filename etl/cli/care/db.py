@@ -3,8 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from etl.cli.care.confirm import confirm
-from etl.cli.common import load_settings, open_store, print_stderr
+from etl.cli.common import confirm, load_settings, open_store, print_stderr
 from etl.wording import count
 
 if TYPE_CHECKING:
