@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from etl.cli.wait_notes import SHORTEST_WAIT, describe_wait, note_waits
+from etl.cli.terminal import SHORTEST_WAIT, describe_wait, note_waits
 from etl.errors import Transient
 from etl.events import Answered, Retried
 
@@ -19,7 +19,7 @@ def test_why_nothing_happens() -> None:
 def test_many_threads_that_wait_for_the_same_are_told_once(monkeypatch: Any) -> None:
     said: list[str] = []
     now = [1000.0]
-    monkeypatch.setattr("etl.cli.wait_notes.steady_clock", lambda: now[0])
+    monkeypatch.setattr("etl.cli.terminal.steady_clock", lambda: now[0])
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     observe = note_waits(said.append)
     error = Transient("x", status=429)

@@ -7,7 +7,7 @@ from typing import Any
 from etl.cli.common import load_settings, print_stderr, stop_on_signals
 from etl.cli.options import parse_number
 from etl.cli.table import print_table
-from etl.cli.wait_notes import open_client
+from etl.cli.terminal import open_client
 from etl.errors import Denied
 from etl.wording import count, did_you_mean
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from etl.cli.common import load_settings, raise_on_signals, to_iso, to_second
 from etl.cli.options import add_json_option
-from etl.cli.progress import ProgressBars
 from etl.cli.table import print_table
+from etl.cli.terminal import ProgressBars
 from etl.errors import ConfigError
 from etl.invocation import program_name, require_extra
 from etl.urls import check_lake_target

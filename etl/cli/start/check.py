@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from etl.cli.common import load_settings
 from etl.cli.options import add_json_option
-from etl.cli.wait_notes import open_client
+from etl.cli.terminal import open_client
 from etl.errors import EtlError
 from etl.wording import count
 

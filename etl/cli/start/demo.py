@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from etl.cli.common import print_stderr, stop_on_signals, to_exit_code
-from etl.cli.progress import ProgressBars
 from etl.cli.table import print_table
+from etl.cli.terminal import ProgressBars
 from etl.errors import ConfigError
 from etl.invocation import program_name
 from etl.wording import count

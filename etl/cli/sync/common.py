@@ -12,8 +12,7 @@ from etl.cli.common import (
     to_second,
 )
 from etl.cli.options import add_agent_option, add_json_option, add_migrate_option, parse_number
-from etl.cli.progress import ProgressBars
-from etl.cli.wait_notes import note_waits
+from etl.cli.terminal import ProgressBars, note_waits
 from etl.errors import EtlError
 from etl.models import AgentReport, Mode, Transcripts
 from etl.wording import count

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from etl.cli.common import load_settings, print_stderr, stop_on_signals, to_exit_code
 from etl.cli.options import parse_number
 from etl.cli.sync import common
-from etl.cli.wait_notes import note_waits
+from etl.cli.terminal import note_waits
 from etl.wording import count
 
 if TYPE_CHECKING:
