@@ -19,6 +19,7 @@ from etl.models import AgentReport, Counts, Status, Transcripts
 from etl.wording import suggest_agent
 
 if TYPE_CHECKING:
+    from etl.privacy import Rules
     from etl.store.store import Store
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -35,16 +36,17 @@ def load_settings(args: argparse.Namespace) -> Settings:
 
 
 @contextmanager
-def open_store(url: str) -> "Iterator[Store]":
+def open_store(url: str, rules: "Rules | None" = None) -> "Iterator[Store]":
     """The database of a command that needs its tables, closed at the end, whatever happens.
 
     Raises ConfigError, StoreError, and SchemaMismatch for one that this program can't read.
     """
     from etl.clock import utc_now
+    from etl.privacy import Rules
     from etl.store.read import status
     from etl.store.store import Store
 
-    with Store(url, utc_now) as store:
+    with Store(url, utc_now, rules or Rules()) as store:
         status.require_schema(store)
         yield store
 

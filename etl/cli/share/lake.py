@@ -4,7 +4,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from etl.cli.common import load_settings, raise_on_signals, to_iso, to_second
+from etl.cli.common import load_settings, open_store, raise_on_signals, to_iso, to_second
 from etl.cli.options import add_json_option
 from etl.cli.table import print_table
 from etl.cli.terminal import ProgressBars
@@ -36,12 +36,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry over what has changed, and say what it was."""
-    from etl.clock import utc_now
     from etl.credentials import privacy_salt
     from etl.privacy import rules_of
     from etl.store.privacy.rules_change import apply_rules_change
-    from etl.store.read import status
-    from etl.store.store import Store
 
     settings = load_settings(args)
     target = args.target or settings.lake.target
@@ -53,8 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from etl.analytics.lake.run import update_lake
 
     rules = rules_of(settings.privacy, privacy_salt())
-    with Store(settings.database.url, utc_now, rules) as store:
-        status.require_schema(store)
+    with open_store(settings.database.url, rules) as store:
         # What [privacy] forbids must not reach a lake either.
         apply_rules_change(store)
         with raise_on_signals(), ProgressBars({}, quiet=args.json) as bars:

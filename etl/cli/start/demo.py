@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from etl.cli.common import print_stderr, stop_on_signals, to_exit_code
+from etl.cli.common import open_store, print_stderr, stop_on_signals, to_exit_code
 from etl.cli.table import print_table
 from etl.cli.terminal import ProgressBars
 from etl.errors import ConfigError
@@ -109,9 +109,8 @@ def _show_results(file: Path) -> None:
     from etl.cli.look.status import print_status
     from etl.clock import utc_now
     from etl.store.read import status
-    from etl.store.store import Store
 
-    with Store(f"sqlite:///{file}", utc_now) as store:
+    with open_store(f"sqlite:///{file}") as store:
         print(f"\n$ {program_name()} status")
         found = [status.agent_status(store, id, utc_now()) for id in status.known_agents(store)]
         print_status(found, utc_now(), as_json=False)
