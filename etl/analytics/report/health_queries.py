@@ -73,11 +73,7 @@ def _count_sessions(connection: Connection, agent_id: str, period: Period) -> tu
     """Open sessions of any age; missing ones of the range."""
     c = t.sessions.c
     within = (c.created_at >= period.since, c.created_at < period.until)
-
-    def count(*conditions: Any) -> int:
-        return int(connection.execute(select(func.count()).where(*conditions)).scalar_one())
-
-    return (
-        count(c.agent_id == agent_id, t.IS_OPEN, c.missing_since.is_(None)),
-        count(c.agent_id == agent_id, c.missing_since.is_not(None), *within),
-    )
+    sessions = select(func.count()).where(c.agent_id == agent_id)
+    still_open = sessions.where(t.IS_OPEN, c.missing_since.is_(None))
+    missing = sessions.where(c.missing_since.is_not(None), *within)
+    return connection.execute(still_open).scalar_one(), connection.execute(missing).scalar_one()
