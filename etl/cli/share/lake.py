@@ -56,7 +56,9 @@ def run(args: argparse.Namespace) -> int:
         with raise_on_signals(), ProgressBars({}, quiet=args.json) as bars:
             report = update_lake(store, target, take_over=args.take_over, on_progress=bars.update)
     if args.json:
-        print(json.dumps(_to_json(report), indent=1))
+        tables = [table._asdict() for table in report.tables]
+        fields = {"target": report.target, "as_of": to_iso(report.as_of), "tables": tables}
+        print(json.dumps(fields, indent=1))
     else:
         print_report(report)
     return 0
@@ -74,8 +76,3 @@ def print_report(report: "LakeReport") -> None:
         if one.unfit:
             print(f"! {one.name}: {one.unfit} numbers of 30 digits or more are null in the lake")
     print(f"{report.target} shows the database as of {to_second(report.as_of)}")
-
-
-def _to_json(report: "LakeReport") -> dict[str, object]:
-    tables = [one._asdict() for one in report.tables]
-    return {"target": report.target, "as_of": to_iso(report.as_of), "tables": tables}
