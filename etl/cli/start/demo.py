@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_syncs(service: "Service", simulator: "Simulator", bars: ProgressBars) -> int:
-    from etl.cli.sync.common import print_report
+    from etl.cli.sync.modes import print_report
     from etl.service import runs
 
     agents = list(service.settings.agents)

@@ -2,7 +2,7 @@
 
 import argparse
 
-from etl.cli.sync import common
+from etl.cli.sync import modes
 from etl.errors import ConfigError
 
 NAME = "backfill"
@@ -10,7 +10,7 @@ HELP = "all history, or from --since to --until; goes on where an interrupted on
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    common.configure(parser)
+    modes.configure(parser)
     when = "a date or an ISO time (UTC), or how long ago, like 30d"
     parser.add_argument("--since", metavar="WHEN", help=f"where to begin: {when}")
     parser.add_argument("--until", metavar="WHEN", help=f"where to end: {when}")
@@ -26,4 +26,4 @@ def run(args: argparse.Namespace) -> int:
     if since and until and since >= until:
         raise ConfigError("--since must lie before --until")
     bounds = {"since": since, "until": until}
-    return common.run_mode(args, "backfill", **bounds, restart=args.restart)
+    return modes.run_mode(args, "backfill", **bounds, restart=args.restart)

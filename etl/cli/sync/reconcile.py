@@ -2,16 +2,16 @@
 
 import argparse
 
-from etl.cli.sync import common
+from etl.cli.sync import modes
 
 NAME = "reconcile"
 HELP = "walk all history anew: repairs every stale row and marks missing ones"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    common.configure(parser)
+    modes.configure(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run a reconcile."""
-    return common.run_mode(args, "reconcile")
+    return modes.run_mode(args, "reconcile")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from etl.cli.common import load_settings, print_stderr, stop_on_signals, to_exit_code
 from etl.cli.options import parse_number
-from etl.cli.sync import common
+from etl.cli.sync import modes
 from etl.cli.terminal import note_waits
 from etl.wording import count
 
@@ -20,7 +20,7 @@ SAMPLE_SIZE = 1000
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    common.configure(parser)
+    modes.configure(parser)
     parser.add_argument(
         "--sample",
         type=parse_number,
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         opened = runs.open_service(settings, stop, migrate_too=args.migrate, observe=note_waits())
         with opened as service:
             selection = service.roster(args.agent)
-            common.print_discovery(selection)
+            modes.print_discovery(selection)
             results = [service.verify_agent(agent, args.sample) for agent in selection.agents]
     reports = [report for report, _ in results]
     worst = runs.worst_status(reports, incomplete=bool(selection.failures))
