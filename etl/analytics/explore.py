@@ -18,7 +18,7 @@ from datasette.app import Datasette
 from datasette.plugins import pm
 from markupsafe import Markup
 
-from etl.analytics.schema_docs import Page, Relation
+from etl.analytics.schema_docs import Relation, SchemaPage
 
 LABELS: Final = {"agents": "name", "creators": "email", "sessions": "name"}
 """The column that stands for a row where another table refers to it; creators have more."""
@@ -79,7 +79,7 @@ def handle_exception(datasette: Any, request: Any, exception: Exception) -> Awai
     return answer()
 
 
-def make_explorer(file: Path, page: Page) -> Explorer:
+def make_explorer(file: Path, page: SchemaPage) -> Explorer:
     """The application for a SQLite file."""
     return Explorer(
         [str(file)],
@@ -88,7 +88,7 @@ def make_explorer(file: Path, page: Page) -> Explorer:
     )
 
 
-def make_metadata(file: Path, page: Page) -> dict[str, Any]:
+def make_metadata(file: Path, page: SchemaPage) -> dict[str, Any]:
     """What Datasette shows beside the data, from docs/schema.md."""
     tables = {name: _describe_table(relation) for name, relation in page.relations.items()}
     tables["alembic_version"] = {"hidden": True}

@@ -16,7 +16,7 @@ from etl.analytics.export.files import Format, TableFile, make_schema
 from etl.analytics.export.rules import CHANGES, NO_PARTITION, choose_since, name_folders, to_month
 from etl.analytics.export.snapshot import Since
 from etl.analytics.meter import RowMeter
-from etl.analytics.schema_docs import Page, Relation
+from etl.analytics.schema_docs import Relation, SchemaPage
 from etl.errors import ConfigError
 from etl.models import Progress
 from etl.store.schema import migrate
@@ -84,7 +84,7 @@ def export(
             return folders.put_manifest(partial, manifest)
 
 
-def _select_tables(page: Page, names: Sequence[str]) -> list[Relation]:
+def _select_tables(page: SchemaPage, names: Sequence[str]) -> list[Relation]:
     public = [relation for relation in page.relations.values() if relation.public]
     if not names:
         return public

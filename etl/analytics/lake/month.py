@@ -24,7 +24,7 @@ FIRST: Final = itemgetter(0)
 
 
 @dataclass(slots=True)
-class Changes:
+class TableChanges:
     """What becomes of a table: files to add and to remove, and how many rows are affected."""
 
     added: list[AddAction] = field(default_factory=list)
@@ -41,7 +41,7 @@ def change_month(
     month: str,
     files: Sequence[DataFile],
     rows: Iterator[SourceRow],
-    changes: Changes,
+    changes: TableChanges,
 ) -> None:
     """Compare a month's rows with its files, and write what takes the place of files that differ.
 

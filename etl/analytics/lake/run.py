@@ -20,10 +20,10 @@ from etl.analytics.export.snapshot import open_snapshot
 from etl.analytics.lake.compare import Unsorted
 from etl.analytics.lake.delta import DataFile, DeltaFolder, State
 from etl.analytics.lake.lock import LakeBusy, lock_file, lock_server
-from etl.analytics.lake.month import Changes, change_month
-from etl.analytics.lake.source import read_rows
+from etl.analytics.lake.month import TableChanges, change_month
+from etl.analytics.lake.source import stream_rows
 from etl.analytics.lake.tables import LakeTable, list_lake_tables
-from etl.analytics.lake.target import locate_table, make_folder, translate_errors
+from etl.analytics.lake.target import locate_table, make_folder, translate_lake_errors
 from etl.analytics.meter import RowMeter
 from etl.errors import ConfigError, EtlError
 from etl.models import Progress
@@ -104,7 +104,7 @@ def carry(
         reports = []
         for table in tables:
             uri = locate_table(target, table.name)
-            with translate_errors(f"the table {uri}"):
+            with translate_lake_errors(f"the table {uri}"):
                 if _is_wanted(connection, table, uri):
                     make_folder(uri)
                     folder = DeltaFolder(uri, table).open()
@@ -170,14 +170,14 @@ def _carry_table(
 
 def _find_changes(
     connection: Connection, folder: DeltaFolder, table: LakeTable, meter: RowMeter
-) -> Changes:
+) -> TableChanges:
     """Compare month by month, as the database gives them; the lake's own come last."""
-    changes, filesystem = Changes(), folder.filesystem
+    changes, filesystem = TableChanges(), folder.filesystem
     files: defaultdict[str, list[DataFile]] = defaultdict(list)
     if not folder.has_other_columns:
         for file in folder.list_files():
             files[file.month].append(file)
-    rows = read_rows(connection, table)
+    rows = stream_rows(connection, table)
     for month, group in itertools.groupby(rows, attrgetter("month")):
         before = changes.counts["rows"]
         change_month(filesystem, table, month, files.pop(month, ()), group, changes)

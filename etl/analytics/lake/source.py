@@ -41,7 +41,7 @@ class SourceRow(NamedTuple):
     raw: Any
 
 
-def read_rows(connection: Connection, table: LakeTable) -> Iterator[SourceRow]:
+def stream_rows(connection: Connection, table: LakeTable) -> Iterator[SourceRow]:
     """All rows of a table, month by month, each month in the order of the keys."""
     if connection.dialect.name == "postgresql":
         return _copy_rows(connection, table)

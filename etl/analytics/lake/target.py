@@ -50,7 +50,7 @@ def make_folder(uri: str) -> None:
 
 
 @contextmanager
-def translate_errors(what: str) -> Iterator[None]:
+def translate_lake_errors(what: str) -> Iterator[None]:
     """Turn the libraries' errors into one EtlError that holds no secret."""
     try:
         yield

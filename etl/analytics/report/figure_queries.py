@@ -30,7 +30,7 @@ class Window(NamedTuple):
     period: Period
 
 
-class Creator(NamedTuple):
+class TopCreator(NamedTuple):
     """What a creator's sessions came to. The id is null for sessions that name none."""
 
     id: str | None
@@ -100,7 +100,7 @@ def count_creators(connection: sa.Connection, window: Window) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def find_top_creators(connection: sa.Connection, window: Window) -> list[Creator]:
+def find_top_creators(connection: sa.Connection, window: Window) -> list[TopCreator]:
     """Those with the most sessions, then credits."""
     counts = (
         sa.func.count().label("sessions"),
@@ -123,7 +123,7 @@ def find_top_creators(connection: sa.Connection, window: Window) -> list[Creator
     ).join_from(best, people, people.c.id == b.creator_id, isouter=True)
     rows = connection.execute(query.order_by(*order))
     return [
-        Creator(id, name, email, sessions, failed, settled, float(spent))
+        TopCreator(id, name, email, sessions, failed, settled, float(spent))
         for id, name, email, sessions, failed, settled, spent in rows
     ]
 

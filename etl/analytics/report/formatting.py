@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from etl.analytics.figures.words import format_elapsed, format_minute, format_span
-from etl.analytics.report.figure_queries import Creator
+from etl.analytics.report.figure_queries import TopCreator
 from etl.analytics.report.load_figures import Figures
 
 LONGEST_NAME: Final = 200
@@ -32,7 +32,7 @@ def label_agents(names: Mapping[str, str | None]) -> dict[str, str]:
     }
 
 
-def label_creator(creator: Creator) -> str:
+def label_creator(creator: TopCreator) -> str:
     """A person's name, else the address, else the id."""
     return shorten(creator.name or creator.email or creator.id or "No creator named")
 

@@ -11,7 +11,7 @@ from etl.analytics.figures import shape
 from etl.analytics.figures.period import Period, Step
 from etl.analytics.figures.shape import Cell, Tally
 from etl.analytics.report import figure_queries
-from etl.analytics.report.figure_queries import Creator, SettleTimes, TopSession, Window
+from etl.analytics.report.figure_queries import SettleTimes, TopCreator, TopSession, Window
 from etl.analytics.report.health_queries import Health, load_health
 from etl.store.read import status
 from etl.store.store import Store
@@ -58,7 +58,7 @@ class Figures:
     now: Totals
     before: Totals | None
     period_before: Period | None
-    creators: list[Creator]
+    creators: list[TopCreator]
     costliest: list[TopSession]
     settling: SettleTimes
     undated: int

@@ -60,11 +60,11 @@ def run(args: argparse.Namespace) -> int:
         fields = {"target": report.target, "as_of": to_iso(report.as_of), "tables": tables}
         print(json.dumps(fields, indent=1))
     else:
-        print_report(report)
+        print_lake_report(report)
     return 0
 
 
-def print_report(report: "LakeReport") -> None:
+def print_lake_report(report: "LakeReport") -> None:
     """Print what changed."""
     head = ("table", "rows", "inserted", "updated", "deleted", "files")
     rows = [
