@@ -66,14 +66,14 @@ def handle_exception(datasette: Any, request: Any, exception: Exception) -> Awai
     message: str = getattr(exception, "message", None) or str(exception)
     is_html = getattr(exception, "message_is_html", False)
     status: int = getattr(exception, "status", 500)
-    told = {"title": getattr(exception, "title", None), "error": message, "status": status}
+    details = {"title": getattr(exception, "title", None), "error": message, "status": status}
 
     async def answer() -> Response:
         if request.path.endswith(".json"):
-            return Response.json({"ok": False} | told, status=status)
-        told["error"] = Markup(message) if is_html else message  # noqa: S704 - Datasette's own
+            return Response.json({"ok": False} | details, status=status)
+        details["error"] = Markup(message) if is_html else message  # noqa: S704 - Datasette's own
         templates = [f"{status}.html", "error.html"]
-        page = await datasette.render_template(templates, told, request=request)
+        page = await datasette.render_template(templates, details, request=request)
         return Response.html(page, status=status)
 
     return answer()

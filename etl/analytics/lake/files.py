@@ -140,12 +140,12 @@ class MonthWriter:
 
     def _format_statistics(self) -> str:
         """How many rows, and between which dates: no other column, since the log outlives rows."""
-        told: dict[str, Any] = {"numRecords": self._file_rows}
+        statistics: dict[str, Any] = {"numRecords": self._file_rows}
         if self._dates:
             oldest, newest = min(a for a, _ in self._dates), max(b for _, b in self._dates)
-            told["minValues"] = {DATED: _format_milliseconds(oldest)}
-            told["maxValues"] = {DATED: _format_milliseconds(newest, up=True)}
-        return json.dumps(told)
+            statistics["minValues"] = {DATED: _format_milliseconds(oldest)}
+            statistics["maxValues"] = {DATED: _format_milliseconds(newest, up=True)}
+        return json.dumps(statistics)
 
 
 def _format_milliseconds(instant: datetime, *, up: bool = False) -> str:

@@ -65,8 +65,8 @@ def run(args: argparse.Namespace) -> int:
         if settings.sync.transcripts:
             with store.reading() as connection:
                 tallies = {id: count_transcripts(connection, id, utc_now()) for id in ids}
-        kept = list_lakes(store, settings.lake.target)
-    print_status(found, utc_now(), tallies, kept, as_json=args.json)
+        fed = list_lakes(store, settings.lake.target)
+    print_status(found, utc_now(), tallies, fed, as_json=args.json)
     return 0
 
 

@@ -31,7 +31,7 @@ class Finding:
 
     what: str
     ok: bool
-    said: str
+    message: str
     hint: str = ""
     exit_code: int = 0
 
@@ -49,7 +49,9 @@ def run(args: argparse.Namespace) -> int:
         if not args.json:
             _print_finding(finding)
     if args.json:
-        fields = [{"what": f.what, "ok": f.ok, "message": f.said, "hint": f.hint} for f in findings]
+        fields = [
+            {"what": f.what, "ok": f.ok, "message": f.message, "hint": f.hint} for f in findings
+        ]
         print(json.dumps({"ok": all(f.ok for f in findings), "checks": fields}, indent=1))
     return max(finding.exit_code for finding in findings)
 
@@ -67,7 +69,7 @@ def _look_at_all(settings: "Settings") -> Iterator[Finding]:
 
 
 def _print_finding(finding: Finding) -> None:
-    print(f"{'ok  ' if finding.ok else 'FAIL'} {finding.what}: {finding.said}")
+    print(f"{'ok  ' if finding.ok else 'FAIL'} {finding.what}: {finding.message}")
     if finding.hint and not finding.ok:
         print(f"     hint: {finding.hint}")
     sys.stdout.flush()
@@ -177,7 +179,7 @@ def _check_clock(client: "Client") -> list[Finding]:
     if client.clock_skew is None:
         return []
     hint = "what is stored counts as of this machine's time"
-    off = [Finding("clock", False, said, hint, 1) for said in skew_warnings(client.clock_skew)]
+    off = [Finding("clock", False, text, hint, 1) for text in skew_warnings(client.clock_skew)]
     return off or [Finding("clock", True, "agrees with the API's")]
 
 
@@ -193,9 +195,9 @@ def _check_discovery(
     listing = list_agents(client, settings.discovery)
     agents = select_synced(decide_agents(typed, listing.found, settings.discovery))
     hint = "its agents are not checked"
-    lacking = [Finding("discovery", False, said, hint, 1) for said in listing.failures]
-    said = f"{count(len(listing.found), 'agent')} listed, {len(agents)} to sync"
+    lacking = [Finding("discovery", False, text, hint, 1) for text in listing.failures]
+    message = f"{count(len(listing.found), 'agent')} listed, {len(agents)} to sync"
     if not agents:
         none = "look at own, teams and exclude below [discovery], and at [[agents]]"
-        lacking = lacking or [Finding("discovery", False, said, none, 1)]
-    return lacking or [Finding("discovery", True, said)], agents
+        lacking = lacking or [Finding("discovery", False, message, none, 1)]
+    return lacking or [Finding("discovery", True, message)], agents

@@ -87,8 +87,8 @@ def _run_syncs(service: "Service", simulator: "Simulator", bars: ProgressBars) -
         print_report(report)
     if (status := runs.worst_status(first)) == "interrupted":
         return to_exit_code(status)
-    happened = simulator.world.live(HOURS * 3600)
-    print(f"\nTime passes: {HOURS} hours. {_describe_events(happened)}")
+    events = simulator.world.live(HOURS * 3600)
+    print(f"\nTime passes: {HOURS} hours. {_describe_events(events)}")
     print(f"\n$ {program_name()} sync", flush=True)
     second = service.sync(agents, runs.run_options(service.settings, "incremental"))
     for report in second:
@@ -96,8 +96,8 @@ def _run_syncs(service: "Service", simulator: "Simulator", bars: ProgressBars) -
     return to_exit_code(runs.worst_status([*first, *second]))
 
 
-def _describe_events(happened: "Events") -> str:
-    added, moved, reopened = happened.added, happened.moved_on, happened.reopened
+def _describe_events(events: "Events") -> str:
+    added, moved, reopened = events.added, events.moved_on, events.reopened
     begin = f"{count(added, 'session')} {'begins' if added == 1 else 'begin'}"
     move = f"{moved} {'moves' if moved == 1 else 'move'} on"
     return f"{begin}, {move}, {reopened} {'is' if reopened == 1 else 'are'} reopened."

@@ -66,13 +66,13 @@ def _describe_sample(agent_id: str, sample: "SampleResult") -> str:
     wrong = f"{sample.wrong} differed and {were} repaired" if sample.wrong else "none differed"
     gone = f", {sample.gone} {are} gone" if sample.gone else ""
     if sample.sampled >= sample.stored:
-        said = "that was all of them"
+        conclusion = "that was all of them"
     else:
-        said = (
+        conclusion = (
             f"with 95 % confidence fewer than {sample.bound:.1%} of {sample.stored} rows "
             "differed in state, usage or creator"
         )
-    return f"{agent_id}: looked at {count(sample.sampled, 'session')}: {wrong}{gone}; {said}"
+    return f"{agent_id}: looked at {count(sample.sampled, 'session')}: {wrong}{gone}; {conclusion}"
 
 
 def _to_json(report: "AgentReport", sample: "SampleResult | None") -> dict[str, object]:
