@@ -41,7 +41,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the action."""
     from etl.store.read.status import require_file
     from etl.store.schema import migrate
     from etl.store.schema.engine import temporary_engine

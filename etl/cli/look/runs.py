@@ -24,7 +24,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show the runs, the newest first."""
     from etl.store.read import status
 
     with open_store(load_settings(args).database.url) as store:

@@ -51,7 +51,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show the status of every agent, and of the lakes."""
     from etl.clock import utc_now
     from etl.store.read import status
     from etl.store.write.transcripts import count_transcripts

@@ -47,7 +47,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export, and say what was written."""
     from etl.clock import utc_now
 
     settings = load_settings(args)
@@ -66,7 +65,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def print_manifest(output: Path, manifest: dict[str, Any]) -> None:
-    """Print what was written."""
     rows = [
         (table["name"], table["rows"], table["files"], "all" if table["whole"] else "changed")
         for table in manifest["tables"]

@@ -65,7 +65,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def print_lake_report(report: "LakeReport") -> None:
-    """Print what changed."""
     head = ("table", "rows", "inserted", "updated", "deleted", "files")
     rows = [
         (one.name, one.rows, one.inserted, one.updated, one.deleted, one.files)

@@ -36,7 +36,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read the figures and write the page."""
     from etl.clock import utc_now
     from etl.input.time_zones import find_zone
 

@@ -18,7 +18,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run a backfill between the bounds."""
     from etl.service.runs import parse_instant_option, require_past
 
     since = require_past(parse_instant_option(args.since)) if args.since else None

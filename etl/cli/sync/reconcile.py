@@ -13,5 +13,4 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run a reconcile."""
     return modes.run_mode(args, "reconcile")

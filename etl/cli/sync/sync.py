@@ -16,7 +16,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run a sync, or explain what it would do."""
     if args.explain:
         from etl.cli.sync.explain import explain
 

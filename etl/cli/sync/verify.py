@@ -31,7 +31,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check every chosen agent."""
     from etl.service import runs
     from etl.store.read import status
 
