@@ -108,7 +108,7 @@ def _make_bars() -> Any:
 
 
 def note_waits(write: Callable[[str], None] | None = None) -> Observe:
-    """Tell of long waits on stderr, or by `write`, if that is a terminal; else nobody."""
+    """An observer that writes of long waits, to stderr by default; none if that is no terminal."""
     if not sys.stderr.isatty():
         return ignore
     return _WaitNotes(write or print_stderr).observe
@@ -132,7 +132,7 @@ def describe_wait(error: Exception, seconds: float) -> str:
 
 
 class _WaitNotes:
-    """Many threads wait at once for the same: a wait is shown if it ends later than all before."""
+    """Many threads wait at once: a wait is shown only if it ends later than all before it."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
@@ -140,7 +140,7 @@ class _WaitNotes:
         self._lock = threading.Lock()
 
     def observe(self, event: Event) -> None:
-        """Tell of a wait that begins."""
+        """Write of a wait that begins, if it is long."""
         if not isinstance(event, Retried) or event.seconds < SHORTEST_WAIT:
             return
         with self._lock:

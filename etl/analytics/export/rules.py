@@ -45,7 +45,7 @@ def to_month(created_at: datetime | None) -> str:
 
 
 def name_folders(agent_id: str, month: str) -> tuple[str, str]:
-    """The folders that sessions belong into: `agent=...` and `month=...`.
+    """The folders that sessions belong in: `agent=...` and `month=...`.
 
     Every id gives one folder of its own, whatever it holds and however long it is. The names are
     percent-encoded, as readers of Hive's layout expect.
@@ -69,7 +69,7 @@ def choose_since(unfinished: int | None, newest: Sequence[int]) -> int | None:
     """The run that the next export should name so as to miss nothing; None: export all.
 
     `unfinished` is the lowest run that still says `running`: rows of it may follow. `newest` are
-    the newest run ids, the highest first. A number lacking there may belong to a run that was not
+    the newest run ids, the highest first. A number missing there may belong to a run that was not
     committed yet, so the next export begins below it.
     """
     settled = newest[0] if newest else None

@@ -20,7 +20,7 @@ FETCHED_ROWS: Final = 256
 """Rows held at once as they come from the database; a row may hold a long text."""
 
 NEWEST_RUNS: Final = 100
-"""How many of the newest runs are looked at for numbers that lack."""
+"""How many of the newest runs are searched for missing numbers."""
 
 SETTINGS: Final = (
     "statement_timeout = 0",
@@ -86,7 +86,7 @@ def read_runs(connection: sa.Connection) -> RunsSeen:
     c = t.sync_runs.c
     running = sa.select(sa.func.min(c.id)).where(c.status == "running")
     unfinished = connection.execute(running).scalar()
-    # SQLite's writers take turns: there, no run can lack that others have overtaken.
+    # SQLite's writers take turns: there, no run is missing that later ones have overtaken.
     most = NEWEST_RUNS if connection.dialect.name == "postgresql" else 1
     newest = connection.execute(sa.select(c.id).order_by(c.id.desc()).limit(most)).scalars()
     return RunsSeen(unfinished, list(newest))

@@ -28,7 +28,7 @@ STRIDE: Final[dict[Step, timedelta]] = {
     "week": DAY,
     "month": DAY,
 }
-"""Shorter than any bin of the step is, whatever a clock is set forward or back by."""
+"""Shorter than any bin of the step, however far a clock is set forward or back."""
 
 
 class Period(NamedTuple):

@@ -90,7 +90,7 @@ class Mix(NamedTuple):
 
 
 class Square(NamedTuple):
-    """An hour of the week; its class is 0 if empty, else 1 to 5 by its part of the busiest."""
+    """An hour of the week; its class is 0 if empty, else 1 to 5 by its share of the busiest."""
 
     weekday: int
     hour: int

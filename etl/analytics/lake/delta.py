@@ -29,7 +29,7 @@ READERS_GRACE: Final = 24
 
 
 class State(msgspec.Struct, frozen=True):
-    """What a commit's metadata tells of the table.
+    """What a commit's metadata says about the table.
 
     `erased` is the version that last deleted rows, `purged` the one up to which files that no
     version needs any more were removed, `mark` tells what had been forgotten by then.
@@ -155,7 +155,7 @@ class DeltaFolder:
         return [MONTH] if self._table.by_month else []
 
     def _read_state(self) -> State:
-        """The newest state that a commit tells; of an old log, the owner alone is known.
+        """The newest state in the log; an old log names the owner alone.
 
         Raises EtlError if the table isn't one of ours.
         """

@@ -74,7 +74,7 @@ class MonthWriter:
         return bool(self.added or self._rows or self._batches or self._writer)
 
     def copy_file(self, file: DataFile, stale: Container[int]) -> None:
-        """Add the rows of an older file, but for those of these numbers."""
+        """Add the rows of an older file, but not those with the numbers in `stale`."""
         number = 0
         with self._filesystem.open_input_file(file.path) as source:
             for batch in pq.ParquetFile(source).iter_batches(BATCH_ROWS):

@@ -1,4 +1,4 @@
-"""One run at a time for all lakes of a database: the database's own lock tells."""
+"""One run at a time for all lakes of a database, by a lock that belongs to the database."""
 
 import fcntl
 import os
@@ -18,7 +18,7 @@ BUSY_HINT: Final = "wait for it; it will have carried over what is stored now, o
 
 
 class LakeBusy(EtlError):
-    """Another process carries over from this database now."""
+    """Another process is carrying over from this database."""
 
 
 @contextmanager

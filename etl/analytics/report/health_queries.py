@@ -54,7 +54,7 @@ def load_health(connection: Connection, agent_id: str, period: Period, now: date
 
 
 def _find_whole(state: AgentState, period: Period, now: datetime) -> tuple[datetime | None, int]:
-    """Up to where the range was walked, and how many holes it has before."""
+    """Up to where the range was walked, and how many holes lie before that."""
     begin = min(max(period.since, state.floor), period.until)
     lacking = gaps(clip_to_now(state.coverage, now), begin, period.until, None)
     if not lacking or lacking[-1].newest < period.until:

@@ -22,7 +22,7 @@ EMPTY_RANGE: Final = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class ReportOptions:
-    """What the report shall cover: which agents, which sessions, and by whose clock."""
+    """What the report covers: which agents, which sessions, and by whose clock."""
 
     agents: tuple[str, ...]
     period: Period

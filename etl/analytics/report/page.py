@@ -60,7 +60,7 @@ def _load_template() -> Any:
 
 
 def _straighten(value: Any) -> Any:
-    """Text that turns nothing around; our own, which is marked safe, stays as its hash tells."""
+    """Drop the marks of direction; our own text, which is marked safe, has to keep its hash."""
     is_foreign = isinstance(value, str) and not isinstance(value, Markup)
     return DIRECTION_MARKS.sub("", value) if is_foreign else value
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NAME = "check"
 HELP = "check the configuration, the credential, the database and every agent"
 MOST_ATTEMPTS = 2
-"""Somebody is waiting: `api.max_attempts` is for those who don't."""
+"""Somebody is waiting: `api.max_attempts` is for runs that nobody waits for."""
 
 
 @dataclass(frozen=True, slots=True)
