@@ -22,10 +22,7 @@ FETCHED_ROWS: Final = 256
 NEWEST_RUNS: Final = 100
 """How many of the newest runs are searched for missing numbers."""
 
-SETTINGS: Final = (
-    "statement_timeout = 0",
-    "idle_in_transaction_session_timeout = '10min'",
-)
+SETTINGS: Final = ("statement_timeout = 0", "idle_in_transaction_session_timeout = '10min'")
 """A snapshot locks no row, so the guards of PostgreSQL's other transactions are not for it."""
 
 NUMBERS_OF_RUNS: Final = ("id", "run_id")

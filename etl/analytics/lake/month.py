@@ -66,10 +66,7 @@ def change_month(
 
 
 def _write_changes(
-    rows: Iterator[SourceRow],
-    lake: Iterator[LakeRow],
-    writer: MonthWriter,
-    counts: Counter[str],
+    rows: Iterator[SourceRow], lake: Iterator[LakeRow], writer: MonthWriter, counts: Counter[str]
 ) -> defaultdict[int, set[int]]:
     """Write the rows that are new or changed; which rows of which files are stale by that."""
     stale: defaultdict[int, set[int]] = defaultdict(set)
