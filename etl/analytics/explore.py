@@ -20,15 +20,15 @@ from markupsafe import Markup
 
 from etl.analytics.schema_docs import Relation, SchemaPage
 
-LABELS: Final = {"agents": "name", "creators": "email", "sessions": "name"}
+LABEL_COLUMNS: Final = {"agents": "name", "creators": "email", "sessions": "name"}
 """The column that stands for a row where another table refers to it; creators have more."""
 
-CREATOR: Final = """
+CREATOR_NAMES: Final = """
 SELECT id, coalesce(
     nullif(trim(coalesce(first_name, '') || ' ' || coalesce(last_name, '')), ''), email
 ) FROM creators WHERE id IN (SELECT value FROM json_each(:ids))
 """
-UNIT: Final = re.compile(r"\bin (credits|tokens|seconds)\b")
+UNIT_IN_WORDS: Final = re.compile(r"\bin (credits|tokens|seconds)\b")
 QUERY_MILLISECONDS: Final = 10_000
 """How long a query may take: those over all sessions need more than Datasette's second."""
 
@@ -48,7 +48,7 @@ class Explorer(Datasette):  # type: ignore[misc]
         labels = await super().expand_foreign_keys(database, table, column, values)
         if column == "creator_id":
             ids = json.dumps(list(set(values)))
-            found = await self.execute(database, CREATOR, {"ids": ids})
+            found = await self.execute(database, CREATOR_NAMES, {"ids": ids})
             labels = {(column, id): name for id, name in found}
         return {key: label or key[1] for key, label in labels.items()}
 
@@ -120,13 +120,13 @@ def serve(app: Explorer, listening: socket) -> None:
 
 
 def _describe_table(relation: Relation) -> dict[str, Any]:
-    units = {column.name: UNIT.search(column.meaning) for column in relation.columns}
+    units = {column.name: UNIT_IN_WORDS.search(column.meaning) for column in relation.columns}
     table = {
         "title": relation.name,
         "description": relation.description,
         "columns": {column.name: column.meaning.replace("`", "") for column in relation.columns},
         "units": {name: found[1] for name, found in units.items() if found},
-        "label_column": LABELS.get(relation.name),
+        "label_column": LABEL_COLUMNS.get(relation.name),
         "hidden": not relation.public,
     }
     return {key: value for key, value in table.items() if value}

@@ -35,7 +35,7 @@ GROUPS = {
 }
 COMMANDS = tuple(command for group in GROUPS.values() for command in group)
 
-STACK: Final = 8 * 2**20
+STACK_SIZE: Final = 8 * 2**20
 """Bytes of a thread's stack: what glibc gives it anyway."""
 
 
@@ -109,7 +109,7 @@ def entry() -> None:
     # Rows are tuples without cycles: looking for some every 700 cost a tenth of a backfill's CPU.
     gc.set_threshold(20_000, 20, 20)
     # Python 3.13 decodes nesting down to 4 MiB of stack before it gives up; musl has 1 MiB.
-    threading.stack_size(STACK)
+    threading.stack_size(STACK_SIZE)
     _prepare_streams()
     try:
         code = main()

@@ -26,7 +26,7 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 REPEAT_WINDOW: Final = 0.3
 """Seconds within which a second signal counts as a repeat: `timeout` sends two at once."""
 
-UNITS: Final = (("d", 86_400), ("h", 3600), ("min", 60))
+AGE_UNITS: Final = (("d", 86_400), ("h", 3600), ("min", 60))
 EXIT_CODES: Final[dict[Status, int]] = {"succeeded": 0, "interrupted": 130}
 
 
@@ -181,6 +181,6 @@ def format_age(instant: datetime | None, now: datetime) -> str:
     seconds = (now - instant).total_seconds()
     if abs(seconds) < 1:
         return "now"
-    unit, length = next((u for u in UNITS if abs(seconds) >= u[1]), ("s", 1))
+    unit, length = next((u for u in AGE_UNITS if abs(seconds) >= u[1]), ("s", 1))
     text = f"{abs(seconds) // length:.0f} {unit}"
     return f"{text} ago" if seconds > 0 else f"in {text}"

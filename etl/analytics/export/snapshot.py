@@ -27,7 +27,7 @@ SETTINGS: Final = ("statement_timeout = 0", "idle_in_transaction_session_timeout
 
 NUMBERS_OF_RUNS: Final = ("id", "run_id")
 
-TYPES: Final[dict[str, TypeEngine[Any]]] = {
+SQL_TYPES: Final[dict[str, TypeEngine[Any]]] = {
     "text": sa.Text(),
     "timestamptz": Instant(),
     "date": sa.Date(),
@@ -120,7 +120,7 @@ def read_rows(
 
 
 def _select_column(one: Column) -> Any:
-    kind = TYPES.get(one.type)
+    kind = SQL_TYPES.get(one.type)
     if kind is None:
         return sa.cast(sa.column(one.name), sa.Text).label(one.name)
     return sa.column(one.name, kind)

@@ -8,7 +8,7 @@ from etl.wording import count
 
 THIN: Final = "\N{NARROW NO-BREAK SPACE}"
 MINUS: Final = "\N{MINUS SIGN}"
-UNITS: Final = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+METRIC_PREFIXES: Final = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 DASH: Final = "\N{EN DASH}"
 NO_VALUE: Final = DASH
 
@@ -20,7 +20,7 @@ def format_count(number: float) -> str:
 
 def format_compact(number: float) -> str:
     """A large count in three digits: `12.3 M`. Small ones whole."""
-    for size, unit in UNITS:
+    for size, unit in METRIC_PREFIXES:
         if number >= size * 0.9995:
             value = number / size
             return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}{THIN}{unit}"

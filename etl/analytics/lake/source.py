@@ -18,7 +18,7 @@ from etl.analytics.lake.tables import UNDATED, LakeTable
 FETCHED_ROWS: Final = 1000
 """Rows of SQLite that are held at once."""
 
-MONTHS: Final = {
+MONTH_SQL: Final = {
     "sqlite": "coalesce(substr({0}.created_at, 1, 7), '{1}')",
     "postgresql": "coalesce(to_char({0}.created_at AT TIME ZONE 'UTC', 'YYYY-MM'), '{1}')",
 }
@@ -27,7 +27,7 @@ SORTABLE_TIME: Final = "to_char(r.{name} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI
 
 ESCAPE: Final = re.compile(r"\\(.)")
 UNESCAPED: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v"}
-NULL: Final = "\\N"
+COPY_NULL: Final = "\\N"
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -61,7 +61,7 @@ def _build_query(table: LakeTable, dialect: str) -> str:
     source, dated = f"{table.name} r", "r"
     if table.by_month and table.name != "sessions":
         source, dated = f"{source} JOIN sessions s ON s.id = r.session_id", "s"
-    month = MONTHS[dialect].format(dated, UNDATED) if table.by_month else "''"
+    month = MONTH_SQL[dialect].format(dated, UNDATED) if table.by_month else "''"
     cells = {name: f"r.{name}" for name in table.names}
     order = {name: cells[name] for name in table.key}
     for column in table.columns:
@@ -109,7 +109,7 @@ def _digest(text: bytes) -> int:
 
 
 def _unescape(cell: str) -> str | None:
-    if cell == NULL:
+    if cell == COPY_NULL:
         return None
     if "\\" not in cell:
         return cell

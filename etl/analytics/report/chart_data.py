@@ -15,7 +15,7 @@ from etl.analytics.report.formatting import label_agents
 from etl.analytics.report.load_figures import Figures
 
 DAY: Final = timedelta(days=1)
-LENGTHS: Final[dict[Step, timedelta]] = {
+STEP_LENGTHS: Final[dict[Step, timedelta]] = {
     "hour": DAY / 24,
     "day": DAY,
     "week": 7 * DAY,
@@ -96,7 +96,7 @@ def _summarize_quantity(data: _Data, sums: Sequence[float], unit: str) -> str:
     if not total:
         return f"No {unit} in this range."
     step = data.figures.step
-    steps = max(data.figures.drawn.length / LENGTHS[step], 1)
+    steps = max(data.figures.drawn.length / STEP_LENGTHS[step], 1)
     each = f"{'an' if step == 'hour' else 'a'} {step}"
     text = f"{number(total)} {unit}, {number(total / steps)} {each} on average."
     if len(sums) > 1:

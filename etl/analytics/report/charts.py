@@ -19,7 +19,7 @@ Spec = dict[str, Any]
 FONT: Final = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 CHART_HEIGHT: Final = 200
 ROW_HEIGHT: Final = 30
-DATES: Final[dict[Step, str]] = {
+DATE_FORMATS: Final[dict[Step, str]] = {
     "hour": "%-d %b %H:%M",
     "day": "%-d %b",
     "week": "%-d %b %Y",
@@ -192,7 +192,7 @@ def _make_chart(rows: Sequence[Mapping[str, Any]]) -> alt.Chart:
 
 def _encode_time(field: str, step: Step) -> alt.X:
     scale = alt.Scale(type="utc", nice=False)
-    axis = alt.Axis(format=DATES[step], labelOverlap="greedy", tickCount=8, labelBound=True)
+    axis = alt.Axis(format=DATE_FORMATS[step], labelOverlap="greedy", tickCount=8, labelBound=True)
     return alt.X(f"{field}:T", scale=scale, axis=axis, title=None)
 
 

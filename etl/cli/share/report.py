@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 NAME = "report"
 HELP = "write one self-contained HTML file with figures and charts of a range"
-EARLIEST: Final = timedelta(days=400)
+CALENDAR_MARGIN: Final = timedelta(days=400)
 """Left free at both ends of the calendar, for what lies before a range and for time zones."""
 
 
@@ -65,8 +65,8 @@ def _parse_period(args: argparse.Namespace, zone: tzinfo, now: datetime) -> "Per
     from etl.analytics.figures.period import Period, find_default_since
     from etl.service.runs import parse_instant_option
 
-    first = datetime.min.replace(tzinfo=UTC) + EARLIEST
-    last = datetime.max.replace(tzinfo=UTC) - EARLIEST
+    first = datetime.min.replace(tzinfo=UTC) + CALENDAR_MARGIN
+    last = datetime.max.replace(tzinfo=UTC) - CALENDAR_MARGIN
     until = parse_instant_option(args.until, now, zone) if args.until else now
     until = min(max(until, first), last)
     since = parse_instant_option(args.since, now, zone) if args.since else None
