@@ -7,7 +7,7 @@ nothing. A commit succeeds only on the version that was read: of two writers one
 import re
 import time
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -52,23 +52,19 @@ class DataFile(NamedTuple):
 
 
 class DeltaFolder:
-    """A table at an address, as it was when it was opened or last committed."""
+    """A table at an address, as it was when it was opened or last committed.
+
+    Raises EtlError if something else is in its place.
+    """
 
     def __init__(self, uri: str, table: LakeTable) -> None:
         self.uri = uri
         self._table = table
-        self._delta: DeltaTable | None = None
-        self.state: State | None = None
         self.filesystem = pa.fs.PyFileSystem(DeltaStorageHandler(uri))
-
-    def open(self) -> Self:
-        """Look for the table. Raises EtlError if something else is in its place."""
-        if DeltaTable.is_deltatable(self.uri):
-            self._delta = DeltaTable(self.uri)
-            self.state = self._read_state()
-        else:
+        self._delta = DeltaTable(uri) if DeltaTable.is_deltatable(uri) else None
+        self.state = self._read_state() if self.exists else None
+        if not self.exists:
             self._check_free()
-        return self
 
     @property
     def exists(self) -> bool:

@@ -107,7 +107,7 @@ def carry(
             with translate_lake_errors(f"the table {uri}"):
                 if _is_wanted(connection, table, uri):
                     make_folder(uri)
-                    folder = DeltaFolder(uri, table).open()
+                    folder = DeltaFolder(uri, table)
                     _check_owner(folder, origin, take_over=take_over)
                     reports.append(_carry_table(connection, folder, table, origin, meter))
             meter.tables_done += 1
