@@ -6,10 +6,7 @@ from etl.cli.sync import modes
 
 NAME = "reconcile"
 HELP = "walk all history anew: repairs every stale row and marks missing ones"
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    modes.configure(parser)
+configure = modes.configure
 
 
 def run(args: argparse.Namespace) -> int:
