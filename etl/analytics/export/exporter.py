@@ -38,13 +38,6 @@ class ExportOptions(NamedTuple):
     raw: bool = False
 
 
-class Written(NamedTuple):
-    """What became of a table."""
-
-    rows: int
-    files: int
-
-
 def export(
     url: str,
     options: ExportOptions,
@@ -65,9 +58,9 @@ def export(
             meter = RowMeter("export", on_progress, len(chosen))
             tables = []
             for relation in chosen:
-                written = _Table(relation, options, partial, since, meter).write(connection)
+                rows, files = _Table(relation, options, partial, since, meter).write(connection)
                 whole = since is None or relation.name not in CHANGES
-                tables.append({"name": relation.name, "whole": whole, **written._asdict()})
+                tables.append({"name": relation.name, "whole": whole, "rows": rows, "files": files})
                 meter.tables_done += 1
             meter.add(0)
             seen = reading.read_runs(connection)
@@ -117,8 +110,8 @@ class _Table:
     since: Since | None
     meter: RowMeter
 
-    def write(self, connection: Connection) -> Written:
-        """Write every row that is wanted."""
+    def write(self, connection: Connection) -> tuple[int, int]:
+        """Write every row that is wanted. Returns the numbers of rows and of files."""
         partitioned = self.options.format == "parquet" and self.relation.name == PARTITIONED
         order = PARTITIONED_BY if partitioned else ()
         changed = CHANGES.get(self.relation.name, ())
@@ -126,9 +119,9 @@ class _Table:
         if partitioned:
             return self._write_partitions(rows)
         path = self.folder / f"{self.relation.name}.{self.options.format}"
-        return Written(self._write_file(path, rows), 1)
+        return self._write_file(path, rows), 1
 
-    def _write_partitions(self, chunks: Iterator[Sequence[Any]]) -> Written:
+    def _write_partitions(self, chunks: Iterator[Sequence[Any]]) -> tuple[int, int]:
         """A file for each agent and month; the rows come in that order."""
         names = [column.name for column in self.relation.columns]
         agent, created = (names.index(name) for name in PARTITIONED_BY)
@@ -139,7 +132,7 @@ class _Table:
             # a folder, but not a file.
             files += 1
             total += self._write_part(name_folders(*key), files, group)
-        return Written(total, files) if files else Written(self._write_part(EMPTY_FOLDER, 1, ()), 1)
+        return (total, files) if files else (self._write_part(EMPTY_FOLDER, 1, ()), 1)
 
     def _write_part(self, parts: tuple[str, str], number: int, rows: Iterable[Any]) -> int:
         place = self.folder.joinpath(self.relation.name, *parts)
