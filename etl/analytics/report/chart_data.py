@@ -41,7 +41,7 @@ class Drawing:
     key: list[tuple[str, str]] = field(default_factory=list)
 
 
-class _Data:
+class _ChartData:
     """The figures that several charts are drawn from."""
 
     def __init__(self, figures: Figures) -> None:
@@ -63,7 +63,7 @@ def draw_charts(figures: Figures) -> dict[str, Drawing]:
     """Every chart, by its id; none if there is nothing to draw."""
     if not figures.now.tally.sessions:
         return {}
-    data = _Data(figures)
+    data = _ChartData(figures)
     made = [_draw_quantity(data, unit) for unit in ("sessions", "credits")]
     made += [_draw_states(data), _draw_week(data)]
     if figures.now.tally.settled:
@@ -71,7 +71,7 @@ def draw_charts(figures: Figures) -> dict[str, Drawing]:
     return {drawing.id: drawing for drawing in made}
 
 
-def _draw_quantity(data: _Data, unit: str) -> Drawing:
+def _draw_quantity(data: _ChartData, unit: str) -> Drawing:
     """Sessions or credits over time, by agent."""
     table = [[float(getattr(tally, unit)) for tally in row] for row in data.table]
     step, number = data.figures.step, format_count if unit == "sessions" else format_credits
@@ -90,7 +90,7 @@ def _draw_quantity(data: _Data, unit: str) -> Drawing:
     )
 
 
-def _summarize_quantity(data: _Data, sums: Sequence[float], unit: str) -> str:
+def _summarize_quantity(data: _ChartData, sums: Sequence[float], unit: str) -> str:
     number = format_count if unit == "sessions" else format_credits
     total, highest = sum(sums), max(sums)
     if not total:
@@ -104,7 +104,7 @@ def _summarize_quantity(data: _Data, sums: Sequence[float], unit: str) -> str:
     return text + data.unfinished
 
 
-def _draw_states(data: _Data) -> Drawing:
+def _draw_states(data: _ChartData) -> Drawing:
     groups = {id: data.names[number] for id, number in data.series.items()}
     pieces = shape.mix_states(data.figures.cells, groups)
     counts = {(piece.group, piece.state): piece for piece in pieces}
@@ -133,7 +133,7 @@ def _format_share(piece: shape.Mix | None) -> str:
     return f"{format_count(piece.sessions)} ({format_percent(piece.high - piece.low)})"
 
 
-def _draw_failures(data: _Data) -> Drawing:
+def _draw_failures(data: _ChartData) -> Drawing:
     tallies = [shape.sum_tallies(row) for row in data.table]
     mean = data.figures.now.tally.failure_rate or 0.0
     summary = f"{format_percent(mean)} of settled sessions failed (dashed line)."
@@ -158,7 +158,7 @@ def _format_rate(tally: Tally) -> list[str]:
     return [*counts, format_percent(tally.failure_rate)]
 
 
-def _draw_agents(data: _Data) -> Drawing:
+def _draw_agents(data: _ChartData) -> Drawing:
     before = data.figures.before.agents if data.figures.before else {}
     rated = [
         (data.labels[id], data.figures.now.agents[id], before.get(id))
@@ -182,7 +182,7 @@ def _draw_agents(data: _Data) -> Drawing:
     )
 
 
-def _draw_week(data: _Data) -> Drawing:
+def _draw_week(data: _ChartData) -> Drawing:
     squares = shape.classify_week(data.figures.week)
     busiest = max(squares, key=lambda square: square.sessions)
     total = sum(square.sessions for square in squares)
