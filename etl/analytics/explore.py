@@ -18,18 +18,18 @@ from datasette.app import Datasette
 from datasette.plugins import pm
 from markupsafe import Markup
 
-from etl.analytics.schema_docs import Page, Relation
+from etl.analytics.schema_docs import Relation, SchemaPage
 
-LABELS: Final = {"agents": "name", "creators": "email", "sessions": "name"}
+LABEL_COLUMNS: Final = {"agents": "name", "creators": "email", "sessions": "name"}
 """The column that stands for a row where another table refers to it; creators have more."""
 
-CREATOR: Final = """
+CREATOR_NAMES: Final = """
 SELECT id, coalesce(
     nullif(trim(coalesce(first_name, '') || ' ' || coalesce(last_name, '')), ''), email
 ) FROM creators WHERE id IN (SELECT value FROM json_each(:ids))
 """
-UNIT: Final = re.compile(r"\bin (credits|tokens|seconds)\b")
-MILLISECONDS: Final = 10_000
+UNIT_IN_WORDS: Final = re.compile(r"\bin (credits|tokens|seconds)\b")
+QUERY_MILLISECONDS: Final = 10_000
 """How long a query may take: those over all sessions need more than Datasette's second."""
 
 
@@ -48,7 +48,7 @@ class Explorer(Datasette):  # type: ignore[misc]
         labels = await super().expand_foreign_keys(database, table, column, values)
         if column == "creator_id":
             ids = json.dumps(list(set(values)))
-            found = await self.execute(database, CREATOR, {"ids": ids})
+            found = await self.execute(database, CREATOR_NAMES, {"ids": ids})
             labels = {(column, id): name for id, name in found}
         return {key: label or key[1] for key, label in labels.items()}
 
@@ -66,29 +66,29 @@ def handle_exception(datasette: Any, request: Any, exception: Exception) -> Awai
     message: str = getattr(exception, "message", None) or str(exception)
     is_html = getattr(exception, "message_is_html", False)
     status: int = getattr(exception, "status", 500)
-    told = {"title": getattr(exception, "title", None), "error": message, "status": status}
+    details = {"title": getattr(exception, "title", None), "error": message, "status": status}
 
     async def answer() -> Response:
         if request.path.endswith(".json"):
-            return Response.json({"ok": False} | told, status=status)
-        told["error"] = Markup(message) if is_html else message  # noqa: S704 - Datasette's own
+            return Response.json({"ok": False} | details, status=status)
+        details["error"] = Markup(message) if is_html else message  # noqa: S704 - Datasette's own
         templates = [f"{status}.html", "error.html"]
-        page = await datasette.render_template(templates, told, request=request)
+        page = await datasette.render_template(templates, details, request=request)
         return Response.html(page, status=status)
 
     return answer()
 
 
-def make_explorer(file: Path, page: Page) -> Explorer:
+def make_explorer(file: Path, page: SchemaPage) -> Explorer:
     """The application for a SQLite file."""
     return Explorer(
         [str(file)],
         metadata=make_metadata(file, page),
-        settings={"sql_time_limit_ms": MILLISECONDS},
+        settings={"sql_time_limit_ms": QUERY_MILLISECONDS},
     )
 
 
-def make_metadata(file: Path, page: Page) -> dict[str, Any]:
+def make_metadata(file: Path, page: SchemaPage) -> dict[str, Any]:
     """What Datasette shows beside the data, from docs/schema.md."""
     tables = {name: _describe_table(relation) for name, relation in page.relations.items()}
     tables["alembic_version"] = {"hidden": True}
@@ -120,13 +120,13 @@ def serve(app: Explorer, listening: socket) -> None:
 
 
 def _describe_table(relation: Relation) -> dict[str, Any]:
-    units = {column.name: UNIT.search(column.meaning) for column in relation.columns}
+    units = {column.name: UNIT_IN_WORDS.search(column.meaning) for column in relation.columns}
     table = {
         "title": relation.name,
         "description": relation.description,
         "columns": {column.name: column.meaning.replace("`", "") for column in relation.columns},
         "units": {name: found[1] for name, found in units.items() if found},
-        "label_column": LABELS.get(relation.name),
+        "label_column": LABEL_COLUMNS.get(relation.name),
         "hidden": not relation.public,
     }
     return {key: value for key, value in table.items() if value}

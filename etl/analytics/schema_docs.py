@@ -42,14 +42,14 @@ class Query(NamedTuple):
     sql: str
 
 
-class Page(NamedTuple):
+class SchemaPage(NamedTuple):
     """All of it, in the order of the page."""
 
     relations: dict[str, Relation]
     queries: tuple[Query, ...]
 
 
-def read() -> Page:
+def read() -> SchemaPage:
     """The page: beside the package in a checkout, inside it in a wheel."""
     package = Path(__file__).resolve().parent.parent
     inside = package / "docs" / "schema.md"
@@ -57,12 +57,12 @@ def read() -> Page:
     return parse(source.read_text(encoding="utf-8"))
 
 
-def parse(text: str) -> Page:
+def parse(text: str) -> SchemaPage:
     """Take the page apart by its headings."""
     chapters = _split_sections(text, "##")
     relations = _parse_relations(chapters["Tables"]) | _parse_relations(chapters["Views"])
     queries = _split_sections(chapters["Cookbook"], "###").items()
-    return Page(relations, tuple(_parse_query(title, body) for title, body in queries))
+    return SchemaPage(relations, tuple(_parse_query(title, body) for title, body in queries))
 
 
 def _split_sections(text: str, level: str) -> dict[str, str]:

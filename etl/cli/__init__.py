@@ -35,8 +35,7 @@ GROUPS = {
 }
 COMMANDS = tuple(command for group in GROUPS.values() for command in group)
 
-
-STACK: Final = 8 * 2**20
+STACK_SIZE: Final = 8 * 2**20
 """Bytes of a thread's stack: what glibc gives it anyway."""
 
 
@@ -76,7 +75,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. No traceback reaches the user."""
     args = parse_arguments(sys.argv[1:] if argv is None else argv)
     try:
-        code = int(args.run(args)) if args.run else _print_help(args.parser)
+        code = 0
+        if args.run:
+            code = int(args.run(args))
+        else:
+            args.parser.print_help()
         sys.stdout.flush()
         return code
     except EtlError as error:
@@ -106,7 +109,7 @@ def entry() -> None:
     # Rows are tuples without cycles: looking for some every 700 cost a tenth of a backfill's CPU.
     gc.set_threshold(20_000, 20, 20)
     # Python 3.13 decodes nesting down to 4 MiB of stack before it gives up; musl has 1 MiB.
-    threading.stack_size(STACK)
+    threading.stack_size(STACK_SIZE)
     _prepare_streams()
     try:
         code = main()
@@ -147,12 +150,6 @@ def _lead_nowhere(stream: TextIO) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
-
-
-def _print_help(parser: Parser) -> int:
-    """Print the help where no command was given."""
-    parser.print_help()
-    return 0
 
 
 def _fail(error: EtlError) -> int:

@@ -19,13 +19,14 @@ from etl.models import AgentReport, Counts, Status, Transcripts
 from etl.wording import suggest_agent
 
 if TYPE_CHECKING:
+    from etl.privacy import Rules
     from etl.store.store import Store
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 REPEAT_WINDOW: Final = 0.3
 """Seconds within which a second signal counts as a repeat: `timeout` sends two at once."""
 
-UNITS: Final = (("d", 86_400), ("h", 3600), ("min", 60))
+AGE_UNITS: Final = (("d", 86_400), ("h", 3600), ("min", 60))
 EXIT_CODES: Final[dict[Status, int]] = {"succeeded": 0, "interrupted": 130}
 
 
@@ -35,16 +36,17 @@ def load_settings(args: argparse.Namespace) -> Settings:
 
 
 @contextmanager
-def open_store(url: str) -> "Iterator[Store]":
+def open_store(url: str, rules: "Rules | None" = None) -> "Iterator[Store]":
     """The database of a command that needs its tables, closed at the end, whatever happens.
 
     Raises ConfigError, StoreError, and SchemaMismatch for one that this program can't read.
     """
     from etl.clock import utc_now
+    from etl.privacy import Rules
     from etl.store.read import status
     from etl.store.store import Store
 
-    with Store(url, utc_now) as store:
+    with Store(url, utc_now, rules or Rules()) as store:
         status.require_schema(store)
         yield store
 
@@ -59,6 +61,15 @@ def find_agents(store: "Store", wanted: Sequence[str] | None) -> tuple[str, ...]
             hint = suggest_agent(id, known) or "sync it first"
             raise ConfigError(f"agent {id!r:.80} is not in the database", hint)
     return tuple(dict.fromkeys(wanted)) if wanted else tuple(known)
+
+
+def confirm(question: str) -> bool:
+    """Ask on the terminal. Raises ConfigError where there is none."""
+    if not sys.stdin.isatty():
+        hint = "--yes answers beforehand"
+        raise ConfigError("this can't be undone, and there is no terminal to ask on", hint)
+    print(f"{question} It can't be undone. [y/N] ", end="", flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def print_stderr(text: str) -> None:
@@ -142,13 +153,10 @@ def _agent_to_json(one: AgentReport) -> dict[str, Any]:
     counts = {name: getattr(one.counts, name) for name in Counts.__slots__}
     head = {"agent_id": one.agent_id, "mode": one.mode, "status": one.status}
     tail = {"watermark": to_iso(one.watermark), "error": one.error, "warnings": one.warnings}
-    after = one.transcripts and _transcripts_to_json(one.transcripts)
+    names = [name for name in Transcripts.__slots__ if name != "cause"]
+    transcripts = one.transcripts and {name: getattr(one.transcripts, name) for name in names}
     counts["repeated"] = one.counts.repeated
-    return head | counts | tail | {"transcripts": after}
-
-
-def _transcripts_to_json(done: Transcripts) -> dict[str, Any]:
-    return {name: getattr(done, name) for name in Transcripts.__slots__ if name != "cause"}
+    return head | counts | tail | {"transcripts": transcripts}
 
 
 def to_iso(instant: datetime | None) -> str | None:
@@ -173,6 +181,6 @@ def format_age(instant: datetime | None, now: datetime) -> str:
     seconds = (now - instant).total_seconds()
     if abs(seconds) < 1:
         return "now"
-    unit, length = next((u for u in UNITS if abs(seconds) >= u[1]), ("s", 1))
+    unit, length = next((u for u in AGE_UNITS if abs(seconds) >= u[1]), ("s", 1))
     text = f"{abs(seconds) // length:.0f} {unit}"
     return f"{text} ago" if seconds > 0 else f"in {text}"

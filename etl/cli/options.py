@@ -18,7 +18,6 @@ def add_json_option(parser: argparse._ActionsContainer) -> None:
 
 
 def add_migrate_option(parser: argparse.ArgumentParser) -> None:
-    """Add `--migrate`."""
     parser.add_argument(
         "--migrate", action="store_true", help="upgrade an older database schema first"
     )

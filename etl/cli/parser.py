@@ -21,12 +21,12 @@ class Parser(argparse.ArgumentParser):
 
     def describe_unknown(self, words: Sequence[str], above: Iterable[str] = ()) -> str:
         """What to say of words that are left over; `above` are the program's own options."""
-        said = f"unrecognized arguments: {' '.join(words)}"
+        message = f"unrecognized arguments: {' '.join(words)}"
         first = words[0].partition("=")[0]
         if first in above:
-            return f"{said}; put {first} before the command"
+            return f"{message}; put {first} before the command"
         close = suggest(first, self.list_options()) if first.startswith("-") else None
-        return f"{said}; did you mean {close}?" if close else said
+        return f"{message}; did you mean {close}?" if close else message
 
     def list_options(self) -> list[str]:
         """Every option, such as `--help`."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from etl.cli.wait_notes import SHORTEST, describe_wait, note_waits
+from etl.cli.terminal import SHORTEST_WAIT, describe_wait, note_waits
 from etl.errors import Transient
 from etl.events import Answered, Retried
 
@@ -19,12 +19,12 @@ def test_why_nothing_happens() -> None:
 def test_many_threads_that_wait_for_the_same_are_told_once(monkeypatch: Any) -> None:
     said: list[str] = []
     now = [1000.0]
-    monkeypatch.setattr("etl.cli.wait_notes.steady_clock", lambda: now[0])
+    monkeypatch.setattr("etl.cli.terminal.steady_clock", lambda: now[0])
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     observe = note_waits(said.append)
     error = Transient("x", status=429)
 
-    for seconds in (40, 40.5, 39, SHORTEST - 0.1):
+    for seconds in (40, 40.5, 39, SHORTEST_WAIT - 0.1):
         observe(Retried("x", error, 1, seconds))
     observe(Answered(200, 40.0))
     assert said == ["rate limited, going on in 40 s"]

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.analytics.figures import shape, words
-from etl.analytics.figures.shape import CLASSES, MOST_SERIES, STATES, Tally
-from etl.analytics.figures.values import Cell
+from etl.analytics.figures.shape import CLASSES, MOST_SERIES, STATES, Cell, Tally
 
 AGENTS = tuple(f"agent{number}" for number in range(8))
 START = datetime(2026, 11, 2)
@@ -167,7 +166,7 @@ def test_a_large_number_keeps_three_digits(number: float) -> None:
 @given(st.floats(0, 1e8))
 def test_a_duration_is_right_to_its_second_unit(seconds: float) -> None:
     sizes = {"d": 86_400, "h": 3_600, "min": 60, "s": 1}
-    parts = [part.split(words.THIN) for part in words.format_duration(seconds).split(" ")]
+    parts = [part.split(words.THIN) for part in words.format_seconds(seconds).split(" ")]
     told = sum(float(count) * sizes[unit] for count, unit in parts)
     coarse = max(sizes[unit] for _, unit in parts)
 

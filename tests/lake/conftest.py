@@ -13,8 +13,7 @@ import pytest
 from deltalake import DeltaTable
 from sqlalchemy import select, text
 
-from etl.analytics.lake.carry import LakeReport
-from etl.analytics.lake.run import update_lake
+from etl.analytics.lake.run import LakeReport, update_lake
 from etl.analytics.lake.tables import DIGEST, MONTH, list_lake_tables
 from etl.planning.run_demand import RunOptions
 from etl.simulator import World

@@ -17,7 +17,7 @@ from deltalake import DeltaTable, write_deltalake
 from sqlalchemy import text, update
 
 from etl.analytics.export.snapshot import open_snapshot
-from etl.analytics.lake import carry as carrying
+from etl.analytics.lake import run as lake_run
 from etl.analytics.lake.lock import LakeBusy, lock_file, lock_server
 from etl.clock import utc_now
 from etl.config import Privacy
@@ -92,14 +92,14 @@ def test_a_killed_run_is_made_good_by_the_next(
 ) -> None:
     killed = die(small.url, lake, what, left)
     change(small, 1)
-    carrying.carry(small.url, str(lake), utc_now)
+    lake_run.carry(small.url, str(lake), utc_now)
     assert_equal(small, lake)
     change(small, 2)
     killed |= die(small.url, lake, what, left)
     assert killed or what == "purge"
     change(small, 3)
 
-    carrying.carry(small.url, str(lake), utc_now)
+    lake_run.carry(small.url, str(lake), utc_now)
 
     assert_equal(small, lake)
     small.close()
@@ -126,7 +126,7 @@ def test_a_writer_that_comes_between_makes_the_run_fail_not_double(
     carry()
     with store.engine.begin() as connection:
         connection.execute(update(t.creators).values(first_name="x"))
-    real = carrying._find_changes
+    real = lake_run._find_changes
 
     def slow(*words: object) -> object:
         found = real(*words)  # type: ignore[arg-type]
@@ -135,7 +135,7 @@ def test_a_writer_that_comes_between_makes_the_run_fail_not_double(
             table.create_write_transaction([], "append", table.schema())
         return found
 
-    monkeypatch.setattr(carrying, "_find_changes", slow)
+    monkeypatch.setattr(lake_run, "_find_changes", slow)
     with pytest.raises(EtlError, match="another writer"):
         carry()
     monkeypatch.undo()
@@ -155,13 +155,13 @@ def test_a_database_restored_from_a_backup_is_what_the_lake_shows(
     change(small, 1)
     with small.engine.begin() as connection:
         connection.execute(text("UPDATE agents SET name = 'newer'"))
-    carrying.carry(small.url, str(lake), utc_now)
+    lake_run.carry(small.url, str(lake), utc_now)
     small.close()
     for path in tmp_path.glob("it.db*"):
         path.unlink()
     backup.rename(tmp_path / "it.db")
 
-    carrying.carry(small.url, str(lake), utc_now)
+    lake_run.carry(small.url, str(lake), utc_now)
 
     assert_equal(small, lake)
     small.close()
@@ -209,7 +209,7 @@ def test_rows_that_another_program_doubled_are_single_again(
 def test_a_lake_is_fed_by_one_database(
     store: Store, small: Store, lake: Path, carry: Carry
 ) -> None:
-    carrying.carry(small.url, str(lake), utc_now)
+    lake_run.carry(small.url, str(lake), utc_now)
     before = versions(lake)
 
     with pytest.raises(ConfigError, match="another database") as refused:
@@ -221,7 +221,7 @@ def test_a_lake_is_fed_by_one_database(
     assert_equal(store, lake)
     assert changed(carry()) == {}
     with pytest.raises(ConfigError, match="another database"):
-        carrying.carry(small.url, str(lake), utc_now)
+        lake_run.carry(small.url, str(lake), utc_now)
     small.close()
 
 
@@ -262,16 +262,16 @@ def test_nothing_of_a_forgotten_person_stays_in_any_file(
 
 
 def test_a_purge_that_was_killed_is_done_by_the_next_run(small: Store, lake: Path) -> None:
-    carrying.carry(small.url, str(lake), utc_now)
+    lake_run.carry(small.url, str(lake), utc_now)
     with small.engine.begin() as connection:
         connection.execute(update(t.creators).values(last_name="Hushhush"))
-    carrying.carry(small.url, str(lake), utc_now)
+    lake_run.carry(small.url, str(lake), utc_now)
     forget(small, "plain")
     assert die(small.url, lake, "purge", 0)
     with small.engine.begin() as connection:
         connection.execute(update(t.creators).values(last_name=None))
 
-    carrying.carry(small.url, str(lake), utc_now)
+    lake_run.carry(small.url, str(lake), utc_now)
 
     assert traces(lake) == []
     small.close()
@@ -280,13 +280,13 @@ def test_a_purge_that_was_killed_is_done_by_the_next_run(small: Store, lake: Pat
 def test_other_rules_of_privacy_reach_the_lake_and_its_old_files(small: Store, lake: Path) -> None:
     with small.engine.begin() as connection:
         connection.execute(update(t.creators).values(last_name="Hushhush", email="hush@x.org"))
-    carrying.carry(small.url, str(lake), utc_now)
+    lake_run.carry(small.url, str(lake), utc_now)
     assert traces(lake) != []
     strict = Store(small.url, utc_now, rules_of(Privacy(emails="drop", names="drop"), None))
     assert apply_rules_change(strict)
     strict.close()
 
-    carrying.carry(small.url, str(lake), utc_now)
+    lake_run.carry(small.url, str(lake), utc_now)
 
     assert_equal(small, lake)
     assert traces(lake) == []

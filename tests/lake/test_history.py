@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from etl.analytics.lake import carry as carrying
+from etl.analytics.lake import run as lake_run
 from etl.clock import utc_now
 from etl.config import Privacy
 from etl.privacy import rules_of
@@ -52,7 +52,7 @@ def test_a_lake_of_twenty_runs_equals_the_database(store: Store, lake: Path, see
             what = draw.choice(["write", "commit", "committed", "purge"])
             killed += die(store.url, lake, what, draw.randrange(4))
         else:
-            carrying.carry(store.url, str(lake), utc_now)
+            lake_run.carry(store.url, str(lake), utc_now)
             assert_equal(store, lake)
     strict = Store(store.url, utc_now, rules_of(Privacy(emails="drop", names="drop"), None))
     assert apply_rules_change(strict)
@@ -60,7 +60,7 @@ def test_a_lake_of_twenty_runs_equals_the_database(store: Store, lake: Path, see
     with store.engine.begin() as connection:
         connection.execute(text("UPDATE sessions SET name = NULL"))
 
-    carrying.carry(store.url, str(lake), utc_now)
+    lake_run.carry(store.url, str(lake), utc_now)
 
     assert killed > 3
     assert_equal(store, lake)

@@ -119,11 +119,11 @@ def test_credits_that_no_engine_can_hold_are_null_and_told(
 def test_a_table_of_an_older_release_gets_the_columns_that_it_lacks(
     filled: Store, lake: Path, carry: Carry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from etl.analytics.lake import carry as carrying
+    from etl.analytics.lake import run as lake_run
 
-    tables = carrying.list_lake_tables()
+    tables = lake_run.list_lake_tables()
     older = [table._replace(columns=table.columns[:-1]) for table in tables]
-    monkeypatch.setattr(carrying, "list_lake_tables", lambda: older)
+    monkeypatch.setattr(lake_run, "list_lake_tables", lambda: older)
     carry()
     monkeypatch.undo()
 

@@ -10,8 +10,8 @@ from sqlalchemy import insert
 
 from etl.analytics.figures import shape
 from etl.analytics.figures.period import Period, floor_to, list_offsets, to_wall
-from etl.analytics.figures.values import Window
 from etl.analytics.report import figure_queries
+from etl.analytics.report.figure_queries import Window
 from etl.analytics.report.health_queries import load_health
 from etl.analytics.report.load_figures import load_figures
 from etl.analytics.report.view import make_view
@@ -220,7 +220,7 @@ def test_agents_that_lack_the_same_share_a_line(store: Store) -> None:
     prove(store, ids[8])
     prove(store, ids[7], NOW - 3 * DAY)
 
-    lines = make_view(load_figures(store, options(*ids))).warnings
+    lines = make_view(load_figures(store, options(*ids)))["warnings"]
 
     assert lines[0].startswith("agent 0, agent 1, agent 2 and 4 more: nothing")
     assert lines[1].startswith("agent 7: sessions that began after 20 Nov, 18:30")
@@ -240,20 +240,20 @@ def test_sessions_that_lack_fields_are_told(store: Store) -> None:
 
     shown = make_view(load_figures(store, options("a")))
 
-    assert shown.health[0]["rejected"] == "2"
+    assert shown["health"][0]["rejected"] == "2"
     told = "2 sessions lack fields that could not be read: usage.credit_cost (2)."
-    assert [line for line in shown.warnings if line.endswith(told)] != []
+    assert [line for line in shown["warnings"] if line.endswith(told)] != []
 
 
 def test_a_shorter_range_before_is_told(store: Store) -> None:
     fill(store, [session("now"), session("then", created_at=NOW - 40 * DAY)])
     prove(store, "a")
 
-    assert "14 Oct, 18:30" in " ".join(make_view(load_figures(store, options("a"))).warnings)
+    assert "14 Oct, 18:30" in " ".join(make_view(load_figures(store, options("a")))["warnings"])
 
     fill(store, [session("long ago", "b", created_at=NOW - 99 * DAY)])
     prove(store, "b")
-    assert make_view(load_figures(store, options("a", "b"))).warnings == []
+    assert make_view(load_figures(store, options("a", "b")))["warnings"] == []
 
 
 def test_there_is_nothing_before_the_first_session(store: Store) -> None:

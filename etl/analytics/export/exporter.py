@@ -16,7 +16,7 @@ from etl.analytics.export.files import Format, TableFile, make_schema
 from etl.analytics.export.rules import CHANGES, NO_PARTITION, choose_since, name_folders, to_month
 from etl.analytics.export.snapshot import Since
 from etl.analytics.meter import RowMeter
-from etl.analytics.schema_docs import Page, Relation
+from etl.analytics.schema_docs import Relation, SchemaPage
 from etl.errors import ConfigError
 from etl.models import Progress
 from etl.store.schema import migrate
@@ -24,8 +24,8 @@ from etl.wording import suggest
 
 PARTITIONED: Final = "sessions"
 PARTITIONED_BY: Final = ("agent_id", "created_at")
-EMPTY: Final = (f"agent={NO_PARTITION}", f"month={NO_PARTITION}")
-CHUNK: Final = 256
+EMPTY_FOLDER: Final = (f"agent={NO_PARTITION}", f"month={NO_PARTITION}")
+CHUNK_ROWS: Final = 256
 
 
 class ExportOptions(NamedTuple):
@@ -36,13 +36,6 @@ class ExportOptions(NamedTuple):
     tables: Sequence[str] = ()
     since_run: int | None = None
     raw: bool = False
-
-
-class Written(NamedTuple):
-    """What became of a table."""
-
-    rows: int
-    files: int
 
 
 def export(
@@ -65,9 +58,9 @@ def export(
             meter = RowMeter("export", on_progress, len(chosen))
             tables = []
             for relation in chosen:
-                written = _Table(relation, options, partial, since, meter).write(connection)
+                rows, files = _Table(relation, options, partial, since, meter).write(connection)
                 whole = since is None or relation.name not in CHANGES
-                tables.append({"name": relation.name, "whole": whole, **written._asdict()})
+                tables.append({"name": relation.name, "whole": whole, "rows": rows, "files": files})
                 meter.tables_done += 1
             meter.add(0)
             seen = reading.read_runs(connection)
@@ -84,7 +77,7 @@ def export(
             return folders.put_manifest(partial, manifest)
 
 
-def _select_tables(page: Page, names: Sequence[str]) -> list[Relation]:
+def _select_tables(page: SchemaPage, names: Sequence[str]) -> list[Relation]:
     public = [relation for relation in page.relations.values() if relation.public]
     if not names:
         return public
@@ -117,8 +110,8 @@ class _Table:
     since: Since | None
     meter: RowMeter
 
-    def write(self, connection: Connection) -> Written:
-        """Write every row that is wanted."""
+    def write(self, connection: Connection) -> tuple[int, int]:
+        """Write every row that is wanted. Returns the numbers of rows and of files."""
         partitioned = self.options.format == "parquet" and self.relation.name == PARTITIONED
         order = PARTITIONED_BY if partitioned else ()
         changed = CHANGES.get(self.relation.name, ())
@@ -126,9 +119,9 @@ class _Table:
         if partitioned:
             return self._write_partitions(rows)
         path = self.folder / f"{self.relation.name}.{self.options.format}"
-        return Written(self._write_file(path, rows), 1)
+        return self._write_file(path, rows), 1
 
-    def _write_partitions(self, chunks: Iterator[Sequence[Any]]) -> Written:
+    def _write_partitions(self, chunks: Iterator[Sequence[Any]]) -> tuple[int, int]:
         """A file for each agent and month; the rows come in that order."""
         names = [column.name for column in self.relation.columns]
         agent, created = (names.index(name) for name in PARTITIONED_BY)
@@ -139,7 +132,7 @@ class _Table:
             # a folder, but not a file.
             files += 1
             total += self._write_part(name_folders(*key), files, group)
-        return Written(total, files) if files else Written(self._write_part(EMPTY, 1, ()), 1)
+        return (total, files) if files else (self._write_part(EMPTY_FOLDER, 1, ()), 1)
 
     def _write_part(self, parts: tuple[str, str], number: int, rows: Iterable[Any]) -> int:
         place = self.folder.joinpath(self.relation.name, *parts)
@@ -157,5 +150,5 @@ class _Table:
 
 def _split_rows(rows: Iterable[Any]) -> Iterator[list[Any]]:
     rows = iter(rows)
-    while chunk := list(itertools.islice(rows, CHUNK)):
+    while chunk := list(itertools.islice(rows, CHUNK_ROWS)):
         yield chunk

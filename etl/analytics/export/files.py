@@ -20,7 +20,7 @@ BATCH_ROWS: Final = 50_000
 BATCH_BYTES: Final = 32 << 20
 """A batch is written at so many rows or bytes; of Parquet it is a row group."""
 
-KINDS: Final = {
+ARROW_TYPES: Final = {
     "timestamptz": pa.timestamp("us", tz="UTC"),
     "date": pa.date32(),
     "numeric": pa.float64(),
@@ -32,9 +32,9 @@ KINDS: Final = {
 """Arrow's types for PostgreSQL's; everything else is text, JSON too."""
 
 
-def make_schema(columns: Iterable[Column]) -> pa.Schema:
+def make_schema(columns: Iterable[Column], types: dict[str, Any] = ARROW_TYPES) -> pa.Schema:
     """The columns of a file: the same from either database, all nullable."""
-    return pa.schema([(column.name, KINDS.get(column.type, pa.string())) for column in columns])
+    return pa.schema([(column.name, types.get(column.type, pa.string())) for column in columns])
 
 
 class TableFile:

@@ -10,10 +10,10 @@ from urllib.parse import quote
 NO_PARTITION: Final = "__HIVE_DEFAULT_PARTITION__"
 """Hive's word for null."""
 
-LONGEST: Final = 200
+LONGEST_FOLDER_ID: Final = 200
 """Bytes of an encoded id in a folder's name; file systems take 255."""
 
-HEAD: Final = 10
+LONG_ID_HEAD: Final = 10
 """Characters of an id that is too long; each takes 12 bytes at most."""
 
 CHANGES: Final = {
@@ -45,7 +45,7 @@ def to_month(created_at: datetime | None) -> str:
 
 
 def name_folders(agent_id: str, month: str) -> tuple[str, str]:
-    """The folders that sessions belong into: `agent=...` and `month=...`.
+    """The folders that sessions belong in: `agent=...` and `month=...`.
 
     Every id gives one folder of its own, whatever it holds and however long it is. The names are
     percent-encoded, as readers of Hive's layout expect.
@@ -55,10 +55,10 @@ def name_folders(agent_id: str, month: str) -> tuple[str, str]:
 
 def _name_folder(id: str) -> str:
     encoded = _encode(id)
-    if len(encoded) <= LONGEST:
+    if len(encoded) <= LONGEST_FOLDER_ID:
         return encoded
     # The tilde is encoded elsewhere: no short id looks like this.
-    return f"{_encode(id[:HEAD])}~{hashlib.sha256(id.encode()).hexdigest()}"
+    return f"{_encode(id[:LONG_ID_HEAD])}~{hashlib.sha256(id.encode()).hexdigest()}"
 
 
 def _encode(id: str) -> str:
@@ -69,7 +69,7 @@ def choose_since(unfinished: int | None, newest: Sequence[int]) -> int | None:
     """The run that the next export should name so as to miss nothing; None: export all.
 
     `unfinished` is the lowest run that still says `running`: rows of it may follow. `newest` are
-    the newest run ids, the highest first. A number lacking there may belong to a run that was not
+    the newest run ids, the highest first. A number missing there may belong to a run that was not
     committed yet, so the next export begins below it.
     """
     settled = newest[0] if newest else None

@@ -5,21 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Connection,
-    Date,
-    Numeric,
-    Select,
-    Text,
-    cast,
-    column,
-    func,
-    or_,
-    select,
-)
-from sqlalchemy import table as lightweight
+import sqlalchemy as sa
 from sqlalchemy.types import TypeEngine
 
 from etl.analytics.schema_docs import Column, Relation
@@ -30,29 +16,26 @@ from etl.store.schema import tables as t
 from etl.store.schema.column_types import Instant
 from etl.store.schema.engine import temporary_engine, translate_errors
 
-FETCHED: Final = 256
+FETCHED_ROWS: Final = 256
 """Rows held at once as they come from the database; a row may hold a long text."""
 
-WINDOW: Final = 100
-"""How many of the newest runs are looked at for numbers that lack."""
+NEWEST_RUNS: Final = 100
+"""How many of the newest runs are searched for missing numbers."""
 
-SETTINGS: Final = (
-    "statement_timeout = 0",
-    "idle_in_transaction_session_timeout = '10min'",
-)
+SETTINGS: Final = ("statement_timeout = 0", "idle_in_transaction_session_timeout = '10min'")
 """A snapshot locks no row, so the guards of PostgreSQL's other transactions are not for it."""
 
 NUMBERS_OF_RUNS: Final = ("id", "run_id")
 
-TYPES: Final[dict[str, TypeEngine[Any]]] = {
-    "text": Text(),
+SQL_TYPES: Final[dict[str, TypeEngine[Any]]] = {
+    "text": sa.Text(),
     "timestamptz": Instant(),
-    "date": Date(),
-    "numeric": Numeric(asdecimal=False),
-    "double precision": Numeric(asdecimal=False),
-    "bigint": BigInteger(),
-    "integer": BigInteger(),
-    "boolean": Boolean(),
+    "date": sa.Date(),
+    "numeric": sa.Numeric(asdecimal=False),
+    "double precision": sa.Numeric(asdecimal=False),
+    "bigint": sa.BigInteger(),
+    "integer": sa.BigInteger(),
+    "boolean": sa.Boolean(),
 }
 """How a column of this type is read; others (JSON, varchar) are read as text."""
 
@@ -72,7 +55,7 @@ class RunsSeen(NamedTuple):
 
 
 @contextmanager
-def open_snapshot(url: str) -> Iterator[Connection]:
+def open_snapshot(url: str) -> Iterator[sa.Connection]:
     """A read-only transaction that shows the database as it is now, whatever others write.
 
     Raises StoreError, and SchemaMismatch if the database is not this program's.
@@ -84,7 +67,7 @@ def open_snapshot(url: str) -> Iterator[Connection]:
             yield connection
 
 
-def _begin_snapshot(connection: Connection) -> None:
+def _begin_snapshot(connection: sa.Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         for setting in SETTINGS:
@@ -92,32 +75,33 @@ def _begin_snapshot(connection: Connection) -> None:
     else:
         connection.execution_options(reads=True)
     # It is the first read that fixes what a transaction sees.
-    connection.execute(select(func.max(t.sync_runs.c.id)))
+    connection.execute(sa.select(sa.func.max(t.sync_runs.c.id)))
 
 
-def read_runs(connection: Connection) -> RunsSeen:
+def read_runs(connection: sa.Connection) -> RunsSeen:
     """What `choose_since` needs to know."""
     c = t.sync_runs.c
-    unfinished = connection.execute(select(func.min(c.id)).where(c.status == "running")).scalar()
-    # SQLite's writers take turns: there, no run can lack that others have overtaken.
-    most = WINDOW if connection.dialect.name == "postgresql" else 1
-    newest = connection.execute(select(c.id).order_by(c.id.desc()).limit(most)).scalars()
+    running = sa.select(sa.func.min(c.id)).where(c.status == "running")
+    unfinished = connection.execute(running).scalar()
+    # SQLite's writers take turns: there, no run is missing that later ones have overtaken.
+    most = NEWEST_RUNS if connection.dialect.name == "postgresql" else 1
+    newest = connection.execute(sa.select(c.id).order_by(c.id.desc()).limit(most)).scalars()
     return RunsSeen(unfinished, list(newest))
 
 
-def find_since(connection: Connection, run_id: int) -> Since:
+def find_since(connection: sa.Connection, run_id: int) -> Since:
     """Find a run. Raises ConfigError if there is none of that number."""
     c = t.sync_runs.c
     hint = f"`{program_name()} runs` shows them; without --since-run everything is exported"
-    if connection.execute(select(c.id).where(c.id == run_id)).first() is None:
+    if connection.execute(sa.select(c.id).where(c.id == run_id)).first() is None:
         raise ConfigError(f"there is no run {run_id}", hint)
     # Hosts' clocks differ: a later run may have begun earlier.
-    at = connection.execute(select(func.min(c.started_at)).where(c.id >= run_id)).scalar_one()
+    at = connection.execute(sa.select(sa.func.min(c.started_at)).where(c.id >= run_id)).scalar_one()
     return Since(run_id, at)
 
 
 def read_rows(
-    connection: Connection,
+    connection: sa.Connection,
     relation: Relation,
     order: Sequence[str] = (),
     changed: Sequence[str] = (),
@@ -127,26 +111,26 @@ def read_rows(
 
     With `since`, those alone that one of the columns `changed` puts at or after it.
     """
-    query = select(*map(_select_column, relation.columns)).select_from(lightweight(relation.name))
-    query = query.order_by(*map(column, order))
+    query = sa.select(*map(_select_column, relation.columns)).select_from(sa.table(relation.name))
+    query = query.order_by(*map(sa.column, order))
     if since is not None and changed:
         query = _filter_newer(query, changed, since)
-    result = connection.execute(query, execution_options={"yield_per": FETCHED})
+    result = connection.execute(query, execution_options={"yield_per": FETCHED_ROWS})
     return result.partitions()
 
 
 def _select_column(one: Column) -> Any:
-    kind = TYPES.get(one.type)
+    kind = SQL_TYPES.get(one.type)
     if kind is None:
-        return cast(column(one.name), Text).label(one.name)
-    return column(one.name, kind)
+        return sa.cast(sa.column(one.name), sa.Text).label(one.name)
+    return sa.column(one.name, kind)
 
 
-def _filter_newer(query: Select[Any], changed: Sequence[str], since: Since) -> Select[Any]:
+def _filter_newer(query: sa.Select[Any], changed: Sequence[str], since: Since) -> sa.Select[Any]:
     conditions = [
-        column(name) >= since.run_id
+        sa.column(name) >= since.run_id
         if name in NUMBERS_OF_RUNS
-        else column(name, Instant()) >= since.at
+        else sa.column(name, Instant()) >= since.at
         for name in changed
     ]
-    return query.where(or_(*conditions))
+    return query.where(sa.or_(*conditions))

@@ -13,9 +13,9 @@ Step = Literal["hour", "day", "week", "month"]
 LOOKS_BACK: Final = 30
 """Days that the report covers unless told otherwise, today included."""
 
-TICK: Final = timedelta(microseconds=1)
+MICROSECOND: Final = timedelta(microseconds=1)
 DAY: Final = timedelta(days=1)
-LONGEST: Final[dict[Step, timedelta]] = {
+LONGEST_RANGES: Final[dict[Step, timedelta]] = {
     "hour": timedelta(days=3),
     "day": timedelta(days=92),
     "week": timedelta(days=731),
@@ -28,7 +28,7 @@ STRIDE: Final[dict[Step, timedelta]] = {
     "week": DAY,
     "month": DAY,
 }
-"""Shorter than any bin of the step is, whatever a clock is set forward or back by."""
+"""Shorter than any bin of the step, however far a clock is set forward or back."""
 
 
 class Period(NamedTuple):
@@ -60,7 +60,7 @@ def to_wall(instant: datetime, zone: tzinfo) -> datetime:
 
 def find_default_since(until: datetime, zone: tzinfo) -> datetime:
     """The midnight, in the zone, from which a range of whole days up to `until` begins."""
-    last = floor_to(to_wall(until - TICK, zone), "day")
+    last = floor_to(to_wall(until - MICROSECOND, zone), "day")
     first = last - timedelta(days=LOOKS_BACK - 1)
     return first.replace(tzinfo=zone).astimezone(UTC)
 
@@ -74,20 +74,17 @@ def find_period_before(period: Period, zone: tzinfo) -> Period | None:
     try:
         if shift < DAY:
             return Period(period.since - shift, period.since)
-        since, until = (_shift_clock(instant, -shift, zone) for instant in period)
+        clocks = (instant.astimezone(zone) - shift for instant in period)
+        since, until = (clock.astimezone(UTC) for clock in clocks)
     except OverflowError:
         return None
     # A clock that was set forward in between makes the range before longer than its days.
     return Period(since, min(until, period.since))
 
 
-def _shift_clock(instant: datetime, shift: timedelta, zone: tzinfo) -> datetime:
-    return (instant.astimezone(zone) + shift).astimezone(UTC)
-
-
 def choose_step(period: Period) -> Step:
     """The step in which a range is drawn: some dozens of bins."""
-    return next((step for step, most in LONGEST.items() if period.length <= most), "month")
+    return next((step for step, most in LONGEST_RANGES.items() if period.length <= most), "month")
 
 
 def floor_to(clock: datetime, step: Step) -> datetime:
@@ -111,7 +108,7 @@ def list_bins(period: Period, step: Step, zone: tzinfo) -> list[datetime]:
 
     An hour or day that no clock in the zone showed has none; an hour that it showed twice is one.
     """
-    instants = [*_list_strides(period, STRIDE[step]), period.until - TICK]
+    instants = [*_list_strides(period, STRIDE[step]), period.until - MICROSECOND]
     return sorted({floor_to(to_wall(instant, zone), step) for instant in instants})
 
 
@@ -129,7 +126,7 @@ def list_offsets(period: Period, zone: tzinfo) -> list[Offset]:
 def _find_change(low: datetime, high: datetime, zone: tzinfo) -> Offset:
     """The instant after `low`, up to `high`, at which the offset of `high` begins."""
     seconds = _measure_offset(high, zone)
-    while high - low > TICK:
+    while high - low > MICROSECOND:
         middle = low + (high - low) / 2
         low, high = (low, middle) if _measure_offset(middle, zone) == seconds else (middle, high)
     return Offset(high, seconds)

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from etl.analytics.figures.period import Step, floor_to
-from etl.analytics.figures.values import Cell
 from etl.models import SETTLED_STATES
 
 MOST_SERIES: Final = 5
@@ -25,6 +24,17 @@ STATES: Final[dict[str, tuple[str | None, ...]]] = {
     "Other": (),
 }
 """The states in the order in which they are drawn; those that come up later are `Other`."""
+
+
+class Cell(NamedTuple):
+    """Sessions of an agent that began at the same slot of wall time and are in the same state."""
+
+    agent_id: str
+    slot: datetime
+    state: str | None
+    sessions: int
+    credits: float
+    tokens: int
 
 
 class Tally(NamedTuple):
@@ -80,7 +90,7 @@ class Mix(NamedTuple):
 
 
 class Square(NamedTuple):
-    """An hour of the week; its class is 0 if empty, else 1 to 5 by its part of the busiest."""
+    """An hour of the week; its class is 0 if empty, else 1 to 5 by its share of the busiest."""
 
     weekday: int
     hour: int

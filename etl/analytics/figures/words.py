@@ -8,9 +8,9 @@ from etl.wording import count
 
 THIN: Final = "\N{NARROW NO-BREAK SPACE}"
 MINUS: Final = "\N{MINUS SIGN}"
-UNITS: Final = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+METRIC_PREFIXES: Final = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 DASH: Final = "\N{EN DASH}"
-NONE: Final = DASH
+NO_VALUE: Final = DASH
 
 
 def format_count(number: float) -> str:
@@ -20,7 +20,7 @@ def format_count(number: float) -> str:
 
 def format_compact(number: float) -> str:
     """A large count in three digits: `12.3 M`. Small ones whole."""
-    for size, unit in UNITS:
+    for size, unit in METRIC_PREFIXES:
         if number >= size * 0.9995:
             value = number / size
             return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}{THIN}{unit}"
@@ -30,14 +30,14 @@ def format_compact(number: float) -> str:
 def format_credits(number: float | None) -> str:
     """Credits, to the hundredth; large sums whole."""
     if number is None:
-        return NONE
+        return NO_VALUE
     return f"{number:,.2f}" if abs(number) < 100 else f"{number:,.0f}"
 
 
 def format_percent(share: float | None) -> str:
     """A share of one: `8.4 %`; small ones are not said to be none, nor nearly all to be all."""
     if share is None:
-        return NONE
+        return NO_VALUE
     if 0 < share < 0.001:
         return f"under 0.1{THIN}%"
     return f"over 99.9{THIN}%" if 0.999 < share < 1 else f"{share * 100:.1f}{THIN}%"
@@ -70,10 +70,10 @@ def _choose_sign(moved: float) -> str:
     return "+" if moved > 0 else MINUS
 
 
-def format_duration(seconds: float | None) -> str:
+def format_seconds(seconds: float | None) -> str:
     """A span of time in its two largest units: `2 h 5 min`; seconds to the tenth: `3.2 s`."""
     if seconds is None:
-        return NONE
+        return NO_VALUE
     if 0 < seconds < 9.95:
         return f"{seconds:.1f}{THIN}s"
     left = round(max(seconds, 0))
@@ -88,7 +88,7 @@ def format_duration(seconds: float | None) -> str:
     return " ".join(parts)
 
 
-def format_age(span: timedelta) -> str:
+def format_elapsed(span: timedelta) -> str:
     """How long ago, in one unit: `3 hours`."""
     seconds = max(span.total_seconds(), 0)
     for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
@@ -100,7 +100,7 @@ def format_age(span: timedelta) -> str:
 def format_minute(clock: datetime | None, this_year: int | None = None) -> str:
     """A wall time to the minute: `23 Nov 2026, 18:39`; this year's without the year."""
     if clock is None:
-        return NONE
+        return NO_VALUE
     year = "" if clock.year == this_year else f" {clock.year}"
     return f"{_to_day(clock)}{year}, {clock:%H:%M}"
 

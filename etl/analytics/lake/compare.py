@@ -29,7 +29,7 @@ class Change(NamedTuple):
 
 
 class Unsorted(Exception):
-    """A stream's keys don't rise: comparing it would tell nonsense."""
+    """A stream is not in the order of its keys, so a comparison of it would be wrong."""
 
 
 def compare(database: Iterable[Keyed], lake: Iterable[LakeRow]) -> Iterator[Change]:

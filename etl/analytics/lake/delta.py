@@ -7,7 +7,7 @@ nothing. A commit succeeds only on the version that was read: of two writers one
 import re
 import time
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -29,7 +29,7 @@ READERS_GRACE: Final = 24
 
 
 class State(msgspec.Struct, frozen=True):
-    """What a commit's metadata tells of the table.
+    """What a commit's metadata says about the table.
 
     `erased` is the version that last deleted rows, `purged` the one up to which files that no
     version needs any more were removed, `mark` tells what had been forgotten by then.
@@ -52,23 +52,19 @@ class DataFile(NamedTuple):
 
 
 class DeltaFolder:
-    """A table at an address, as it was when it was opened or last committed."""
+    """A table at an address, as it was when it was opened or last committed.
+
+    Raises EtlError if something else is in its place.
+    """
 
     def __init__(self, uri: str, table: LakeTable) -> None:
         self.uri = uri
         self._table = table
-        self._delta: DeltaTable | None = None
-        self.state: State | None = None
         self.filesystem = pa.fs.PyFileSystem(DeltaStorageHandler(uri))
-
-    def open(self) -> Self:
-        """Look for the table. Raises EtlError if something else is in its place."""
-        if DeltaTable.is_deltatable(self.uri):
-            self._delta = DeltaTable(self.uri)
-            self.state = self._read_state()
-        else:
+        self._delta = DeltaTable(uri) if DeltaTable.is_deltatable(uri) else None
+        self.state = self._read_state() if self.exists else None
+        if not self.exists:
             self._check_free()
-        return self
 
     @property
     def exists(self) -> bool:
@@ -118,6 +114,8 @@ class DeltaFolder:
     def _create_table(
         self, added: Sequence[AddAction], schema: Schema, state: State, properties: CommitProperties
     ) -> None:
+        names = self._table.names
+        harmless = next(name for name in ("created_at", "updated_at", names[-1]) if name in names)
         create_table_with_add_actions(
             self.uri,
             schema,
@@ -127,7 +125,7 @@ class DeltaFolder:
             name=self._table.name,
             description=f"{PROGRAM}, database {state.database}",
             # Statistics stand in the log, which outlives the files: they must not name people.
-            configuration={"delta.dataSkippingStatsColumns": self._statistics_column},
+            configuration={"delta.dataSkippingStatsColumns": harmless},
             commit_properties=properties,
         )
 
@@ -152,13 +150,8 @@ class DeltaFolder:
     def _partitions(self) -> list[str]:
         return [MONTH] if self._table.by_month else []
 
-    @property
-    def _statistics_column(self) -> str:
-        names = self._table.names
-        return next(name for name in ("created_at", "updated_at", names[-1]) if name in names)
-
     def _read_state(self) -> State:
-        """The newest state that a commit tells; of an old log, the owner alone is known.
+        """The newest state in the log; an old log names the owner alone.
 
         Raises EtlError if the table isn't one of ours.
         """

@@ -1,10 +1,15 @@
-"""Data files: written in constant memory, a month at a time, and read back as an index."""
+"""Data files: written in constant memory, a month at a time, and read back as an index.
 
+Rows come as a database gives them, and become the same columns from SQLite and PostgreSQL.
+"""
+
+import decimal
 import json
 import time
 import uuid
 from collections.abc import Container, Iterator, Sequence
 from datetime import MAXYEAR, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 
 import pyarrow as pa
@@ -13,7 +18,6 @@ import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
 from pyarrow.fs import PyFileSystem
 
-from etl.analytics.lake.columns import is_unfit, make_batch
 from etl.analytics.lake.compare import LakeRow
 from etl.analytics.lake.delta import DataFile
 from etl.analytics.lake.source import SourceRow, split_cells
@@ -28,10 +32,14 @@ FILE_ROWS: Final = 1_000_000
 FILE_BYTES: Final = 1 << 30
 """A file ends at so many rows, or bytes before compression."""
 
-FILE: Final = "_file"
-ROW: Final = "_row"
+FILE_COLUMN: Final = "_file"
+ROW_COLUMN: Final = "_row"
 TIME_TEXT: Final = "%Y-%m-%d %H:%M:%S"
 DATED: Final = "created_at"
+
+PRECISE: Final = decimal.Context(prec=38, rounding=decimal.ROUND_HALF_EVEN)
+NANO: Final = Decimal("1e-9")
+UTC_OFFSET: Final = "+00"
 
 
 class MonthWriter:
@@ -44,9 +52,10 @@ class MonthWriter:
         self._table = table
         self._schema = table.file_schema
         self._month = month
+        # Rows wait to become a batch, batches a row group, row groups are in the open file.
         self._rows: list[SourceRow] = []
         self._batches: list[pa.RecordBatch] = []
-        self._size = self._grouped = self._written = self._bytes = 0
+        self._rows_bytes = self._batches_bytes = self._file_rows = self._file_bytes = 0
         self._dates: list[tuple[datetime, datetime]] = []
         self._writer: pq.ParquetWriter | None = None
         self._file: Any = None
@@ -55,8 +64,8 @@ class MonthWriter:
     def write_row(self, row: SourceRow) -> None:
         """Add a row of the database."""
         self._rows.append(row)
-        self._size += row.size
-        if len(self._rows) >= BATCH_ROWS or self._size >= GROUP_BYTES:
+        self._rows_bytes += row.size
+        if len(self._rows) >= BATCH_ROWS or self._rows_bytes >= GROUP_BYTES:
             self._turn_rows()
 
     @property
@@ -65,7 +74,7 @@ class MonthWriter:
         return bool(self.added or self._rows or self._batches or self._writer)
 
     def copy_file(self, file: DataFile, stale: Container[int]) -> None:
-        """Add the rows of an older file, but for those of these numbers."""
+        """Add the rows of an older file, but not those with the numbers in `stale`."""
         number = 0
         with self._filesystem.open_input_file(file.path) as source:
             for batch in pq.ParquetFile(source).iter_batches(BATCH_ROWS):
@@ -82,27 +91,24 @@ class MonthWriter:
     def _turn_rows(self) -> None:
         if self._rows:
             cells = [split_cells(row.raw) for row in self._rows]
-            self._count_unfit(cells)
+            for place, field in enumerate(self._schema):
+                if pa.types.is_decimal(field.type):
+                    self.unfit += sum(_is_unfit(row[place]) for row in cells)
             digests = [row.digest for row in self._rows]
-            self._write_batch(make_batch(cells, digests, self._schema))
-            self._rows, self._size = [], 0
-
-    def _count_unfit(self, cells: Sequence[Sequence[Any]]) -> None:
-        for place, field in enumerate(self._schema):
-            if pa.types.is_decimal(field.type):
-                self.unfit += sum(is_unfit(row[place]) for row in cells)
+            self._write_batch(_make_batch(cells, digests, self._schema))
+            self._rows, self._rows_bytes = [], 0
 
     def _write_batch(self, batch: pa.RecordBatch) -> None:
         self._batches.append(batch)
-        self._grouped += batch.nbytes
-        if sum(map(len, self._batches)) >= GROUP_ROWS or self._grouped >= GROUP_BYTES:
+        self._batches_bytes += batch.nbytes
+        if sum(map(len, self._batches)) >= GROUP_ROWS or self._batches_bytes >= GROUP_BYTES:
             self._write_group()
-        if self._written >= FILE_ROWS or self._bytes >= FILE_BYTES:
+        if self._file_rows >= FILE_ROWS or self._file_bytes >= FILE_BYTES:
             self._finish_file()
 
     def _write_group(self) -> None:
         group = pa.Table.from_batches(self._batches, self._schema)
-        self._batches, self._grouped = [], 0
+        self._batches, self._batches_bytes = [], 0
         if not len(group):
             return
         if self._writer is None:
@@ -111,8 +117,8 @@ class MonthWriter:
             self._file = self._filesystem.open_output_stream(self._path)
             self._writer = pq.ParquetWriter(self._file, self._schema, compression="zstd")
         self._writer.write_table(group, GROUP_ROWS)
-        self._written += len(group)
-        self._bytes += group.nbytes
+        self._file_rows += len(group)
+        self._file_bytes += group.nbytes
         self._note_dates(group)
 
     def _note_dates(self, group: pa.Table) -> None:
@@ -130,16 +136,16 @@ class MonthWriter:
         month: dict[str, str | None] = {MONTH: self._month} if self._table.by_month else {}
         now = int(time.time() * 1000)
         self.added.append(AddAction(self._path, size, month, now, True, self._format_statistics()))
-        self._writer, self._written, self._bytes, self._dates = None, 0, 0, []
+        self._writer, self._file_rows, self._file_bytes, self._dates = None, 0, 0, []
 
     def _format_statistics(self) -> str:
         """How many rows, and between which dates: no other column, since the log outlives rows."""
-        told: dict[str, Any] = {"numRecords": self._written}
+        statistics: dict[str, Any] = {"numRecords": self._file_rows}
         if self._dates:
             oldest, newest = min(a for a, _ in self._dates), max(b for _, b in self._dates)
-            told["minValues"] = {DATED: _format_milliseconds(oldest)}
-            told["maxValues"] = {DATED: _format_milliseconds(newest, up=True)}
-        return json.dumps(told)
+            statistics["minValues"] = {DATED: _format_milliseconds(oldest)}
+            statistics["maxValues"] = {DATED: _format_milliseconds(newest, up=True)}
+        return json.dumps(statistics)
 
 
 def _format_milliseconds(instant: datetime, *, up: bool = False) -> str:
@@ -162,12 +168,13 @@ def read_index(
     parts, lost = [], set()
     for number, file in enumerate(files):
         try:
-            part = _read_keys(filesystem, file.path, table)
+            with filesystem.open_input_file(file.path) as source:
+                part = pq.ParquetFile(source, pre_buffer=True).read([*table.key, DIGEST])
         except FileNotFoundError:
             lost.add(number)
             continue
-        places = {FILE: pa.array([number] * len(part), pa.int32())}
-        places[ROW] = pa.array(range(len(part)), pa.int64())
+        places = {FILE_COLUMN: pa.array([number] * len(part), pa.int32())}
+        places[ROW_COLUMN] = pa.array(range(len(part)), pa.int64())
         for name, cells in places.items():
             part = part.append_column(name, cells)
         parts.append(part)
@@ -176,17 +183,12 @@ def read_index(
     return pa.concat_tables(parts).sort_by([(name, "ascending") for name in table.key]), lost
 
 
-def _read_keys(filesystem: PyFileSystem, path: str, table: LakeTable) -> pa.Table:
-    with filesystem.open_input_file(path) as source:
-        return pq.ParquetFile(source, pre_buffer=True).read([*table.key, DIGEST])
-
-
 def index_rows(index: pa.Table, table: LakeTable) -> Iterator[LakeRow]:
     """The rows of an index, as `compare` takes them; times are SQLite's text."""
     for batch in index.to_batches(BATCH_ROWS):
         keys = [_list_cells(batch[name]) for name in table.key]
         joined = keys[0] if len(keys) == 1 else zip(*keys, strict=True)
-        others = (batch[name].to_pylist() for name in (DIGEST, FILE, ROW))
+        others = (batch[name].to_pylist() for name in (DIGEST, FILE_COLUMN, ROW_COLUMN))
         yield from zip(joined, *others, strict=True)
 
 
@@ -195,3 +197,38 @@ def _list_cells(cells: pa.Array) -> list[Any]:
         cells = pc.strftime(cells.cast(pa.timestamp("us")), format=TIME_TEXT)
     found: list[Any] = cells.to_pylist()
     return found
+
+
+def _make_batch(
+    rows: Sequence[Sequence[Any]], digests: Sequence[int], schema: pa.Schema
+) -> pa.RecordBatch:
+    """Rows and their digests as a batch of the schema, whose last column is the digest."""
+    columns = zip(*rows, strict=True)
+    arrays = [_to_array(cells, field.type) for cells, field in zip(columns, schema, strict=False)]
+    return pa.record_batch([*arrays, pa.array(digests, pa.int64())], schema=schema)
+
+
+def _is_unfit(cell: Any) -> bool:
+    """Whether a number of credits doesn't fit into 29 digits before the point: null in a lake."""
+    return cell is not None and _parse_decimal(cell) is None
+
+
+def _to_array(cells: Sequence[Any], type: pa.DataType) -> pa.Array:
+    if pa.types.is_decimal(type):
+        return pa.array([None if cell is None else _parse_decimal(cell) for cell in cells], type)
+    if pa.types.is_timestamp(type):
+        # PostgreSQL writes its offset, which the snapshot sets to UTC.
+        texts = [cell and cell.removesuffix(UTC_OFFSET) for cell in cells]
+        return pa.array(texts, pa.string()).cast(pa.timestamp("us")).cast(type)
+    if pa.types.is_integer(type):
+        return pa.array([None if cell is None else int(cell) for cell in cells], type)
+    return pa.array(cells, type)
+
+
+def _parse_decimal(cell: Any) -> Decimal | None:
+    """A number, rounded to nine digits after the point. The text of a float is its shortest."""
+    try:
+        found = Decimal(str(cell)).quantize(NANO, context=PRECISE)
+    except decimal.InvalidOperation:
+        return None
+    return found if found.is_finite() else None

@@ -1,4 +1,4 @@
-"""One run at a time for all lakes of a database: the database's own lock tells."""
+"""One run at a time for all lakes of a database, by a lock that belongs to the database."""
 
 import fcntl
 import os
@@ -11,14 +11,14 @@ from sqlalchemy import Connection
 from etl.errors import EtlError, StoreError
 from etl.store.schema.url import parse_url
 
-LOCK: Final = 7_461_120_094
+LOCK_ID: Final = 7_461_120_094
 """PostgreSQL's advisory lock, kept for the transaction that reads."""
 
-HINT: Final = "wait for it; it will have carried over what is stored now, or the next run does"
+BUSY_HINT: Final = "wait for it; it will have carried over what is stored now, or the next run does"
 
 
 class LakeBusy(EtlError):
-    """Another process carries over from this database now."""
+    """Another process is carrying over from this database."""
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def lock_file(url: str) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise LakeBusy("another process is carrying over to a lake", HINT) from None
+            raise LakeBusy("another process is carrying over to a lake", BUSY_HINT) from None
         yield
     finally:
         os.close(lock)
@@ -46,6 +46,6 @@ def lock_file(url: str) -> Iterator[None]:
 def lock_server(connection: Connection) -> None:
     """Take PostgreSQL's lock until the end of the transaction. Raises LakeBusy."""
     if connection.dialect.name == "postgresql":
-        query = f"SELECT pg_try_advisory_xact_lock({LOCK})"
+        query = f"SELECT pg_try_advisory_xact_lock({LOCK_ID})"
         if not connection.exec_driver_sql(query).scalar():
-            raise LakeBusy("another process is carrying over to a lake", HINT)
+            raise LakeBusy("another process is carrying over to a lake", BUSY_HINT)

@@ -19,12 +19,12 @@ from etl.analytics.lake.tables import LakeTable
 MOST_FILES: Final = 8
 """So many files a month stay side by side; then the small ones are written together anew."""
 
-SMALL: Final = 64 << 20
+SMALL_FILE: Final = 64 << 20
 FIRST: Final = itemgetter(0)
 
 
 @dataclass(slots=True)
-class Changes:
+class TableChanges:
     """What becomes of a table: files to add and to remove, and how many rows are affected."""
 
     added: list[AddAction] = field(default_factory=list)
@@ -41,7 +41,7 @@ def change_month(
     month: str,
     files: Sequence[DataFile],
     rows: Iterator[SourceRow],
-    changes: Changes,
+    changes: TableChanges,
 ) -> None:
     """Compare a month's rows with its files, and write what takes the place of files that differ.
 
@@ -55,7 +55,7 @@ def change_month(
     differs = bool(stale or lost or writer.has_rows)
     crowded = differs and len(left) >= MOST_FILES
     for number in left:
-        if number in stale or (crowded and files[number].size < SMALL):
+        if number in stale or (crowded and files[number].size < SMALL_FILE):
             if len(stale[number]) < files[number].rows:
                 writer.copy_file(files[number], stale[number])
             lost.add(number)
@@ -66,10 +66,7 @@ def change_month(
 
 
 def _write_changes(
-    rows: Iterator[SourceRow],
-    lake: Iterator[LakeRow],
-    writer: MonthWriter,
-    counts: Counter[str],
+    rows: Iterator[SourceRow], lake: Iterator[LakeRow], writer: MonthWriter, counts: Counter[str]
 ) -> defaultdict[int, set[int]]:
     """Write the rows that are new or changed; which rows of which files are stale by that."""
     stale: defaultdict[int, set[int]] = defaultdict(set)

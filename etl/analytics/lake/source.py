@@ -7,6 +7,7 @@ import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -14,10 +15,10 @@ from sqlalchemy import Connection
 
 from etl.analytics.lake.tables import UNDATED, LakeTable
 
-FETCHED: Final = 1000
+FETCHED_ROWS: Final = 1000
 """Rows of SQLite that are held at once."""
 
-MONTHS: Final = {
+MONTH_SQL: Final = {
     "sqlite": "coalesce(substr({0}.created_at, 1, 7), '{1}')",
     "postgresql": "coalesce(to_char({0}.created_at AT TIME ZONE 'UTC', 'YYYY-MM'), '{1}')",
 }
@@ -26,7 +27,7 @@ SORTABLE_TIME: Final = "to_char(r.{name} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI
 
 ESCAPE: Final = re.compile(r"\\(.)")
 UNESCAPED: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v"}
-NULL: Final = "\\N"
+COPY_NULL: Final = "\\N"
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -40,7 +41,7 @@ class SourceRow(NamedTuple):
     raw: Any
 
 
-def read_rows(connection: Connection, table: LakeTable) -> Iterator[SourceRow]:
+def stream_rows(connection: Connection, table: LakeTable) -> Iterator[SourceRow]:
     """All rows of a table, month by month, each month in the order of the keys."""
     if connection.dialect.name == "postgresql":
         return _copy_rows(connection, table)
@@ -60,33 +61,28 @@ def _build_query(table: LakeTable, dialect: str) -> str:
     source, dated = f"{table.name} r", "r"
     if table.by_month and table.name != "sessions":
         source, dated = f"{source} JOIN sessions s ON s.id = r.session_id", "s"
-    month = MONTHS[dialect].format(dated, UNDATED) if table.by_month else "''"
-    types = {column.name: column.type for column in table.columns}
-    order = [_make_sortable(name, types[name], dialect) for name in table.key]
-    cells = [_select_cell(name, types[name], dialect, name in table.key) for name in table.names]
-    return f"SELECT {month}, {', '.join(cells)} FROM {source} ORDER BY 1, {', '.join(order)}"
-
-
-def _make_sortable(name: str, type: str, dialect: str) -> str:
-    collated = dialect == "postgresql" and type == "text"
-    return f'r.{name} COLLATE "C"' if collated else f"r.{name}"
-
-
-def _select_cell(name: str, type: str, dialect: str, is_key: bool) -> str:
-    if dialect == "postgresql" and type == "timestamptz" and is_key:
-        return SORTABLE_TIME.format(name=name)
-    return f"r.{name}"
+    month = MONTH_SQL[dialect].format(dated, UNDATED) if table.by_month else "''"
+    cells = {name: f"r.{name}" for name in table.names}
+    order = {name: cells[name] for name in table.key}
+    for column in table.columns:
+        if dialect == "postgresql" and column.name in order:
+            if column.type == "text":
+                order[column.name] += ' COLLATE "C"'
+            elif column.type == "timestamptz":
+                cells[column.name] = SORTABLE_TIME.format(name=column.name)
+    selected, ordered = ", ".join(cells.values()), ", ".join(order.values())
+    return f"SELECT {month}, {selected} FROM {source} ORDER BY 1, {ordered}"
 
 
 def _select_rows(connection: Connection, table: LakeTable) -> Iterator[SourceRow]:
     driver: Any = connection.connection.driver_connection
-    places = [table.names.index(name) + 1 for name in table.key]
+    pick_key = itemgetter(*(table.names.index(name) + 1 for name in table.key))
     with contextlib.closing(driver.execute(_build_query(table, "sqlite"))) as cursor:
-        while rows := cursor.fetchmany(FETCHED):
+        while rows := cursor.fetchmany(FETCHED_ROWS):
             for row in rows:
                 cells = row[1:]
                 text = _encode(cells)
-                yield SourceRow(row[0], _pick_key(row, places), _digest(text), len(text), cells)
+                yield SourceRow(row[0], pick_key(row), _digest(text), len(text), cells)
 
 
 def _copy_rows(connection: Connection, table: LakeTable) -> Iterator[SourceRow]:
@@ -108,16 +104,12 @@ def _copy_rows(connection: Connection, table: LakeTable) -> Iterator[SourceRow]:
                 yield SourceRow(month.decode(), whole, _digest(raw), len(raw), raw)
 
 
-def _pick_key(row: Sequence[Any], places: Sequence[int]) -> Any:
-    return row[places[0]] if len(places) == 1 else tuple(row[place] for place in places)
-
-
 def _digest(text: bytes) -> int:
     return int.from_bytes(blake2b(text, digest_size=8).digest(), "little", signed=True)
 
 
 def _unescape(cell: str) -> str | None:
-    if cell == NULL:
+    if cell == COPY_NULL:
         return None
     if "\\" not in cell:
         return cell

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 import pyarrow as pa
 
 from etl.analytics import schema_docs
-from etl.analytics.export.files import KINDS
+from etl.analytics.export.files import ARROW_TYPES, make_schema
 from etl.analytics.schema_docs import Column
 
 MONTH: Final = "month"
@@ -18,8 +18,8 @@ UNDATED: Final = "undated"
 DIGEST: Final = "_digest"
 """The column that tells whether a row changed: 64 bits of a hash of it."""
 
-CREDITS: Final = pa.decimal128(38, 9)
-"""What Spark, Snowflake, DuckDB and BigQuery's NUMERIC can all hold."""
+LAKE_TYPES: Final = ARROW_TYPES | {"numeric": pa.decimal128(38, 9)}
+"""Arrow's types; credits have what Spark, Snowflake, DuckDB and BigQuery's NUMERIC can all hold."""
 
 KEYS: Final = {
     "creators": ("id",),
@@ -51,8 +51,7 @@ class LakeTable(NamedTuple):
     @property
     def file_schema(self) -> pa.Schema:
         """The columns of a data file; the month is told by its folder."""
-        fields = [(column.name, _choose_type(column)) for column in self.columns]
-        return pa.schema([*fields, (DIGEST, pa.int64())])
+        return make_schema(self.columns, LAKE_TYPES).append(pa.field(DIGEST, pa.int64()))
 
     @property
     def schema(self) -> pa.Schema:
@@ -78,7 +77,3 @@ def list_lake_tables() -> Sequence[LakeTable]:
         )
         for name, key in KEYS.items()
     ]
-
-
-def _choose_type(column: Column) -> pa.DataType:
-    return CREDITS if column.type == "numeric" else KINDS.get(column.type, pa.string())

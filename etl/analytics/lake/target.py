@@ -15,7 +15,7 @@ from etl.errors import EtlError
 SECRET_NAME: Final = re.compile(
     r"^(AWS|AZURE|GOOGLE|GCS|GCLOUD)_.*(KEY|SECRET|TOKEN|PASSWORD|CREDENTIAL|SAS)", re.I
 )
-LONGEST: Final = 300
+LONGEST_ERROR: Final = 300
 SHORTEST_SECRET: Final = 6
 HINTS: Final = {
     "No such file": "name a folder that exists, or one that can be made",
@@ -50,7 +50,7 @@ def make_folder(uri: str) -> None:
 
 
 @contextmanager
-def translate_errors(what: str) -> Iterator[None]:
+def translate_lake_errors(what: str) -> Iterator[None]:
     """Turn the libraries' errors into one EtlError that holds no secret."""
     try:
         yield
@@ -60,7 +60,7 @@ def translate_errors(what: str) -> Iterator[None]:
     except (DeltaError, OSError, pa.ArrowException) as error:
         text = " ".join(COLOR.sub("", _mask_secrets(str(error))).split())
         hint = next((hint for words, hint in HINTS.items() if words in text), "")
-        raise EtlError(f"{what} can't be used: {text[:LONGEST]}", hint) from error
+        raise EtlError(f"{what} can't be used: {text[:LONGEST_ERROR]}", hint) from error
 
 
 def _mask_secrets(text: str) -> str:

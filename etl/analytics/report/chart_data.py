@@ -11,20 +11,20 @@ from etl.analytics.figures.shape import DAYS, STATES, Tally
 from etl.analytics.figures.words import format_bin, format_count, format_credits, format_percent
 from etl.analytics.report import charts
 from etl.analytics.report.charts import Spec
+from etl.analytics.report.formatting import label_agents
 from etl.analytics.report.load_figures import Figures
-from etl.analytics.report.names import label_agents
 
 DAY: Final = timedelta(days=1)
-LENGTHS: Final[dict[Step, timedelta]] = {
+STEP_LENGTHS: Final[dict[Step, timedelta]] = {
     "hour": DAY / 24,
     "day": DAY,
     "week": 7 * DAY,
     "month": 365.2425 / 12 * DAY,
 }
-FEW: Final = 10
+FEW_SETTLED: Final = 10
 """Settled sessions below which a bin's failure rate says little."""
 
-AT_MOST: Final = 12
+MOST_ROWS: Final = 12
 """Agents in a chart that has a row for each."""
 
 
@@ -41,7 +41,7 @@ class Drawing:
     key: list[tuple[str, str]] = field(default_factory=list)
 
 
-class _Data:
+class _ChartData:
     """The figures that several charts are drawn from."""
 
     def __init__(self, figures: Figures) -> None:
@@ -63,7 +63,7 @@ def draw_charts(figures: Figures) -> dict[str, Drawing]:
     """Every chart, by its id; none if there is nothing to draw."""
     if not figures.now.tally.sessions:
         return {}
-    data = _Data(figures)
+    data = _ChartData(figures)
     made = [_draw_quantity(data, unit) for unit in ("sessions", "credits")]
     made += [_draw_states(data), _draw_week(data)]
     if figures.now.tally.settled:
@@ -71,7 +71,7 @@ def draw_charts(figures: Figures) -> dict[str, Drawing]:
     return {drawing.id: drawing for drawing in made}
 
 
-def _draw_quantity(data: _Data, unit: str) -> Drawing:
+def _draw_quantity(data: _ChartData, unit: str) -> Drawing:
     """Sessions or credits over time, by agent."""
     table = [[float(getattr(tally, unit)) for tally in row] for row in data.table]
     step, number = data.figures.step, format_count if unit == "sessions" else format_credits
@@ -90,13 +90,13 @@ def _draw_quantity(data: _Data, unit: str) -> Drawing:
     )
 
 
-def _summarize_quantity(data: _Data, sums: Sequence[float], unit: str) -> str:
+def _summarize_quantity(data: _ChartData, sums: Sequence[float], unit: str) -> str:
     number = format_count if unit == "sessions" else format_credits
     total, highest = sum(sums), max(sums)
     if not total:
         return f"No {unit} in this range."
     step = data.figures.step
-    steps = max(data.figures.drawn.length / LENGTHS[step], 1)
+    steps = max(data.figures.drawn.length / STEP_LENGTHS[step], 1)
     each = f"{'an' if step == 'hour' else 'a'} {step}"
     text = f"{number(total)} {unit}, {number(total / steps)} {each} on average."
     if len(sums) > 1:
@@ -104,7 +104,7 @@ def _summarize_quantity(data: _Data, sums: Sequence[float], unit: str) -> str:
     return text + data.unfinished
 
 
-def _draw_states(data: _Data) -> Drawing:
+def _draw_states(data: _ChartData) -> Drawing:
     groups = {id: data.names[number] for id, number in data.series.items()}
     pieces = shape.mix_states(data.figures.cells, groups)
     counts = {(piece.group, piece.state): piece for piece in pieces}
@@ -133,21 +133,21 @@ def _format_share(piece: shape.Mix | None) -> str:
     return f"{format_count(piece.sessions)} ({format_percent(piece.high - piece.low)})"
 
 
-def _draw_failures(data: _Data) -> Drawing:
+def _draw_failures(data: _ChartData) -> Drawing:
     tallies = [shape.sum_tallies(row) for row in data.table]
     mean = data.figures.now.tally.failure_rate or 0.0
     summary = f"{format_percent(mean)} of settled sessions failed (dashed line)."
-    telling = [(t.failure_rate or 0.0, i) for i, t in enumerate(tallies) if t.settled >= FEW]
-    if len(telling) > 1:
-        worst, at = max(telling)
+    rates = [(t.failure_rate or 0.0, i) for i, t in enumerate(tallies) if t.settled >= FEW_SETTLED]
+    if len(rates) > 1:
+        worst, at = max(rates)
         summary += f" The highest: {format_percent(worst)}, {data.when[at]}."
-    if any(0 < tally.settled < FEW for tally in tallies):
-        summary += f" Pale, and not counted there: fewer than {FEW} settled."
+    if any(0 < tally.settled < FEW_SETTLED for tally in tallies):
+        summary += f" Pale, and not counted there: fewer than {FEW_SETTLED} settled."
     return Drawing(
         "failures",
         f"Failure rate by {data.figures.step}",
         summary,
-        charts.plot_failures(tallies, data.edges, data.figures.step, mean, FEW),
+        charts.plot_failures(tallies, data.edges, data.figures.step, mean, FEW_SETTLED),
         [data.figures.step.capitalize(), "Failed", "Settled", "Rate"],
         [[when, *_format_rate(tally)] for when, tally in zip(data.when, tallies, strict=True)],
     )
@@ -158,14 +158,14 @@ def _format_rate(tally: Tally) -> list[str]:
     return [*counts, format_percent(tally.failure_rate)]
 
 
-def _draw_agents(data: _Data) -> Drawing:
+def _draw_agents(data: _ChartData) -> Drawing:
     before = data.figures.before.agents if data.figures.before else {}
     rated = [
         (data.labels[id], data.figures.now.agents[id], before.get(id))
         for id in data.ranked
         if data.figures.now.agents[id].settled
     ]
-    drawn = sorted(rated[:AT_MOST], key=lambda row: -(row[1].failure_rate or 0))
+    drawn = sorted(rated[:MOST_ROWS], key=lambda row: -(row[1].failure_rate or 0))
     worst = drawn[0]
     key = [("dot-failed", "this range"), ("tick-soft", "the range before")]
     return Drawing(
@@ -182,7 +182,7 @@ def _draw_agents(data: _Data) -> Drawing:
     )
 
 
-def _draw_week(data: _Data) -> Drawing:
+def _draw_week(data: _ChartData) -> Drawing:
     squares = shape.classify_week(data.figures.week)
     busiest = max(squares, key=lambda square: square.sessions)
     total = sum(square.sessions for square in squares)

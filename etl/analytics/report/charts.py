@@ -17,9 +17,9 @@ from etl.analytics.figures.words import format_bin, format_count, format_credits
 Spec = dict[str, Any]
 
 FONT: Final = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
-HEIGHT: Final = 200
-ROW: Final = 30
-DATES: Final[dict[Step, str]] = {
+CHART_HEIGHT: Final = 200
+ROW_HEIGHT: Final = 30
+DATE_FORMATS: Final[dict[Step, str]] = {
     "hour": "%-d %b %H:%M",
     "day": "%-d %b",
     "week": "%-d %b %Y",
@@ -31,6 +31,8 @@ def plot_quantity(
     bars: Sequence[Bar], edges: Sequence[datetime], names: Sequence[str], step: Step, unit: str
 ) -> Spec:
     """Stacked bars: a quantity by bin and series. There is one edge more than bins."""
+    # Bars of no height, so that the time axis reaches over the whole range.
+    ends = [Bar(bin, 0, 0.0, 0.0, 0.0) for bin in (0, len(edges) - 2)]
     rows = [
         {
             "from": _to_milliseconds(edges[bar.bin]),
@@ -42,7 +44,7 @@ def plot_quantity(
             "agent": names[bar.series],
             "value": format_credits(bar.value) if unit == "credits" else format_count(bar.value),
         }
-        for bar in [*_make_ends(len(edges) - 1), *bars]
+        for bar in [*ends, *bars]
     ]
     chart = (
         _make_chart(rows)
@@ -60,7 +62,7 @@ def plot_quantity(
             tooltip=[_make_tip("agent"), _make_tip("begins"), _make_tip("value", unit)],
         )
     )
-    return _finish_chart(chart, HEIGHT)
+    return _finish_chart(chart, CHART_HEIGHT)
 
 
 def plot_states(pieces: Sequence[Mix]) -> Spec:
@@ -90,7 +92,7 @@ def plot_states(pieces: Sequence[Mix]) -> Spec:
             tooltip=[_make_tip(name) for name in ("agent", "state", "sessions", "share")],
         )
     )
-    return _finish_chart(chart, ROW * len({piece.group for piece in pieces}) + 10)
+    return _finish_chart(chart, ROW_HEIGHT * len({piece.group for piece in pieces}) + 10)
 
 
 def plot_failures(
@@ -149,7 +151,7 @@ def plot_agents(rates: Sequence[tuple[str, Tally, Tally | None]]) -> Spec:
         way = base.mark_rule(color="var(--faint)", strokeWidth=2).encode(x=x, x2="earlier:Q")
         tick = base.mark_tick(color="var(--soft)", thickness=2, size=14).encode(x="earlier:Q")
         layers = [way, tick, dot]
-    return _finish_chart(alt.layer(*layers), ROW * len(rows) + 10)
+    return _finish_chart(alt.layer(*layers), ROW_HEIGHT * len(rows) + 10)
 
 
 def plot_week(squares: Sequence[Square]) -> Spec:
@@ -184,18 +186,13 @@ def plot_week(squares: Sequence[Square]) -> Spec:
     return _finish_chart(chart, 7 * 26)
 
 
-def _make_ends(bins: int) -> list[Bar]:
-    """Bars of no height, so that the time axis reaches over the whole range."""
-    return [Bar(bin, 0, 0.0, 0.0, 0.0) for bin in (0, bins - 1)]
-
-
 def _make_chart(rows: Sequence[Mapping[str, Any]]) -> alt.Chart:
     return alt.Chart(alt.InlineData(values=list(rows)))
 
 
 def _encode_time(field: str, step: Step) -> alt.X:
     scale = alt.Scale(type="utc", nice=False)
-    axis = alt.Axis(format=DATES[step], labelOverlap="greedy", tickCount=8, labelBound=True)
+    axis = alt.Axis(format=DATE_FORMATS[step], labelOverlap="greedy", tickCount=8, labelBound=True)
     return alt.X(f"{field}:T", scale=scale, axis=axis, title=None)
 
 

@@ -10,7 +10,7 @@ from etl.analytics.report.formatting import Formatter
 from etl.analytics.report.health_queries import Health
 from etl.planning.drift import name_fields
 
-STALE: Final = timedelta(days=1)
+STALE_AGE: Final = timedelta(days=1)
 """Data that is older than this is called old at the top of the page."""
 
 MOST_WARNINGS: Final = 5
@@ -29,7 +29,7 @@ def describe_freshness(viewer: Formatter) -> str:
 
 
 def list_warnings(viewer: Formatter) -> list[str]:
-    """What makes the figures less than they seem."""
+    """What the figures lack, in sentences."""
     lacking: dict[str, list[str]] = {}
     for one in viewer.figures.health:
         lacking.setdefault(_describe_lack(viewer, one), []).append(viewer.labels[one.agent_id])
@@ -45,7 +45,7 @@ def list_warnings(viewer: Formatter) -> list[str]:
     if viewer.figures.undated:
         count = format_count(viewer.figures.undated)
         texts.append(f"Sessions without a date, which belong to no range: {count}.")
-    return [*texts, *_warn_of_less_before(viewer)]
+    return [*texts, *_warn_of_shorter_period(viewer)]
 
 
 def _join_names(names: Sequence[str]) -> str:
@@ -54,8 +54,8 @@ def _join_names(names: Sequence[str]) -> str:
     return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
-def _warn_of_less_before(viewer: Formatter) -> list[str]:
-    """What is compared with, if it is shorter than what is shown."""
+def _warn_of_shorter_period(viewer: Formatter) -> list[str]:
+    """A warning if the range before is shorter than the one that is shown."""
     options, before = viewer.figures.options, viewer.figures.period_before
     wanted = find_period_before(options.period, options.zone)
     if before is None or wanted is None or before.since == wanted.since:
@@ -70,6 +70,6 @@ def _describe_lack(viewer: Formatter, one: Health) -> str:
         return "nothing of this range was synced"
     if one.holes:
         return "parts of this range were never synced; its figures are too low"
-    if one.as_of < min(options.now - STALE, options.period.until):
+    if one.as_of < min(options.now - STALE_AGE, options.period.until):
         return f"sessions that began after {viewer.format_minute(one.as_of)} are not here yet"
     return ""

@@ -1,13 +1,40 @@
-"""Names and times of a report in words."""
+"""Names and times of a report in words. Names are untrusted text of any length."""
 
+from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-from etl.analytics.figures.words import format_age, format_minute, format_span
+from etl.analytics.figures.words import format_elapsed, format_minute, format_span
+from etl.analytics.report.figure_queries import TopCreator
 from etl.analytics.report.load_figures import Figures
-from etl.analytics.report.names import label_agents
 
-JUST: Final = timedelta(minutes=1)
+LONGEST_NAME: Final = 200
+"""Characters of a name that the page holds; CSS shows as many as there is room for."""
+
+JUST_NOW: Final = timedelta(minutes=1)
+
+
+def shorten(text: str) -> str:
+    """A name that fits the page, on one line."""
+    line = " ".join(text[: LONGEST_NAME * 4].split())
+    fits = len(line) <= LONGEST_NAME
+    return line if fits else line[: LONGEST_NAME - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def label_agents(names: Mapping[str, str | None]) -> dict[str, str]:
+    """A label for each agent: its name; its id too where others have the name, or alone."""
+    shown = {id: shorten(name or "") or shorten(id) for id, name in names.items()}
+    times = Counter(shown.values())
+    return {
+        id: label if times[label] == 1 else shorten(f"{label} ({shorten(id)})")
+        for id, label in shown.items()
+    }
+
+
+def label_creator(creator: TopCreator) -> str:
+    """A person's name, else the address, else the id."""
+    return shorten(creator.name or creator.email or creator.id or "No creator named")
 
 
 class Formatter:
@@ -33,4 +60,4 @@ class Formatter:
         if instant is None:
             return "never"
         span = self.figures.options.now - instant
-        return "just now" if span < JUST else f"{format_age(span)} ago"
+        return "just now" if span < JUST_NOW else f"{format_elapsed(span)} ago"

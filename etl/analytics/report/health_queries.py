@@ -54,7 +54,7 @@ def load_health(connection: Connection, agent_id: str, period: Period, now: date
 
 
 def _find_whole(state: AgentState, period: Period, now: datetime) -> tuple[datetime | None, int]:
-    """Up to where the range was walked, and how many holes it has before."""
+    """Up to where the range was walked, and how many holes lie before that."""
     begin = min(max(period.since, state.floor), period.until)
     lacking = gaps(clip_to_now(state.coverage, now), begin, period.until, None)
     if not lacking or lacking[-1].newest < period.until:
@@ -73,11 +73,7 @@ def _count_sessions(connection: Connection, agent_id: str, period: Period) -> tu
     """Open sessions of any age; missing ones of the range."""
     c = t.sessions.c
     within = (c.created_at >= period.since, c.created_at < period.until)
-
-    def count(*conditions: Any) -> int:
-        return int(connection.execute(select(func.count()).where(*conditions)).scalar_one())
-
-    return (
-        count(c.agent_id == agent_id, t.IS_OPEN, c.missing_since.is_(None)),
-        count(c.agent_id == agent_id, c.missing_since.is_not(None), *within),
-    )
+    sessions = select(func.count()).where(c.agent_id == agent_id)
+    still_open = sessions.where(t.IS_OPEN, c.missing_since.is_(None))
+    missing = sessions.where(c.missing_since.is_not(None), *within)
+    return connection.execute(still_open).scalar_one(), connection.execute(missing).scalar_one()

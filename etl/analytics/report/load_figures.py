@@ -9,20 +9,20 @@ from sqlalchemy import Connection
 from etl.analytics.figures import period as periods
 from etl.analytics.figures import shape
 from etl.analytics.figures.period import Period, Step
-from etl.analytics.figures.shape import Tally
-from etl.analytics.figures.values import Cell, Creator, SettleTimes, TopSession, Window
+from etl.analytics.figures.shape import Cell, Tally
 from etl.analytics.report import figure_queries
+from etl.analytics.report.figure_queries import SettleTimes, TopCreator, TopSession, Window
 from etl.analytics.report.health_queries import Health, load_health
 from etl.store.read import status
 from etl.store.store import Store
 
 RECENT_RUNS: Final = 10
-EMPTY: Final = timedelta(days=30)
+EMPTY_RANGE: Final = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
 class ReportOptions:
-    """What the report shall cover: which agents, which sessions, and by whose clock."""
+    """What the report covers: which agents, which sessions, and by whose clock."""
 
     agents: tuple[str, ...]
     period: Period
@@ -58,7 +58,7 @@ class Figures:
     now: Totals
     before: Totals | None
     period_before: Period | None
-    creators: list[Creator]
+    creators: list[TopCreator]
     costliest: list[TopSession]
     settling: SettleTimes
     undated: int
@@ -100,7 +100,7 @@ def load_figures(store: Store, options: ReportOptions) -> Figures:
 def _trim_period(period: Period, oldest: datetime | None) -> Period:
     """The range without the time before the first session; of an empty one, its end."""
     if oldest is None or oldest >= period.until:
-        oldest = period.until - min(EMPTY, period.length)
+        oldest = period.until - min(EMPTY_RANGE, period.length)
     return Period(max(period.since, oldest), period.until)
 
 

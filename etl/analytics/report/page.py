@@ -22,10 +22,10 @@ from etl.analytics.report.charts import Spec
 from etl.analytics.report.load_figures import Figures
 from etl.analytics.report.view import make_view
 
-TURNS: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+DIRECTION_MARKS: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Characters that turn the direction of text: in a name they would turn the figures beside it."""
 
-LIBRARY: Final = "6.4"
+VEGA_LITE_VERSION: Final = "6.4"
 """The version of Vega-Lite that Altair 6 writes for."""
 
 
@@ -60,9 +60,9 @@ def _load_template() -> Any:
 
 
 def _straighten(value: Any) -> Any:
-    """Text that turns nothing around; our own, which is marked safe, stays as its hash tells."""
+    """Drop the marks of direction; our own text, which is marked safe, has to keep its hash."""
     is_foreign = isinstance(value, str) and not isinstance(value, Markup)
-    return TURNS.sub("", value) if is_foreign else value
+    return DIRECTION_MARKS.sub("", value) if is_foreign else value
 
 
 @cache
@@ -70,7 +70,7 @@ def _load_library() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script."""
     import vl_convert
 
-    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", LIBRARY)
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE_VERSION)
     return _make_inline(bundle)
 
 
@@ -88,7 +88,7 @@ def _make_inline(text: str) -> str:
 
 def _dump_specs(specs: Mapping[str, Spec]) -> str:
     """JSON that can stand in a script element: ASCII alone, and no tag begins in it."""
-    straight = json.loads(TURNS.sub("", json.dumps(specs, ensure_ascii=False)))
+    straight = json.loads(DIRECTION_MARKS.sub("", json.dumps(specs, ensure_ascii=False)))
     text = json.dumps(straight, separators=(",", ":"), ensure_ascii=True)
     return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
 

@@ -1,33 +1,30 @@
 """Everything but the charts as the template shows it: texts, in the order of the page."""
 
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from etl.analytics.figures import shape
 from etl.analytics.figures.shape import Tally
-from etl.analytics.figures.values import TopSession
 from etl.analytics.figures.words import (
     format_change,
     format_compact,
     format_count,
     format_credits,
-    format_duration,
     format_percent,
     format_points,
+    format_seconds,
 )
 from etl.analytics.report.data_quality import describe_freshness, list_warnings
-from etl.analytics.report.formatting import Formatter
+from etl.analytics.report.figure_queries import TopSession
+from etl.analytics.report.formatting import Formatter, label_creator, shorten
 from etl.analytics.report.health_queries import Health
 from etl.analytics.report.load_figures import Figures, Totals
-from etl.analytics.report.names import label_creator, shorten
 from etl.models import BEGINNING
 
 MOST_AGENTS: Final = 50
 """Agents in a table of agents."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tile:
+class Tile(NamedTuple):
     """A headline figure, how it moved, and what it was before."""
 
     name: str
@@ -36,51 +33,29 @@ class Tile:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """The page's texts."""
-
-    title: str
-    scope: str
-    clock: str
-    compared: str
-    freshness: str
-    warnings: list[str]
-    tiles: list[Tile]
-    agents: list[dict[str, Any]]
-    more_agents: int
-    creators: list[dict[str, Any]]
-    slowest: list[dict[str, str]]
-    costliest: list[dict[str, str]]
-    settled: str
-    health: list[dict[str, Any]]
-    runs: list[dict[str, str]]
-    empty: bool
-
-
-def make_view(figures: Figures) -> View:
-    """Put the figures into words."""
+def make_view(figures: Figures) -> dict[str, Any]:
+    """Put the figures into words, under the names that the template knows."""
     viewer, options = Formatter(figures), figures.options
     ranked = shape.rank_agents(figures.now.agents)
     worst_first = sorted(figures.health, key=lambda one: (one.as_of or BEGINNING, one.agent_id))
-    return View(
-        title=viewer.format_span(*options.period),
-        scope=_describe_scope(viewer),
-        clock=options.zone_name,
-        compared=viewer.format_span(*figures.period_before) if figures.period_before else "",
-        freshness=describe_freshness(viewer),
-        warnings=list_warnings(viewer),
-        tiles=_make_tiles(figures.now, figures.before),
-        agents=[_format_agent(viewer, id, rank) for rank, id in enumerate(ranked[:MOST_AGENTS])],
-        more_agents=max(0, len(ranked) - MOST_AGENTS),
-        creators=_format_creators(figures),
-        slowest=[_format_session(viewer, one) for one in figures.settling.slowest],
-        costliest=[_format_session(viewer, one) for one in figures.costliest],
-        settled=format_count(figures.settling.observed),
-        health=[_format_health(viewer, one) for one in worst_first[:MOST_AGENTS]],
-        runs=[_format_run(viewer, run) for run in figures.runs],
-        empty=not figures.now.tally.sessions,
-    )
+    return {
+        "title": viewer.format_span(*options.period),
+        "scope": _describe_scope(viewer),
+        "clock": options.zone_name,
+        "compared": viewer.format_span(*figures.period_before) if figures.period_before else "",
+        "freshness": describe_freshness(viewer),
+        "warnings": list_warnings(viewer),
+        "tiles": _make_tiles(figures.now, figures.before),
+        "agents": [_format_agent(viewer, id, rank) for rank, id in enumerate(ranked[:MOST_AGENTS])],
+        "more_agents": max(0, len(ranked) - MOST_AGENTS),
+        "creators": _format_creators(figures),
+        "slowest": [_format_session(viewer, one) for one in figures.settling.slowest],
+        "costliest": [_format_session(viewer, one) for one in figures.costliest],
+        "settled": format_count(figures.settling.observed),
+        "health": [_format_health(viewer, one) for one in worst_first[:MOST_AGENTS]],
+        "runs": [_format_run(viewer, run) for run in figures.runs],
+        "empty": not figures.now.tally.sessions,
+    }
 
 
 def _describe_scope(viewer: Formatter) -> str:
@@ -155,7 +130,7 @@ def _format_session(viewer: Formatter, one: TopSession) -> dict[str, str]:
         "began": viewer.format_minute(one.created_at),
         "state": shorten(one.state or "") or "unknown",
         "credits": format_credits(one.credits),
-        "took": format_duration(one.seconds),
+        "took": format_seconds(one.seconds),
     }
 
 
@@ -184,7 +159,7 @@ def _format_run(viewer: Formatter, run: dict[str, Any]) -> dict[str, str]:
         "agent": viewer.labels.get(run["agent_id"], shorten(run["agent_id"])),
         "mode": run["mode"],
         "status": run["status"],
-        "took": format_duration(took),
+        "took": format_seconds(took),
         "new": format_count(run["inserted"]),
         "changed": format_count(run["updated"]),
         "rejected": format_count(run["rejected"]),

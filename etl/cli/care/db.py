@@ -3,8 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from etl.cli.care.confirm import confirm
-from etl.cli.common import load_settings, open_store, print_stderr
+from etl.cli.common import confirm, load_settings, open_store, print_stderr
 from etl.wording import count
 
 if TYPE_CHECKING:
@@ -42,7 +41,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the action."""
     from etl.store.read.status import require_file
     from etl.store.schema import migrate
     from etl.store.schema.engine import temporary_engine

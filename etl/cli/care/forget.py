@@ -3,8 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from etl.cli.care.confirm import confirm
-from etl.cli.common import load_settings, open_store, print_stderr
+from etl.cli.common import confirm, load_settings, open_store, print_stderr
 from etl.cli.table import make_printable
 from etl.errors import ConfigError, StoreError
 from etl.invocation import program_name
@@ -16,12 +15,11 @@ if TYPE_CHECKING:
 
 NAME = "forget"
 HELP = "erase a person's data everywhere, and keep it from coming back"
-FEW = 5
+MOST_IDS = 5
 """Ids that are shown where a name fits several creators."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     parser.add_argument(
         "--creator",
         action="append",
@@ -87,7 +85,7 @@ def _check_id(person: "Person") -> None:
         hint = "SELECT id FROM creators WHERE email = '...' finds it"
         raise ConfigError(f"no creator has the id {make_printable(person.id)!r}", hint)
     if person.namesakes and not person.was_forgotten:
-        ids = ", ".join(map(make_printable, person.namesakes[:FEW]))
+        ids = ", ".join(map(make_printable, person.namesakes[:MOST_IDS]))
         what = f"{make_printable(person.id)!r} is the name of a creator, and no id"
         raise ConfigError(what, f"creators of that name: {ids}")
 

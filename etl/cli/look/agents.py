@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from etl.cli.common import load_settings, print_stderr, stop_on_signals
 from etl.cli.options import add_json_option
 from etl.cli.table import print_table
-from etl.cli.wait_notes import open_client
+from etl.cli.terminal import open_client
 
 if TYPE_CHECKING:
     from etl.planning.discovery import Decision
@@ -18,7 +18,6 @@ HELP = "the agents that the credential sees, and which of them are synced; store
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     form = parser.add_mutually_exclusive_group()
     add_json_option(form)
     form.add_argument(

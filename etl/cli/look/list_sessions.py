@@ -2,17 +2,14 @@
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from etl.cli.common import load_settings, print_stderr, stop_on_signals
 from etl.cli.options import parse_number
 from etl.cli.table import print_table
-from etl.cli.wait_notes import open_client
+from etl.cli.terminal import open_client
 from etl.errors import Denied
 from etl.wording import count, did_you_mean
-
-if TYPE_CHECKING:
-    from etl.config import Settings
 
 NAME = "list"
 HELP = "sessions of one agent straight from the API, every page; stores nothing"
@@ -27,7 +24,6 @@ PARAMETERS = {"creator": "creator_user_id", "trigger": "trigger_id"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add every filter of the endpoint."""
     parser.add_argument("agent", metavar="AGENT", help="the agent's id")
     for name, wants in FILTERS.items():
         parser.add_argument(f"--{name}", help=wants)
@@ -43,23 +39,18 @@ def run(args: argparse.Namespace) -> int:
     settings = load_settings(args)
     given = {PARAMETERS.get(name, name): getattr(args, name) for name in FILTERS}
     filters = {name: value for name, value in given.items() if value}
-    with stop_on_signals() as stop:
-        with open_client(settings, stop) as client:
-            records = client.each_record(args.agent, args.order, filters, args.limit)
-            show = _print_lines if args.json else _print_rows
-            try:
-                show(records)
-            except Denied as error:
-                raise _suggest_agent(error, args.agent, settings) from None
+    configured = {agent.id: agent.name for agent in settings.agents}
+    with stop_on_signals() as stop, open_client(settings, stop) as client:
+        records = client.each_record(args.agent, args.order, filters, args.limit)
+        print_records = _print_lines if args.json else _print_rows
+        try:
+            print_records(records)
+        except Denied as error:
+            # An agent that the API doesn't know may be a configured one, mistyped.
+            if error.status == 404 and args.agent not in configured:
+                error.hint = did_you_mean(args.agent, configured) or error.hint
+            raise
     return 0
-
-
-def _suggest_agent(error: Denied, agent_id: str, settings: "Settings") -> Denied:
-    """Add a hint: an agent that the API doesn't know may be a configured one, mistyped."""
-    configured = {one.id: one.name for one in settings.agents}
-    if error.status == 404 and agent_id not in configured:
-        error.hint = did_you_mean(agent_id, configured) or error.hint
-    return error
 
 
 def _print_lines(records: Any) -> None:
@@ -87,14 +78,11 @@ def _print_rows(records: Any) -> None:
     print_stderr(count(len(rows), "session"))
 
 
-def _ensure_dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
 def _to_row(record: Any) -> tuple[object, ...]:
     if not isinstance(record, dict):
         return ("?", str(record), "", "", "", "", "")
-    creator, usage = (_ensure_dict(record.get(name)) for name in ("creator", "usage"))
+    parts = (record.get(name) for name in ("creator", "usage"))
+    creator, usage = (part if isinstance(part, dict) else {} for part in parts)
     names = (creator.get("first_name"), creator.get("last_name"))
     who = " ".join(str(name) for name in names if name) or creator.get("id") or "-"
     cost = usage.get("credit_cost")

@@ -12,11 +12,10 @@ from etl.cli.table import print_table
 NAME = "runs"
 HELP = "the recent runs"
 SPARE = ("pages", "seen", "requests", "unchanged", "took", "mode")
-COLUMNS = ("requests", "pages", "seen", "inserted", "updated", "unchanged")
+COUNTS = ("requests", "pages", "seen", "inserted", "updated", "unchanged")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     add_agent_option(parser, "only this agent's")
     parser.add_argument(
         "--limit", type=parse_number, default=20, metavar="N", help="how many (default: 20)"
@@ -25,7 +24,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show the runs, the newest first."""
     from etl.store.read import status
 
     with open_store(load_settings(args).database.url) as store:
@@ -35,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
         # All that json doesn't know are times.
         print(json.dumps({"runs": rows}, indent=1, default=to_iso))
     else:
-        head = ("started", "took", "agent", "mode", "status", *COLUMNS, "error")
+        head = ("started", "took", "agent", "mode", "status", *COUNTS, "error")
         print_table(head, [_to_row(row) for row in rows], elastic=("agent", "error"), spare=SPARE)
     return 0
 
@@ -43,5 +41,5 @@ def run(args: argparse.Namespace) -> int:
 def _to_row(row: Mapping[str, Any]) -> tuple[object, ...]:
     started, finished = row["started_at"], row["finished_at"]
     took = f"{(finished - started).total_seconds():.1f}s" if finished else "-"
-    cells = (row[name] for name in ("agent_id", "mode", "status", *COLUMNS))
+    cells = (row[name] for name in ("agent_id", "mode", "status", *COUNTS))
     return (to_second(started), took, *cells, row["error"] or "")

@@ -14,13 +14,12 @@ if TYPE_CHECKING:
 
 NAME = "search"
 HELP = "messages that hold all these words, the newest first (needs [sync] transcripts)"
-WIDTH = 80
-HEAD = ("date", "agent", "session", "name", "role", "text")
+SNIPPET_WIDTH = 80
+COLUMNS = ("date", "agent", "session", "name", "role", "text")
 ELASTIC, SPARE = ("agent", "name", "text"), ("role", "agent", "session")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     parser.add_argument("words", metavar="WORDS", nargs="+", help="words; in quotes: a phrase")
     add_agent_option(parser, "only this agent's")
     parser.add_argument(
@@ -40,28 +39,24 @@ def run(args: argparse.Namespace) -> int:
     from etl.service.runs import parse_instant_option
     from etl.store.read.search import search
 
-    settings, looked_for = load_settings(args), parse_phrases(args.words)
+    settings, phrases = load_settings(args), parse_phrases(args.words)
     since = parse_instant_option(args.since) if args.since else None
     hits: list[Hit] = []
     with open_store(settings.database.url) as store:
         agents = args.agent and find_agents(store, args.agent)
-        if looked_for:
+        if phrases:
             with store.reading() as connection:
-                hits = search(connection, looked_for, args.limit, agents, since)
-    found = [(hit, find_snippet(hit.text, looked_for, WIDTH)) for hit in hits]
+                hits = search(connection, phrases, args.limit, agents, since)
+    found = [(hit, find_snippet(hit.text, phrases, SNIPPET_WIDTH)) for hit in hits]
     if args.json:
         print(json.dumps({"hits": [_to_json(*one) for one in found]}, indent=1))
     elif found:
-        print_table(HEAD, [_to_row(*one) for one in found], elastic=ELASTIC, spare=SPARE)
+        print_table(COLUMNS, [_to_row(*one) for one in found], elastic=ELASTIC, spare=SPARE)
     else:
-        _say_nothing_found(looked_for, settings.sync.transcripts)
+        reason = "no message holds that" if phrases else "there is no word in that"
+        off = "; transcripts are off: [sync] transcripts = true stores them"
+        print_stderr(reason if settings.sync.transcripts else reason + off)
     return 0
-
-
-def _say_nothing_found(looked_for: list[str], is_on: bool) -> None:
-    said = "no message holds that" if looked_for else "there is no word in that"
-    hint = "" if is_on else "; transcripts are off: [sync] transcripts = true stores them"
-    print_stderr(said + hint)
 
 
 def _to_row(hit: "Hit", snippet: "Snippet") -> tuple[object, ...]:

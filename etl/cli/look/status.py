@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 NAME = "status"
 HELP = "a line per agent: how far it is stored, how fresh, what went wrong"
-STRIP = 20
-HEAD = (
+STRIP_WIDTH = 20
+COLUMNS = (
     "agent",
     "sessions",
     "open",
@@ -47,23 +47,25 @@ SPARE = ("stalest", "next run", "fresh %", "coverage", "kept since", "open")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     add_json_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show the status of every agent, and of the lakes."""
     from etl.clock import utc_now
     from etl.store.read import status
+    from etl.store.write.transcripts import count_transcripts
 
     settings = load_settings(args)
     ids = [agent.id for agent in settings.agents]
     with open_store(settings.database.url) as store:
         ids += [id for id in status.known_agents(store) if id not in ids]
         found = [status.agent_status(store, id, utc_now()) for id in ids]
-        tallies = _count_transcripts(store, ids) if settings.sync.transcripts else {}
-        kept = list_lakes(store, settings.lake.target)
-    print_status(found, utc_now(), tallies, kept, as_json=args.json)
+        tallies = {}
+        if settings.sync.transcripts:
+            with store.reading() as connection:
+                tallies = {id: count_transcripts(connection, id, utc_now()) for id in ids}
+        fed = list_lakes(store, settings.lake.target)
+    print_status(found, utc_now(), tallies, fed, as_json=args.json)
     return 0
 
 
@@ -86,7 +88,7 @@ def print_status(
         print(json.dumps({"agents": agents, "lakes": fed}, indent=1))
         return
     lines = [_to_row(one, now) for one in found]
-    head = [name for name in HEAD if any(line[name] != "-" for line in lines) or name not in RARE]
+    head = [n for n in COLUMNS if any(line[n] != "-" for line in lines) or n not in RARE]
     rows = [[line[name] for name in head] for line in lines]
     spare = [name for name in SPARE if name in head]
     shown = print_table(head, rows, elastic=["agent"], spare=spare)
@@ -123,37 +125,26 @@ def _lake_to_json(lake: "LakeStatus") -> dict[str, Any]:
     return {"target": lake.target, **times, "error": lake.error}
 
 
-def _count_transcripts(store: "Store", ids: list[str]) -> "dict[str, TranscriptCounts]":
-    from etl.clock import utc_now
-    from etl.store.write.transcripts import count_transcripts
-
-    with store.reading() as connection:
-        return {id: count_transcripts(connection, id, utc_now()) for id in ids}
-
-
 def _to_row(one: "AgentStatus", now: datetime) -> dict[str, object]:
     """A row of the table, by the names of its columns."""
     run = one.last_run
     last = f"{run.status}, {format_age(run.started_at, now)}" if run else "never"
     begin = one.state.history_from or one.oldest
-    strip = draw_coverage(one.state.coverage, begin, now, timedelta(days=1), STRIP)
+    strip = draw_coverage(one.state.coverage, begin, now, timedelta(days=1), STRIP_WIDTH)
     if not any(span.oldest <= one.state.floor for span in one.state.coverage):
         # What is older than all that is stored is not known yet.
         strip = "." + strip[1:]
-    fresh = "/".join(_format_percent(count, one.sessions) for count in one.fresh)
+    # Rounded down: what isn't whole must not look so.
+    percents = [100 * rows // one.sessions if one.sessions else "-" for rows in one.fresh]
+    fresh = "/".join(map(str, percents))
     kept, mark = to_minute(one.state.history_from), to_minute(one.state.watermark)
     due, stalest = format_age(one.next_run_at, now), _format_stalest(one, now)
     values = (_label_agent(one), one.sessions, one.open_sessions, last, mark, kept, strip, fresh)
-    return dict(zip(HEAD, (*values, due, stalest), strict=True))
+    return dict(zip(COLUMNS, (*values, due, stalest), strict=True))
 
 
 def _label_agent(one: "AgentStatus") -> str:
     return f"{one.name} ({one.agent_id})" if one.name else one.agent_id
-
-
-def _format_percent(part: int, whole: int) -> str:
-    """Rounded down: what isn't whole must not look so."""
-    return str(100 * part // whole) if whole else "-"
 
 
 def _describe_problem(one: "AgentStatus", tally: "TranscriptCounts | None") -> str:

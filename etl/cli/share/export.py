@@ -7,8 +7,8 @@ from typing import Any
 
 from etl.cli.common import load_settings, raise_on_signals
 from etl.cli.options import add_json_option, parse_number
-from etl.cli.progress import ProgressBars
 from etl.cli.table import print_table
+from etl.cli.terminal import ProgressBars
 from etl.invocation import require_extra
 
 NAME = "export"
@@ -16,7 +16,6 @@ HELP = "tables and views as Parquet or CSV files, of one snapshot"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     parser.add_argument(
         "--output",
         default="export",
@@ -48,7 +47,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export, and say what was written."""
     from etl.clock import utc_now
 
     settings = load_settings(args)
@@ -67,7 +65,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def print_manifest(output: Path, manifest: dict[str, Any]) -> None:
-    """Print what was written."""
     rows = [
         (table["name"], table["rows"], table["files"], "all" if table["whole"] else "changed")
         for table in manifest["tables"]

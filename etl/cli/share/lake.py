@@ -4,23 +4,22 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from etl.cli.common import load_settings, raise_on_signals, to_iso, to_second
+from etl.cli.common import load_settings, open_store, raise_on_signals, to_iso, to_second
 from etl.cli.options import add_json_option
-from etl.cli.progress import ProgressBars
 from etl.cli.table import print_table
+from etl.cli.terminal import ProgressBars
 from etl.errors import ConfigError
 from etl.invocation import program_name, require_extra
 from etl.urls import check_lake_target
 
 if TYPE_CHECKING:
-    from etl.analytics.lake.carry import LakeReport
+    from etl.analytics.lake.run import LakeReport
 
 NAME = "lake"
 HELP = "Delta tables on a folder or an object store, made equal to the database"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     parser.add_argument(
         "target",
         nargs="?",
@@ -37,12 +36,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry over what has changed, and say what it was."""
-    from etl.clock import utc_now
     from etl.credentials import privacy_salt
     from etl.privacy import rules_of
     from etl.store.privacy.rules_change import apply_rules_change
-    from etl.store.read import status
-    from etl.store.store import Store
 
     settings = load_settings(args)
     target = args.target or settings.lake.target
@@ -54,21 +50,21 @@ def run(args: argparse.Namespace) -> int:
     from etl.analytics.lake.run import update_lake
 
     rules = rules_of(settings.privacy, privacy_salt())
-    with Store(settings.database.url, utc_now, rules) as store:
-        status.require_schema(store)
+    with open_store(settings.database.url, rules) as store:
         # What [privacy] forbids must not reach a lake either.
         apply_rules_change(store)
         with raise_on_signals(), ProgressBars({}, quiet=args.json) as bars:
             report = update_lake(store, target, take_over=args.take_over, on_progress=bars.update)
     if args.json:
-        print(json.dumps(_to_json(report), indent=1))
+        tables = [table._asdict() for table in report.tables]
+        fields = {"target": report.target, "as_of": to_iso(report.as_of), "tables": tables}
+        print(json.dumps(fields, indent=1))
     else:
-        print_report(report)
+        print_lake_report(report)
     return 0
 
 
-def print_report(report: "LakeReport") -> None:
-    """Print what changed."""
+def print_lake_report(report: "LakeReport") -> None:
     head = ("table", "rows", "inserted", "updated", "deleted", "files")
     rows = [
         (one.name, one.rows, one.inserted, one.updated, one.deleted, one.files)
@@ -79,8 +75,3 @@ def print_report(report: "LakeReport") -> None:
         if one.unfit:
             print(f"! {one.name}: {one.unfit} numbers of 30 digits or more are null in the lake")
     print(f"{report.target} shows the database as of {to_second(report.as_of)}")
-
-
-def _to_json(report: "LakeReport") -> dict[str, object]:
-    tables = [one._asdict() for one in report.tables]
-    return {"target": report.target, "as_of": to_iso(report.as_of), "tables": tables}

@@ -18,12 +18,11 @@ if TYPE_CHECKING:
 
 NAME = "report"
 HELP = "write one self-contained HTML file with figures and charts of a range"
-EARLIEST: Final = timedelta(days=400)
+CALENDAR_MARGIN: Final = timedelta(days=400)
 """Left free at both ends of the calendar, for what lies before a range and for time zones."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     when = "a date or an ISO time (in --timezone), or how long ago, like 30d"
     parser.add_argument("--output", required=True, metavar="FILE", help="where to; - is stdout")
     parser.add_argument(
@@ -37,7 +36,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read the figures and write the page."""
     from etl.clock import utc_now
     from etl.input.time_zones import find_zone
 
@@ -67,8 +65,8 @@ def _parse_period(args: argparse.Namespace, zone: tzinfo, now: datetime) -> "Per
     from etl.analytics.figures.period import Period, find_default_since
     from etl.service.runs import parse_instant_option
 
-    first = datetime.min.replace(tzinfo=UTC) + EARLIEST
-    last = datetime.max.replace(tzinfo=UTC) - EARLIEST
+    first = datetime.min.replace(tzinfo=UTC) + CALENDAR_MARGIN
+    last = datetime.max.replace(tzinfo=UTC) - CALENDAR_MARGIN
     until = parse_instant_option(args.until, now, zone) if args.until else now
     until = min(max(until, first), last)
     since = parse_instant_option(args.since, now, zone) if args.since else None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from etl.cli.common import load_settings
 from etl.cli.options import add_json_option
-from etl.cli.wait_notes import open_client
+from etl.cli.terminal import open_client
 from etl.errors import EtlError
 from etl.wording import count
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 NAME = "check"
 HELP = "check the configuration, the credential, the database and every agent"
-ATTEMPTS = 2
-"""Somebody is waiting: `api.max_attempts` is for those who don't."""
+MOST_ATTEMPTS = 2
+"""Somebody is waiting: `api.max_attempts` is for runs that nobody waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +31,12 @@ class Finding:
 
     what: str
     ok: bool
-    said: str
+    message: str
     hint: str = ""
     exit_code: int = 0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     add_json_option(parser)
 
 
@@ -50,7 +49,9 @@ def run(args: argparse.Namespace) -> int:
         if not args.json:
             _print_finding(finding)
     if args.json:
-        fields = [{"what": f.what, "ok": f.ok, "message": f.said, "hint": f.hint} for f in findings]
+        fields = [
+            {"what": f.what, "ok": f.ok, "message": f.message, "hint": f.hint} for f in findings
+        ]
         print(json.dumps({"ok": all(f.ok for f in findings), "checks": fields}, indent=1))
     return max(finding.exit_code for finding in findings)
 
@@ -68,15 +69,15 @@ def _look_at_all(settings: "Settings") -> Iterator[Finding]:
 
 
 def _print_finding(finding: Finding) -> None:
-    print(f"{'ok  ' if finding.ok else 'FAIL'} {finding.what}: {finding.said}")
+    print(f"{'ok  ' if finding.ok else 'FAIL'} {finding.what}: {finding.message}")
     if finding.hint and not finding.ok:
         print(f"     hint: {finding.hint}")
     sys.stdout.flush()
 
 
-def _look(what: str, look: Callable[..., str], at: object) -> Finding:
+def _look(what: str, describe: Callable[..., str], *subject: object) -> Finding:
     try:
-        return Finding(what, True, look(at))
+        return Finding(what, True, describe(*subject))
     except EtlError as error:
         return Finding(what, False, error.message, error.hint, error.exit_code)
 
@@ -119,7 +120,9 @@ def _describe_database(settings: "Settings") -> str:
     file = Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
     if file is not None and not file.exists():
         return _describe_new_file(file, mask_password(url))
-    if file is not None and not _is_writable(file):
+    # Its journal goes into its folder.
+    places = [file, file.resolve().parent] if file is not None else []
+    if not all(os.access(place, os.W_OK) for place in places):
         hint = "the file or its folder can't be written by this user"
         raise EtlError(f"{mask_password(url)} can be read, but not written", hint)
     with temporary_engine(url, only_reads=True) as engine:
@@ -130,11 +133,6 @@ def _describe_database(settings: "Settings") -> str:
         raise migrate.mismatch(found)
     schema = f"schema {found}" if found else "empty; the first run makes its tables"
     return f"{mask_password(url)}, {schema}"
-
-
-def _is_writable(file: Path) -> bool:
-    """Whether the file can be written, and its folder, where its journal goes."""
-    return os.access(file, os.W_OK) and os.access(file.resolve().parent, os.W_OK)
 
 
 def _describe_new_file(file: Path, url: str) -> str:
@@ -149,11 +147,10 @@ def _check_agents(settings: "Settings") -> Iterator[Finding]:
     """Ask for one session of each agent, and once more where that fails."""
     import msgspec
 
-    from etl.models import Counts
     from etl.service import runs
 
     api = settings.api
-    patience = msgspec.structs.replace(api, max_attempts=min(api.max_attempts, ATTEMPTS))
+    patience = msgspec.structs.replace(api, max_attempts=min(api.max_attempts, MOST_ATTEMPTS))
     try:
         agents = runs.select_agents(settings, None)
         client = open_client(msgspec.structs.replace(settings, api=patience))
@@ -163,14 +160,16 @@ def _check_agents(settings: "Settings") -> Iterator[Finding]:
     with client:
         found, agents = _check_discovery(settings, client, agents)
         yield from found
-
-        def describe_agent(agent_id: str) -> str:
-            page = client.fetch_page(agent_id, Counts(), page_size=1).content
-            return f"readable{f', {page.agent_name!r}' if page.agent_name else ''}"
-
         for agent in agents:
-            yield _look(f"agent {agent.id}", describe_agent, agent.id)
+            yield _look(f"agent {agent.id}", _describe_agent, client, agent.id)
         yield from _check_clock(client)
+
+
+def _describe_agent(client: "Client", agent_id: str) -> str:
+    from etl.models import Counts
+
+    page = client.fetch_page(agent_id, Counts(), page_size=1).content
+    return f"readable{f', {page.agent_name!r}' if page.agent_name else ''}"
 
 
 def _check_clock(client: "Client") -> list[Finding]:
@@ -180,7 +179,7 @@ def _check_clock(client: "Client") -> list[Finding]:
     if client.clock_skew is None:
         return []
     hint = "what is stored counts as of this machine's time"
-    off = [Finding("clock", False, said, hint, 1) for said in skew_warnings(client.clock_skew)]
+    off = [Finding("clock", False, text, hint, 1) for text in skew_warnings(client.clock_skew)]
     return off or [Finding("clock", True, "agrees with the API's")]
 
 
@@ -196,9 +195,9 @@ def _check_discovery(
     listing = list_agents(client, settings.discovery)
     agents = select_synced(decide_agents(typed, listing.found, settings.discovery))
     hint = "its agents are not checked"
-    lacking = [Finding("discovery", False, said, hint, 1) for said in listing.failures]
-    said = f"{count(len(listing.found), 'agent')} listed, {len(agents)} to sync"
+    lacking = [Finding("discovery", False, text, hint, 1) for text in listing.failures]
+    message = f"{count(len(listing.found), 'agent')} listed, {len(agents)} to sync"
     if not agents:
         none = "look at own, teams and exclude below [discovery], and at [[agents]]"
-        lacking = lacking or [Finding("discovery", False, said, none, 1)]
-    return lacking or [Finding("discovery", True, said)], agents
+        lacking = lacking or [Finding("discovery", False, message, none, 1)]
+    return lacking or [Finding("discovery", True, message)], agents

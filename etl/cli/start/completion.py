@@ -10,12 +10,10 @@ SCRIPT = "gumloop-etl"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the shell."""
     parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help="bash, zsh or fish")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the script."""
     import shtab
 
     parser = args.program

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from etl.cli.common import print_stderr, stop_on_signals, to_exit_code
-from etl.cli.progress import ProgressBars
+from etl.cli.common import open_store, print_stderr, stop_on_signals, to_exit_code
 from etl.cli.table import print_table
+from etl.cli.terminal import ProgressBars
 from etl.errors import ConfigError
 from etl.invocation import program_name
 from etl.wording import count
@@ -44,7 +44,6 @@ GROUP BY state ORDER BY sessions DESC""",
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     parser.add_argument(
         "--database", default=DATABASE, metavar="FILE", help=f"where to ({DATABASE})"
     )
@@ -68,37 +67,37 @@ def run(args: argparse.Namespace) -> int:
             opened = runs.open_service(
                 settings, stop, credentials=credentials, on_progress=bars.update
             )
-            with opened as running:
-                code = _run_syncs(running, simulator, bars)
+            with opened as service:
+                code = _run_syncs(service, simulator, bars)
         if code == 0:
             _show_results(file)
     return code
 
 
-def _run_syncs(running: "Service", simulator: "Simulator", bars: ProgressBars) -> int:
-    from etl.cli.sync.common import print_report
+def _run_syncs(service: "Service", simulator: "Simulator", bars: ProgressBars) -> int:
+    from etl.cli.sync.modes import print_report
     from etl.service import runs
 
-    agents = list(running.settings.agents)
+    agents = list(service.settings.agents)
     print(f"A simulated Gumloop API: {count(len(agents), 'agent')}, {SESSIONS} sessions each.")
     print(f"\n$ {program_name()} backfill", flush=True)
-    first = running.sync(agents, runs.run_options(running.settings, "backfill"))
+    first = service.sync(agents, runs.run_options(service.settings, "backfill"))
     bars.stop()
     for report in first:
         print_report(report)
     if (status := runs.worst_status(first)) == "interrupted":
         return to_exit_code(status)
-    happened = simulator.world.live(HOURS * 3600)
-    print(f"\nTime passes: {HOURS} hours. {_describe_events(happened)}")
+    events = simulator.world.live(HOURS * 3600)
+    print(f"\nTime passes: {HOURS} hours. {_describe_events(events)}")
     print(f"\n$ {program_name()} sync", flush=True)
-    second = running.sync(agents, runs.run_options(running.settings, "incremental"))
+    second = service.sync(agents, runs.run_options(service.settings, "incremental"))
     for report in second:
         print_report(report)
     return to_exit_code(runs.worst_status([*first, *second]))
 
 
-def _describe_events(happened: "Events") -> str:
-    added, moved, reopened = happened.added, happened.moved_on, happened.reopened
+def _describe_events(events: "Events") -> str:
+    added, moved, reopened = events.added, events.moved_on, events.reopened
     begin = f"{count(added, 'session')} {'begins' if added == 1 else 'begin'}"
     move = f"{moved} {'moves' if moved == 1 else 'move'} on"
     return f"{begin}, {move}, {reopened} {'is' if reopened == 1 else 'are'} reopened."
@@ -110,9 +109,8 @@ def _show_results(file: Path) -> None:
     from etl.cli.look.status import print_status
     from etl.clock import utc_now
     from etl.store.read import status
-    from etl.store.store import Store
 
-    with Store(f"sqlite:///{file}", utc_now) as store:
+    with open_store(f"sqlite:///{file}") as store:
         print(f"\n$ {program_name()} status")
         found = [status.agent_status(store, id, utc_now()) for id in status.known_agents(store)]
         print_status(found, utc_now(), as_json=False)
@@ -138,14 +136,10 @@ def _make_settings(simulator: "Simulator", file: Path) -> "Settings":
 
 def _remove_old(file: Path) -> None:
     """Remove the files of an earlier demo. Raises ConfigError for a file that no demo made."""
-    if file.exists() and (file.is_dir() or not _is_demo(file)):
+    if file.is_dir() or (file.exists() and file.name != DATABASE and file.stat().st_size > 0):
         hint = f"a demo overwrites {DATABASE} alone; choose another --database"
         raise ConfigError(f"{file} exists already", hint)
     for name in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
         with suppress(FileNotFoundError):
             name.unlink()
     print_stderr(f"Writing to {file}")
-
-
-def _is_demo(file: Path) -> bool:
-    return file.name == DATABASE or file.stat().st_size == 0

@@ -2,7 +2,7 @@
 
 import argparse
 
-from etl.cli.sync import common
+from etl.cli.sync import modes
 from etl.errors import ConfigError
 
 NAME = "backfill"
@@ -10,8 +10,7 @@ HELP = "all history, or from --since to --until; goes on where an interrupted on
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
-    common.configure(parser)
+    modes.configure(parser)
     when = "a date or an ISO time (UTC), or how long ago, like 30d"
     parser.add_argument("--since", metavar="WHEN", help=f"where to begin: {when}")
     parser.add_argument("--until", metavar="WHEN", help=f"where to end: {when}")
@@ -19,7 +18,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run a backfill between the bounds."""
     from etl.service.runs import parse_instant_option, require_past
 
     since = require_past(parse_instant_option(args.since)) if args.since else None
@@ -27,4 +25,4 @@ def run(args: argparse.Namespace) -> int:
     if since and until and since >= until:
         raise ConfigError("--since must lie before --until")
     bounds = {"since": since, "until": until}
-    return common.run_mode(args, "backfill", **bounds, restart=args.restart)
+    return modes.run_mode(args, "backfill", **bounds, restart=args.restart)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from etl.store.store import Store
 
 STATE_LISTS = 2
-RECENT = 5
+RECENT_RUNS = 5
 """Runs whose pace is looked at."""
 
 
@@ -78,7 +78,9 @@ def _explain_next(settings: "Settings", store: "Store", agent: "Agent", now: dat
     rows = sum(status.rows_within(store, agent.id, gap) for gap in gaps)
     pages = max(len(gaps), math.ceil(rows / settings.api.page_size))
     has_more = _reach_unknown(gaps, state.coverage)
-    _print_cost(rows, pages, has_more=has_more)
+    lie = "lies" if rows == 1 else "lie"
+    least = "at least" if has_more else "about"
+    print(f"  {count(rows, 'stored session')} {lie} there: {least} {count(pages, 'request')}")
     _print_rest(settings, listed, retrieved)
     _print_sum(store, agent.id, pages + STATE_LISTS + listed + retrieved, has_more=has_more)
 
@@ -113,12 +115,6 @@ def _print_walks(agent_id: str, gaps: "Iterable[Gap]", now: datetime) -> None:
         print(f"  walk {oldest} .. {to_second(gap.newest)}")
 
 
-def _print_cost(rows: int, pages: int, *, has_more: bool) -> None:
-    least = "at least" if has_more else "about"
-    lie = "lies" if rows == 1 else "lie"
-    print(f"  {count(rows, 'stored session')} {lie} there: {least} {count(pages, 'request')}")
-
-
 def _reach_unknown(gaps: "Iterable[Gap]", coverage: "Coverage") -> bool:
     """Whether walks lead to where no walk has been, but for what is newer than all of coverage."""
     newest = max(span.newest for span in coverage)
@@ -137,7 +133,7 @@ def _print_sum(store: "Store", agent_id: str, requests: int, *, has_more: bool) 
 
     paces = [
         (run["finished_at"] - run["started_at"]).total_seconds() / run["requests"]
-        for run in status.recent_runs(store, [agent_id], RECENT)
+        for run in status.recent_runs(store, [agent_id], RECENT_RUNS)
         if run["requests"] and run["finished_at"] and run["status"] == "succeeded"
     ]
     seconds = f", {requests * min(paces):.1f} s at the pace of the last runs" if paces else ""

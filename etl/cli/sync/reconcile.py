@@ -2,17 +2,12 @@
 
 import argparse
 
-from etl.cli.sync import common
+from etl.cli.sync import modes
 
 NAME = "reconcile"
 HELP = "walk all history anew: repairs every stale row and marks missing ones"
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
-    common.configure(parser)
+configure = modes.configure
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run a reconcile."""
-    return common.run_mode(args, "reconcile")
+    return modes.run_mode(args, "reconcile")

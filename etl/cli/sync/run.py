@@ -10,7 +10,6 @@ HELP = "sync on schedule, in the foreground, until SIGTERM or SIGINT"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     add_migrate_option(parser)
 
 
@@ -41,9 +40,9 @@ def run(args: argparse.Namespace) -> int:
                 credentials=credentials,
                 migrate_too=args.migrate,
                 observe=monitor.observe,
-            ) as running,
+            ) as service,
         ):
-            monitor.start(running.store)
-            run_scheduler(running, agents, stop, monitor.heartbeat)
+            monitor.start(service.store)
+            run_scheduler(service, agents, stop, monitor.heartbeat)
     logs.log.info("service_stopped")
     return 0

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from etl.cli.common import load_settings, print_stderr, stop_on_signals, to_exit_code
 from etl.cli.options import parse_number
-from etl.cli.sync import common
-from etl.cli.wait_notes import note_waits
+from etl.cli.sync import modes
+from etl.cli.terminal import note_waits
 from etl.wording import count
 
 if TYPE_CHECKING:
@@ -16,23 +16,21 @@ if TYPE_CHECKING:
 
 NAME = "verify"
 HELP = "retrieve stored sessions at random, repair what differs, and say what that proves"
-SIZE = 1000
+SAMPLE_SIZE = 1000
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
-    common.configure(parser)
+    modes.configure(parser)
     parser.add_argument(
         "--sample",
         type=parse_number,
-        default=SIZE,
+        default=SAMPLE_SIZE,
         metavar="N",
-        help=f"sessions per agent (default: {SIZE})",
+        help=f"sessions per agent (default: {SAMPLE_SIZE})",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check every chosen agent."""
     from etl.service import runs
     from etl.store.read import status
 
@@ -42,11 +40,12 @@ def run(args: argparse.Namespace) -> int:
         runs.select_agents(settings, args.agent)
     with stop_on_signals() as stop:
         opened = runs.open_service(settings, stop, migrate_too=args.migrate, observe=note_waits())
-        with opened as running:
-            found = running.discover_agents(args.agent)
-            common.print_discovery(found)
-            results = [running.verify_agent(agent, args.sample) for agent in found.agents]
-    worst = runs.worst_status([report for report, _ in results], incomplete=bool(found.failures))
+        with opened as service:
+            selection = service.discover_agents(args.agent)
+            modes.print_discovery(selection)
+            results = [service.verify_agent(agent, args.sample) for agent in selection.agents]
+    reports = [report for report, _ in results]
+    worst = runs.worst_status(reports, incomplete=bool(selection.failures))
     if args.json:
         shown = [_to_json(report, sample) for report, sample in results]
         print(json.dumps({"status": worst, "agents": shown}, indent=1))
@@ -66,13 +65,13 @@ def _describe_sample(agent_id: str, sample: "SampleResult") -> str:
     wrong = f"{sample.wrong} differed and {were} repaired" if sample.wrong else "none differed"
     gone = f", {sample.gone} {are} gone" if sample.gone else ""
     if sample.sampled >= sample.stored:
-        said = "that was all of them"
+        conclusion = "that was all of them"
     else:
-        said = (
+        conclusion = (
             f"with 95 % confidence fewer than {sample.bound:.1%} of {sample.stored} rows "
             "differed in state, usage or creator"
         )
-    return f"{agent_id}: looked at {count(sample.sampled, 'session')}: {wrong}{gone}; {said}"
+    return f"{agent_id}: looked at {count(sample.sampled, 'session')}: {wrong}{gone}; {conclusion}"
 
 
 def _to_json(report: "AgentReport", sample: "SampleResult | None") -> dict[str, object]:

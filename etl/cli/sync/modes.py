@@ -1,7 +1,6 @@
 """What `sync`, `backfill` and `reconcile` share."""
 
 import argparse
-from functools import partial
 from typing import TYPE_CHECKING
 
 from etl.cli.common import (
@@ -13,8 +12,7 @@ from etl.cli.common import (
     to_second,
 )
 from etl.cli.options import add_agent_option, add_json_option, add_migrate_option, parse_number
-from etl.cli.progress import ProgressBars
-from etl.cli.wait_notes import note_waits
+from etl.cli.terminal import ProgressBars, note_waits
 from etl.errors import EtlError
 from etl.models import AgentReport, Mode, Transcripts
 from etl.wording import count
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options of every run."""
     add_agent_option(parser, "only this agent (may be repeated)")
     add_json_option(parser)
     parser.add_argument(
@@ -48,56 +45,52 @@ def run_mode(args: argparse.Namespace, mode: Mode, **changes: object) -> int:
         changes["walkers"] = args.walkers
     options = runs.run_options(settings, mode, **changes)
     labels: dict[str, str] = {}
-    announce = partial(_announce_stop, restarts=options.restart)
-    with stop_on_signals(announce) as stop, ProgressBars(labels, quiet=args.json) as bars:
-        opened = runs.open_service(
+    # With --restart it would begin anew.
+    resumes = "" if options.restart else "; the same command goes on from there"
+    stopping = f"stopping: saving the page at hand{resumes}"
+    signals = stop_on_signals(lambda: print_stderr(stopping))
+    with signals as stop, ProgressBars(labels, quiet=args.json) as bars:
+        with runs.open_service(
             settings,
             stop,
             migrate_too=args.migrate,
             on_progress=bars.update,
             on_message=print_stderr,
             observe=note_waits(bars.print),
-        )
-        with opened as running:
-            found = running.discover_agents(args.agent)
-            labels |= {agent.id: agent.name or agent.id for agent in found.agents}
-            print_discovery(found)
-            reports = running.sync(found.agents, options)
-            pruned = stop.is_set() or _prune(running)
-    status = runs.worst_status(reports, incomplete=bool(found.failures))
+        ) as service:
+            selection = service.discover_agents(args.agent)
+            labels |= {agent.id: agent.name or agent.id for agent in selection.agents}
+            print_discovery(selection)
+            reports = service.sync(selection.agents, options)
+            pruned = stop.is_set() or _prune(service)
+    status = runs.worst_status(reports, incomplete=bool(selection.failures))
     if args.json:
-        print(report_json(reports, status, found.failures, found.warnings))
+        print(report_json(reports, status, selection.failures, selection.warnings))
     else:
         for report in reports:
             print_report(report)
     return to_exit_code(status) or int(not pruned)
 
 
-def _announce_stop(*, restarts: bool) -> None:
-    # With --restart it would begin anew.
-    more = "" if restarts else "; the same command goes on from there"
-    print_stderr(f"stopping: saving the page at hand{more}")
-
-
-def _prune(running: "Service") -> bool:
+def _prune(service: "Service") -> bool:
     """Delete what is past the ages of `[retention]`. Returns whether it succeeded."""
     try:
-        running.prune()
+        service.prune()
     except EtlError as error:
         print_stderr(f"error: retention: {error}")
         return False
     return True
 
 
-def print_discovery(found: "AgentSelection") -> None:
+def print_discovery(selection: "AgentSelection") -> None:
     """Print what went wrong in looking for agents on stderr."""
-    for warning in found.warnings:
+    for warning in selection.warnings:
         print_stderr(f"warning: discovery: {warning}")
-    for failure in found.failures:
+    for failure in selection.failures:
         print_stderr(f"error: discovery: {failure}")
-    if found.failures:
+    if selection.failures:
         print_stderr("going on with the agents known so far")
-    elif not found.agents:
+    elif not selection.agents:
         print_stderr("warning: discovery: there is no agent to sync")
 
 

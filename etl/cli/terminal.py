@@ -1,14 +1,29 @@
-"""Progress bars on stderr, if that is a terminal; else nothing."""
+"""What stderr shows of a command at work, if it is a terminal: progress bars, and long waits.
+
+No wait for the API is a silent one.
+"""
 
 import sys
-from typing import Any
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
+from etl.api.rate_limit import steady_clock
 from etl.cli.common import print_stderr
 from etl.cli.table import make_printable
+from etl.errors import ApiError
+from etl.events import Event, Observe, Retried, ignore
 from etl.models import Progress
 
-LONGEST = 32
+if TYPE_CHECKING:
+    from etl.api.client import Client
+    from etl.config import Settings
+
+LONGEST_LABEL: Final = 32
 """Characters of a label."""
+
+SHORTEST_WAIT: Final = 3.0
+"""Seconds. Shorter waits are over before anybody wonders."""
 
 
 class ProgressBars:
@@ -51,7 +66,7 @@ class ProgressBars:
         if bars is None:
             return
         if key not in self._tasks:
-            label = make_printable(self._labels.get(progress.of, progress.of))[:LONGEST]
+            label = make_printable(self._labels.get(progress.of, progress.of))[:LONGEST_LABEL]
             self._tasks[key] = bars.add_task(label, total=None, unit=progress.unit, number=0)
         bars.update(
             self._tasks[key],
@@ -90,3 +105,47 @@ def _make_bars() -> Any:
         TimeRemainingColumn(elapsed_when_finished=True),
         console=Console(stderr=True),
     )
+
+
+def note_waits(write: Callable[[str], None] | None = None) -> Observe:
+    """An observer that writes of long waits, to stderr by default; none if that is no terminal."""
+    if not sys.stderr.isatty():
+        return ignore
+    return _WaitNotes(write or print_stderr).observe
+
+
+def open_client(settings: "Settings", stop: threading.Event | None = None) -> "Client":
+    """Make a client whose long waits are noted on stderr. Raises ConfigError."""
+    from etl.api.client import Client
+    from etl.api.credentials import source_of
+
+    return Client(settings.api, source_of(settings.api, stop), stop, observe=note_waits())
+
+
+def describe_wait(error: Exception, seconds: float) -> str:
+    """Why nothing happens, and for how long."""
+    status = error.status if isinstance(error, ApiError) else None
+    if status == 429:
+        return f"rate limited, going on in {seconds:.0f} s"
+    reason = f"the API answers with HTTP {status}" if status else "the API doesn't answer"
+    return f"{reason}, trying again in {seconds:.0f} s"
+
+
+class _WaitNotes:
+    """Many threads wait at once: a wait is shown only if it ends later than all before it."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self._until = 0.0
+        self._lock = threading.Lock()
+
+    def observe(self, event: Event) -> None:
+        """Write of a wait that begins, if it is long."""
+        if not isinstance(event, Retried) or event.seconds < SHORTEST_WAIT:
+            return
+        with self._lock:
+            until = steady_clock() + event.seconds
+            is_news = until > self._until + SHORTEST_WAIT
+            self._until = max(self._until, until)
+        if is_news:
+            self._write(describe_wait(event.error, event.seconds))
