@@ -228,8 +228,10 @@ class Store:
         suspects.add_suspects(connection, run.agent_id, batch.gone)
         save_retrievals(connection, batch.retrieved)
         seen = {s.id: one.requested_at for one in batch.responses for s in one.sessions}
-        if seen:
-            suspects.clear_suspects(connection, run.agent_id, seen)
+        # What can't be stored is there all the same.
+        bad = {b.id: one.requested_at for one in batch.responses for b in one.rejected if b.id}
+        if seen or bad:
+            suspects.clear_suspects(connection, run.agent_id, bad | seen)
         return frozenset(doubtful - seen.keys())
 
     def _know_agent(self, connection: Connection, agent_id: str, name: str | None) -> None:

@@ -277,3 +277,15 @@ def test_who_vanishes_from_a_list_out_of_order_is_not_claimed_as_listed(
     assert report.status == "succeeded"
     assert falsely_listed(lab, gone, gone_at) == []
     assert lab.missing() == set(gone)
+
+
+@pytest.mark.parametrize("count", [10, 11])
+def test_who_is_retrieved_as_another_agents_is_not_missing(lab: Lab, count: int) -> None:
+    """A page of one record that names another agent tells of nobody: it may be sent by mistake."""
+    [*_, oldest] = lab.spread(count)
+    assert lab.run(BACKFILL).status == "succeeded"
+    lab.world.change(oldest, agent_id="another")
+
+    lab.run(RECONCILE)
+
+    assert lab.rows()[oldest].missing_since is None
