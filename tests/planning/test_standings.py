@@ -4,6 +4,7 @@ import pytest
 
 from etl.models import BEGINNING, TICK, Entry, Listed, Order
 from etl.planning.coverage import Gap
+from etl.planning.walks.hints import build_entry
 from etl.planning.walks.plan import HEAD, TAIL
 from etl.planning.walks.standings import Standings, gap_at
 from etl.planning.walks.walk import Walk
@@ -117,3 +118,15 @@ def test_the_track_of_a_walk_that_is_over_goes_to_the_next() -> None:
 
     assert standings.claim_track(second, left)
     assert not standings.claim_track(third, left)
+
+
+def test_a_walk_from_the_head_takes_the_track_that_another_one_follows_amid_one_instant() -> None:
+    standings = Standings()
+    built, head = start(standings, build_entry(at(9))), start(standings)
+    step(standings, built, 1, 7, 7, cursor="same")
+    step(standings, head, 2, 7, 7, cursor="same")
+    left = [Gap(BEGINNING, at(9))]
+    assert standings.claim_track(built, left)
+
+    assert standings.claim_track(head, left)
+    assert not standings.claim_track(built, left)

@@ -114,8 +114,8 @@ class Standings:
     def claim_track(self, walk: Walk, left: Sequence[Gap]) -> bool:
         """Claim the walk's cursor. Returns False if the walk must end, as another one follows it.
 
-        Of two, the one that came from above stays: it alone can prove the instant that a cursor
-        stands amid.
+        Of two, the one that came from above stays, such as one from the list's head: it alone can
+        prove the instant that a cursor stands amid.
         """
         if walk in self._superseded:
             return False
@@ -127,9 +127,11 @@ class Standings:
             self._tracks[track] = first = walk
         if first is walk:
             return True
-        if walk.proven() is None:
+        proves = walk.proven() is not None
+        is_above = walk.starts_without_cursor and not first.starts_without_cursor
+        if not proves and not is_above:
             return False
-        if self._known[first].proves:
+        if proves and self._known[first].proves:
             has_passed = self._known[first].frontier != walk.frontier
             return has_passed and gap_at(walk.order, walk.frontier, left) is not None
         self._tracks[track] = walk
