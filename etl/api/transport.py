@@ -4,8 +4,10 @@ Redirects are never followed: the credential would travel along (docs/gumloop-ap
 """
 
 import queue
+import threading
 import time
 from datetime import datetime
+from http import HTTPStatus
 from typing import Final, NamedTuple
 
 import httpx
@@ -24,6 +26,10 @@ from etl.models import Counts
 
 DEADLINE_FACTOR: Final = 4
 """A body may trickle for so many timeouts; `timeout` itself bounds each read."""
+
+
+CALM: Final = 50
+"""Whole responses in a row after which one more request may be in flight again."""
 
 
 class Body(NamedTuple):
@@ -51,13 +57,18 @@ class Transport:
         self._connect = make_connector(api)
         for _ in range(api.concurrency - 1):
             self._connections.put(None)
+        self._resting: list[httpx.Client | None] = []
+        self._calm = 0
+        self._lock = threading.Lock()
         # The first one now: what is wrong with a proxy is wrong with all, and is reported at once.
         self._connections.put(self._connect())
 
     def close(self) -> None:
         """Close every connection."""
         while not self._connections.empty():
-            if (connection := self._connections.get()) is not None:
+            self._resting.append(self._connections.get())
+        for connection in self._resting:
+            if connection is not None:
                 connection.close()
 
     def get(self, what: str, url: httpx.URL, counts: Counts, most: int) -> Body:
@@ -96,7 +107,7 @@ class Transport:
         except httpx.HTTPError as error:
             raise translate_failure(what, self._api.base_url, error) from None
         finally:
-            self._connections.put(connection)
+            self._give_back(connection, status)
             self._observe(Answered(status, time.monotonic() - began, self.skew.least))
         if response.status_code != 200:
             refused = translate_response(
@@ -105,6 +116,19 @@ class Transport:
             refused.message = self.clean(refused.message)
             raise refused
         return Body(content, requested_at)
+
+    def _give_back(self, connection: httpx.Client | None, status: int | None) -> None:
+        """Return a connection. After a 429 it rests: the server may take few requests at once."""
+        with self._lock:
+            self._calm = self._calm + 1 if status == HTTPStatus.OK else 0
+            may_rest = len(self._resting) < self._api.concurrency - 1
+            if status == HTTPStatus.TOO_MANY_REQUESTS and may_rest:
+                self._resting.append(connection)
+                return
+            if self._calm >= CALM and self._resting:
+                self._calm = 0
+                self._connections.put(self._resting.pop())
+            self._connections.put(connection)
 
     def clean(self, text: str) -> str:
         """A server's words without our secret, should it echo it."""

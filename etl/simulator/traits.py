@@ -25,7 +25,8 @@ class Traits:
     a list shows a new session late (a retrieve doesn't). *clock_ahead* is how many seconds the
     server's clock is ahead: of new sessions, and of the `Date` header. *state_rows* is where the
     list of one state ends. With *empty_end* the last page has a cursor that leads to an empty one.
-    The sessions *hidden* count for the length of a page of a list and are not shown.
+    The sessions *hidden* count for the length of a page of a list and are not shown. Beyond
+    *at_once* requests under way, another one is refused with 429.
     """
 
     cursor_life: float | None = None
@@ -40,6 +41,7 @@ class Traits:
     state_rows: int | None = None
     empty_end: bool = False
     hidden: Collection[str] = ()
+    at_once: int | None = None
     seed: int = 1
 
 

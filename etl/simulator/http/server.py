@@ -183,6 +183,9 @@ class Simulator:
     def _answer(self, request: Request, fault: Fault | None) -> Answer:
         if self._limit:
             self._limit.check()
+        most = self._api.traits.at_once
+        if most is not None and self._in_flight.now > most:
+            raise ApiError(429, "gummie_rate_limit", "Too many requests at once", shape=3)
         return self._api.answer(request, fault)
 
 
