@@ -220,6 +220,17 @@ def test_cursors_that_all_die_at_once_amid_a_walk_fail_nothing(lab: Lab, traits:
     assert lab.wrong() == []
 
 
+@pytest.mark.parametrize("status", [400, 500])
+def test_an_empty_last_page_whose_cursor_works_once_ends_the_list(lab: Lab, status: int) -> None:
+    lab.api.adopt(Traits(cursor_requests=(1, 1), refusal=status, empty_end=True))
+    lab.spread(30)
+
+    for options in (BACKFILL, RECONCILE):
+        report = lab.run(replace(options, walkers=1, seek=False))
+
+        assert (report.status, report.error, lab.wrong()) == ("succeeded", None, [])
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_cursors_of_random_lives_fail_no_run(lab: Lab, seed: int) -> None:
     rng = random.Random(seed)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from etl.api.client import Client, Fetched
-from etl.errors import CursorRefused, CutShort, Stopped
+from etl.errors import CursorRefused, CutShort, Stopped, Transient
 from etl.models import Counts, Order, Page
 from etl.planning.walks.end_check import Verdict
 from etl.planning.walks.walk import Step, Walk
@@ -59,8 +59,8 @@ class PageSource:
 
         A page of no record, or of none that can be read, is believed once it is repeated: at the
         second time if it has a next cursor, else at the last, and then the end check decides. It is
-        believed as well if its cursor is refused when it is requested again. Under a filter, or
-        behind a stored cursor, an empty page is nothing unusual.
+        believed as well if its cursor is refused, or fails, when it is requested again. Under a
+        filter, or behind a stored cursor, an empty page is nothing unusual.
         """
         doubtful: Fetched[Page] | None = None
         may_begin_empty = not walk.chain.pages and (
@@ -70,7 +70,7 @@ class PageSource:
             last = attempt == PAGE_ATTEMPTS
             try:
                 fetched = self._fetch_next(walk)
-            except CursorRefused:
+            except (CursorRefused, Transient):
                 if doubtful is None:
                     raise
                 return doubtful
