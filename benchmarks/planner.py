@@ -151,7 +151,7 @@ def step_walk(server: Server, tracker: GapTracker, walk: Walk) -> bool:
     """Fetch a page for a walk. Whether it goes on."""
     try:
         listed, cursor = server.page(walk)
-        tracker.prepare_judgement(walk)
+        tracker.prepare_judgement(walk, listed)
         walk.chain.check(listed, cursor)
     except (CursorRefused, CutShort) as error:
         if failure := tracker.finish(walk, error):

@@ -191,7 +191,7 @@ class Expedition:
             stroll.fetch(size)
             if not tracker.may_judge(stroll.walk):
                 return None
-            tracker.prepare_judgement(stroll.walk)
+            tracker.prepare_judgement(stroll.walk, stroll.page[0] if stroll.page else ())
             self._arrived[stroll] = stroll.step(size)
             if self.delays and self.draws.one_in(3):
                 return None

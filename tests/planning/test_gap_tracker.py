@@ -320,7 +320,7 @@ def test_the_tail_is_judged_by_what_the_head_has_shown() -> None:
     add_page(gaps, head, ("d", 9), ("c", 7), cursor="c0")
 
     assert gaps.may_judge(tail)
-    gaps.prepare_judgement(tail)
+    gaps.prepare_judgement(tail, [])
     with pytest.raises(CursorRefused):
         tail.chain.check([Listed("c", at(7)), Listed("d", at(9))], None)
 
@@ -332,7 +332,7 @@ def test_a_tail_that_the_head_says_nothing_of_is_asked_for_again(
     gaps, head, tail = both_ends()
     add_page(gaps, head, *rows, cursor="c0")
     with pytest.raises(CursorRefused) as refused:
-        gaps.prepare_judgement(tail)
+        gaps.prepare_judgement(tail, [])
     assert gaps.finish(tail, refused.value) is None
     assert gaps.plan(8) == []
 
@@ -341,13 +341,31 @@ def test_a_tail_that_the_head_says_nothing_of_is_asked_for_again(
     assert [one.entry for one in gaps.plan(8)] == [TAIL]
 
 
+@pytest.mark.parametrize(
+    "tail_rows",
+    [
+        [("a", 1), ("b", 2), ("d", 6)],  # the head has shown 9, 8 and 3, and not 6
+        [("a", 1), ("b", 2), ("e", 5)],  # and here 3, which the tail doesn't show
+    ],
+)
+def test_a_tail_that_contradicts_the_head_is_not_believed(
+    tail_rows: list[tuple[str, int]],
+) -> None:
+    """One row lies elsewhere than where it belongs: each page is in order by itself."""
+    gaps, head, tail = both_ends()
+    add_page(gaps, head, ("g", 9), ("f", 8), ("c", 3), cursor="c0")
+
+    with pytest.raises(CursorRefused):
+        gaps.prepare_judgement(tail, [Listed(id, at(second)) for id, second in tail_rows])
+
+
 def test_a_tail_without_a_head_is_judged_by_nobody() -> None:
     gaps, head, tail = both_ends()
     assert gaps.finish(head, CutShort("it broke off")) is None
 
     assert gaps.may_judge(tail)
     with pytest.raises(CursorRefused):
-        gaps.prepare_judgement(tail)
+        gaps.prepare_judgement(tail, [])
 
 
 def test_the_head_waits_for_the_tail_which_may_have_shown_the_rest() -> None:
@@ -355,7 +373,7 @@ def test_the_head_waits_for_the_tail_which_may_have_shown_the_rest() -> None:
     listed = [Listed("c", at(9)), Listed("b", at(7))]
     assert add_page(gaps, head, ("c", 9), ("b", 7), cursor="c0")
     assert gaps.early_tail is tail
-    gaps.prepare_judgement(tail)
+    gaps.prepare_judgement(tail, [])
 
     assert not add_page(gaps, tail, ("a", 3), ("b", 7), ("c", 9), cursor=None)
 
@@ -368,7 +386,7 @@ def test_of_two_walks_before_a_gap_of_one_page_one_goes_on() -> None:
     gaps, head, tail = both_ends()
     listed = [Listed("e", at(9)), Listed("d", at(7))]
     add_page(gaps, head, ("e", 9), ("d", 7), cursor="c0")
-    gaps.prepare_judgement(tail)
+    gaps.prepare_judgement(tail, [])
 
     assert not add_page(gaps, tail, ("a", 4), ("b", 6), cursor="c1")
     assert gaps.keep_or_end(head, listed)
@@ -378,7 +396,7 @@ def test_of_two_walks_before_more_than_a_page_both_go_on() -> None:
     gaps, head, tail = both_ends()
     listed = [Listed("e", at(19)), Listed("d", at(18))]
     add_page(gaps, head, ("e", 19), ("d", 18), cursor="c0")
-    gaps.prepare_judgement(tail)
+    gaps.prepare_judgement(tail, [])
 
     assert add_page(gaps, tail, ("a", 1), ("b", 2), cursor="c1")
     assert gaps.keep_or_end(head, listed)

@@ -130,3 +130,19 @@ class Chain:
 def dated(listed: Sequence[Listed]) -> list[datetime]:
     """The instants that can be read, in the order of their rows."""
     return [row.created_at for row in listed if row.created_at is not None]
+
+
+def contradict(one: Sequence[Listed], other: Sequence[Listed]) -> bool:
+    """Whether two pages of a list disagree: one lacks a row of the other, amid its own."""
+    return _lacks(one, other) or _lacks(other, one)
+
+
+def _lacks(page: Sequence[Listed], rows: Sequence[Listed]) -> bool:
+    instants, ids = dated(page), {row.id for row in page}
+    return any(
+        row.id is not None
+        and row.id not in ids
+        and row.created_at is not None
+        and min(instants) < row.created_at < max(instants)
+        for row in (rows if instants else ())
+    )

@@ -13,7 +13,7 @@ from etl.errors import CursorRefused, CutShort, Malformed, Transient
 from etl.models import BEGINNING, ENDLESS, TICK, Listed, floor_second
 from etl.planning.coverage import Coverage, Gap, add
 from etl.planning.demand import Demand, find_gaps
-from etl.planning.walks.chain import dated
+from etl.planning.walks.chain import contradict, dated
 from etl.planning.walks.density import Density
 from etl.planning.walks.hints import Hints
 from etl.planning.walks.plan import HEAD, TAIL, PlannedWalk, Situation, plan_walks
@@ -66,6 +66,8 @@ class GapTracker:
 
     None once it has a page or is over.
     """
+    _head_rows: Sequence[Listed] = ()
+    """The rows of the list's first page, newest first."""
     _inner_started: int = 0
     """How many walks have entered amid a gap."""
     _tail_is_shut: bool = False
@@ -133,12 +135,14 @@ class GapTracker:
         no_head = all(one.entry != HEAD for one in self.walks)
         return walk is not self.early_tail or self.pages > 0 or no_head
 
-    def prepare_judgement(self, walk: Walk) -> None:
-        """Tell the early tail what the head has shown. Raises CursorRefused if that is no order."""
+    def prepare_judgement(self, walk: Walk, listed: Sequence[Listed]) -> None:
+        """Tell the early tail what the head has shown. Raises CursorRefused if they don't agree."""
         if walk is self.early_tail:
             walk.chain.ceiling = self.ceiling
             if self.ceiling is None:
                 raise CursorRefused("the list newest first has not shown its order")
+            if contradict(self._head_rows, listed):
+                raise CursorRefused("the list oldest first has other rows than newest first")
 
     def keep_or_end(self, walk: Walk, listed: Sequence[Listed]) -> bool:
         """Whether a walk goes on after a page, by all that is known now."""
@@ -153,6 +157,8 @@ class GapTracker:
         self._forget_early(walk)
         before, self.pages = self.gaps, self.pages + 1
         self.walks.note(walk, self.pages)
+        if walk.entry == HEAD and walk.chain.pages == 1:
+            self._head_rows = listed
         if step.proven is not None:
             self.coverage = add(self.coverage, step.proven, self.started_at)
         if self.gaps != before:

@@ -155,7 +155,7 @@ class ParallelWalks:
             if walk is self.tracker.early_tail:
                 self._tail_page = page
             self._wait_for(lambda: self.tracker.may_judge(walk))
-            self.tracker.prepare_judgement(walk)
+            self.tracker.prepare_judgement(walk, page.listed)
 
     def _wait_for(self, has_told: Callable[[], bool]) -> None:
         """Wait, with the lock held, for what other walks tell; no longer than the run lasts."""
