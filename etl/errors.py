@@ -13,6 +13,7 @@ EtlError                    a sentence, with a hint where there is one
 │   ├── CursorRefused       enter the list somewhere else
 │   └── Denied              no retry helps: 401, 403, 404, and most other statuses
 ├── CutShort                the list ended, repeated or broke off before its end
+│   └── OutOfPlace          a page has rows only where the pages before have shown all
 └── Stopped                 a signal asked the run to end
 """
 
@@ -91,6 +92,10 @@ class Denied(ApiError):
 
 class CutShort(EtlError):
     """The list broke off, repeated itself or jumped: rows may be missing beyond this point."""
+
+
+class OutOfPlace(CutShort):
+    """All rows of a page belong before those of the last one: one of the two is wrong."""
 
 
 class Stopped(EtlError):

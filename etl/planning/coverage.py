@@ -35,6 +35,12 @@ def add(coverage: Iterable[Span], new: Span, since: datetime) -> Coverage:
     return tuple(_merge_neighbours(pieces, since))
 
 
+def withdraw(coverage: Iterable[Span], gap: Gap) -> Coverage:
+    """Coverage that claims nothing within a gap."""
+    hole = Span(gap.oldest, gap.newest, None)
+    return tuple(piece for old in coverage for piece in _outside(old, hole))
+
+
 def compact(coverage: Coverage, since: datetime, most: int = MOST_SPANS) -> Coverage:
     """Merge touching neighbours, those first that lose the least freshness, down to `most`.
 

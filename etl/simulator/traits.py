@@ -25,6 +25,7 @@ class Traits:
     a list shows a new session late (a retrieve doesn't). *clock_ahead* is how many seconds the
     server's clock is ahead: of new sessions, and of the `Date` header. *state_rows* is where the
     list of one state ends. With *empty_end* the last page has a cursor that leads to an empty one.
+    The two sessions *swapped* stand in each other's place in every list, out of order.
     The sessions *hidden* count for the length of a page of a list and are not shown. Beyond
     *at_once* requests under way, another one is refused with 429.
     """
@@ -40,6 +41,7 @@ class Traits:
     clock_ahead: float = 0.0
     state_rows: int | None = None
     empty_end: bool = False
+    swapped: tuple[str, str] | None = None
     hidden: Collection[str] = ()
     at_once: int | None = None
     seed: int = 1

@@ -7,7 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.models import BEGINNING, ENDLESS, Entry, Span
-from etl.planning.coverage import Coverage, add, compact, contiguous_top, forget_freshness, gaps
+from etl.planning.coverage import (
+    Coverage,
+    Gap,
+    add,
+    compact,
+    contiguous_top,
+    forget_freshness,
+    gaps,
+    withdraw,
+)
 from tests.planning import SECOND, at
 
 GRID = [at(tick) for tick in range(12)]
@@ -196,3 +205,14 @@ def test_forgetting_freshness_keeps_the_coverage(coverage: Coverage) -> None:
     assert after.keys() == before.keys()
     for instant, time in before.items():
         assert after[instant] == (NEVER if time >= SINCE else time)
+
+
+@settings(max_examples=200, deadline=None)
+@given(coverages(), instants, instants)
+def test_what_is_withdrawn_is_claimed_no_more_and_the_rest_as_before(
+    coverage: Coverage, oldest: datetime, newest: datetime
+) -> None:
+    left = withdraw(coverage, Gap(oldest, newest))
+
+    kept = {at: proof for at, proof in proofs(coverage).items() if not oldest <= at < newest}
+    assert proofs(left) == kept

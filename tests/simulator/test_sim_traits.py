@@ -84,6 +84,13 @@ def test_a_list_of_one_state_is_cut_short(api: Simulator) -> None:
     assert (len(page["sessions"]), page["next_cursor"]) == (3, None)
 
 
+def test_swapped_sessions_stand_in_each_others_place(api: Simulator) -> None:
+    first, second, *rest = ids(ask(api, page_size=5))
+    api.adopt(Traits(swapped=(first, rest[-1])))
+
+    assert ids(ask(api, page_size=5)) == [rest[-1], second, *rest[:-1], first]
+
+
 def test_hidden_sessions_count_for_the_length_of_a_page(api: Simulator) -> None:
     whole = ask(api, page_size=5)
     api.adopt(Traits(hidden=ids(whole)[:2]))

@@ -276,3 +276,22 @@ def test_a_reconcile_reads_the_rows_of_one_instant_once(lab: Lab, ago: int) -> N
     assert_complete(lab, lab.run(RECONCILE))
 
     assert len(lab.api.requests) <= 30 + 10
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(9, 30), (9, 35), (19, 32), (9, 11), (29, 31), (0, 39), (8, 31), (9, 10)]
+)
+@pytest.mark.parametrize("walkers", [None, 1])
+def test_two_sessions_in_each_others_place_are_no_reason_to_leave_some_out(
+    lab: Lab, one: int, other: int, walkers: int | None
+) -> None:
+    """An old one at the end of a page, in order by itself, claims all that lies between."""
+    ids = lab.spread(40)
+    lab.api.adopt(Traits(swapped=(ids[one], ids[other])))
+
+    for options in (BACKFILL, BACKFILL, RECONCILE):
+        report = lab.run(replace(options, walkers=walkers))
+
+        if report.status == "succeeded":
+            assert set(lab.rows()) == set(ids)
+        assert {row.missing_since for row in lab.rows().values()} <= {None}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from etl.errors import CursorRefused, CutShort
+from etl.errors import CursorRefused, CutShort, OutOfPlace
 from etl.models import Entry, Listed, Order
 
 MOST_EMPTY: Final = 100
@@ -74,7 +74,7 @@ class Chain:
         # One row before the last one is a list out of order; a page of nothing else but what was
         # shown at the last instant is another page.
         if not any(self._goes_on(row) for row in listed):
-            raise CutShort("the list sent a page that doesn't go on from the one before")
+            raise OutOfPlace("the list sent a page that doesn't go on from the one before")
 
     def add_page(
         self, listed: Sequence[Listed], next_cursor: str | None, requested_at: datetime

@@ -4,6 +4,7 @@ Pages count here as soon as they arrive, so that walks meet; they are saved afte
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,7 +12,7 @@ from typing import Final
 
 from etl.errors import CursorRefused, CutShort, Malformed, Transient
 from etl.models import BEGINNING, ENDLESS, TICK, Listed, floor_second
-from etl.planning.coverage import Coverage, Gap, add
+from etl.planning.coverage import Coverage, Gap, add, withdraw
 from etl.planning.demand import Demand, find_gaps
 from etl.planning.walks.chain import contradict, dated
 from etl.planning.walks.density import Density
@@ -72,8 +73,8 @@ class GapTracker:
     """How many walks have entered amid a gap."""
     _tail_is_shut: bool = False
     """Whether a walk from the list's tail has failed in this run."""
-    _useful: set[Walk] = field(default_factory=set)
-    """Walks under way that have proven something."""
+    _gains: Counter[Walk] = field(default_factory=Counter)
+    """How many pages of each walk under way have proven something."""
     _failures: int = 0
     """Walks in a row that broke off or got nowhere; see MOST_FAILURES."""
 
@@ -161,8 +162,11 @@ class GapTracker:
             self._head_rows = listed
         if step.proven is not None:
             self.coverage = add(self.coverage, step.proven, self.started_at)
-        if self.gaps != before:
-            self._useful.add(walk)
+        if step.withdrawn is not None:
+            self.coverage = withdraw(self.coverage, step.withdrawn)
+            self._gains[walk] -= 1
+        elif self.gaps != before:
+            self._gains[walk] += 1
         if step.bookmark is not None:
             self.hints.add_bookmark(step.bookmark)
         self._learn(walk, listed)
@@ -172,8 +176,7 @@ class GapTracker:
         """Forget a walk that is over. Returns its error if no other way may help."""
         self.walks.end(walk)
         self._forget_early(walk)
-        useful = walk in self._useful
-        self._useful.discard(walk)
+        useful = self._gains.pop(walk, 0) > 0
         if useful:
             self._failures = 0
         elif walk.entry.cursor is not None:
@@ -238,7 +241,7 @@ class GapTracker:
         gap = gap_at(walk.order, frontier, left)
         if gap is None:
             is_short = self.walks.is_short_of_its_target(walk, frontier, left)
-            return walk not in self._useful and is_short
+            return self._gains[walk] <= 0 and is_short
         if gap.newest - gap.oldest <= TICK:
             return self.walks.is_first_at(walk, gap)
         if self.walks.is_faced(walk, gap) and self._is_last_page(gap):

@@ -13,6 +13,7 @@
 from datetime import datetime
 
 from etl.models import BEGINNING, TICK, Entry, Span, floor_second, just_after
+from etl.planning.coverage import Gap
 
 
 class Proof:
@@ -28,6 +29,8 @@ class Proof:
         """The edge at which the proof begins."""
         self.frontier: datetime | None = None
         """The edge that it has reached; the last row's own instant lies beyond it."""
+        self._passed: datetime | None = None
+        """The edge that it had reached before the last page."""
         self._reentry: Entry | None = None
         """Where a later walk goes on so that its proof touches this one."""
 
@@ -37,6 +40,7 @@ class Proof:
         """Take a page of rows in order, from `first` to `last`, that `cursor` has requested."""
         if self.bound is None:
             self.bound = self._entry_bound(first)
+        self._passed = self.frontier
         self.frontier = just_after(last) if self.order == "newest" else last
         # A page of one instant is no place to go on at: behind its cursor that instant may have
         # begun already, and the next walk could not prove it.
@@ -57,6 +61,15 @@ class Proof:
             newest = min(self.frontier, limit - TICK)
             span = Span(self.bound, newest, self.started_at, above=self._reentry)
         return span if span.oldest < span.newest else None
+
+    def last_page(self) -> Gap | None:
+        """What the last page has added."""
+        span = self.span()
+        if span is None:
+            return None
+        if self.order == "newest":
+            return Gap(span.oldest, self._passed or span.newest)
+        return Gap(self._passed or span.oldest, span.newest)
 
     def reach_end(self, *, whole: bool) -> Span | None:
         """The end of history was reached and confirmed, newest first.

@@ -33,6 +33,8 @@ class Step:
     """Whether the rows of this page came out of order."""
     undated: tuple[frozenset[str], datetime] | None = None
     """At the end of a walk of the whole list: ids without `created_at`, and when it began."""
+    withdrawn: Gap | None = None
+    """What an earlier step has claimed and this one contradicts."""
 
 
 class Walk:
@@ -86,6 +88,10 @@ class Walk:
         if self.chain.in_order:
             absence = self._judge.judge_page(listed, requested_at, bound, frontier)
         return Step(self.proven(), absence, bookmark, not ordered)
+
+    def withdraw_page(self) -> Step:
+        """The next page has rows only above the last one's: either may have a row out of place."""
+        return Step(None, withdrawn=self.proof.last_page() if self.proven() else None)
 
     def proven(self) -> Span | None:
         """The span that this walk has proven so far: none before its rows show their order."""

@@ -109,6 +109,11 @@ class Api:
         return Listing(rows, None if key is None else self.cursors.renew(query.cursor_at(key)))
 
     def _cut(self, page: Listing, query: ListQuery) -> Listing:
+        if self.traits.swapped:
+            one, other = self.traits.swapped
+            places = {one: other, other: one}
+            rows = [self._swap(row, places) for row in page.rows or ()]
+            page = Listing(rows, page.next_cursor)
         if self.traits.hidden:
             rows = [
                 row for row in page.rows or () if json.loads(row)["id"] not in self.traits.hidden
@@ -118,6 +123,10 @@ class Api:
         if most is None or query.filters.state is None or len(page.rows or ()) < most:
             return page
         return Listing((page.rows or [])[:most], None)
+
+    def _swap(self, row: bytes, places: dict[str, str]) -> bytes:
+        other = places.get(json.loads(row)["id"])
+        return encode(self.world.session(other)) if other else row
 
     def _scene(self, agent_id: str, query: ListQuery, fault: Fault) -> Scene:
         head = replace(query, cursor=None)

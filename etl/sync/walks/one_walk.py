@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from etl.api.client import Client, Fetched
-from etl.errors import CursorRefused, CutShort, Stopped, Transient
+from etl.errors import CursorRefused, CutShort, OutOfPlace, Stopped, Transient
 from etl.models import Counts, Order, Page
 from etl.planning.walks.end_check import Verdict
 from etl.planning.walks.walk import Step, Walk
@@ -196,10 +196,14 @@ def follow_walk(walk: Walk, source: PageSource, hand_over: Callable[[Arrival], b
     Raises CutShort where the list breaks off, CursorRefused where a cursor is of no use, another
     ApiError where the API fails, Stopped on a signal.
     """
-    while hand_over(arrival := fetch_step(walk, source)):
-        if arrival.next_cursor is None:
-            _end_walk(walk, source, hand_over)
-            return
+    try:
+        while hand_over(arrival := fetch_step(walk, source)):
+            if arrival.next_cursor is None:
+                _end_walk(walk, source, hand_over)
+                return
+    except OutOfPlace:
+        hand_over(Arrival(walk, None, walk.withdraw_page(), source.take_cost(), None))
+        raise
 
 
 def fetch_step(walk: Walk, source: PageSource) -> Arrival:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from etl.planning.coverage import Coverage, add, compact, drop_cursors
+from etl.planning.coverage import Coverage, add, compact, drop_cursors, withdraw
 from etl.planning.demand import Demand, watermark_bound
 from etl.planning.run_demand import AgentState
 from etl.planning.walks.hints import Hints
@@ -73,6 +73,8 @@ class PageBatcher:
             batch.absences.append(step.absence)
         if step.undated is not None and self.has_stored:
             batch.undated = step.undated
+        if step.withdrawn is not None:
+            coverage = withdraw(coverage, step.withdrawn)
         return add(coverage, step.proven, self.started_at) if step.proven else coverage
 
 
