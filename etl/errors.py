@@ -4,6 +4,7 @@ EtlError                    a sentence, with a hint where there is one
 ├── ConfigError             exit 2: usage, configuration, a credential that isn't there
 ├── StoreError              the database can't be used now
 │   ├── SchemaMismatch      exit 2: its schema is older or newer than this program's
+│   ├── ConcurrentWrite     other processes keep writing the same sessions
 │   ├── LeaseHeld           another process works on this agent now
 │   └── LeaseLost           another process has taken this agent over: write nothing more
 ├── ApiError                the API answered with an error, or not at all
@@ -14,6 +15,7 @@ EtlError                    a sentence, with a hint where there is one
 │   └── Denied              no retry helps: 401, 403, 404, and most other statuses
 ├── CutShort                the list ended, repeated or broke off before its end
 │   └── OutOfPlace          a page has rows only where the pages before have shown all
+├── LakeBusy                another process writes to the lake
 └── Stopped                 a signal asked the run to end
 """
 

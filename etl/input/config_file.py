@@ -125,7 +125,7 @@ def _decode(kind: type, value: Any) -> Any:
     if kind is Names:
         return _names(value)
     if kind is not Duration:
-        # So msgspec is told of a type that the hook doesn't know.
+        # What msgspec expects of a hook for a type that it doesn't know.
         raise NotImplementedError(kind)
     if not isinstance(value, str):
         raise ValueError(f"expected {DURATION_WANTED}, got {value!r}")

@@ -11,7 +11,7 @@ from etl.models import BEGINNING, Entry, Span, floor_second
 Coverage = tuple[Span, ...]
 
 MOST_SPANS: Final = 32
-"""Beyond so many, neighbours merge to the older time, so that a sync leaves no sliver for ever."""
+"""Beyond so many, neighbours merge and keep the older time: else each sync would add a span."""
 
 
 class Gap(NamedTuple):

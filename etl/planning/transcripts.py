@@ -1,5 +1,6 @@
-"""When a transcript that failed is tried again, and when to give up for now. Which ones are due is
-decided in SQL, by `store.transcripts`: a million rows are not read to find a few.
+"""When a transcript that failed is tried again, and when to give up for now.
+
+Which ones are due is decided in SQL, by `select_due`: a million rows are not read to find a few.
 """
 
 from datetime import datetime, timedelta

@@ -24,7 +24,7 @@ class Hints:
     may_build: bool = True
     """Whether cursors of our own making may be tried."""
     may_try_stored: bool = True
-    """Whether a cursor of an earlier run may be tried for speed alone."""
+    """Whether a cursor of an earlier run may be tried where it only saves time."""
     built_works: bool | None = None
     """Whether the server follows built cursors; None until the first one, tried alone, shows it."""
     may_be_outage: bool = False
