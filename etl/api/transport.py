@@ -93,11 +93,15 @@ class Transport:
     def _get_as(
         self, used: Credentials, what: str, url: httpx.URL, counts: Counts, most: int
     ) -> Body:
-        self._waits.await_turn()
-        counts.requests += 1
-        requested_at = utc_now()
         connection = self._connections.get()
-        began, status = time.monotonic(), None
+        try:
+            # Who has waited for a connection learns here that nothing may be sent any more.
+            self._waits.await_turn()
+        except BaseException:
+            self._connections.put(connection)
+            raise
+        counts.requests += 1
+        requested_at, began, status = utc_now(), time.monotonic(), None
         try:
             connection = connection or self._connect()
             with connection.stream("GET", url, headers=used.headers()) as response:

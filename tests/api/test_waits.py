@@ -112,6 +112,30 @@ def test_a_thread_that_waits_already_learns_it(
     assert len(api.requests) == 2
 
 
+def test_a_thread_that_waits_for_a_connection_learns_it(api: Simulator, world: World) -> None:
+    """Two may be in flight; nothing is sent once the first of them is answered."""
+    settings = Api(base_url=api.base_url, concurrency=2)
+    api.add_fault(slow_down(DAY, times=None))
+    api.latency = 0.2
+    found: list[BaseException] = []
+    with Client(settings, Credentials("sim-token")) as client:
+
+        def ask() -> None:
+            try:
+                client.fetch_page(world.agent_ids()[0], Counts())
+            except RetryLater as error:
+                found.append(error)
+
+        threads = [threading.Thread(target=ask) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+
+    assert len(found) == 6
+    assert len(api.requests) == 2
+
+
 def test_once_the_time_has_come_requests_are_sent_again(api: Simulator, world: World) -> None:
     settings = Api(base_url=api.base_url, max_wait=Duration(milliseconds=100))
     api.add_fault(slow_down(1))
