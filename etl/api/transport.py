@@ -29,7 +29,7 @@ DEADLINE_FACTOR: Final = 4
 
 
 CALM: Final = 50
-"""Whole responses in a row after which one more request may be in flight again."""
+"""Responses without a 429 in a row, after which one more request may be in flight again."""
 
 
 class Body(NamedTuple):
@@ -123,16 +123,16 @@ class Transport:
 
     def _give_back(self, connection: httpx.Client | None, status: int | None) -> None:
         """Return a connection. After a 429 it rests: the server may take few requests at once."""
+        is_limited = status == HTTPStatus.TOO_MANY_REQUESTS
         with self._lock:
-            self._calm = self._calm + 1 if status == HTTPStatus.OK else 0
-            may_rest = len(self._resting) < self._api.concurrency - 1
-            if status == HTTPStatus.TOO_MANY_REQUESTS and may_rest:
+            self._calm = 0 if is_limited else self._calm + 1
+            if is_limited and len(self._resting) < self._api.concurrency - 1:
                 self._resting.append(connection)
                 return
             if self._calm >= CALM and self._resting:
                 self._calm = 0
                 self._connections.put(self._resting.pop())
-            self._connections.put(connection)
+        self._connections.put(connection)
 
     def clean(self, text: str) -> str:
         """A server's words without our secret, should it echo it."""
