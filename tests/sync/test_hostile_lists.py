@@ -295,3 +295,15 @@ def test_two_sessions_in_each_others_place_are_no_reason_to_leave_some_out(
         if report.status == "succeeded":
             assert set(lab.rows()) == set(ids)
         assert {row.missing_since for row in lab.rows().values()} <= {None}
+
+
+@pytest.mark.parametrize("count", [2, 10, 25])
+@pytest.mark.parametrize("walkers", [None, 1])
+def test_a_list_whose_last_two_sessions_are_swapped_is_walked_to_its_end(
+    lab: Lab, count: int, walkers: int | None
+) -> None:
+    ids = lab.spread(count)
+    lab.api.adopt(Traits(swapped=(ids[-1], ids[-2])))
+
+    for options in (BACKFILL, SYNC, RECONCILE):
+        assert_complete(lab, lab.run(replace(options, walkers=walkers)))

@@ -25,6 +25,8 @@ class EndCheck:
         """The newest instant shown."""
         self._lowest_ids: set[str] = set()
         """The ids at that instant, and those without one on the last page."""
+        self._last_id: str | None = None
+        """The id of the last row of all, if it can be read."""
         self._page_ids: set[str] = set()
         """The ids on the last page."""
         self._shown_any = False
@@ -38,6 +40,7 @@ class EndCheck:
         if not listed:
             return
         self._shown_any = True
+        self._last_id = listed[-1].id
         self._ends_unreadable = any(row.id is None and row.created_at is None for row in listed)
         instants = dated(listed)
         lowest = min([*instants, self.lowest] if self.lowest else instants, default=None)
@@ -61,7 +64,8 @@ class EndCheck:
         if not oldest:
             return "cut short" if self._shown_any else "holds"
         row = oldest[0]
-        if row.id is not None and row.id in self._lowest_ids:
+        # Where the list is slightly out of order, its last row isn't the oldest.
+        if row.id is not None and row.id in {*self._lowest_ids, self._last_id}:
             return "holds"
         if row.created_at is None:
             is_all_there_is = self.lowest is None and self._ends_unreadable
