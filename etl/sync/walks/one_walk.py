@@ -23,7 +23,7 @@ class Arrival:
 
     walk: Walk
     fetched: Fetched[Page] | None
-    """None at a confirmed end of the list: that step has no page."""
+    """None at a confirmed end of the list, and where a claim is withdrawn."""
     step: Step
     counts: Counts
     next_cursor: str | None
