@@ -16,7 +16,8 @@ from tests.process.project import Project
 from tests.process.watched import Watched
 
 DAY = 86_400
-TOMORROW = re.compile(r"the API asks to come back at \d\d:\d\d UTC tomorrow")
+# In the last minute of a day it is the midnight after tomorrow.
+TOMORROW = re.compile(r"the API asks to come back at \d\d:\d\d UTC (tomorrow|on \d{4}-\d\d-\d\d)")
 
 
 @pytest.fixture
