@@ -26,7 +26,7 @@ HINTS: Final = {
     401: "check GUMLOOP_ACCESS_TOKEN, or GUMLOOP_API_KEY together with GUMLOOP_USER_ID",
     403: "the credential may not read this; check its role, and GUMLOOP_TEAM_ID for a team's agent",
     404: "no such agent or session for this credential; check the id, and api.base_url",
-    429: "the API is limiting the rate; set api.requests_per_second lower",
+    429: "the API is limiting the rate; set api.requests_per_second, or api.concurrency lower",
 }
 
 

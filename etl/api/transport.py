@@ -125,7 +125,8 @@ class Transport:
         """Return a connection. After a 429 it rests: the server may take few requests at once."""
         is_limited = status == HTTPStatus.TOO_MANY_REQUESTS
         with self._lock:
-            self._calm = 0 if is_limited else self._calm + 1
+            # A request without a response tells nothing.
+            self._calm = 0 if is_limited else self._calm + (status is not None)
             if is_limited and len(self._resting) < self._api.concurrency - 1:
                 self._resting.append(connection)
                 return

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from etl.api.client import Client
 from etl.api.credentials.oauth import Grant
 from etl.api.errors import describe_time, wait_asked
 from etl.api.rate_limit import NEWS, RateLimiter
+from etl.api.transport import CALM
 from etl.config import Api, Duration, OAuth
 from etl.credentials import Credentials
 from etl.errors import RetryLater, Transient
@@ -136,6 +138,30 @@ def test_a_thread_that_waits_for_a_connection_learns_it(api: Simulator, world: W
 
     assert len(found) == 6
     assert len(api.requests) == 2
+
+
+def test_after_a_429_fewer_requests_are_in_flight_and_later_as_many_as_before(
+    api: Simulator, world: World
+) -> None:
+    settings = Api(base_url=api.base_url, concurrency=2)
+    api.add_fault(slow_down(0))
+    with Client(settings, Credentials("sim-token")) as client:
+
+        def ask(*_: object) -> None:
+            client.fetch_page(world.agent_ids()[0], Counts(), page_size=1)
+
+        def ask_side_by_side() -> int:
+            api.latency = 0.2
+            with ThreadPoolExecutor(2) as pool:
+                list(pool.map(ask, range(2)))
+            api.latency = 0.0
+            return int(api.stats()["peak_in_flight"])
+
+        ask()
+        assert ask_side_by_side() == 1
+        for _ in range(CALM):
+            ask()
+        assert ask_side_by_side() == 2
 
 
 def test_once_the_time_has_come_requests_are_sent_again(api: Simulator, world: World) -> None:

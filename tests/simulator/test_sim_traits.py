@@ -1,5 +1,6 @@
 """Traits: servers that work, but unlike the documented one."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -89,6 +90,15 @@ def test_swapped_sessions_stand_in_each_others_place(api: Simulator) -> None:
     api.adopt(Traits(swapped=(first, rest[-1])))
 
     assert ids(ask(api, page_size=5)) == [rest[-1], second, *rest[:-1], first]
+
+
+def test_beyond_so_many_requests_at_once_another_is_refused(api: Simulator) -> None:
+    api.adopt(Traits(at_once=1))
+    api.latency = 0.3
+    with ThreadPoolExecutor(2) as pool:
+        responses = list(pool.map(lambda _: ask(api), range(2)))
+
+    assert sorted(response.status_code for response in responses) == [200, 429]
 
 
 def test_hidden_sessions_count_for_the_length_of_a_page(api: Simulator) -> None:
