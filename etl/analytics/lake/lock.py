@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from etl.errors import EtlError, StoreError
-from etl.store.schema.url import parse_url
+from etl.store.schema.url import sqlite_file
 
 LOCK_ID: Final = 7_461_120_094
 """PostgreSQL's advisory lock, kept for the transaction that reads."""
@@ -24,12 +24,12 @@ class LakeBusy(EtlError):
 @contextmanager
 def lock_file(url: str) -> Iterator[None]:
     """Hold SQLite's lock: a file beside the database, which the kernel frees if we are killed."""
-    parsed = parse_url(url)
-    if parsed.get_backend_name() != "sqlite":
+    file = sqlite_file(url)
+    if file is None:
         yield
         return
     try:
-        lock = os.open(f"{parsed.database}-lake.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        lock = os.open(f"{file}-lake.lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         hint = "can the folder of the database be written?"
         raise StoreError(f"the lock beside the database can't be made: {error}", hint) from None

@@ -113,11 +113,10 @@ def _describe_database(settings: "Settings") -> str:
     """Reachable and of the right schema. A SQLite file that isn't there yet is not created."""
     from etl.store.schema import migrate
     from etl.store.schema.engine import temporary_engine
-    from etl.store.schema.url import mask_password, parse_url
+    from etl.store.schema.url import mask_password, sqlite_file
 
     url = settings.database.url
-    parsed = parse_url(url)
-    file = Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
+    file = sqlite_file(url)
     if file is not None and not file.exists():
         return _describe_new_file(file, mask_password(url))
     # Its journal goes into its folder.
