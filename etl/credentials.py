@@ -20,6 +20,7 @@ class CredentialSource:
 
     def current(self) -> "Credentials":
         """The credential of the next request."""
+        # No abstract method: the metaclass of ABC is not that of msgspec's structs.
         raise NotImplementedError
 
     def renew(self, _used: "Credentials", /) -> bool:

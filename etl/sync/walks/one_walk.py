@@ -48,6 +48,7 @@ class PageSource:
     confirm_empty: Callable[[Counts], bool] = lambda _: True
     """Whether nothing is known that contradicts an empty list: then it needs no second look."""
     _cost: Counts = field(default_factory=Counts)
+    """What requests have cost since `take_cost`."""
 
     def take_cost(self) -> Counts:
         """What requests have cost since this was last asked, failed ones too."""
