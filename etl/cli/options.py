@@ -18,6 +18,7 @@ def add_json_option(parser: argparse._ActionsContainer) -> None:
 
 
 def add_migrate_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--migrate`."""
     parser.add_argument(
         "--migrate", action="store_true", help="upgrade an older database schema first"
     )
