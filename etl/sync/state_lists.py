@@ -10,8 +10,8 @@ from etl.errors import CursorRefused, CutShort, Malformed, Transient
 from etl.models import BEGINNING, ENDLESS, Counts, Entry
 from etl.planning.coverage import Gap
 from etl.planning.open_sessions import enter_above_several
+from etl.planning.walks.entries import HEAD
 from etl.planning.walks.hints import Hints, build_entry
-from etl.planning.walks.plan import HEAD
 from etl.planning.walks.walk import Walk
 from etl.store.read.open_sessions import OpenSession, page_end
 from etl.store.store import Batch

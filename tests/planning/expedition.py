@@ -9,9 +9,10 @@ from etl.models import BEGINNING, Entry, Mode, Span, floor_second
 from etl.planning.coverage import Coverage, add, compact, drop_cursors
 from etl.planning.demand import Demand, find_gaps, resume, watermark_bound
 from etl.planning.walks.density import Density
+from etl.planning.walks.entries import HEAD
 from etl.planning.walks.gap_tracker import GapTracker
 from etl.planning.walks.hints import Hints
-from etl.planning.walks.plan import HEAD, PlannedWalk
+from etl.planning.walks.plan import PlannedWalk
 from etl.planning.walks.walk import Step
 from tests.planning import SECOND, Draws, Feed, Row, Stroll, at
 from tests.planning.modes import backfill, incremental, reconcile

@@ -7,7 +7,7 @@ import pytest
 from etl.models import BEGINNING, TICK, Entry, Listed, Order
 from etl.planning.walks import absence
 from etl.planning.walks.absence import AbsenceCheck, AbsenceJudge
-from etl.planning.walks.plan import HEAD
+from etl.planning.walks.entries import HEAD
 from tests.planning import SECOND, at
 from tests.planning.test_walk import NOW, page, walked
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from etl.errors import CursorRefused, CutShort
 from etl.models import Entry, Listed, Order
 from etl.planning.walks.chain import MOST_EMPTY, Chain, dated
-from etl.planning.walks.plan import HEAD, TAIL
+from etl.planning.walks.entries import HEAD, TAIL
 from tests.planning import SECOND, at
 from tests.planning.test_walk import NOW, page, walked
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 
 from etl.models import Listed
 from etl.planning.walks.end_check import EndCheck, Verdict
-from etl.planning.walks.plan import HEAD
+from etl.planning.walks.entries import HEAD
 from etl.planning.walks.walk import Walk
 from tests.planning import Draws, Feed, Stroll, at, chance
 from tests.planning.test_walk import WHOLE, page

@@ -13,9 +13,10 @@ from etl.models import BEGINNING, Entry, Listed, Span, floor_second, just_after
 from etl.planning.coverage import Coverage
 from etl.planning.demand import Demand, Requirement
 from etl.planning.walks.density import Density
+from etl.planning.walks.entries import HEAD, TAIL
 from etl.planning.walks.gap_tracker import INNER_WALKS, MOST_FAILURES, GapTracker
 from etl.planning.walks.hints import Hints
-from etl.planning.walks.plan import HEAD, TAIL, PlannedWalk
+from etl.planning.walks.plan import PlannedWalk
 from etl.planning.walks.walk import Walk
 from tests.planning import SECOND, TOCK, Draws, Feed, Row, at, chance
 from tests.planning.expedition import Expedition, Wish, covered

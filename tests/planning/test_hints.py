@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.models import Entry, Span
+from etl.planning.walks.entries import HEAD, TAIL
 from etl.planning.walks.hints import Hints, build_entry, is_built
-from etl.planning.walks.plan import HEAD, TAIL
 from tests.planning import at
 
 OLD = Entry("newest", "old", at(1), issued_at=at(100))

@@ -11,16 +11,9 @@ from etl.models import BEGINNING, ENDLESS, Entry, Span, just_after
 from etl.planning.coverage import Coverage, Gap
 from etl.planning.demand import Demand, find_gaps
 from etl.planning.walks.density import Density
+from etl.planning.walks.entries import HEAD, TAIL, ActiveWalk, Situation
 from etl.planning.walks.hints import Hints, is_built
-from etl.planning.walks.plan import (
-    HEAD,
-    LONG,
-    TAIL,
-    ActiveWalk,
-    PlannedWalk,
-    Situation,
-    plan_walks,
-)
+from etl.planning.walks.plan import LONG, PlannedWalk, plan_walks
 from etl.planning.walks.walk import Walk
 from tests.planning import at
 from tests.planning.expedition import assert_on_the_right_side

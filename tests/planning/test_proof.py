@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from etl.models import BEGINNING, TICK, Entry, Order, Span
-from etl.planning.walks.plan import HEAD, TAIL
+from etl.planning.walks.entries import HEAD, TAIL
 from etl.planning.walks.proof import Proof
 from tests.planning import at
 from tests.planning.test_walk import NOW, page, walked

@@ -4,8 +4,8 @@ import pytest
 
 from etl.models import BEGINNING, TICK, Entry, Listed, Order
 from etl.planning.coverage import Gap
+from etl.planning.walks.entries import HEAD, TAIL
 from etl.planning.walks.hints import build_entry
-from etl.planning.walks.plan import HEAD, TAIL
 from etl.planning.walks.standings import Standings, gap_at
 from etl.planning.walks.walk import Walk
 from tests.planning import at

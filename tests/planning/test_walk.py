@@ -10,7 +10,7 @@ from etl.errors import CursorRefused, CutShort
 from etl.models import BEGINNING, TICK, Entry, Listed, Order, Span, floor_second
 from etl.planning.coverage import Gap
 from etl.planning.walks.absence import AbsenceCheck
-from etl.planning.walks.plan import HEAD, TAIL
+from etl.planning.walks.entries import HEAD, TAIL
 from etl.planning.walks.walk import BOOKMARK_EVERY, MOST_UNDATED, Step, Walk
 from tests.planning import SECOND, Draws, Feed, Row, Stroll, at, chance, unproven
 

@@ -16,8 +16,9 @@ from etl.planning.coverage import Coverage, Gap, add, withdraw
 from etl.planning.demand import Demand, find_gaps
 from etl.planning.walks.chain import contradict, dated
 from etl.planning.walks.density import Density
+from etl.planning.walks.entries import HEAD, TAIL, Situation
 from etl.planning.walks.hints import Hints
-from etl.planning.walks.plan import HEAD, TAIL, PlannedWalk, Situation, plan_walks
+from etl.planning.walks.plan import PlannedWalk, plan_walks
 from etl.planning.walks.standings import Standings, gap_at
 from etl.planning.walks.walk import Step, Walk
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from etl.models import TICK, Listed, Order
 from etl.planning.coverage import Gap
 from etl.planning.walks.chain import dated
-from etl.planning.walks.plan import ActiveWalk
+from etl.planning.walks.entries import ActiveWalk
 from etl.planning.walks.walk import Walk
 
 

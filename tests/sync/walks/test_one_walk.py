@@ -8,7 +8,7 @@ from etl.api.client import Client, Fetched
 from etl.errors import CutShort
 from etl.models import BEGINNING, Listed, Page
 from etl.planning.coverage import Gap
-from etl.planning.walks.plan import HEAD
+from etl.planning.walks.entries import HEAD
 from etl.planning.walks.walk import Walk
 from etl.sync.walks.one_walk import PageSource, fetch_step
 from tests.planning import at

@@ -9,8 +9,8 @@ from etl.models import BEGINNING, Counts, Entry, Listed, Page, Rejected, Session
 from etl.planning.coverage import Coverage, Gap, add
 from etl.planning.run_demand import AgentState
 from etl.planning.walks.absence import AbsenceCheck
+from etl.planning.walks.entries import HEAD
 from etl.planning.walks.hints import Hints
-from etl.planning.walks.plan import HEAD
 from etl.planning.walks.walk import Step, Walk
 from etl.sync.walks.one_walk import Arrival
 from etl.sync.walks.page_batch import PageBatcher

@@ -7,7 +7,7 @@ import pytest
 
 from etl.models import BEGINNING
 from etl.planning.coverage import Gap
-from etl.planning.walks.plan import HEAD
+from etl.planning.walks.entries import HEAD
 from etl.planning.walks.walk import Walk
 from etl.sync.walks import save_queue
 from etl.sync.walks.save_queue import AHEAD_FAST, AHEAD_SLOW, MOST_PAGES, SaveQueue
