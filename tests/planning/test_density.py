@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.models import BEGINNING
-from etl.planning.walks.density import Density
+from etl.planning.walks.density import Density, PageDensity
 from tests.planning import SECOND, at
 
 ticks = st.integers(0, 1000)
@@ -22,13 +22,13 @@ def densities(draw: st.DrawFn) -> Density:
         knots = sorted(at(tick) for tick in draw(st.lists(ticks, min_size=1, max_size=20)))
         density = Density(knots, draw(st.integers(1, 50)), grows=draw(st.booleans()))
         if draw(st.booleans()):
-            density.add_page(at(1000), at(1001), 5)
+            density.pages.add_page(at(1000), at(1001), 5)
         return density
-    density = Density(oldest=draw(st.none() | ticks.map(at)))
+    density = Density(pages=PageDensity(draw(st.none() | ticks.map(at))))
     for low, high in draw(st.lists(pairs, max_size=4)):
-        density.add_page(at(low), at(high), draw(st.integers(1, 100)))
+        density.pages.add_page(at(low), at(high), draw(st.integers(1, 100)))
     for low, high in draw(st.lists(pairs, max_size=3)):
-        density.add_idle_span(at(low), at(high))
+        density.pages.add_idle_span(at(low), at(high))
     return density
 
 
@@ -38,7 +38,11 @@ def test_a_cut_lies_within_its_stretch(
     density: Density, pair: tuple[int, int], from_the_end: bool, share: float
 ) -> None:
     oldest, newest = at(pair[0]), at(pair[1])
-    if from_the_end and not density.stored and not (density.oldest and density.oldest < newest):
+    if (
+        from_the_end
+        and not density.stored
+        and not (density.pages.oldest and density.pages.oldest < newest)
+    ):
         return
     low = BEGINNING if from_the_end else oldest
 
@@ -51,7 +55,7 @@ def test_a_cut_lies_within_its_stretch(
 @given(densities(), pairs)
 def test_an_estimate_is_never_negative(density: Density, pair: tuple[int, int]) -> None:
     assert density.rows(at(pair[0]), at(pair[1])) >= 0
-    assert density.rows(BEGINNING, at(pair[1])) >= 0 or density.oldest is not None
+    assert density.rows(BEGINNING, at(pair[1])) >= 0 or density.pages.oldest is not None
 
 
 @settings(max_examples=150, deadline=None)
@@ -84,24 +88,24 @@ def test_nothing_tells_before_a_page_came() -> None:
 
 def test_nothing_tells_how_far_down_a_list_goes_before_somebody_has_looked() -> None:
     density = Density()
-    density.add_page(at(90), at(100), 10)
+    density.pages.add_page(at(90), at(100), 10)
 
     assert math.isinf(density.rows(BEGINNING, at(90)))
-    density.oldest = at(0)
+    density.pages.oldest = at(0)
     assert density.rows(BEGINNING, at(90)) == pytest.approx(90)
 
 
 def test_a_page_tells_the_rate_of_its_neighbourhood() -> None:
     density = Density()
-    density.add_page(at(90), at(100), 20)
+    density.pages.add_page(at(90), at(100), 20)
 
     assert density.rows(at(0), at(90)) == pytest.approx(180)
 
 
 def test_between_two_pages_the_rate_passes_from_one_to_the_other() -> None:
     density = Density()
-    density.add_page(at(0), at(10), 10)
-    density.add_page(at(110), at(120), 100)
+    density.pages.add_page(at(0), at(10), 10)
+    density.pages.add_page(at(110), at(120), 100)
 
     rows = density.rows(at(10), at(110))
 
@@ -111,9 +115,9 @@ def test_between_two_pages_the_rate_passes_from_one_to_the_other() -> None:
 
 def test_times_without_a_session_hold_no_rows() -> None:
     density = Density()
-    density.add_page(at(90), at(100), 10)
-    density.add_idle_span(at(20), at(60))
-    density.add_idle_span(at(50), at(70))
+    density.pages.add_page(at(90), at(100), 10)
+    density.pages.add_idle_span(at(20), at(60))
+    density.pages.add_idle_span(at(50), at(70))
 
     assert density.rows(at(0), at(90)) == pytest.approx(40)
     assert density.cut(at(0), at(90), 0.5) in (at(20), at(70))
@@ -122,7 +126,7 @@ def test_times_without_a_session_hold_no_rows() -> None:
 
 def test_a_page_of_ties_counts_as_a_second() -> None:
     density = Density()
-    density.add_page(at(5), at(5), 100)
+    density.pages.add_page(at(5), at(5), 100)
 
     assert density.rows(at(0), at(5)) == pytest.approx(500)
 
@@ -133,9 +137,9 @@ def test_idle_times_are_counted_once_however_they_overlap(
     idle: list[tuple[int, int]], pair: tuple[int, int]
 ) -> None:
     density = Density()
-    density.add_page(at(2000), at(2010), 10)
+    density.pages.add_page(at(2000), at(2010), 10)
     for low, high in idle:
-        density.add_idle_span(at(low), at(high))
+        density.pages.add_idle_span(at(low), at(high))
     busy = [t for t in range(*pair) if not any(low <= t < high for low, high in idle)]
 
     assert density.rows(at(pair[0]), at(pair[1])) == pytest.approx(len(busy))
@@ -150,7 +154,7 @@ def test_stored_rows_are_cut_where_they_are() -> None:
 def test_what_is_newer_than_the_stored_rows_is_estimated_by_pages_if_it_may_be_more() -> None:
     stored = [at(second) for second in range(100)]
     density = Density(stored, grows=True)
-    density.add_page(at(290), at(300), 20)
+    density.pages.add_page(at(290), at(300), 20)
 
     assert Density(stored).rows(at(50), at(300)) == 50
     assert density.rows(at(50), at(90)) == 40
@@ -163,7 +167,7 @@ def test_a_tie_is_as_many_rows_as_share_an_instant() -> None:
     assert Density([at(1), *[at(2)] * 5, at(3)]).has_tie(at(2), 4)
     assert not Density([at(1), *[at(2)] * 5, at(3)]).has_tie(at(3), 4)
     paged = Density()
-    paged.add_page(at(2), at(2), 10)
-    paged.add_page(at(1), at(2), 10)
+    paged.pages.add_page(at(2), at(2), 10)
+    paged.pages.add_page(at(1), at(2), 10)
     assert paged.has_tie(at(2), 10)
     assert not paged.has_tie(at(1), 1)

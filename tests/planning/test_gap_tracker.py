@@ -522,7 +522,7 @@ def test_the_share_done_counts_sessions() -> None:
     assert gaps.share_done(0) is None
     walk = start(gaps)
     add_page(gaps, walk, ("b", 900), ("a", 800), cursor="c0")
-    gaps.density.oldest = at(0)
+    gaps.density.pages.oldest = at(0)
 
     assert gaps.pages_left() == pytest.approx(8, rel=0.01)
     assert gaps.share_done(16) == pytest.approx(0.5, rel=0.01)

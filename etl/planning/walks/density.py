@@ -1,10 +1,11 @@
-"""How many sessions lie between two instants, as far as pages and rows tell. Pure.
+"""How many sessions lie between two instants, as far as pages and stored rows tell. Pure.
 
 Used to cut a gap where its rows are. A wrong estimate costs requests, never rows.
 """
 
 import math
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,66 +20,63 @@ STEEPEST: Final = math.log(20)
 """Log of the largest ratio of densities assumed between a stretch's edges: bursts mislead."""
 
 
-class Sample(NamedTuple):
-    """So many rows from `oldest` to `newest`, both included."""
+class _Edge(NamedTuple):
+    """Where a page begins or ends, and the rows a second within it."""
 
+    at: datetime
+    rate: float
+
+
+class _Span(NamedTuple):
     oldest: datetime
     newest: datetime
-    rows: int
-
-    @property
-    def rate(self) -> float:
-        """Rows a second."""
-        return self.rows / max(SHORTEST, (self.newest - self.oldest).total_seconds())
 
 
 @dataclass(slots=True)
-class Density:
-    """What is known of an agent's list, in rows over time."""
+class PageDensity:
+    """Rows over time, as the pages of a run tell."""
 
-    stored: Sequence[datetime] = ()
-    """Instants of stored sessions, oldest first; up to the last one, only they count."""
-    stored_step: int = 1
-    """How many stored sessions one of them stands for."""
-    grows: bool = False
-    """Whether pages tell how many rows are newer than all stored ones; else those count as none."""
     oldest: datetime | None = None
     """The oldest instant that the list has; None as long as nobody has looked."""
-    _samples: list[Sample] = field(default_factory=list)
-    """What pages have shown, oldest first."""
-    _idle: list[tuple[datetime, datetime]] = field(default_factory=list)
+    _lower: list[_Edge] = field(default_factory=list)
+    """The oldest rows of pages, oldest first."""
+    _upper: list[_Edge] = field(default_factory=list)
+    """The newest rows of pages, oldest first."""
+    _ties: Counter[datetime] = field(default_factory=Counter)
+    """By instant: the rows of pages that show no other instant."""
+    _idle: list[_Span] = field(default_factory=list)
     """Times without a session, disjoint, oldest first."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there was no page yet."""
+        return not self._lower
+
     def add_page(self, oldest: datetime, newest: datetime, rows: int) -> None:
-        """Take a page of so many rows."""
-        insort(self._samples, Sample(oldest, newest, rows))
+        """Take a page of so many rows, both instants included."""
+        rate = rows / max(SHORTEST, (newest - oldest).total_seconds())
+        insort(self._lower, _Edge(oldest, rate))
+        insort(self._upper, _Edge(newest, rate))
+        if oldest == newest:
+            self._ties[oldest] += rows
 
     def add_idle_span(self, oldest: datetime, newest: datetime) -> None:
         """Take a time without a session."""
-        idle = sorted([*self._idle, (oldest, newest)])
+        idle = sorted([*self._idle, _Span(oldest, newest)])
         self._idle = idle[:1]
-        for low, high in idle[1:]:
+        for span in idle[1:]:
             before = self._idle[-1]
-            if low <= before[1]:
-                self._idle[-1] = (before[0], max(high, before[1]))
+            if span.oldest <= before.newest:
+                self._idle[-1] = _Span(before.oldest, max(span.newest, before.newest))
             else:
-                self._idle.append((low, high))
+                self._idle.append(span)
 
     def rows(self, oldest: datetime, newest: datetime) -> float:
         """An estimate of the rows within `[oldest, newest)`; infinite where nothing tells."""
-        if not self.stored:
-            return self._estimate(oldest, newest)
-        known = (self._rank(newest) - self._rank(oldest)) * self.stored_step
-        if not self.grows or newest <= self.stored[-1]:
-            return known
-        return known + self._estimate(max(oldest, self.stored[-1]), newest)
-
-    def _estimate(self, oldest: datetime, newest: datetime) -> float:
-        """An estimate of the rows within `[oldest, newest)`, by pages alone."""
         if oldest >= newest:
             return 0.0
         bottom = self._bottom(oldest)
-        if bottom is None or not self._samples:
+        if bottom is None or self.is_empty:
             return math.inf
         below, above = self._rates(bottom, newest)
         steep = math.log(above / below)
@@ -86,38 +84,11 @@ class Density:
         return self._busy_seconds(bottom, newest) * rate
 
     def has_tie(self, instant: datetime, rows: int) -> bool:
-        """Whether so many rows, as far as is known, share an instant."""
-        if self.stored:
-            return self.rows(instant, just_after(instant)) >= rows
-        at_once = (one.rows for one in self._samples if one.oldest == one.newest == instant)
-        return sum(at_once) >= rows
-
-    def skip_ties(self, instant: datetime, rows: int) -> datetime:
-        """The instant, or a lower one, right below which no so many rows share an instant."""
-        index = bisect_left(self.stored, instant) - 1
-        while index >= 0 and self.has_tie(self.stored[index], rows):
-            instant = self.stored[index]
-            index = bisect_left(self.stored, instant) - 1
-        return instant
+        """Whether pages have shown so many rows of an instant and of no other one."""
+        return self._ties[instant] >= rows
 
     def cut(self, oldest: datetime, newest: datetime, share: float) -> datetime:
         """The instant below which this share of the rows within `[oldest, newest)` lies."""
-        if not self.stored:
-            return self._cut_estimate(oldest, newest, share)
-        low, high = self._rank(oldest), self._rank(newest)
-        known, newer = (high - low) * self.stored_step, 0.0
-        if self.grows and newest > self.stored[-1]:
-            newer = self._estimate(max(oldest, self.stored[-1]), newest)
-            newer = 0.0 if math.isinf(newer) else newer
-        wanted = share * (known + newer)
-        if wanted > known and newer:
-            top = max(oldest, self.stored[-1])
-            return self._cut_estimate(top, newest, min(1.0, (wanted - known) / newer))
-        index = min(round(low + wanted / self.stored_step), len(self.stored) - 1)
-        return min(newest, max(oldest, self.stored[index]))
-
-    def _cut_estimate(self, oldest: datetime, newest: datetime, share: float) -> datetime:
-        """The instant below which this share of the rows lies, by pages alone."""
         bottom = self._bottom(oldest) or newest
         below, above = self._rates(bottom, newest)
         steep = max(-STEEPEST, min(STEEPEST, math.log(above / below)))
@@ -128,9 +99,10 @@ class Density:
 
     def _busy_seconds(self, oldest: datetime, newest: datetime) -> float:
         """The seconds of a stretch that may hold sessions."""
-        idle = (min(high, newest) - max(low, oldest) for low, high in self._idle)
-        length = (newest - oldest).total_seconds()
-        return max(0.0, length - sum(max(0.0, one.total_seconds()) for one in idle))
+        first = bisect_right(self._idle, oldest, key=lambda span: span.newest)
+        last = bisect_left(self._idle, newest, key=lambda span: span.oldest)
+        idle = (min(high, newest) - max(low, oldest) for low, high in self._idle[first:last])
+        return max(0.0, (newest - oldest - sum(idle, timedelta())).total_seconds())
 
     def _after_busy(self, oldest: datetime, seconds: float) -> datetime:
         """The instant so many busy seconds after another one."""
@@ -150,10 +122,65 @@ class Density:
 
     def _rates(self, oldest: datetime, newest: datetime) -> tuple[float, float]:
         """Rows a second of the nearest pages below and above."""
-        below = next((s.rate for s in reversed(self._samples) if s.oldest <= oldest), None)
-        above = next((s.rate for s in self._samples if s.newest >= newest), None)
-        known = below or above or 1.0
-        return below or known, above or known
+        low = bisect_right(self._lower, oldest, key=lambda edge: edge.at)
+        high = bisect_left(self._upper, newest, key=lambda edge: edge.at)
+        nearest = (*self._lower[max(0, low - 1) : low], *self._upper[high : high + 1])
+        rates = [edge.rate for edge in nearest] or [1.0]
+        return rates[0], rates[-1]
+
+
+@dataclass(slots=True)
+class Density:
+    """Rows over time, as an agent's stored sessions tell; where they can't, as pages do."""
+
+    stored: Sequence[datetime] = ()
+    """Instants of stored sessions, oldest first; up to the last one, only they count."""
+    stored_step: int = 1
+    """How many stored sessions one of them stands for."""
+    grows: bool = False
+    """Whether pages tell how many rows are newer than all stored ones; else those count as none."""
+    pages: PageDensity = field(default_factory=PageDensity)
+    """What the pages of the run tell."""
+
+    def rows(self, oldest: datetime, newest: datetime) -> float:
+        """An estimate of the rows within `[oldest, newest)`; infinite where nothing tells."""
+        if not self.stored:
+            return self.pages.rows(oldest, newest)
+        return self._count_stored(oldest, newest) + self._estimate_newer(oldest, newest)
+
+    def cut(self, oldest: datetime, newest: datetime, share: float) -> datetime:
+        """The instant below which this share of the rows within `[oldest, newest)` lies."""
+        if not self.stored:
+            return self.pages.cut(oldest, newest, share)
+        known, newer = self._count_stored(oldest, newest), self._estimate_newer(oldest, newest)
+        newer = 0.0 if math.isinf(newer) else newer
+        wanted = share * (known + newer)
+        if wanted > known and newer:
+            top = max(oldest, self.stored[-1])
+            return self.pages.cut(top, newest, min(1.0, (wanted - known) / newer))
+        index = round(self._rank(oldest) + wanted / self.stored_step)
+        return min(newest, max(oldest, self.stored[min(index, len(self.stored) - 1)]))
+
+    def has_tie(self, instant: datetime, rows: int) -> bool:
+        """Whether so many rows, as far as is known, share an instant."""
+        if self.stored:
+            return self.rows(instant, just_after(instant)) >= rows
+        return self.pages.has_tie(instant, rows)
+
+    def skip_ties(self, instant: datetime, rows: int) -> datetime:
+        """The instant, or a lower one, right below which no so many rows share an instant."""
+        index = bisect_left(self.stored, instant) - 1
+        while index >= 0 and self.has_tie(self.stored[index], rows):
+            instant = self.stored[index]
+            index = bisect_left(self.stored, instant) - 1
+        return instant
+
+    def _count_stored(self, oldest: datetime, newest: datetime) -> float:
+        return (self._rank(newest) - self._rank(oldest)) * self.stored_step
+
+    def _estimate_newer(self, oldest: datetime, newest: datetime) -> float:
+        """An estimate of the rows that are newer than all stored ones."""
+        return self.pages.rows(max(oldest, self.stored[-1]), newest) if self.grows else 0.0
 
     def _rank(self, instant: datetime) -> float:
         """How many knots lie below an instant, with its part of the way between two of them."""

@@ -217,10 +217,10 @@ class GapTracker:
         if walk.chain.pages == 1 and walk.entry.cursor is not None:
             self.hints.confirm(walk.entry)
             idle = sorted((walk.entry.at, instants[0]))
-            self.density.add_idle_span(idle[0], idle[1])
+            self.density.pages.add_idle_span(idle[0], idle[1])
         if walk.entry == TAIL and walk.chain.first is not None:
-            self.density.oldest = walk.chain.first
-        self.density.add_page(min(instants), max(instants), len(instants))
+            self.density.pages.oldest = walk.chain.first
+        self.density.pages.add_page(min(instants), max(instants), len(instants))
         if walk.order == "newest" and walk.chain.in_order and walk.chain.shows_order:
             lowest = walk.end.lowest or instants[-1]
             self.ceiling = min(self.ceiling or lowest, lowest)
