@@ -11,6 +11,12 @@ PACKAGE: Final = "gumloop-etl"
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
 
 
+def find_resource(*parts: str) -> Path:
+    """A file or folder of the project: inside the package in a wheel, in a checkout beside it."""
+    inside = Path(__file__).resolve().parent.joinpath(*parts)
+    return inside if inside.exists() else CHECKOUT.joinpath(*parts)
+
+
 def program_name() -> str:
     """`gumloop-etl` if it was started by that name, else `python -m etl`."""
     return PACKAGE if Path(sys.argv[0]).stem == PACKAGE else "python -m etl"

@@ -5,8 +5,9 @@ databases and runs its queries. It lies in the project's `docs/`, in the wheel t
 """
 
 import re
-from pathlib import Path
 from typing import Final, NamedTuple
+
+from etl.invocation import find_resource
 
 TICKED: Final = re.compile(r"`([^`]*)`")
 SQL: Final = re.compile(r"^```sql\n(.+?)\n```$", re.MULTILINE | re.DOTALL)
@@ -50,11 +51,8 @@ class SchemaPage(NamedTuple):
 
 
 def read() -> SchemaPage:
-    """The page: beside the package in a checkout, inside it in a wheel."""
-    package = Path(__file__).resolve().parent.parent
-    inside = package / "docs" / "schema.md"
-    source = inside if inside.is_file() else package.parent / "docs" / "schema.md"
-    return parse(source.read_text(encoding="utf-8"))
+    """The page as this version of the program has it."""
+    return parse(find_resource("docs", "schema.md").read_text(encoding="utf-8"))
 
 
 def parse(text: str) -> SchemaPage:

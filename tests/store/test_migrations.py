@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, event, func, inspect, select, text
 
 from etl.clock import utc_now
 from etl.errors import SchemaMismatch
+from etl.invocation import find_resource
 from etl.planning.run_demand import RunOptions
 from etl.simulator import World
 from etl.store.schema import migrate
@@ -30,7 +31,8 @@ from tests.support.audit import differences
 from tests.support.waiting import PATIENCE
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-REVISIONS = [r.revision for r in ScriptDirectory(str(migrate.scripts())).walk_revisions()][::-1]
+SCRIPTS = ScriptDirectory(str(find_resource("migrations")))
+REVISIONS = [script.revision for script in SCRIPTS.walk_revisions()][::-1]
 
 
 @pytest.fixture
@@ -42,11 +44,11 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 
 def test_head_is_the_newest_migration() -> None:
-    assert ScriptDirectory(str(migrate.scripts())).get_heads() == [migrate.HEAD]
+    assert SCRIPTS.get_heads() == [migrate.HEAD]
 
 
 def test_every_revision_is_named_by_its_file() -> None:
-    names = sorted(path.name for path in (migrate.scripts() / "versions").glob("*.py"))
+    names = sorted(path.name for path in find_resource("migrations", "versions").glob("*.py"))
 
     assert [name.partition("_")[0] for name in names] == REVISIONS
 

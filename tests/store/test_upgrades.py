@@ -16,6 +16,7 @@ from sqlalchemy import Engine, inspect
 
 from etl.clock import utc_now
 from etl.errors import SchemaMismatch
+from etl.invocation import find_resource
 from etl.store.read import status
 from etl.store.schema import migrate
 from etl.store.schema.engine import open_engine
@@ -70,7 +71,7 @@ def ask(engine: Engine, sql: str) -> Rows:
 
 
 def test_every_older_revision_has_a_dump() -> None:
-    scripts = (migrate.scripts() / "versions").glob("[0-9]*_*.py")
+    scripts = find_resource("migrations", "versions").glob("[0-9]*_*.py")
     revisions = {path.name.split("_")[0] for path in scripts}
 
     missing = "check out main and run: python -m tests.store.dump_revision"

@@ -2,12 +2,11 @@
 
 import argparse
 import shlex
-from pathlib import Path
 
 from etl.cli.common import print_stderr
 from etl.errors import ConfigError
 from etl.input.config_file import config_path
-from etl.invocation import program_name
+from etl.invocation import find_resource, program_name
 
 NAME = "init"
 HELP = "write a commented config.toml; never overwrites"
@@ -20,9 +19,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the example, every key with its default."""
     path = config_path(args.config)
+    example = find_resource("config.example.toml").read_text(encoding="utf-8")
     try:
         with path.open("x", encoding="utf-8") as file:
-            file.write(read_example())
+            file.write(example)
     except FileExistsError:
         raise ConfigError(
             f"{path} exists already", "it was left as it is; --config names another"
@@ -34,11 +34,3 @@ def run(args: argparse.Namespace) -> int:
     config = f"--config {shlex.quote(args.config)} " if args.config else ""
     print_stderr(f"  {program_name()} {config}check")
     return 0
-
-
-def read_example() -> str:
-    """The text of config.example.toml: beside the package in a checkout, inside it in a wheel."""
-    package = Path(__file__).resolve().parent.parent.parent
-    inside = package / "config.example.toml"
-    source = inside if inside.is_file() else package.parent / "config.example.toml"
-    return source.read_text(encoding="utf-8")

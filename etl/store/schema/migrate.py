@@ -1,7 +1,6 @@
 """Schema versions, by Alembic. The scripts lie in the project's `migrations/`, in the wheel too."""
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection, Engine, inspect, select
@@ -9,7 +8,7 @@ from sqlalchemy import table as lightweight
 from sqlalchemy.sql import column
 
 from etl.errors import ConfigError, SchemaMismatch
-from etl.invocation import program_name
+from etl.invocation import find_resource, program_name
 from etl.store.schema.tables import metadata
 
 if TYPE_CHECKING:
@@ -22,13 +21,6 @@ ANOTHERS: Final = "another program's? choose another file or database in databas
 
 LOCK: Final = 7_461_120_093
 """PostgreSQL's advisory lock for migrations: two processes that start at once take turns."""
-
-
-def scripts() -> Path:
-    """Where the scripts are: beside the package in a checkout, inside it in a wheel."""
-    package = Path(__file__).resolve().parent.parent.parent
-    inside = package / "migrations"
-    return inside if inside.is_dir() else package.parent / "migrations"
 
 
 def current(engine: Engine) -> str | None:
@@ -128,13 +120,13 @@ def _check_known(found: str | None) -> None:
 
 
 def _known(revision: str) -> bool:
-    return any((scripts() / "versions").glob(f"{revision}_*.py"))
+    return any(find_resource("migrations", "versions").glob(f"{revision}_*.py"))
 
 
 def _config(connection: Connection) -> "Config":
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(scripts()).replace("%", "%%"))
+    config.set_main_option("script_location", str(find_resource("migrations")).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
