@@ -55,10 +55,10 @@ class Credentials(CredentialSource, msgspec.Struct, frozen=True):
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Credentials":
         """An access token if there is one, else an API key. Raises ConfigError if neither is."""
         team_id = plain_value("GUMLOOP_TEAM_ID", environ.get("GUMLOOP_TEAM_ID"))
-        token, file = _secret(environ, "GUMLOOP_ACCESS_TOKEN")
+        token, file = _read_secret(environ, "GUMLOOP_ACCESS_TOKEN")
         if token:
             return cls(token, None, team_id, "GUMLOOP_ACCESS_TOKEN", file)
-        key, file = _secret(environ, "GUMLOOP_API_KEY")
+        key, file = _read_secret(environ, "GUMLOOP_API_KEY")
         if key:
             user_id = plain_value("GUMLOOP_USER_ID", environ.get("GUMLOOP_USER_ID"))
             return cls(key, user_id, team_id, "GUMLOOP_API_KEY", file)
@@ -86,10 +86,10 @@ class Credentials(CredentialSource, msgspec.Struct, frozen=True):
 
 def privacy_salt() -> str | None:
     """The salt of `[privacy]`'s hashes, None if there is none. Raises ConfigError."""
-    return _secret(os.environ, "ETL_PRIVACY_SALT")[0]
+    return _read_secret(os.environ, "ETL_PRIVACY_SALT")[0]
 
 
-def _secret(environ: Mapping[str, str], name: str) -> tuple[str | None, str | None]:
+def _read_secret(environ: Mapping[str, str], name: str) -> tuple[str | None, str | None]:
     """A secret, and the file that it stands in if it does."""
     value, file = environ.get(name), environ.get(f"{name}_FILE")
     if not value and file:

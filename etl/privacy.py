@@ -67,17 +67,17 @@ class Rules:
     def _fingerprint(self) -> str:
         if "hash" not in (self.emails, self.names):
             return "-"
-        return _hmac(self.salt, "gumloop-etl: fingerprint of the salt")[:16]
+        return _sign(self.salt, "gumloop-etl: fingerprint of the salt")[:16]
 
     def email(self, value: str | None) -> str | None:
         """An address; its case and the blanks around it don't matter to its hash."""
-        return self._treated(self.emails, value, (value or "").strip().lower())
+        return self._treat(self.emails, value, (value or "").strip().lower())
 
     def name(self, value: str | None) -> str | None:
         """A name; in place of one there may be an address."""
         if self.names == "keep":
             return value and self.text(value)
-        return self._treated(self.names, value, value or "")
+        return self._treat(self.names, value, value or "")
 
     def picture(self, value: str | None) -> str | None:
         """The address of a picture: it shows the person, so it goes where names do not stay."""
@@ -101,10 +101,10 @@ class Rules:
         if isinstance(session.name, str) and self.text(session.name) != session.name:
             changed["name"] = self.text(session.name)
         if isinstance(session.extra, dict):
-            changed["extra"] = self._extra(session.extra)
+            changed["extra"] = self._treat_extra(session.extra)
         return msgspec.structs.replace(session, **changed) if changed else session
 
-    def _extra(self, extra: dict[str, Any]) -> Any:
+    def _treat_extra(self, extra: dict[str, Any]) -> Any:
         try:
             return self.value(extra)
         except RecursionError:
@@ -135,15 +135,15 @@ class Rules:
     def value(self, value: Any, *, of_person: bool = False) -> Any:
         """A value of JSON, with all that is in it."""
         if isinstance(value, dict):
-            return {self.text(k): self._field(k, v, of_person) for k, v in value.items()}
+            return {self.text(k): self._treat_field(k, v, of_person) for k, v in value.items()}
         if isinstance(value, list):
             return [self.value(one, of_person=of_person) for one in value]
         if isinstance(value, str):
-            return self._word(value) if of_person else self.text(value)
+            return self._treat_word(value) if of_person else self.text(value)
         is_plain = value is None or isinstance(value, bool)
         return value if is_plain or not of_person or self.names == "keep" else None
 
-    def _field(self, key: str, value: Any, of_person: bool) -> Any:
+    def _treat_field(self, key: str, value: Any, of_person: bool) -> Any:
         plain = key.replace("_", "").lower()
         if not isinstance(value, str):
             return self.value(value, of_person=of_person or plain in PEOPLE_KEYS)
@@ -154,17 +154,17 @@ class Rules:
         if plain in NAME_KEYS:
             return self.name(value)
         if plain in PEOPLE_KEYS or (of_person and not plain.endswith("id")):
-            return self._word(value)
+            return self._treat_word(value)
         return self.text(value)
 
-    def _word(self, value: str) -> str | None:
+    def _treat_word(self, value: str) -> str | None:
         """A string that tells of a person: an address, or else it counts as a name."""
         return self.email(value) if _is_address(value) else self.name(value)
 
-    def _treated(self, how: Treatment, value: str | None, hashed: str) -> str | None:
+    def _treat(self, how: Treatment, value: str | None, hashed: str) -> str | None:
         if how == "keep" or not value:
             return value
-        return _hmac(self.salt, hashed) if how == "hash" else None
+        return _sign(self.salt, hashed) if how == "hash" else None
 
 
 def rules_of(privacy: Privacy, salt: str | None) -> Rules:
@@ -203,13 +203,13 @@ def _change(old: str, new: Treatment, same_salt: bool) -> Treatment:
 
 def pseudonym(salt: str, identifier: str) -> str:
     """What is remembered of a forgotten person's id or address: enough to know it again."""
-    return _hmac(salt.encode(), identifier)
+    return _sign(salt.encode(), identifier)
 
 
 def list_mentions(value: Any) -> set[str]:
     """Every string in a value of JSON that may be an id or an address; addresses in small."""
     found: set[str] = set()
-    for text in _strings(value):
+    for text in _list_strings(value):
         found.add(text)
         if "@" in text:
             found |= {word.lower() for word in WORD.findall(text) if _is_address(word)}
@@ -258,21 +258,21 @@ def _parse_json(text: str) -> Any:
     So is one that repeats a key: what the first one holds would not be looked at.
     """
     try:
-        value = json.loads(text, object_pairs_hook=_unique)
+        value = json.loads(text, object_pairs_hook=_require_unique)
         json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return UNREADABLE
     return value
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _require_unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
         raise ValueError("a key is repeated")
     return value
 
 
-def _strings(value: Any) -> Iterator[str]:
+def _list_strings(value: Any) -> Iterator[str]:
     """Every string in it, keys too. Not by recursion: it may be nested deeply."""
     waiting = [value]
     while waiting:
@@ -289,5 +289,5 @@ def _is_address(word: str) -> bool:
     return "@" in word[1:-1] and not any(char.isspace() for char in word.strip())
 
 
-def _hmac(salt: bytes, text: str) -> str:
+def _sign(salt: bytes, text: str) -> str:
     return hmac.new(salt, text.encode(errors="replace"), hashlib.sha256).hexdigest()

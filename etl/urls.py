@@ -43,7 +43,7 @@ def check_url(url: str, place: str) -> None:
         raise ConfigError(f"{place} is not a URL", "write https://HOST/PATH") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(f"{place} must be an https:// URL", f"it is {url!r:.200}")
-    if parts.scheme == "http" and not _loopback(parts.hostname):
+    if parts.scheme == "http" and not _is_loopback(parts.hostname):
         hint = "credentials would travel in clear text; use https"
         raise ConfigError(f"{place} is plain http to {parts.hostname}", hint)
 
@@ -57,7 +57,7 @@ def check_ping_url(url: str, source: str) -> None:
         _ = parts.port
     except ValueError:
         raise ConfigError(f"{source} is not a URL") from None
-    plain = parts.scheme == "http" and _loopback(parts.hostname or "")
+    plain = parts.scheme == "http" and _is_loopback(parts.hostname or "")
     visible = url.isascii() and url.isprintable() and " " not in url
     if not parts.hostname or not visible or not (plain or parts.scheme == "https"):
         hint = "plain http only to this machine; it is not shown, since it is a secret"
@@ -84,5 +84,5 @@ def lake_address(target: str) -> str:
     return target.rstrip("/") if "://" in target else str(Path(target).absolute())
 
 
-def _loopback(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     return host in {"localhost", "::1"} or bool(re.fullmatch(r"127(\.\d{1,3}){3}", host))

@@ -49,7 +49,7 @@ def read_body_within(what: str, response: httpx.Response, most: int, seconds: fl
         size += len(chunk)
         if size > most:
             hint = "a smaller api.page_size may help" if most == LARGEST_LIST else ""
-            raise Malformed(f"{what}: the response is larger than {_in_words(most)}", hint)
+            raise Malformed(f"{what}: the response is larger than {_format_size(most)}", hint)
         if time.monotonic() > deadline:
             raise Transient(f"{what}: the response came too slowly")
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
@@ -80,5 +80,5 @@ def _inflate(what: str, response: httpx.Response) -> Iterator[bytes]:
         raise Transient(f"{what}: the packed response breaks off")
 
 
-def _in_words(size: int) -> str:
+def _format_size(size: int) -> str:
     return f"{size >> 20} MiB" if size >= 2**20 else f"{size >> 10} KiB"

@@ -87,7 +87,7 @@ class Client:
             sleep=self._waits.pause,
             reraise=True,
         )
-        self._trying_hint = self._retrying.copy(stop=self._gives_hint_up)
+        self._trying_hint = self._retrying.copy(stop=self._gives_up_hint)
 
     def __enter__(self) -> "Client":
         return self
@@ -141,7 +141,7 @@ class Client:
         size = page_size or self.api.page_size
         query = {"page_size": str(size), "sort_order": order}
         query |= dict(filters or {}) | ({"cursor": cursor} if cursor else {})
-        path = f"{_path_of(agent_id)}/sessions"
+        path = f"{_make_path(agent_id)}/sessions"
         what = f"sessions of agent {agent_id!r:.80}"
         decode = partial(decode_page, agent_id=agent_id, page_size=size)
         try:
@@ -155,7 +155,7 @@ class Client:
         self, agent_id: str, order: str, filters: Mapping[str, str], limit: int | None
     ) -> Iterator[bytes]:
         """Every record that the list holds under these filters, as sent. Raises CutShort."""
-        path = f"{_path_of(agent_id)}/sessions"
+        path = f"{_make_path(agent_id)}/sessions"
         what, seen, left = f"sessions of agent {agent_id!r:.80}", set[str](), limit
         cursor: str | None = None
         while left is None or left > 0:
@@ -245,7 +245,7 @@ class Client:
         error = state.outcome.exception() if state.outcome else None
         return self._waits.backoff(state.attempt_number, error)
 
-    def _gives_hint_up(self, state: tenacity.RetryCallState) -> bool:
+    def _gives_up_hint(self, state: tenacity.RetryCallState) -> bool:
         """Whether an error is the hint's, as far as can be told; a 429 is not."""
         error = state.outcome.exception() if state.outcome else None
         is_limit = getattr(error, "status", None) == HTTPStatus.TOO_MANY_REQUESTS
@@ -262,7 +262,7 @@ class Client:
         self._waits.pause(self._waits.backoff(attempt, None))
 
 
-def _path_of(agent_id: str) -> str:
+def _make_path(agent_id: str) -> str:
     """Where an agent is. Raises ConfigError for one that mustn't be requested."""
     if is_alias(agent_id):
         hint = "use the id of the agent that it stands for"

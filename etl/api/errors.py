@@ -44,7 +44,7 @@ def translate_response(
     """The error that a response other than 200 stands for; `what` names the request."""
     said = read_body(body)
     hint = HINTS.get(status, "")
-    text = _sentence(what, status, said)
+    text = _make_message(what, status, said)
     if status in TRANSIENT or status >= 500:
         error = Transient(
             text, hint or "the API is in trouble; try again later, a run goes on from where it was"
@@ -74,11 +74,11 @@ def read_body(body: bytes) -> ErrorText:
         return ErrorText()
     if not isinstance(whole, dict):
         return ErrorText()
-    error, trace = whole.get("error"), _text(whole.get("trace_id"))
+    error, trace = whole.get("error"), _read_text(whole.get("trace_id"))
     if isinstance(error, dict):
-        return ErrorText(_text(error.get("code")), _text(error.get("message")), trace)
+        return ErrorText(_read_text(error.get("code")), _read_text(error.get("message")), trace)
     message = whole.get("message") or whole.get("error_description")
-    return ErrorText(_text(error), _text(message), trace)
+    return ErrorText(_read_text(error), _read_text(message), trace)
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:
@@ -128,7 +128,7 @@ def describe_time(now: datetime, seconds: float) -> str:
     return f"at {at:%H:%M} UTC {day}"
 
 
-def _sentence(what: str, status: int, said: ErrorText) -> str:
+def _make_message(what: str, status: int, said: ErrorText) -> str:
     parts = [f"{what}: HTTP {status}"]
     if said.code:
         parts.append(said.code)
@@ -138,5 +138,5 @@ def _sentence(what: str, status: int, said: ErrorText) -> str:
     return f"{sentence} [trace {said.trace_id}]" if said.trace_id else sentence
 
 
-def _text(value: object) -> str | None:
+def _read_text(value: object) -> str | None:
     return " ".join(value.split())[:LONGEST_MESSAGE] if isinstance(value, str) else None

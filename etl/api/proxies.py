@@ -30,7 +30,7 @@ def open_client(**options: Any) -> httpx.Client:
 
 
 def _check_proxies() -> None:
-    for kind, url in _configured().items():
+    for kind, url in _read_proxies().items():
         found = FORM.fullmatch(url)
         name = f"{kind.upper()}_PROXY"
         if found is None or is_ambiguous(url) or int(found["port"] or 0) > LARGEST_PORT:
@@ -51,6 +51,6 @@ def explain(error: httpx.HTTPError) -> str:
     return re.sub(r"\[Errno -?[0-9]+\] ", "", text.partition(": bytearray(")[0])
 
 
-def _configured() -> dict[str, str]:
+def _read_proxies() -> dict[str, str]:
     found = {kind: url for kind, url in getproxies().items() if kind in KINDS and url}
     return {kind: url if "://" in url else f"http://{url}" for kind, url in found.items()}

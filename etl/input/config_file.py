@@ -54,12 +54,12 @@ def read_settings(path: Path, environ: Mapping[str, str] = os.environ) -> Settin
 def convert_tables(tables: dict[str, Any], source: str, variables: Sequence[str] = ()) -> Settings:
     """Turn tables into settings. Raises ConfigError, naming the source or one of the variables."""
     check_names(tables, Settings, source)
-    place = partial(_place, source, variables)
+    place = partial(_name_place, source, variables)
     try:
         settings = msgspec.convert(tables, Settings, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
         key, separator, told = in_words(str(error), Settings).partition(":")
-        raise ConfigError(f"{place(key)}{separator}{told}", _hint()) from None
+        raise ConfigError(f"{place(key)}{separator}{told}", _make_hint()) from None
     _check_values(settings, place)
     return settings
 
@@ -77,7 +77,7 @@ def _find_variables(environ: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _place(source: str, variables: Sequence[str], key: str) -> str:
+def _name_place(source: str, variables: Sequence[str], key: str) -> str:
     """A key and where it was set: `ETL_API__TIMEOUT: api.timeout`, or in the file."""
     wanted = "ETL_" + key.partition("[")[0].replace(".", "__").upper()
     by = [name for name in variables if name.upper() == wanted]
@@ -88,7 +88,7 @@ def _place(source: str, variables: Sequence[str], key: str) -> str:
 def _read(path: Path) -> dict[str, Any]:
     try:
         tables = tomllib.loads(read_text(path))
-        return {table: _dates_as_text(keys) for table, keys in tables.items()}
+        return {table: _format_dates(keys) for table, keys in tables.items()}
     except FileNotFoundError:
         words = "init" if path == DEFAULT_PATH else f"--config {path} init"
         hint = f"`{program_name()} {words}` writes one; --config or ETL_CONFIG names another"
@@ -101,7 +101,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not valid TOML: {error}", hint) from None
 
 
-def _dates_as_text(keys: Any) -> Any:
+def _format_dates(keys: Any) -> Any:
     """TOML has dates of its own; here they may stand without quotes."""
     if not isinstance(keys, dict):
         return keys
@@ -117,13 +117,13 @@ def _override(tables: dict[str, Any], name: str, value: str) -> None:
     for table in path:
         keys = keys.setdefault(table, {})
         if not isinstance(keys, dict):
-            raise ConfigError(f"{name}: [{table}] is not a table of keys", _hint())
+            raise ConfigError(f"{name}: [{table}] is not a table of keys", _make_hint())
     keys[key] = value
 
 
 def _decode(kind: type, value: Any) -> Any:
     if kind is Names:
-        return _names(value)
+        return _read_names(value)
     if kind is not Duration:
         # What msgspec expects of a hook for a type that it doesn't know.
         raise NotImplementedError(kind)
@@ -132,7 +132,7 @@ def _decode(kind: type, value: Any) -> Any:
     return parse_duration(value)
 
 
-def _names(value: Any) -> Names:
+def _read_names(value: Any) -> Names:
     names = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
         raise ValueError(f"expected a list of strings, none of them empty, got {value!r:.80}")
@@ -210,5 +210,5 @@ def _check_service(service: Service, place: Callable[[str], str]) -> None:
         check_ping_url(service.ping_url, place("service.ping_url"))
 
 
-def _hint() -> str:
+def _make_hint() -> str:
     return f"`{program_name()} --config FILE init` writes a FILE with every key and its default"

@@ -21,15 +21,15 @@ PLAIN = {
 
 def check_names(tables: dict[str, Any], whole: type, source: str) -> None:
     """Raise ConfigError for a table or a key that the struct `whole` doesn't have."""
-    known = _fields(whole)
+    known = _list_fields(whole)
     # Of tables with the same key, the first one is meant: [schedule] every, not that of [lake].
-    homes = {key: table for table in reversed(known) for key in _fields(known[table])}
+    homes = {key: table for table in reversed(known) for key in _list_fields(known[table])}
     for table, keys in tables.items():
         if table not in known:
             home = f"[{homes[table]}] {table}" if table in homes else None
-            raise _unknown(source, f"[{table}]", suggest(table, known) or home, known)
+            raise _make_unknown_error(source, f"[{table}]", suggest(table, known) or home, known)
         for row in keys if isinstance(keys, list) else [keys]:
-            _check_keys(row, _item(known[table]), source, table, homes)
+            _check_keys(row, _get_item_type(known[table]), source, table, homes)
 
 
 def check_variable(name: str, environ: Container[str], whole: type) -> None:
@@ -37,7 +37,7 @@ def check_variable(name: str, environ: Container[str], whole: type) -> None:
 
     Where the right one is set, too, this one is another program's.
     """
-    for path in _paths(whole):
+    for path in _list_paths(whole):
         right = "ETL_" + "__".join(path).upper()
         if name == "ETL_" + "_".join(path).upper() and right not in environ:
             raise ConfigError(f"{name} sets nothing", f"did you mean {right}?")
@@ -51,7 +51,7 @@ def in_words(message: str, whole: type) -> str:
     text = re.sub(r"^Object missing required field `(\w+)`", r"the key \1 is missing", text)
     key = path.strip("`").lstrip(".")
     if text.startswith("Invalid enum value "):
-        allowed = list(_allowed(_kind_at(key, whole)))
+        allowed = list(_list_values(_find_type(key, whole)))
         wanted = f"one of {', '.join(allowed)}" if len(allowed) > 2 else " or ".join(allowed)
         text = f"expected {wanted}, got {text.removeprefix('Invalid enum value ')}"
     if text == "Expected a list, got a table":
@@ -60,49 +60,51 @@ def in_words(message: str, whole: type) -> str:
 
 
 def _check_keys(row: Any, kind: Any, source: str, table: str, homes: dict[str, str]) -> None:
-    known = _fields(kind)
+    known = _list_fields(kind)
     for key in row if isinstance(row, dict) else ():
         if key not in known:
             home = f"[{homes[key]}] {key}" if key in homes else None
-            raise _unknown(source, f"{table}.{key}", suggest(key, known) or home, known)
-        if _fields(known[key]):
+            raise _make_unknown_error(source, f"{table}.{key}", suggest(key, known) or home, known)
+        if _list_fields(known[key]):
             _check_keys(row[key], known[key], source, f"{table}.{key}", homes)
 
 
-def _unknown(source: str, shown: str, close: str | None, known: Iterable[str]) -> ConfigError:
+def _make_unknown_error(
+    source: str, shown: str, close: str | None, known: Iterable[str]
+) -> ConfigError:
     hint = f"did you mean {close}?" if close else f"known here: {', '.join(known)}"
     return ConfigError(f"{source}: unknown key {shown}", hint)
 
 
-def _fields(kind: Any) -> dict[str, Any]:
+def _list_fields(kind: Any) -> dict[str, Any]:
     """The keys of a table with their types; none of what is no table."""
     is_table = hasattr(kind, "__struct_fields__")
     return {field.name: field.type for field in msgspec.structs.fields(kind)} if is_table else {}
 
 
-def _paths(kind: Any) -> Iterator[tuple[str, ...]]:
+def _list_paths(kind: Any) -> Iterator[tuple[str, ...]]:
     """The keys of a table and of those within it, each with the tables that lead to it."""
-    for name, inner in _fields(kind).items():
-        below = list(_paths(inner))
+    for name, inner in _list_fields(kind).items():
+        below = list(_list_paths(inner))
         yield from ((name, *path) for path in below or [()])
 
 
-def _item(kind: Any) -> Any:
+def _get_item_type(kind: Any) -> Any:
     """What a list of tables holds; any other type is itself."""
     return get_args(kind)[0] if get_args(kind) else kind
 
 
-def _allowed(kind: Any) -> Iterator[str]:
+def _list_values(kind: Any) -> Iterator[str]:
     """The values of a type, in words."""
     for one in get_args(kind):
         if get_origin(one) is Literal:
-            yield from _allowed(one)
+            yield from _list_values(one)
         else:
             yield f'"{one}"' if isinstance(one, str) else "a whole number above 0"
 
 
-def _kind_at(key: str, whole: Any) -> Any:
+def _find_type(key: str, whole: Any) -> Any:
     """The type of `table.key`."""
     for name in key.split("."):
-        whole = _fields(whole)[name]
+        whole = _list_fields(whole)[name]
     return whole

@@ -30,7 +30,7 @@ def add(coverage: Iterable[Span], new: Span, since: datetime) -> Coverage:
         return tuple(coverage)
     pieces = [new]
     for old in coverage:
-        pieces += _outside(old, new)
+        pieces += _cut_out(old, new)
     pieces.sort(key=lambda span: span.oldest)
     return tuple(_merge_neighbours(pieces, since))
 
@@ -38,7 +38,7 @@ def add(coverage: Iterable[Span], new: Span, since: datetime) -> Coverage:
 def withdraw(coverage: Iterable[Span], gap: Gap) -> Coverage:
     """Coverage that claims nothing within a gap."""
     hole = Span(gap.oldest, gap.newest, None)
-    return tuple(piece for old in coverage for piece in _outside(old, hole))
+    return tuple(piece for old in coverage for piece in _cut_out(old, hole))
 
 
 def compact(coverage: Coverage, since: datetime, most: int = MOST_SPANS) -> Coverage:
@@ -51,7 +51,7 @@ def compact(coverage: Coverage, since: datetime, most: int = MOST_SPANS) -> Cove
         touching = [i for i, pair in enumerate(pairwise(spans)) if _may_merge(*pair, since)]
         if not touching:
             break
-        least = min(touching, key=lambda i: _loss(spans[i], spans[i + 1]))
+        least = min(touching, key=lambda i: _measure_loss(spans[i], spans[i + 1]))
         spans[least : least + 2] = [_merge(spans[least], spans[least + 1])]
     return tuple(spans)
 
@@ -116,7 +116,7 @@ def drop_cursors(coverage: Coverage, is_alive: Callable[[Entry], bool]) -> Cover
     )
 
 
-def _outside(old: Span, new: Span) -> Iterator[Span]:
+def _cut_out(old: Span, new: Span) -> Iterator[Span]:
     """What is left of a span where the new one doesn't lie."""
     if old.newest <= new.oldest or old.oldest >= new.newest:
         yield old
@@ -130,7 +130,11 @@ def _outside(old: Span, new: Span) -> Iterator[Span]:
 def _merge_neighbours(pieces: list[Span], since: datetime) -> Iterator[Span]:
     current = pieces[0]
     for piece in pieces[1:]:
-        if current.newest == piece.oldest and _of_run(current, since) and _of_run(piece, since):
+        if (
+            current.newest == piece.oldest
+            and _is_of_run(current, since)
+            and _is_of_run(piece, since)
+        ):
             current = _merge(current, piece)
         else:
             yield current
@@ -138,12 +142,12 @@ def _merge_neighbours(pieces: list[Span], since: datetime) -> Iterator[Span]:
     yield current
 
 
-def _of_run(span: Span, since: datetime) -> bool:
+def _is_of_run(span: Span, since: datetime) -> bool:
     return span.proven_at is not None and span.proven_at >= since
 
 
 def _may_merge(low: Span, high: Span, since: datetime) -> bool:
-    return low.newest == high.oldest and not _of_run(low, since) and not _of_run(high, since)
+    return low.newest == high.oldest and not _is_of_run(low, since) and not _is_of_run(high, since)
 
 
 def _merge(low: Span, high: Span) -> Span:
@@ -153,7 +157,7 @@ def _merge(low: Span, high: Span) -> Span:
     return Span(low.oldest, high.newest, proven_at, low.below, high.above)
 
 
-def _loss(low: Span, high: Span) -> float:
+def _measure_loss(low: Span, high: Span) -> float:
     """How much freshness a merge gives up: span of instants times age added, in seconds squared."""
     if low.proven_at is None or high.proven_at is None:
         return 0.0 if low.proven_at == high.proven_at else float("inf")

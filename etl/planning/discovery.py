@@ -54,38 +54,38 @@ def _name_of(found: FoundAgent | None) -> str | None:
 
 
 def _decide(agent: FoundAgent, rules: Discovery) -> Decision:
-    against = _reason_against(agent, rules)
+    against = _find_objection(agent, rules)
     return Decision(agent.id, agent.name, agent, not against, against or "found")
 
 
-def _reason_against(agent: FoundAgent, rules: Discovery) -> str:
+def _find_objection(agent: FoundAgent, rules: Discovery) -> str:
     """Why an agent that was found isn't synced; empty if it is."""
     if is_alias(agent.id):
         return "an alias that creates agents"
-    if not _usable(agent.id):
+    if not _is_usable(agent.id):
         return "its id can't be used"
     if not agent.active:
         return "retired: not active"
-    return _excluded_by(agent.id, agent.name, rules)
+    return _find_exclusion(agent.id, agent.name, rules)
 
 
-def _excluded_by(id: str, name: str | None, rules: Discovery) -> str:
+def _find_exclusion(id: str, name: str | None, rules: Discovery) -> str:
     """Why the rules leave an agent out; empty if they don't."""
     if not rules.on:
         return "discovery is off"
-    excluding = next((pattern for pattern in rules.exclude if _fits(pattern, id, name)), None)
+    excluding = next((pattern for pattern in rules.exclude if _matches(pattern, id, name)), None)
     if excluding is not None:
         return f"excluded by {excluding!r}"
-    if not any(_fits(pattern, id, name) for pattern in rules.include):
+    if not any(_matches(pattern, id, name) for pattern in rules.include):
         return "no pattern of include fits"
     return ""
 
 
-def _fits(pattern: str, id: str, name: str | None) -> bool:
+def _matches(pattern: str, id: str, name: str | None) -> bool:
     return fnmatchcase(id, pattern) or (name is not None and fnmatchcase(name, pattern))
 
 
-def _usable(id: str) -> bool:
+def _is_usable(id: str) -> bool:
     """Whether an id can be asked for, stored, and logged without making a line of its own."""
     is_plain = not any(ord(char) < 32 or 127 <= ord(char) < 160 for char in id)
     return is_plain and id not in ("", ".", "..") and len(id.encode()) <= LONGEST_ID
@@ -148,7 +148,7 @@ def decide_offline(
         and one.id not in seen
         and lost(one.team_id)
         and not is_alias(one.id)
-        and not _excluded_by(one.id, one.name, rules)
+        and not _find_exclusion(one.id, one.name, rules)
     ]
 
 

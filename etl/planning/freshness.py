@@ -52,13 +52,13 @@ def upper_bound(wrong: int, sampled: int, confidence: float = 0.95) -> float:
     low, high = wrong / sampled, 1.0
     for _ in range(60):
         middle = (low + high) / 2
-        if _at_most(wrong, sampled, middle) > 1 - confidence:
+        if _sum_chances(wrong, sampled, middle) > 1 - confidence:
             low = middle
         else:
             high = middle
     return high
 
 
-def _at_most(wrong: int, sampled: int, share: float) -> float:
+def _sum_chances(wrong: int, sampled: int, share: float) -> float:
     """The chance of at most so many wrong ones in a sample."""
     return sum(comb(sampled, k) * share**k * (1 - share) ** (sampled - k) for k in range(wrong + 1))

@@ -133,18 +133,22 @@ def make_demand(
     if options.mode == "reconcile":
         return Demand(began, (Requirement(floor, head, began),))
     if options.mode == "incremental":
-        low = floor if newest is None else max(floor, _anew_from(newest, options.lookback, head))
+        low = (
+            floor
+            if newest is None
+            else max(floor, _choose_lookback_start(newest, options.lookback, head))
+        )
         return Demand(began, (Requirement(floor, head, None), Requirement(low, head, began)))
     since, until = options.since or BEGINNING, options.until
     wanted = [Requirement(since, min(until or head, head), began if options.restart else None)]
     top = newest or max((span.newest for span in state.coverage), default=None)
     if until is None and top is not None:
-        low = max(since, _anew_from(top, options.lookback, head))
+        low = max(since, _choose_lookback_start(top, options.lookback, head))
         wanted.append(Requirement(low, head, began))
     return Demand(began, tuple(wanted))
 
 
-def _anew_from(top: datetime, lookback: timedelta, head: datetime) -> datetime:
+def _choose_lookback_start(top: datetime, lookback: timedelta, head: datetime) -> datetime:
     """From where the list is proven anew, of which `top` was the newest that was proven.
 
     Sessions are dated by the second, so the second below the head is never known to be over.

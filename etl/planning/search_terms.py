@@ -46,24 +46,24 @@ def parse_phrases(arguments: Iterable[str]) -> list[str]:
 
 def find_snippet(text: str, looked_for: Sequence[str], width: int) -> Snippet:
     """About `width` characters around the first hit, on one line."""
-    hits = (_pattern(phrase).search(text) for phrase in looked_for)
+    hits = (_compile_phrase(phrase).search(text) for phrase in looked_for)
     hit = min(filter(None, hits), key=lambda found: found.start(), default=None)
     if hit is None:
-        return Snippet(_line(text[: 4 * width])[:width], 0, 0)
+        return Snippet(_join_lines(text[: 4 * width])[:width], 0, 0)
     begin = max(0, hit.start() - BEFORE)
-    before, found = _line(text[begin : hit.start()]), _line(hit[0])[:width]
+    before, found = _join_lines(text[begin : hit.start()]), _join_lines(hit[0])[:width]
     rest = max(0, width - len(before) - len(found))
-    after = _line(text[hit.end() : hit.end() + 4 * rest])[:rest]
+    after = _join_lines(text[hit.end() : hit.end() + 4 * rest])[:rest]
     lead = "…" if begin else ""
     tail = "…" if hit.end() + len(after) < len(text) else ""
     start = len(lead + before)
     return Snippet(lead + before + found + after + tail, start, start + len(found))
 
 
-def _pattern(phrase: str) -> "re.Pattern[str]":
+def _compile_phrase(phrase: str) -> "re.Pattern[str]":
     words = r"[\W_]+".join(map(re.escape, WORD.findall(phrase)))
     return re.compile(rf"(?<![^\W_]){words}(?![^\W_])", re.IGNORECASE)
 
 
-def _line(text: str) -> str:
+def _join_lines(text: str) -> str:
     return re.sub(r"\s+", " ", text)

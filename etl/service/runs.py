@@ -77,13 +77,13 @@ class Service:
         """One agent's run; its failure is in the report."""
         began = time.monotonic()
         self.observe(RunStarted(agent.id, options.mode))
-        report = self._agent_sync().run(agent.id, options, agent.name)
+        report = self._make_agent_sync().run(agent.id, options, agent.name)
         self.observe(RunFinished(report, time.monotonic() - began))
         return report
 
     def verify_agent(self, agent: Agent, size: int) -> tuple[AgentReport, SampleResult | None]:
         """A spot check of one agent."""
-        return self._agent_sync().verify(agent.id, size)
+        return self._make_agent_sync().verify(agent.id, size)
 
     def sync(self, agents: Sequence[Agent], options: RunOptions) -> list[AgentReport]:
         """All agents, several at once; one that fails doesn't stop the others."""
@@ -102,7 +102,7 @@ class Service:
             raise EtlError(what, f"set the clock; `{program_name()} check` compares it")
         return prune(self.store, self.settings.retention, utc_now())
 
-    def _agent_sync(self) -> AgentSync:
+    def _make_agent_sync(self) -> AgentSync:
         callbacks = (self.on_progress, self.on_message, self.observe)
         return AgentSync(self.client, self.store, utc_now, self.stop, *callbacks, self.budget)
 

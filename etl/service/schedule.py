@@ -76,7 +76,7 @@ def ready_within(settings: Settings) -> timedelta:
         return settings.service.ready_within
     every: timedelta = settings.schedule.every
     if settings.schedule.cron is not None:
-        every = _longest_pause(make_incremental_trigger(settings.schedule), utc_now()) or every
+        every = _find_longest_pause(make_incremental_trigger(settings.schedule), utc_now()) or every
     return max(SHORTEST_READY, READY_INTERVALS * every)
 
 
@@ -97,7 +97,7 @@ def first_reconcile(
     return max(now, min(last, now) + every)
 
 
-def _longest_pause(trigger: Any, now: datetime) -> timedelta | None:
+def _find_longest_pause(trigger: Any, now: datetime) -> timedelta | None:
     """The longest time between two of a trigger's next firings; None if there are none."""
     times: list[datetime] = []
     while len(times) <= SAMPLED_FIRINGS:

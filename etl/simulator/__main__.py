@@ -19,17 +19,17 @@ from etl.simulator.world.world import World
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; return the exit code."""
-    parser = _parser()
+    parser = _make_parser()
     options = parser.parse_args(arguments)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    world = _world(options)
+    world = _make_world(options)
     if options.warm:
         world.warm()
     with ExitStack() as stack:
         try:
-            simulator = stack.enter_context(_simulator(options, world))
+            simulator = stack.enter_context(_make_simulator(options, world))
         except (OSError, OverflowError) as error:
             parser.error(f"can't listen at {options.host}:{options.port}: {error}")
         _introduce(simulator)
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m etl.simulator", description="A Gumloop API.")
     add = parser.add_argument
     add("--host", default="127.0.0.1")
@@ -45,14 +45,16 @@ def _parser() -> argparse.ArgumentParser:
     add("--agents", type=_count, default=2)
     add("--sessions", type=_count, default=1000, help="per agent")
     add("--first", type=_count, metavar="N", default=0, help="more sessions of the first agent")
-    add("--days", type=_amount, default=120, help="over which the sessions are spread")
+    add("--days", type=_parse_amount, default=120, help="over which the sessions are spread")
     add("--seed", type=int, default=1)
     add("--behind", type=float, default=0, metavar="SECONDS", help="the world's clock starts late")
-    add("--latency", type=_amount, default=0, metavar="MS", help="milliseconds to each answer")
-    add("--rate-limit", type=_amount, metavar="N", help="requests a second; beyond it, 429")
+    add(
+        "--latency", type=_parse_amount, default=0, metavar="MS", help="milliseconds to each answer"
+    )
+    add("--rate-limit", type=_parse_amount, metavar="N", help="requests a second; beyond it, 429")
     add("--live", action="store_true", help="life goes on in real time")
-    add("--faults", type=_faults, default=[], metavar="FILE", help="JSON list of faults")
-    add("--traits", type=_traits, metavar="JSON", help="see etl.simulator.traits")
+    add("--faults", type=_parse_faults, default=[], metavar="FILE", help="JSON list of faults")
+    add("--traits", type=_parse_traits, metavar="JSON", help="see etl.simulator.traits")
     add("--warm", action="store_true", help="encode every session before listening")
     add("--no-log", action="store_true", help="keep no log of requests")
     return parser
@@ -64,28 +66,28 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _amount(text: str) -> float:
+def _parse_amount(text: str) -> float:
     amount = float(text)
     if not 0 <= amount < math.inf:
         raise argparse.ArgumentTypeError(f"expected a number of 0 or more, got {text!r}")
     return amount
 
 
-def _faults(text: str) -> list[Fault]:
+def _parse_faults(text: str) -> list[Fault]:
     try:
         return load_faults(Path(text))
     except (OSError, ValueError) as error:
         raise argparse.ArgumentTypeError(f"{text}: {error}") from None
 
 
-def _traits(text: str) -> Traits:
+def _parse_traits(text: str) -> Traits:
     try:
         return Traits(**json.loads(text))
     except (TypeError, ValueError) as error:
         raise argparse.ArgumentTypeError(f"{text}: {error}") from None
 
 
-def _world(options: argparse.Namespace) -> World:
+def _make_world(options: argparse.Namespace) -> World:
     behind = timedelta(seconds=options.behind)
     world = World.generate(
         agents=options.agents,
@@ -99,7 +101,7 @@ def _world(options: argparse.Namespace) -> World:
     return world
 
 
-def _simulator(options: argparse.Namespace, world: World) -> Simulator:
+def _make_simulator(options: argparse.Namespace, world: World) -> Simulator:
     return Simulator(
         world,
         host=options.host,

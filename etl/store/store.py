@@ -135,14 +135,14 @@ class Store:
             with self._turn, self.engine.begin() as connection:
                 return work(connection)
 
-        return self._retrying(attempt)
+        return self._retry(attempt)
 
     def claim(self, agent_id: str, name: str | None = None) -> Lease | LeaseHolder:
         """Try to become the one process that works on this agent."""
         me = leases.holder()
 
         def work(connection: Connection) -> Lease | LeaseHolder:
-            self._know_agent(connection, agent_id, name)
+            self._save_agent(connection, agent_id, name)
             return leases.claim(connection, agent_id, me)
 
         return self.transact(work)
@@ -185,7 +185,7 @@ class Store:
             nonlocal known
             saves = checkpoint.count_saves(connection, run)
             if saves < known:
-                raise _went_back()
+                raise _make_loss_error()
             if not results:
                 known = saves
             if saves == known:
@@ -234,7 +234,7 @@ class Store:
             suspects.clear_suspects(connection, run.agent_id, bad | seen)
         return frozenset(doubtful - seen.keys())
 
-    def _know_agent(self, connection: Connection, agent_id: str, name: str | None) -> None:
+    def _save_agent(self, connection: Connection, agent_id: str, name: str | None) -> None:
         now, table = self._clock(), t.agents
         found = connection.execute(select(table.c.name).where(table.c.id == agent_id)).first()
         if found is None:
@@ -251,7 +251,7 @@ class Store:
         """A text as this database can hold it."""
         return self._rows.text(text)
 
-    def _retrying(self, attempt: Callable[[], T]) -> T:
+    def _retry(self, attempt: Callable[[], T]) -> T:
         """Try again while a server restarts or fails over, or two agents claim one session's id."""
         with translate_errors(self.url):
             for number in range(1, SAVE_ATTEMPTS + 1):
@@ -277,6 +277,6 @@ class Store:
             leases.end_frozen(connection)
 
 
-def _went_back() -> StoreError:
+def _make_loss_error() -> StoreError:
     hint = "did a standby take over that had not received it? the next run fetches them again"
     return StoreError("the database has lost what was committed to it a moment ago", hint)

@@ -66,7 +66,7 @@ class AgentSync:
     def run(self, agent_id: str, options: RunOptions, name: str | None = None) -> AgentReport:
         """Run one agent by these options, and report how it went."""
         report = AgentReport(agent_id, options.mode)
-        with self._leased(report, name, wait=options.wait_for_lease) as lease:
+        with self._hold_lease(report, name, wait=options.wait_for_lease) as lease:
             if lease is not None:
                 self._run(lease, options, report)
         return report
@@ -74,20 +74,20 @@ class AgentSync:
     def verify(self, agent_id: str, size: int) -> tuple[AgentReport, SampleResult | None]:
         """Compare a random sample of what is stored with the API; repair and count differences."""
         report, sample = AgentReport(agent_id, "verify"), None
-        with self._leased(report, None) as lease:
+        with self._hold_lease(report, None) as lease:
             if lease is not None:
                 state = self.store.state(agent_id)
                 run = start_run(self.store, lease, "verify", state, self.clock())
                 context = RunContext(
                     self.client, self.store, run, state, self.clock, counts=report.counts
                 )
-                with self._closing(run, report):
+                with self._close_at_end(run, report):
                     sample = verify_agent(context, size)
-                report.warnings = self._warnings(context)
+                report.warnings = self._list_warnings(context)
         return report, sample
 
     @contextmanager
-    def _leased(
+    def _hold_lease(
         self, report: AgentReport, name: str | None, *, wait: bool = True
     ) -> Iterator[Lease | None]:
         """Hold the agent's lease; an EtlError goes into the report."""
@@ -125,16 +125,16 @@ class AgentSync:
             warnings,
         )
         try:
-            with self._closing(run, report):
+            with self._close_at_end(run, report):
                 self._work(self._open_walks(context, stored, options), options)
         finally:
             self.budget.leave(lease.agent_id)
             report.watermark = state.watermark
-            report.warnings = self._warnings(context)
+            report.warnings = self._list_warnings(context)
         if options.transcripts and report.status == "succeeded":
             self._retrieve_transcripts(context, options, report)
 
-    def _warnings(self, context: RunContext) -> list[str]:
+    def _list_warnings(self, context: RunContext) -> list[str]:
         return sorted(context.warnings | skew_warnings(self.client.clock_skew))
 
     def _open_walks(
@@ -200,7 +200,7 @@ class AgentSync:
         retrieve_all(context, sorted(ids))
 
     @contextmanager
-    def _closing(self, run: Run, report: AgentReport) -> Iterator[None]:
+    def _close_at_end(self, run: Run, report: AgentReport) -> Iterator[None]:
         """Close the run with whatever the block comes to."""
         report.status = "succeeded"
         try:
@@ -255,7 +255,7 @@ class AgentSync:
                     self.observe(LeaseTakenOver(agent_id))
                 return lease
             if not wait or waited > LEASE.total_seconds():
-                raise _lease_held(agent_id, lease)
+                raise _make_lease_error(agent_id, lease)
             if not announced:
                 self.on_message(f"agent {agent_id}: waiting for {lease}, which works on it now")
                 announced = True
@@ -265,7 +265,7 @@ class AgentSync:
             waited += pause
 
 
-def _lease_held(agent_id: str, held: LeaseHolder) -> LeaseHeld:
+def _make_lease_error(agent_id: str, held: LeaseHolder) -> LeaseHeld:
     return LeaseHeld(
         f"another process works on agent {agent_id!r:.80}: {held}",
         f"one at a time; `{program_name()} runs` shows its run",
@@ -273,10 +273,10 @@ def _lease_held(agent_id: str, held: LeaseHolder) -> LeaseHeld:
 
 
 def _record_error(report: AgentReport, error: EtlError) -> None:
-    report.status, report.error, report.cause = _status(error), str(error), error
+    report.status, report.error, report.cause = _choose_status(error), str(error), error
 
 
-def _status(error: EtlError) -> Status:
+def _choose_status(error: EtlError) -> Status:
     if isinstance(error, Stopped):
         return "interrupted"
     if isinstance(error, LeaseHeld):

@@ -57,7 +57,7 @@ def list_agents(client: Client, rules: Discovery) -> AgentListing:
     listing = AgentListing()
     if rules.own:
         _read(client, listing, "own agents", None, lambda _: True)
-    for team in _teams(client, listing, rules):
+    for team in _list_teams(client, listing, rules):
         what = f"agents of team {team.name or team.id!r:.80}"
         _read(client, listing, what, team.id, partial(eq, team.id))
     listing.found = merge_listings(listing.found)
@@ -84,21 +84,24 @@ def select_found(
         def is_lost(team_id: str | None) -> bool:
             return any(is_of(team_id) for is_of in listing.lost)
 
-        found.agents += _agents(decide_offline(known, is_lost, seen, rules))
+        found.agents += _list_agents(decide_offline(known, is_lost, seen, rules))
     return found
 
 
 def select_offline(store: Store, typed: Sequence[Agent], rules: Discovery) -> list[Agent]:
     """The agents of a run as far as they are known without asking."""
     seen = {agent.id for agent in typed}
-    return [*typed, *_agents(decide_offline(stored.read_known(store), lambda _: True, seen, rules))]
+    return [
+        *typed,
+        *_list_agents(decide_offline(stored.read_known(store), lambda _: True, seen, rules)),
+    ]
 
 
-def _agents(known: Iterable[KnownAgent]) -> list[Agent]:
+def _list_agents(known: Iterable[KnownAgent]) -> list[Agent]:
     return [Agent(one.id, one.name) for one in known]
 
 
-def _teams(client: Client, listing: AgentListing, rules: Discovery) -> list[Team]:
+def _list_teams(client: Client, listing: AgentListing, rules: Discovery) -> list[Team]:
     if not rules.teams:
         return []
     try:

@@ -35,11 +35,11 @@ class IdleList(NamedTuple):
 def freshen(context: RunContext, hints: Hints, idle_recheck: timedelta) -> None:
     """Bring the open sessions of an agent up to date. Raises ApiError, StoreError, CutShort."""
     now = context.clock()
-    known = _open_sessions(context, idle_recheck, now)
+    known = _read_open_sessions(context, idle_recheck, now)
     lists = StateLists(context, hints, known)
     for state in LISTED_STATES:
         lists.read(state)
-    due = _due(context.run, known, lists.seen, idle_recheck, now)
+    due = _select_due(context.run, known, lists.seen, idle_recheck, now)
     _read_idle(lists, due)
     lists.read_around([one for one in due if one.id not in lists.seen])
     ids = [one.id for one in due if one.id not in lists.seen]
@@ -52,7 +52,7 @@ def freshen(context: RunContext, hints: Hints, idle_recheck: timedelta) -> None:
         raise CutShort(f"a list of open sessions: {lists.problem.message}", lists.problem.hint)
 
 
-def _open_sessions(
+def _read_open_sessions(
     context: RunContext, idle_recheck: timedelta, now: datetime
 ) -> list[OpenSession]:
     id, coverage = context.run.agent_id, context.state.coverage
@@ -85,7 +85,7 @@ def _read_idle(lists: StateLists, due: Sequence[OpenSession]) -> None:
         lists.read("idle", plan.down_to, plan.ids)
 
 
-def _due(
+def _select_due(
     run: Run,
     known: Sequence[OpenSession],
     seen: Collection[str],

@@ -49,12 +49,12 @@ class RetrieveSummary:
 def retrieve_all(context: RunContext, ids: Collection[str]) -> RetrieveSummary:
     """Retrieve sessions by id, many at once, and save what they show. Raises ApiError."""
     run, found, done = context.run, RetrieveSummary([]), 0
-    for some in _batches(list(ids), SESSIONS_AT_ONCE):
+    for some in _split(list(ids), SESSIONS_AT_ONCE):
         tasks = [partial(_retrieve, context.client, run.agent_id, id) for id in some]
         results = run_at_once(context, tasks)
         found.problems += [result.problem for result in results if result.problem]
         found.states |= {result.id: result.state for result in results}
-        context.save(_batch(results))
+        context.save(_make_batch(results))
         done += len(some)
         context.on_progress(Progress(run.agent_id, "open sessions", done, done / len(ids)))
     return found
@@ -92,7 +92,7 @@ def _retrieve(client: Client, agent_id: str, id: str) -> RetrieveResult:
         return RetrieveResult(id, None, None, counts, str(error))
 
 
-def _batch(results: list[RetrieveResult]) -> Batch:
+def _make_batch(results: list[RetrieveResult]) -> Batch:
     batch = Batch()
     for result in results:
         batch.counts.add(result.counts)
@@ -105,5 +105,5 @@ def _batch(results: list[RetrieveResult]) -> Batch:
     return batch
 
 
-def _batches(ids: list[str], size: int) -> Iterator[list[str]]:
+def _split(ids: list[str], size: int) -> Iterator[list[str]]:
     return (ids[start : start + size] for start in range(0, len(ids), size))

@@ -47,12 +47,12 @@ class TranscriptSync:
         pool = ThreadPoolExecutor(context.client.api.concurrency, "transcript")
         self._chosen = len(chosen)
         try:
-            self._work(pool, deque(chosen), time.monotonic() + within.total_seconds())
+            self._retrieve_all(pool, deque(chosen), time.monotonic() + within.total_seconds())
         finally:
             # After a stop, a late response may take its time.
             pool.shutdown(wait=not context.client.stopping, cancel_futures=True)
 
-    def _work(self, pool: ThreadPoolExecutor, waiting: deque[Due], until: float) -> None:
+    def _retrieve_all(self, pool: ThreadPoolExecutor, waiting: deque[Due], until: float) -> None:
         under_way: dict[Future[TranscriptResult], Due] = {}
         while under_way or waiting:
             if self.done.error or time.monotonic() > until:

@@ -418,13 +418,13 @@ def test_what_a_database_refuses_is_one_bad_transcript(
     # A number that JSON allows and PostgreSQL's numeric does not.
     body = json.dumps({"session": {"id": ids[0], "messages": [{"content": "s3cret", "parts": 1}]}})
     huge = body.replace('"parts": 1', '"parts": ["s3cret", 1e999999]').encode()
-    response = api._api._session
+    response = api._api._show_session
 
     def say(session_id: str, request: Any, fault: Any) -> Any:
         right = response(session_id, request, fault)
         return type(right)(200, huge) if session_id == ids[0] else right
 
-    api._api._session = say  # type: ignore[method-assign]
+    api._api._show_session = say  # type: ignore[method-assign]
 
     report = run_agent(agent, ALL)
 

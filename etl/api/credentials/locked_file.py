@@ -31,7 +31,7 @@ def hold_lock(file: Path, pause: Callable[[float], None], patience: float) -> It
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_MODE)
     except OSError as error:
-        raise _unwritable(lock, error) from None
+        raise _make_write_error(lock, error) from None
     give_up = time.monotonic() + patience
     try:
         while not _try_lock(fcntl, descriptor):
@@ -67,14 +67,14 @@ class NewFile:
         try:
             file = os.fdopen(os.open(self.path, flags, PRIVATE_MODE), "wb")
         except OSError as error:
-            raise _unwritable(self.path, error) from None
+            raise _make_write_error(self.path, error) from None
         try:
             self._prepare(file)
         except OSError as error:
             with contextlib.suppress(OSError):
                 file.close()
             self.path.unlink(missing_ok=True)
-            raise _unwritable(self.path, error) from None
+            raise _make_write_error(self.path, error) from None
         return file
 
     def _prepare(self, file: IO[bytes]) -> None:
@@ -117,6 +117,6 @@ def replace_file(target: Path) -> Iterator[NewFile]:
         new.drop()
 
 
-def _unwritable(path: Path, error: OSError) -> EtlError:
+def _make_write_error(path: Path, error: OSError) -> EtlError:
     hint = "a renewed token may replace the old one, so its folder must be writable"
     return EtlError(f"{path} can't be written: {error.strerror}", hint)

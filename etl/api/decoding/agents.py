@@ -28,9 +28,9 @@ class _Agent(msgspec.Struct, gc=False):
 
     def found(self) -> FoundAgent:
         """The agent; a field that can't be read counts as absent."""
-        is_known = self.team_id is None or _text(self.team_id) is not None
+        is_known = self.team_id is None or _keep_storable(self.team_id) is not None
         team_id = self.team_id if is_known else ABSENT
-        return FoundAgent(self.id, _text(self.name), team_id, self.is_active is not False)
+        return FoundAgent(self.id, _keep_storable(self.name), team_id, self.is_active is not False)
 
 
 UNDECODABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
@@ -38,7 +38,7 @@ UNDECODABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 
 def decode_agents(body: bytes) -> AgentsPage:
     """Decode a response of the list of agents. Raises Malformed where it isn't one."""
-    whole, records = _whole(body, "agents")
+    whole, records = _decode_replacing(body, "agents")
     cursor = whole.get("next_cursor")
     if not isinstance(cursor, str | None):
         raise Malformed("the response is not a list of agents: its cursor is no text")
@@ -49,12 +49,12 @@ def decode_agents(body: bytes) -> AgentsPage:
 
 def decode_teams(body: bytes) -> list[Team]:
     """Decode a response of the list of teams. Raises Malformed where it isn't one."""
-    _, records = _whole(body, "teams")
+    _, records = _decode_replacing(body, "teams")
     read = [_read(Team, record) for record in records]
-    return [Team(team.id, _text(team.name)) for team in read if team]
+    return [Team(team.id, _keep_storable(team.name)) for team in read if team]
 
 
-def _whole(body: bytes, key: str) -> tuple[dict[str, Any], list[Any]]:
+def _decode_replacing(body: bytes, key: str) -> tuple[dict[str, Any], list[Any]]:
     """The response and its records, also where one of them holds half a surrogate pair."""
     try:
         whole = json.loads(body)
@@ -76,7 +76,7 @@ def _read(kind: type[T], record: Any) -> T | None:
     return read if is_short else None
 
 
-def _text(value: Any) -> str | None:
+def _keep_storable(value: Any) -> str | None:
     """A text that can be stored; half a surrogate pair can't."""
     if not isinstance(value, str):
         return None

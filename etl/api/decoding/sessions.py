@@ -95,13 +95,13 @@ def _split(body: bytes, why: str) -> tuple[list[bytes], str | None]:
             element = token.end()
             if char != b",":
                 envelope = body[:begin] + body[token.start() :]
-                return [raw for raw in records if raw], _cursor_of(envelope, why)
+                return [raw for raw in records if raw], _read_cursor(envelope, why)
         elif char != b",":
             depth -= 1
     raise Malformed(f"the response is not a page of sessions: {why}")
 
 
-def _cursor_of(envelope: bytes, why: str) -> str | None:
+def _read_cursor(envelope: bytes, why: str) -> str | None:
     try:
         return _loose_page.decode(envelope).next_cursor or None
     except UNDECODABLE:
@@ -120,11 +120,11 @@ def decode_retrieved(body: bytes, session_id: str, agent_id: str) -> Page:
     rejected = []
     try:
         # What only a retrieve shows is left out: no list would ever prove it again.
-        session, creator = _session(_loose.decode(raw), agent_id, {})
+        session, creator = _make_session(_loose.decode(raw), agent_id, {})
     except UNDECODABLE:
         try:
             read = read_leniently(raw)
-            session, creator = _session(read.wire, agent_id, {})
+            session, creator = _make_session(read.wire, agent_id, {})
         except UNDECODABLE as error:
             bad = Rejected(raw.decode(errors="replace"), str(error), session_id)
             return Page([], [], [bad], [])
@@ -174,7 +174,7 @@ class PageBuilder:
 
     def add_record(self, wire: WireSession, extra: dict[str, Any]) -> None:
         """Take one decoded record. Raises ValueError if it can't be stored."""
-        session, creator = _session(wire, self.agent_id, extra)
+        session, creator = _make_session(wire, self.agent_id, extra)
         if creator is not None and self.creators.setdefault(creator.id, creator) != creator:
             self.creators[creator.id] = _merge_creators(self.creators[creator.id], creator)
         if self.agent_name is None and wire.agent_name:
@@ -218,13 +218,13 @@ def _read(raw: bytes) -> tuple[WireSession, dict[str, Any]]:
         return _strict.decode(raw), {}
     except UNDECODABLE:
         wire = _loose.decode(raw)
-    extra = _extra(msgspec.json.decode(raw))
+    extra = _collect_extra(msgspec.json.decode(raw))
     if is_deep(extra):
         raise ValueError("nested too deeply")
     return wire, extra
 
 
-def _extra(record: dict[str, Any]) -> dict[str, Any]:
+def _collect_extra(record: dict[str, Any]) -> dict[str, Any]:
     """What no column holds; of `usage` and `creator`, their unknown keys alone."""
     extra = {key: value for key, value in record.items() if key not in KNOWN_KEYS}
     for key, known in (("usage", USAGE_FIELDS), ("creator", CREATOR_FIELDS)):
@@ -235,14 +235,14 @@ def _extra(record: dict[str, Any]) -> dict[str, Any]:
     return extra
 
 
-def _session(
+def _make_session(
     wire: WireSession, agent_id: str, extra: dict[str, Any]
 ) -> tuple[Session, Creator | None]:
     """The stored form of a record. Raises ValueError with the reason if it has none."""
     _check_id("id", wire.id)
     if wire.agent_id is not ABSENT and wire.agent_id is not None and wire.agent_id != agent_id:
         raise ValueError(f"{FOREIGN}: {wire.agent_id!r:.100} - at `$.agent_id`")
-    creator, creator_id, nameless = _creator(wire.creator)
+    creator, creator_id, nameless = _read_creator(wire.creator)
     if nameless:
         extra = {**extra, "creator": nameless | extra.get("creator", {})}
     values = (
@@ -252,20 +252,20 @@ def _session(
         wire.name,
         wire.type,
         wire.state,
-        _instant(wire.created_at),
-        *_usage(wire.usage),
+        _read_instant(wire.created_at),
+        *_flatten_usage(wire.usage),
         extra if extra else ABSENT,
     )
     return Session(*values), creator
 
 
-def _usage(usage: WireUsage | None | Absent) -> tuple[Any, ...]:
+def _flatten_usage(usage: WireUsage | None | Absent) -> tuple[Any, ...]:
     if usage is None or usage is ABSENT:
         return (usage,) * len(USAGE_FIELDS)
     return msgspec.structs.astuple(usage)
 
 
-def _creator(
+def _read_creator(
     wire: WireCreator | None | Absent,
 ) -> tuple[Creator | None, str | None | Absent, dict[str, Any] | None]:
     """The creator, the session's reference to it, and what an id-less one leaves for `extra`."""
@@ -273,12 +273,12 @@ def _creator(
         return None, wire, None
     if wire.id is None or wire.id is ABSENT:
         return None, None, {k: v for k, v in msgspec.to_builtins(wire).items() if v is not None}
-    creator = _known_creator(*msgspec.structs.astuple(wire))
+    creator = _make_creator(*msgspec.structs.astuple(wire))
     return creator, creator.id, None
 
 
 @lru_cache(maxsize=4096)
-def _known_creator(id: str, *fields: Text) -> Creator:
+def _make_creator(id: str, *fields: Text) -> Creator:
     # A page names the same few people again and again: checking each once saves a tenth of decode.
     _check_id("creator.id", id)
     return Creator(id, *(value if isinstance(value, str) else None for value in fields))
@@ -295,5 +295,5 @@ def _check_id(field: str, value: str) -> None:
         raise ValueError(f"an id longer than {LONGEST_ID} bytes - at `$.{field}`")
 
 
-def _instant(text: Text) -> datetime | None | Absent:
+def _read_instant(text: Text) -> datetime | None | Absent:
     return parse_instant(text) if isinstance(text, str) else text

@@ -61,7 +61,7 @@ def decode_transcript(body: bytes, session_id: str) -> list[Message]:
     Raises Malformed where the response doesn't tell of that session's messages.
     """
     try:
-        session = _session(body)
+        session = _decode_session(body)
     except UNDECODABLE as error:
         raise Malformed(f"the transcript can't be read: {error}") from None
     if session.id != session_id:
@@ -69,10 +69,10 @@ def decode_transcript(body: bytes, session_id: str) -> list[Message]:
     messages = session.messages or ()
     if len(messages) > MOST_MESSAGES:
         raise Malformed(f"the transcript has more than {MOST_MESSAGES} messages")
-    return [_message(position, raw) for position, raw in enumerate(messages)]
+    return [_read_message(position, raw) for position, raw in enumerate(messages)]
 
 
-def _session(body: bytes) -> _Session:
+def _decode_session(body: bytes) -> _Session:
     try:
         # What the decoder leaves as it came, it doesn't look into.
         _check_utf8(body)
@@ -97,11 +97,11 @@ def _replace_invalid(body: bytes) -> bytes:
     return ESCAPE.sub(lambda found: rb"\ufffd" if found["half"] else found[0], whole)
 
 
-def _message(position: int, raw: Raw) -> Message:
+def _read_message(position: int, raw: Raw) -> Message:
     try:
         fields = _object.decode(raw)
     except UNDECODABLE:
-        return Message(position, extra=_json(raw))
+        return Message(position, extra=_format_json(raw))
     content = _pop_field(fields, "content", _text.decode)
     parts = _pop_field(fields, "parts", bytes)
     return Message(
@@ -109,9 +109,9 @@ def _message(position: int, raw: Raw) -> Message:
         id=_pop_field(fields, "id", _text.decode),
         role=_pop_field(fields, "role", _text.decode),
         content=content,
-        created_at=_pop_field(fields, "created_at", _instant),
+        created_at=_pop_field(fields, "created_at", _read_instant),
         creator_id=_pop_field(fields, "creator_id", _text.decode),
-        parts=_json(parts) if parts else None,
+        parts=_format_json(parts) if parts else None,
         extra=msgspec.json.encode(fields).decode() if fields else None,
         search_text=_search_text(content, parts),
     )
@@ -129,12 +129,12 @@ def _pop_field(fields: dict[str, Raw], name: str, read: Callable[[Raw], Any]) ->
     return value
 
 
-def _instant(raw: Raw) -> datetime | None:
+def _read_instant(raw: Raw) -> datetime | None:
     value = msgspec.json.decode(raw)
     return None if value is None else read_instant(value)
 
 
-def _json(raw: Raw | bytes) -> str | None:
+def _format_json(raw: Raw | bytes) -> str | None:
     """A value as JSON text; None for null."""
     text = bytes(raw).decode()
     return None if text == "null" else text
@@ -142,14 +142,14 @@ def _json(raw: Raw | bytes) -> str | None:
 
 def _search_text(content: str | None, parts: bytes | None) -> str | None:
     """What a search looks at, if that isn't `content` as it stands."""
-    text = content if content and not content.isspace() else _text_of(parts)
+    text = content if content and not content.isspace() else _join_text(parts)
     if not text or (text is content and len(text) <= LONGEST_SEARCHED and "\0" not in text):
         return None
     # SQLite's index and PostgreSQL's both end a text at NUL, or refuse it.
     return text[:LONGEST_SEARCHED].replace("\0", " ")
 
 
-def _text_of(parts: bytes | None) -> str:
+def _join_text(parts: bytes | None) -> str:
     """The text of the parts that are text, a line each."""
     found: list[str] = []
     for raw in _split_parts(parts):

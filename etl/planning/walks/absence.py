@@ -57,13 +57,13 @@ class AbsenceJudge:
         rows = [*self._carried, *listed]
         since = min(self._carried_since or requested_at, requested_at)
         edge = self._edge if self._edge is not None else bound
-        oldest, newest = self._region(edge, frontier)
+        oldest, newest = self._order_bounds(edge, frontier)
         if oldest is None or newest is None or oldest >= newest:
             self._carry(rows, since)
             return None
         check = _check(oldest, newest, rows, since)
         skips, self._skips, self._edge = self._skips, False, frontier
-        left = self._rows_beyond(rows)
+        left = self._select_beyond(rows)
         # Where no more are left than this page had, all of them are from it.
         self._carry(left, requested_at if len(left) <= len(listed) else since)
         return None if skips else check
@@ -75,12 +75,12 @@ class AbsenceJudge:
             return None
         return _check(BEGINNING, newest, self._carried, self._carried_since)
 
-    def _region(
+    def _order_bounds(
         self, edge: datetime | None, frontier: datetime | None
     ) -> tuple[datetime | None, datetime | None]:
         return (frontier, edge) if self.order == "newest" else (edge, frontier)
 
-    def _rows_beyond(self, rows: list[Listed]) -> list[Listed]:
+    def _select_beyond(self, rows: list[Listed]) -> list[Listed]:
         """The rows behind the last one that surely lies on this side of the edge.
 
         A row without an instant lies anywhere between its neighbours, also over a page's edge.

@@ -75,13 +75,13 @@ class PageDensity:
         """An estimate of the rows within `[oldest, newest)`; infinite where nothing tells."""
         if oldest >= newest:
             return 0.0
-        bottom = self._bottom(oldest)
+        bottom = self._find_bottom(oldest)
         if bottom is None or self.is_empty:
             return math.inf
-        below, above = self._rates(bottom, newest)
+        below, above = self._find_rates(bottom, newest)
         steep = math.log(above / below)
         rate = (above - below) / steep if abs(steep) > 1e-9 else above
-        return self._busy_seconds(bottom, newest) * rate
+        return self._count_busy_seconds(bottom, newest) * rate
 
     def has_tie(self, instant: datetime, rows: int) -> bool:
         """Whether pages have shown so many rows of an instant and of no other one."""
@@ -89,22 +89,22 @@ class PageDensity:
 
     def cut(self, oldest: datetime, newest: datetime, share: float) -> datetime:
         """The instant below which this share of the rows within `[oldest, newest)` lies."""
-        bottom = self._bottom(oldest) or newest
-        below, above = self._rates(bottom, newest)
+        bottom = self._find_bottom(oldest) or newest
+        below, above = self._find_rates(bottom, newest)
         steep = max(-STEEPEST, min(STEEPEST, math.log(above / below)))
         if abs(steep) > 1e-9:
             share = math.log1p(share * math.expm1(steep)) / steep
-        busy = self._busy_seconds(bottom, newest) * share
-        return min(newest, self._after_busy(bottom, busy))
+        busy = self._count_busy_seconds(bottom, newest) * share
+        return min(newest, self._add_busy_seconds(bottom, busy))
 
-    def _busy_seconds(self, oldest: datetime, newest: datetime) -> float:
+    def _count_busy_seconds(self, oldest: datetime, newest: datetime) -> float:
         """The seconds of a stretch that may hold sessions."""
         first = bisect_right(self._idle, oldest, key=lambda span: span.newest)
         last = bisect_left(self._idle, newest, key=lambda span: span.oldest)
         idle = (min(high, newest) - max(low, oldest) for low, high in self._idle[first:last])
         return max(0.0, (newest - oldest - sum(idle, timedelta())).total_seconds())
 
-    def _after_busy(self, oldest: datetime, seconds: float) -> datetime:
+    def _add_busy_seconds(self, oldest: datetime, seconds: float) -> datetime:
         """The instant so many busy seconds after another one."""
         at = oldest
         for low, high in self._idle:
@@ -116,11 +116,11 @@ class PageDensity:
             seconds, at = seconds - max(0.0, busy), high
         return at + timedelta(seconds=seconds)
 
-    def _bottom(self, oldest: datetime) -> datetime | None:
+    def _find_bottom(self, oldest: datetime) -> datetime | None:
         """Where the rows of a stretch begin; None if nobody knows."""
         return self.oldest if oldest == BEGINNING else oldest
 
-    def _rates(self, oldest: datetime, newest: datetime) -> tuple[float, float]:
+    def _find_rates(self, oldest: datetime, newest: datetime) -> tuple[float, float]:
         """Rows a second of the nearest pages below and above."""
         low = bisect_right(self._lower, oldest, key=lambda edge: edge.at)
         high = bisect_left(self._upper, newest, key=lambda edge: edge.at)

@@ -73,7 +73,9 @@ class EntryFinder:
         """The entry of the fewest rows before an edge of a gap that nobody walks, or none."""
         ways = [*self._find_above(gap), *self._find_below(gap)]
         ways = [entry for entry in ways if not self._has_nearer_walk(gap, entry)]
-        return self._claim(min(ways, key=lambda entry: self._rows_before(gap, entry), default=None))
+        return self._claim(
+            min(ways, key=lambda entry: self._estimate_rows_before(gap, entry), default=None)
+        )
 
     def claim_adjoining(self, gap: Gap) -> list[Entry]:
         """The entry oldest first that stands at a gap's lower edge, or none."""
@@ -160,10 +162,10 @@ class EntryFinder:
         above = [one.at for one in now.active if one.order == "newest" and one.at > gap.newest]
         if entry.order == "newest":
             return any(at < entry.at for at in above)
-        rows = self._rows_before(gap, entry)
+        rows = self._estimate_rows_before(gap, entry)
         return any(now.density.rows(gap.newest, at) < rows for at in above)
 
-    def _rows_before(self, gap: Gap, entry: Entry) -> float:
+    def _estimate_rows_before(self, gap: Gap, entry: Entry) -> float:
         """The rows between an entry and the gap that it leads to."""
         if entry.order == "newest":
             top = self.now.gaps[-1].newest

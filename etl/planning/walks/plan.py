@@ -76,10 +76,10 @@ def plan_walks(now: Situation, hints: Hints) -> list[PlannedWalk]:
 def _cut_at_walks(gap: Gap, now: Situation) -> list[_Stretch]:
     inside = [walk for walk in now.active if gap.oldest <= walk.at <= gap.newest]
     cuts = sorted({gap.oldest, gap.newest, *(walk.at for walk in inside)})
-    return [_stretch(Gap(low, high), inside, now) for low, high in pairwise(cuts)]
+    return [_make_stretch(Gap(low, high), inside, now) for low, high in pairwise(cuts)]
 
 
-def _stretch(gap: Gap, inside: Sequence[ActiveWalk], now: Situation) -> _Stretch:
+def _make_stretch(gap: Gap, inside: Sequence[ActiveWalk], now: Situation) -> _Stretch:
     from_top = any(walk.order == "newest" and walk.at == gap.newest for walk in inside)
     from_bottom = any(walk.order == "oldest" and walk.at == gap.oldest for walk in inside)
     pages = now.density.rows(gap.oldest, gap.newest) / now.page_size

@@ -39,7 +39,7 @@ class Proof:
     ) -> None:
         """Take a page of rows in order, from `first` to `last`, that `cursor` has requested."""
         if self.bound is None:
-            self.bound = self._entry_bound(first)
+            self.bound = self._bound_entry(first)
         self._passed = self.frontier
         self.frontier = just_after(last) if self.order == "newest" else last
         # A page of one instant is no place to go on at: behind its cursor that instant may have
@@ -82,7 +82,7 @@ class Proof:
         self.frontier = BEGINNING
         return Span(BEGINNING, self.bound, self.started_at) if self.bound is not None else None
 
-    def _entry_bound(self, first: datetime) -> datetime:
+    def _bound_entry(self, first: datetime) -> datetime:
         if self.entry.cursor is None:
             return self._end_of_list(first)
         return first if self.order == "newest" else just_after(first)

@@ -61,7 +61,7 @@ class Standings:
         return [
             ActiveWalk(walk.entry, at)
             for walk, standing in self._known.items()
-            for at in _places(walk, standing, gaps)
+            for at in _list_places(walk, standing, gaps)
         ]
 
     def is_left_to_others(self, target: Gap, gaps: Sequence[Gap]) -> bool:
@@ -73,14 +73,14 @@ class Standings:
     def is_first_at(self, walk: Walk, gap: Gap) -> bool:
         """Whether a walk came first to a gap of one instant: one is enough, from either side."""
         mine = self._known[walk].moved_by_page
-        return all(mine <= other.moved_by_page for other in self._standings_at(gap))
+        return all(mine <= other.moved_by_page for other in self._list_standings_at(gap))
 
     def is_short_of_its_target(self, walk: Walk, frontier: datetime, left: Sequence[Gap]) -> bool:
         """Whether a part of the walk's target lies ahead, and no other walk is nearer to it."""
         for gap in left:
             if gap.newest <= walk.target.oldest or gap.oldest >= walk.target.newest:
                 continue
-            if gap.newest - gap.oldest <= TICK and self._standings_at(gap):
+            if gap.newest - gap.oldest <= TICK and self._list_standings_at(gap):
                 continue
             low, high = (gap.oldest, frontier) if walk.order == "newest" else (frontier, gap.newest)
             if low < high and not any(
@@ -138,7 +138,7 @@ class Standings:
         self._superseded.add(first)
         return True
 
-    def _standings_at(self, gap: Gap) -> list[Standing]:
+    def _list_standings_at(self, gap: Gap) -> list[Standing]:
         """The walks whose next instant is all that a gap holds."""
         edges = {"newest": gap.newest, "oldest": gap.oldest}
         known = self._known.items()
@@ -159,7 +159,7 @@ def gap_at(order: Order, frontier: datetime | None, gaps: Sequence[Gap]) -> Gap 
     return next((gap for gap in gaps if gap.oldest <= frontier < gap.newest), None)
 
 
-def _places(walk: Walk, standing: Standing, gaps: Sequence[Gap]) -> list[datetime]:
+def _list_places(walk: Walk, standing: Standing, gaps: Sequence[Gap]) -> list[datetime]:
     frontier, places = standing.frontier, [standing.position]
     if frontier is not None and not standing.proves:
         # It is amid one instant. What it has passed is proven as soon as it leaves that.

@@ -83,7 +83,7 @@ class Walk:
                 bookmark = Entry(self.order, cursor, instants[0], issued_at)
             # Rows of one instant prove nothing yet, so nobody can be missing among them.
             frontier = self.frontier if self.chain.shows_order else None
-        bound = self._proven_bound()
+        bound = self._bound_proof()
         absence = None
         if self.chain.in_order:
             absence = self._judge.judge_page(listed, requested_at, bound, frontier)
@@ -136,7 +136,7 @@ class Walk:
         since = self.proof.started_at - TICK
         return AbsenceCheck(proven.oldest, proven.newest, frozenset(), since, certain=False)
 
-    def _proven_bound(self) -> datetime | None:
+    def _bound_proof(self) -> datetime | None:
         """Where the proof begins, within what may be proven at all."""
         span = self.proven()
         if span is None:

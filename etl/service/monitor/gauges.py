@@ -56,12 +56,14 @@ class DatabaseGauges(Collector):
         yield from self._count_open({id: sessions.get(id, OpenSessionsProbe()) for id in ids})
 
     def _measure_ages(self, probes: dict[str, AgentProbe]) -> Iterator[Metric]:
-        newest = self._gauge("watermark_age_seconds", "Age of the watermark")
-        success = self._gauge("last_success_age_seconds", "Since the last success; +Inf: none yet")
-        reconciled = self._gauge(
+        newest = self._make_gauge("watermark_age_seconds", "Age of the watermark")
+        success = self._make_gauge(
+            "last_success_age_seconds", "Since the last success; +Inf: none yet"
+        )
+        reconciled = self._make_gauge(
             "last_reconcile_age_seconds", "Since the last reconcile; +Inf: none yet"
         )
-        proven = self._gauge(
+        proven = self._make_gauge(
             "coverage_age_seconds", "All rows are as the API listed them so long ago; +Inf: unknown"
         )
         lease = GaugeMetricFamily(
@@ -70,29 +72,29 @@ class DatabaseGauges(Collector):
         for id, probe in probes.items():
             if probe.watermark is not None:
                 # By the API's clock, which may be ahead of ours.
-                newest.add_metric([id], self._age(min(probe.watermark, self._clock())))
-            success.add_metric([id], self._age(probe.last_success_at))
-            reconciled.add_metric([id], self._age(probe.last_reconciled_at))
-            proven.add_metric([id], self._age(probe.proven_at))
+                newest.add_metric([id], self._measure_age(min(probe.watermark, self._clock())))
+            success.add_metric([id], self._measure_age(probe.last_success_at))
+            reconciled.add_metric([id], self._measure_age(probe.last_reconciled_at))
+            proven.add_metric([id], self._measure_age(probe.proven_at))
             for holder in HOLDERS:
                 lease.add_metric([id, holder], holder == probe.lease)
         yield from (newest, success, reconciled, proven, lease)
 
     def _count_open(self, probes: dict[str, OpenSessionsProbe]) -> Iterator[Metric]:
-        count = self._gauge("open_sessions", "Sessions not completed or failed, nor missing")
-        age = self._gauge(
+        count = self._make_gauge("open_sessions", "Sessions not completed or failed, nor missing")
+        age = self._make_gauge(
             "freshness_age_seconds", "Since the stalest watched open session was confirmed"
         )
         for id, probe in probes.items():
             count.add_metric([id], probe.sessions)
             stalest = probe.confirmed_at
-            age.add_metric([id], 0.0 if stalest is None else self._age(stalest))
+            age.add_metric([id], 0.0 if stalest is None else self._measure_age(stalest))
         yield from (count, age)
 
-    def _gauge(self, name: str, text: str) -> GaugeMetricFamily:
+    def _make_gauge(self, name: str, text: str) -> GaugeMetricFamily:
         return GaugeMetricFamily(f"{PREFIX}_{name}", text, labels=["agent"])
 
-    def _age(self, at: datetime | None) -> float:
+    def _measure_age(self, at: datetime | None) -> float:
         """Seconds since then; infinite for never, and for a time that was told by a wrong clock."""
         now = self._clock()
         if at is None or at > now + CLOCKS_DIFFER:

@@ -59,10 +59,10 @@ def write(event: events.Event) -> None:
             log.warning("ping_failed", **(describe_error(error) or {"http_status": status}))
         case _ if type(event) in PLAIN_LINES:
             level, name = PLAIN_LINES[type(event)]
-            getattr(log, level)(name, **_fields_of(event))
+            getattr(log, level)(name, **_list_fields(event))
 
 
-def _fields_of(event: events.Event) -> dict[str, Any]:
+def _list_fields(event: events.Event) -> dict[str, Any]:
     fields = msgspec.structs.asdict(event)
     error = fields.pop("error", None)
     if "agent_id" in fields:

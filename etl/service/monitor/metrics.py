@@ -45,23 +45,23 @@ class Metrics:
         prometheus.PlatformCollector(registry=self.registry)
         prometheus.GCCollector(registry=self.registry)
         self._per_agent: list[tuple[prometheus.Counter, dict[str, Sequence[str]]]] = []
-        self.runs = self._counter(
+        self.runs = self._make_counter(
             "runs", "Runs that ended", agent=agents, mode=MODES, status=STATUSES
         )
-        self.pages = self._counter("pages", "Pages saved, counted as a run ends", agent=agents)
-        self.rows = self._counter(
+        self.pages = self._make_counter("pages", "Pages saved, counted as a run ends", agent=agents)
+        self.rows = self._make_counter(
             "rows", "Rows, counted as a run ends", agent=agents, outcome=OUTCOMES
         )
-        self.transcripts = self._counter(
+        self.transcripts = self._make_counter(
             "transcripts", "Transcripts, counted as a run ends", agent=agents, outcome=TRANSCRIPTS
         )
-        self.unrecorded = self._counter(
+        self.unrecorded = self._make_counter(
             "runs_unrecorded", "Runs whose end could not be written to the database", agent=agents
         )
-        self.taken_over = self._counter(
+        self.taken_over = self._make_counter(
             "leases_taken_over", "Agents taken over from a process that died or hung", agent=agents
         )
-        self.lost = self._counter(
+        self.lost = self._make_counter(
             "leases_lost", "Agents that another process took over", agent=agents
         )
         self.requests = prometheus.Histogram(
@@ -71,39 +71,49 @@ class Metrics:
             buckets=BUCKETS,
             registry=self.registry,
         )
-        self.retries = self._counter("request_retries", "Requests sent again", status=ANY_STATUS)
-        self.given_up = self._counter(
+        self.retries = self._make_counter(
+            "request_retries", "Requests sent again", status=ANY_STATUS
+        )
+        self.given_up = self._make_counter(
             "requests_given_up", "Requests that failed as often as they may", status=ANY_STATUS
         )
         causes = ("api", "pacer")
-        self.waits = self._counter("rate_limit_waits", "Waits for the rate limit", cause=causes)
-        self.waited = self._counter("rate_limit_wait_seconds", "Time of those waits", cause=causes)
-        self._held_until = 0.0
-        self._gauge("retry_later_seconds", "Until the API may be asked again; 0: now").set_function(
-            lambda: max(0.0, self._held_until - steady_clock())
+        self.waits = self._make_counter(
+            "rate_limit_waits", "Waits for the rate limit", cause=causes
         )
-        self.clock_skew = self._gauge(
+        self.waited = self._make_counter(
+            "rate_limit_wait_seconds", "Time of those waits", cause=causes
+        )
+        self._held_until = 0.0
+        self._make_gauge(
+            "retry_later_seconds", "Until the API may be asked again; 0: now"
+        ).set_function(lambda: max(0.0, self._held_until - steady_clock()))
+        self.clock_skew = self._make_gauge(
             "clock_skew_seconds", "This machine's clock less the API's; NaN: not known"
         )
         self.clock_skew.set(math.nan)
-        self.clock_steps = self._counter(
+        self.clock_steps = self._make_counter(
             "clock_steps", "Steps of the clock", direction=("forward", "back")
         )
-        self.outages = self._counter("outages", "Outages that began", of=("api", "database"))
-        self.outage = self._gauge("outage", "1 while it can't be used", of=("api", "database"))
-        self.database_errors = self._counter("database_errors", "Errors, also of tries repeated")
-        self.lake_runs = self._counter(
+        self.outages = self._make_counter("outages", "Outages that began", of=("api", "database"))
+        self.outage = self._make_gauge("outage", "1 while it can't be used", of=("api", "database"))
+        self.database_errors = self._make_counter(
+            "database_errors", "Errors, also of tries repeated"
+        )
+        self.lake_runs = self._make_counter(
             "lake_runs", "Runs that carried over to the lake", outcome=("updated", "failed")
         )
-        self.lake_rows = self._counter("lake_rows", "Rows changed in the lake", outcome=LAKE_ROWS)
-        self.lake_as_of = self._gauge(
+        self.lake_rows = self._make_counter(
+            "lake_rows", "Rows changed in the lake", outcome=LAKE_ROWS
+        )
+        self.lake_as_of = self._make_gauge(
             "lake_as_of_timestamp_seconds", "The lake shows the database as of then; NaN: not known"
         )
         self.lake_as_of.set(math.nan)
-        self.pings = self._counter(
+        self.pings = self._make_counter(
             "pings", "Pings of service.ping_url", outcome=("delivered", "failed")
         )
-        self._gauge("info", "The version", version=(__version__,)).labels(__version__).set(1)
+        self._make_gauge("info", "The version", version=(__version__,)).labels(__version__).set(1)
 
     def observe(self, event: events.Event) -> None:  # noqa: PLR0912
         """Count an event."""
@@ -165,7 +175,7 @@ class Metrics:
             labels["agent"] = agent_ids
             _begin_series(counter, labels)
 
-    def _counter(self, name: str, text: str, **labels: Sequence[str]) -> prometheus.Counter:
+    def _make_counter(self, name: str, text: str, **labels: Sequence[str]) -> prometheus.Counter:
         """A counter with these labels, each with its values; those of agents follow them."""
         counter = prometheus.Counter(f"{PREFIX}_{name}", text, labels, registry=self.registry)
         _begin_series(counter, labels)
@@ -173,7 +183,7 @@ class Metrics:
             self._per_agent.append((counter, labels))
         return counter
 
-    def _gauge(self, name: str, text: str, **labels: Sequence[str]) -> prometheus.Gauge:
+    def _make_gauge(self, name: str, text: str, **labels: Sequence[str]) -> prometheus.Gauge:
         gauge = prometheus.Gauge(f"{PREFIX}_{name}", text, labels, registry=self.registry)
         _begin_series(gauge, labels)
         return gauge

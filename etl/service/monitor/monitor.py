@@ -88,8 +88,8 @@ class Monitor:
 
     def start(self, store: Store) -> None:
         """Watch this database, and serve where an address is configured."""
-        engine_events.listen(store.engine, "handle_error", self._database_failed)
-        engine_events.listen(store.engine, "commit", self._database_answered)
+        engine_events.listen(store.engine, "handle_error", self._on_database_error)
+        engine_events.listen(store.engine, "commit", self._on_database_reply)
         log.info(
             "service_started",
             version=__version__,
@@ -108,8 +108,8 @@ class Monitor:
             )
             self._server.start(
                 {
-                    "/healthz": self._healthz,
-                    "/readyz": partial(self._readyz, agents),
+                    "/healthz": self._report_health,
+                    "/readyz": partial(self._report_readiness, agents),
                     "/metrics": self._metrics.scrape,
                 }
             )
@@ -120,41 +120,43 @@ class Monitor:
         if self._server is not None:
             self._server.stop()
 
-    def _database_failed(self, context: Any) -> None:
+    def _on_database_error(self, context: Any) -> None:
         error = context.sqlalchemy_exception
         state = getattr(context.original_exception, "sqlstate", None) or ""
         broken = isinstance(error, OperationalError | InterfaceError)
         if broken and not state.startswith(NOT_OUTAGES):
             self.observe(events.DatabaseFailed(context.original_exception))
 
-    def _database_answered(self, _: Any = None) -> None:
+    def _on_database_reply(self, _: Any = None) -> None:
         self.observe(events.DatabaseAnswered())
 
     def _read_agents(self, store: Store) -> dict[str, probes.AgentProbe]:
         probes.require_current(store)
         agents = probes.read_agents(store, self._agent_ids)
-        self._database_answered()
+        self._on_database_reply()
         return agents
 
     def _read_open_sessions(self, store: Store) -> dict[str, probes.OpenSessionsProbe]:
         idle = self._settings.sync.idle_recheck
         sessions = probes.read_open_sessions(store, self._agent_ids, utc_now(), idle)
-        self._database_answered()
+        self._on_database_reply()
         return sessions
 
-    def _healthz(self, _: str) -> Reply:
+    def _report_health(self, _: str) -> Reply:
         silence = time.monotonic() - self._beat_at
         alive = silence < LONGEST_SILENCE
-        return _json({"alive": alive, "scheduler_silent_seconds": round(silence, 3)}, ok=alive)
+        return _make_reply(
+            {"alive": alive, "scheduler_silent_seconds": round(silence, 3)}, ok=alive
+        )
 
-    def _readyz(self, agents: CachedQuery[dict[str, probes.AgentProbe]], _: str) -> Reply:
+    def _report_readiness(self, agents: CachedQuery[dict[str, probes.AgentProbe]], _: str) -> Reply:
         ids = self._agent_ids
         try:
             last = {id: probe.last_success_at for id, probe in agents.answer().items()}
             document = readiness(last, ids, utc_now(), self._bound)
         except StoreError as error:
             document = not_readable(error, ids, self._bound)
-        return _json(document, ok=document["ready"])
+        return _make_reply(document, ok=document["ready"])
 
 
 def open_monitor(
@@ -164,6 +166,6 @@ def open_monitor(
     return closing(Monitor(settings, agent_ids, bound))
 
 
-def _json(document: dict[str, Any], *, ok: bool) -> Reply:
+def _make_reply(document: dict[str, Any], *, ok: bool) -> Reply:
     body = json.dumps(document, indent=1).encode() + b"\n"
     return Reply(200 if ok else 503, "application/json", body)

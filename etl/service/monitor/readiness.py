@@ -15,9 +15,9 @@ def readiness(
     bound: timedelta,
 ) -> dict[str, Any]:
     """The document of /readyz, for a database that answered."""
-    agents = [_agent(id, last_success.get(id), now, bound) for id in agent_ids]
+    agents = [_describe_agent(id, last_success.get(id), now, bound) for id in agent_ids]
     failing = [f"agent {agent['agent_id']}" for agent in agents if not agent["ok"]]
-    return _document({"ok": True}, {"ok": True}, bound, agents, failing)
+    return _make_document({"ok": True}, {"ok": True}, bound, agents, failing)
 
 
 def not_readable(error: StoreError, agent_ids: Sequence[str], bound: timedelta) -> dict[str, Any]:
@@ -28,11 +28,11 @@ def not_readable(error: StoreError, agent_ids: Sequence[str], bound: timedelta) 
     failure = {"ok": False, "hint": error.hint}
     agents = [{"agent_id": id, "ok": None} for id in agent_ids]
     if isinstance(error, SchemaMismatch):
-        return _document({"ok": True}, failure, bound, agents, ["schema"])
-    return _document(failure, {"ok": None}, bound, agents, ["database"])
+        return _make_document({"ok": True}, failure, bound, agents, ["schema"])
+    return _make_document(failure, {"ok": None}, bound, agents, ["database"])
 
 
-def _document(
+def _make_document(
     database: dict[str, Any],
     schema: dict[str, Any],
     bound: timedelta,
@@ -43,7 +43,9 @@ def _document(
     return head | {"ready_within_seconds": bound.total_seconds(), "agents": agents}
 
 
-def _agent(id: str, last: datetime | None, now: datetime, bound: timedelta) -> dict[str, Any]:
+def _describe_agent(
+    id: str, last: datetime | None, now: datetime, bound: timedelta
+) -> dict[str, Any]:
     age = None if last is None else round((now - last).total_seconds(), 3)
     # One in the future was told by a clock that was ahead; hosts may disagree a little.
     is_fresh = last is not None and -CLOCKS_DIFFER <= now - last <= bound

@@ -41,16 +41,16 @@ class Scene:
     other_agent: Callable[[str | None], Listing]
 
 
-def _empty_page(page: Listing, scene: Scene) -> Listing:
+def _empty(page: Listing, scene: Scene) -> Listing:
     return Listing([], page.next_cursor if scene.fault.params["keep_cursor"] else None)
 
 
-def _elsewhere(page: Listing, scene: Scene) -> Listing:
+def _lead_elsewhere(page: Listing, scene: Scene) -> Listing:
     other = scene.tail if scene.fault.params["where"] == "tail" else scene.head
     return replace(page, rows=other().rows)
 
 
-def _other_agent(page: Listing, scene: Scene) -> Listing:
+def _show_other_agent(page: Listing, scene: Scene) -> Listing:
     return replace(page, rows=scene.other_agent(scene.fault.params["agent_id"]).rows)
 
 
@@ -62,13 +62,13 @@ def _shuffle(page: Listing, scene: Scene) -> Listing:
 
 
 _DISTORTIONS: dict[str, Callable[[Listing, Scene], Listing]] = {
-    "empty_page": _empty_page,
+    "empty_page": _empty,
     "missing_sessions": lambda page, _: replace(page, rows=None),
     "null_cursor": lambda page, _: replace(page, next_cursor=None),
     "repeat_cursor": lambda page, scene: replace(page, next_cursor=scene.cursor),
     "aba_cursor": lambda page, scene: replace(page, next_cursor=scene.cursor_before),
-    "elsewhere": _elsewhere,
-    "other_agent": _other_agent,
+    "elsewhere": _lead_elsewhere,
+    "other_agent": _show_other_agent,
     "shuffle": _shuffle,
     "ignore_cursor": lambda _, scene: scene.head(),
     "drift": lambda page, scene: replace(
@@ -107,23 +107,23 @@ def misanswer(fault: Fault) -> Answer | None:
     return make(fault) if make else None
 
 
-def _status(fault: Fault) -> Answer:
+def _make_status(fault: Fault) -> Answer:
     status, shape = fault.params["status"], fault.params["shape"]
     headers = {name: str(value) for name, value in fault.params["headers"].items()}
     if shape == "html":
         return Answer(status, HTML_ERROR, {"Content-Type": HTML_TYPE, **headers})
     if shape == "empty":
         return Answer(status, b"", headers)
-    return replace(_error_body(fault, status), headers=headers)
+    return replace(_make_error_body(fault, status), headers=headers)
 
 
-def _error_body(fault: Fault, status: int) -> Answer:
+def _make_error_body(fault: Fault, status: int) -> Answer:
     params = fault.params
     error = ApiError(status, params["code"], params["message"], shape=params["shape"])
     return Answer(status, error.body())
 
 
-def _garbage(fault: Fault) -> Answer:
+def _make_garbage(fault: Fault) -> Answer:
     body, content_type = GARBAGE[fault.params["form"]]
     return Answer(200, body, {"Content-Type": content_type})
 
@@ -143,17 +143,17 @@ _BOMBS: dict[str, Callable[[int], tuple[bytes, bytes, bytes]]] = {
 
 
 @lru_cache(maxsize=4)
-def _bomb_body(form: str, size: int, encoding: str) -> bytes:
+def _make_bomb_body(form: str, size: int, encoding: str) -> bytes:
     body = b"".join(_BOMBS[form](size))
     for _ in range(encoding.count("gzip")):
         body = gzip.compress(body, 1)
     return body
 
 
-def _bomb(fault: Fault) -> Answer:
+def _make_bomb(fault: Fault) -> Answer:
     params = fault.params
     size, encoding = int(params["megabytes"] * 2**20), params["encoding"]
-    body = _bomb_body(params["form"], size, encoding)
+    body = _make_bomb_body(params["form"], size, encoding)
     return Answer(200, body, {"Content-Type": JSON_TYPE, "Content-Encoding": encoding})
 
 
@@ -162,9 +162,9 @@ def _refuse_cursor(fault: Fault) -> Answer:
 
 
 _WRONG_RESPONSES: dict[str, Callable[[Fault], Answer]] = {
-    "status": _status,
-    "garbage": _garbage,
-    "bomb": _bomb,
-    "error_200": lambda fault: replace(_error_body(fault, 500), status=200),
+    "status": _make_status,
+    "garbage": _make_garbage,
+    "bomb": _make_bomb,
+    "error_200": lambda fault: replace(_make_error_body(fault, 500), status=200),
     "refuse_cursor": _refuse_cursor,
 }

@@ -91,9 +91,9 @@ class Connection(asyncio.Protocol):
         if reply.delay <= 0:
             self._deliver(reply, keep_alive)
         else:
-            self._later(reply.delay, lambda: self._deliver(reply, keep_alive))
+            self._call_later(reply.delay, lambda: self._deliver(reply, keep_alive))
 
-    def _later(self, seconds: float, act: Callable[[], None]) -> None:
+    def _call_later(self, seconds: float, act: Callable[[], None]) -> None:
         def run() -> None:
             act()
             self._advance()
@@ -119,7 +119,7 @@ class Connection(asyncio.Protocol):
             self._abort()
             return
         self._transport.write(head + body[: len(body) // 2])
-        self._later(RESET_DELAY, self._abort)
+        self._call_later(RESET_DELAY, self._abort)
 
     def _abort(self) -> None:
         sock = self._transport.get_extra_info("socket")
@@ -135,7 +135,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(head + body[:cut])
         goes_on = fault.params["then"] == "rest"
         rest = (lambda: self._finish(body[cut:])) if goes_on else self._transport.close
-        self._later(fault.params["seconds"], rest)
+        self._call_later(fault.params["seconds"], rest)
 
 
 class InFlight:

@@ -89,11 +89,11 @@ def _add_raw(simulator: Controlled, argument: JsonObject) -> JsonObject:
     return {"id": simulator.world.add_raw(argument["agent_id"], argument["record"], at)}
 
 
-def _live(simulator: Controlled, argument: JsonObject) -> JsonObject:
+def _simulate(simulator: Controlled, argument: JsonObject) -> JsonObject:
     return asdict(simulator.world.live(float(argument["seconds"])))
 
 
-def _by_id(name: str) -> Command:
+def _make_command(name: str) -> Command:
     def command(simulator: Controlled, argument: JsonObject) -> JsonObject:
         getattr(simulator.world, name)(argument["id"])
         return {"id": argument["id"]}
@@ -111,11 +111,11 @@ def _retire_agent(simulator: Controlled, argument: JsonObject) -> JsonObject:
     return {"agent_id": argument["agent_id"]}
 
 
-def _truth(simulator: Controlled, argument: JsonObject) -> JsonObject:
+def _list_truth(simulator: Controlled, argument: JsonObject) -> JsonObject:
     return {"sessions": simulator.world.sessions(argument["agent_id"])}
 
 
-def _requests(simulator: Controlled, _: Any) -> JsonObject:
+def _list_requests(simulator: Controlled, _: Any) -> JsonObject:
     return {"requests": [asdict(record) for record in list(simulator.requests)]}
 
 
@@ -132,14 +132,14 @@ _COMMANDS: dict[tuple[str, str], Command] = {
     ("POST", "change"): _change,
     ("POST", "add"): _add,
     ("POST", "add_raw"): _add_raw,
-    ("POST", "remove"): _by_id("remove"),
-    ("POST", "restore"): _by_id("restore"),
-    ("POST", "reopen"): _by_id("reopen"),
+    ("POST", "remove"): _make_command("remove"),
+    ("POST", "restore"): _make_command("restore"),
+    ("POST", "reopen"): _make_command("reopen"),
     ("POST", "rename_agent"): _rename_agent,
     ("POST", "retire_agent"): _retire_agent,
-    ("POST", "live"): _live,
-    ("GET", "truth"): _truth,
-    ("GET", "requests"): _requests,
+    ("POST", "live"): _simulate,
+    ("GET", "truth"): _list_truth,
+    ("GET", "requests"): _list_requests,
     ("DELETE", "requests"): _clear_requests,
     ("GET", "stats"): lambda simulator, _: simulator.stats(),
 }

@@ -29,26 +29,26 @@ def decode_cursor(text: str, order: Order, filters: str = "") -> Key:
     """
     place = _load(text)
     if place.get("sort_by", order) != order:
-        raise _refused("cursor belongs to another sort_order")
+        raise _make_refusal("cursor belongs to another sort_order")
     if place.get("filters", "") != (_digest(filters) if filters else ""):
-        raise _refused("cursor belongs to other filters")
-    return _key(place, order)
+        raise _make_refusal("cursor belongs to other filters")
+    return _make_key(place, order)
 
 
-def _key(place: dict[str, Any], order: Order) -> Key:
-    instant = _instant(place["sort_value"])
+def _make_key(place: dict[str, Any], order: Order) -> Key:
+    instant = _parse_instant(place["sort_value"])
     session_id = place.get("interaction_id")
     if isinstance(session_id, str):
         return instant, session_id
     return (instant, "") if order == "newest" else (instant + 1, "")
 
 
-def _instant(value: object) -> int:
+def _parse_instant(value: object) -> int:
     if value is None:
         return NO_INSTANT
     instant = parse_instant(value) if isinstance(value, str) else None
     if instant is None:
-        raise _refused("cursor has no usable sort_value")
+        raise _make_refusal("cursor has no usable sort_value")
     return instant
 
 
@@ -57,13 +57,13 @@ def _load(text: str) -> dict[str, Any]:
     try:
         place = json.loads(base64.b64decode(padded, validate=True))
     except (binascii.Error, ValueError) as error:
-        raise _refused("cursor cannot be read") from error
+        raise _make_refusal("cursor cannot be read") from error
     if not isinstance(place, dict) or "sort_value" not in place:
-        raise _refused("cursor cannot be read")
+        raise _make_refusal("cursor cannot be read")
     return place
 
 
-def _refused(message: str) -> ApiError:
+def _make_refusal(message: str) -> ApiError:
     return bad_request("invalid_cursor", message, "cursor")
 
 

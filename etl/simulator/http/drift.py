@@ -10,7 +10,7 @@ from etl.simulator.http.faults import Fault
 GONE = object()
 
 
-def _instant(text: str) -> datetime:
+def _parse_instant(text: str) -> datetime:
     instant = datetime.fromisoformat(text.replace("Z", "+00:00"))
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
@@ -24,8 +24,8 @@ _FORMS: dict[str, Callable[[Any], Any]] = {
     "object": lambda _: {},
     "nan": lambda _: float("nan"),
     "infinity": lambda _: float("inf"),
-    "seconds": lambda text: int(_instant(text).timestamp()),
-    "milliseconds": lambda text: round(_instant(text).timestamp() * 1000),
+    "seconds": lambda text: int(_parse_instant(text).timestamp()),
+    "milliseconds": lambda text: round(_parse_instant(text).timestamp() * 1000),
     "id": lambda person: person.get("id"),
     "absent": lambda _: GONE,
     "null": lambda _: None,

@@ -62,13 +62,13 @@ class Api:
     def _route(self, request: Request, fault: Fault | None) -> Answer:
         match request.segments[2:]:
             case ("agents", agent_id, "sessions"):
-                return self._sessions(self._agent(agent_id, request), request, fault)
+                return self._list_sessions(self._find_agent(agent_id, request), request, fault)
             case ("sessions", session_id):
-                return self._session(session_id, request, fault)
+                return self._show_session(session_id, request, fault)
             case ("agents", agent_id):
-                return answer_json({"agent": self._agent(agent_id, request).record()})
+                return answer_json({"agent": self._find_agent(agent_id, request).record()})
             case ("agents",):
-                return self._agents(request)
+                return self._list_agents(request)
             case ("teams",):
                 teams = [{"id": key, "name": name} for key, name in self.world.teams.items()]
                 return answer_json({"teams": teams})
@@ -79,7 +79,7 @@ class Api:
         if team_id is not None and team_id not in self.world.teams:
             raise ApiError(403, "insufficient_scope", "No access to this team", param="team_id")
 
-    def _agent(self, agent_id: str, request: Request) -> Agent:
+    def _find_agent(self, agent_id: str, request: Request) -> Agent:
         agent = self.world.agent(agent_id)
         if agent is None:
             raise not_found("Agent")
@@ -89,13 +89,13 @@ class Api:
             raise ApiError(403, "insufficient_scope", "The agent is in another team")
         return agent
 
-    def _sessions(self, agent: Agent, request: Request, fault: Fault | None) -> Answer:
+    def _list_sessions(self, agent: Agent, request: Request, fault: Fault | None) -> Answer:
         query = bend(parse_list_query(request.params), self.traits)
         admitted = self.cursors.admit(query)
         page = self._page(agent.id, admitted) if admitted else Listing([], None)
         page = self._cut(page, query)
         if fault:
-            page = distort(page, self._scene(agent.id, query, fault))
+            page = distort(page, self._make_scene(agent.id, query, fault))
         if page.next_cursor:
             # The first request to be given a cursor is the one before it on a straight walk.
             self._cursors_before.setdefault(page.next_cursor, query.cursor)
@@ -128,7 +128,7 @@ class Api:
         other = places.get(json.loads(row)["id"])
         return encode(self.world.session(other)) if other else row
 
-    def _scene(self, agent_id: str, query: ListQuery, fault: Fault) -> Scene:
+    def _make_scene(self, agent_id: str, query: ListQuery, fault: Fault) -> Scene:
         head = replace(query, cursor=None)
         tail = replace(head, order="oldest" if query.order == "newest" else "newest")
         return Scene(
@@ -137,27 +137,27 @@ class Api:
             cursor_before=self._cursors_before.get(query.cursor or ""),
             head=lambda: self._page(agent_id, head),
             tail=lambda: self._page(agent_id, tail),
-            other_agent=lambda other: self._page(other or self._other(agent_id), head),
+            other_agent=lambda other: self._page(other or self._choose_other(agent_id), head),
         )
 
-    def _other(self, agent_id: str) -> str:
+    def _choose_other(self, agent_id: str) -> str:
         others = [other for other in self.world.agent_ids() if other != agent_id]
         return others[0] if others else agent_id
 
-    def _session(self, session_id: str, request: Request, fault: Fault | None) -> Answer:
+    def _show_session(self, session_id: str, request: Request, fault: Fault | None) -> Answer:
         record = self.world.session(session_id)
         if not isinstance(record, dict):
             raise not_found("Session")
-        agent = self._agent(self.world.agent_of(session_id), request)
+        agent = self._find_agent(self.world.agent_of(session_id), request)
         answer = make_retrieval(record, agent, self.world.said(session_id))
         if fault and fault.kind == "drift":
             raw = drift_record(encode(answer["session"]), 0, fault)
             return Answer(200, b'{"session":' + raw + b',"queue_position":null}')
         return answer_json(answer)
 
-    def _agents(self, request: Request) -> Answer:
+    def _list_agents(self, request: Request) -> Answer:
         params = request.params
-        records = [self._agent_record(agent, params) for agent in self._visible(params)]
+        records = [self._make_agent_record(agent, params) for agent in self._select_visible(params)]
         if "page_size" not in params and "cursor" not in params:
             return answer_json({"agents": records, "next_cursor": None})
         size, start = parse_page_size(params), _decode_offset(params.get("cursor"))
@@ -165,7 +165,7 @@ class Api:
         page = {"agents": records[start : start + size], "next_cursor": None}
         return answer_json({**page, "next_cursor": _encode_offset(start + size) if more else None})
 
-    def _visible(self, params: dict[str, str]) -> list[Agent]:
+    def _select_visible(self, params: dict[str, str]) -> list[Agent]:
         agents, team_id = self.world.agents(), params.get("team_id")
         if search := params.get("search", "").casefold():
             agents = [agent for agent in agents if search in agent.name.casefold()]
@@ -173,7 +173,7 @@ class Api:
             return [agent for agent in agents if agent.owned]
         return [agent for agent in agents if agent.team_id == team_id]
 
-    def _agent_record(self, agent: Agent, params: dict[str, str]) -> dict[str, Any]:
+    def _make_agent_record(self, agent: Agent, params: dict[str, str]) -> dict[str, Any]:
         if params.get("include_last_used") != "true":
             return agent.record()
         return {**agent.record(), "last_used_at": self.world.last_used_at(agent.id)}

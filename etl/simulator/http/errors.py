@@ -49,7 +49,7 @@ class ApiError(Exception):
         return json.dumps(SHAPES[self.shape](self)).encode()
 
 
-def _nested(error: ApiError) -> JsonObject:
+def _make_nested(error: ApiError) -> JsonObject:
     inner: JsonObject = {
         "code": error.code,
         "message": error.message,
@@ -60,20 +60,25 @@ def _nested(error: ApiError) -> JsonObject:
     return {"error": inner, "trace_id": f"trace_{error.status}_{error.code}"}
 
 
-def _flat(error: ApiError) -> JsonObject:
+def _make_flat(error: ApiError) -> JsonObject:
     metadata = {"minimum_tier": "pro"}
     return {"error": error.code, "message": error.message, "metadata": metadata}
 
 
-def _bare(error: ApiError) -> JsonObject:
+def _make_bare(error: ApiError) -> JsonObject:
     return {"error": error.code}
 
 
-def _oauth(error: ApiError) -> JsonObject:
+def _make_oauth(error: ApiError) -> JsonObject:
     return {"error": error.code, "error_description": error.message}
 
 
-SHAPES: dict[int, Callable[[ApiError], JsonObject]] = {1: _nested, 2: _flat, 3: _bare, 4: _oauth}
+SHAPES: dict[int, Callable[[ApiError], JsonObject]] = {
+    1: _make_nested,
+    2: _make_flat,
+    3: _make_bare,
+    4: _make_oauth,
+}
 
 
 def bad_request(code: str, message: str, param: str | None = None) -> ApiError:

@@ -52,7 +52,7 @@ class Answer:
 
     def head(self, *, keep_alive: bool = True) -> bytes:
         """Return the status line and the headers, up to the blank line and with it."""
-        lines = [f"HTTP/1.1 {self.status} {_reason(self.status)}"]
+        lines = [f"HTTP/1.1 {self.status} {_name_reason(self.status)}"]
         if "Content-Type" not in self.headers:
             lines.append("Content-Type: application/json")
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
@@ -62,7 +62,7 @@ class Answer:
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
-def _reason(status: int) -> str:
+def _name_reason(status: int) -> str:
     try:
         return HTTPStatus(status).phrase
     except ValueError:
@@ -80,7 +80,7 @@ def take_request(buffer: bytearray) -> Request | None:
             raise MalformedRequestError("the head is too long")
         return None
     method, target, version, headers = _parse_head(bytes(buffer[:end]))
-    length = _body_length(headers)
+    length = _read_body_length(headers)
     if len(buffer) < end + 4 + length:
         return None
     body = bytes(buffer[end + 4 : end + 4 + length])
@@ -102,7 +102,7 @@ def _parse_head(head: bytes) -> tuple[str, str, str, dict[str, str]]:
     return words[0], words[1], words[2], headers
 
 
-def _body_length(headers: Mapping[str, str]) -> int:
+def _read_body_length(headers: Mapping[str, str]) -> int:
     if "transfer-encoding" in headers:
         raise MalformedRequestError("chunked requests are not read here")
     text = headers.get("content-length", "0")

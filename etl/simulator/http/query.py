@@ -41,10 +41,10 @@ class Filters:
             self.type in (None, record.get("type"))
             and self.creator_user_id in (None, creator_id)
             and self.trigger_id in (None, trigger_id)
-            and self._found(record.get("name"))
+            and self._is_found(record.get("name"))
         )
 
-    def _found(self, name: object) -> bool:
+    def _is_found(self, name: object) -> bool:
         if not self.search:
             return True
         return isinstance(name, str) and self.search.casefold() in name.casefold()
@@ -85,7 +85,7 @@ class ListQuery:
 def parse_list_query(params: Params) -> ListQuery:
     """Return the query in *params*; raises ApiError (400) for one that the API refuses."""
     return ListQuery(
-        filters=_filters(params),
+        filters=_parse_filters(params),
         order=_order(params.get("sort_order")),
         page_size=parse_page_size(params),
         cursor=params.get("cursor"),
@@ -101,7 +101,7 @@ def parse_page_size(params: Params) -> int:
     return size
 
 
-def _filters(params: Params) -> Filters:
+def _parse_filters(params: Params) -> Filters:
     state = params.get("state")
     if state is not None and state not in STATE_FILTERS:
         message = f"state must be one of {', '.join(STATE_FILTERS)}"

@@ -161,12 +161,12 @@ class Simulator:
 
     def _respond(self, request: Request) -> Reply:
         if request.path.startswith(CONTROL_PATH):
-            return _safely(lambda: Reply(control(self, request)))
+            return _answer_safely(lambda: Reply(control(self, request)))
         record = RequestRecord(time.time(), request.method, request.path, request.query)
         if self.log:
             self.requests.append(record)
         self._answered += 1
-        reply = _safely(lambda: self._reply(request, record))
+        reply = _answer_safely(lambda: self._reply(request, record))
         record.status = reply.answer.status
         date = formatdate(time.time() + self.clock_ahead, usegmt=True)
         answer = replace(reply.answer, headers={"Date": date, **reply.answer.headers})
@@ -177,7 +177,9 @@ class Simulator:
             self.on_request(record)
         latency, fault = self.faults.strike(self._api.target(request))
         wrong = misanswer(fault) if fault else None
-        reply = Reply(wrong) if wrong else _safely(lambda: Reply(self._answer(request, fault)))
+        reply = (
+            Reply(wrong) if wrong else _answer_safely(lambda: Reply(self._answer(request, fault)))
+        )
         return replace(reply, delay=latency, fault=fault) if latency or fault else reply
 
     def _answer(self, request: Request, fault: Fault | None) -> Answer:
@@ -189,7 +191,7 @@ class Simulator:
         return self._api.answer(request, fault)
 
 
-def _safely(answer: Callable[[], Reply]) -> Reply:
+def _answer_safely(answer: Callable[[], Reply]) -> Reply:
     try:
         return answer()
     except ApiError as error:

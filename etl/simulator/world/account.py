@@ -88,7 +88,7 @@ class Account:
         with self.lock:
             agent = self.agent(agent_id)
             rows = agent.rows.all.rows if agent else []
-            return [json.loads(self._body(row)) for row in reversed(rows)]
+            return [json.loads(self._encode_row(row)) for row in reversed(rows)]
 
     def session(self, session_id: str) -> Any:
         """Return a copy of one session in its list form, or None if it is not to be found."""
@@ -96,7 +96,7 @@ class Account:
             row = self._rows.get(session_id)
             if row is None or self.agent(row.agent_id) is None:
                 return None
-            return json.loads(self._body(row))
+            return json.loads(self._encode_row(row))
 
     def page(self, agent_id: str, query: ListQuery) -> tuple[list[bytes], Key | None]:
         """Return the encoded records of a page and the key to go on from, None at the end.
@@ -106,7 +106,7 @@ class Account:
         with self.lock:
             rows = self._page_rows(self._agents[agent_id], query)
             page = rows[: query.page_size]
-            bodies = [row.body or self._body(row) for row in page]
+            bodies = [row.body or self._encode_row(row) for row in page]
             goes_on = len(rows) > query.page_size or (self.empty_end and bool(page))
             return bodies, page[-1].key if goes_on else None
 
@@ -116,20 +116,20 @@ class Account:
         def match(row: Row) -> bool:
             if row.added > shown_until or not query.filters.needs_record:
                 return row.added <= shown_until
-            record = json.loads(self._body(row))
-            return query.filters.match(record, self._trigger(row, record))
+            record = json.loads(self._encode_row(row))
+            return query.filters.match(record, self._find_trigger(row, record))
 
         matcher = match if query.filters.needs_record or self.list_lag else None
         # One more than asked for tells whether there is a next page.
         size = query.page_size + 1
         return agent.rows.page(query.order, query.after(), size, query.filters.state, matcher)
 
-    def _trigger(self, row: Row, record: Any) -> str | None:
+    def _find_trigger(self, row: Row, record: Any) -> str | None:
         if row.trigger_id or row.number < 0 or not isinstance(record, dict):
             return row.trigger_id
         return trigger_of(row.agent_id, row.number, record)
 
-    def _body(self, row: Row) -> bytes:
+    def _encode_row(self, row: Row) -> bytes:
         if row.body is None:
             instant, session_id = row.key
             recipe = self._recipes[row.agent_id]
@@ -167,7 +167,7 @@ class Account:
         """Encode every session now (some 40 microseconds each), so that no request has to."""
         with self.lock:
             for row in self._rows.values():
-                self._body(row)
+                self._encode_row(row)
 
     def counts(self) -> dict[str, int]:
         """Return the number of sessions by agent."""

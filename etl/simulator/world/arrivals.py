@@ -24,20 +24,22 @@ def draw_beginnings(rng: Random, count: int, days: float, now: int) -> list[int]
     step = timedelta(days=days) / hours
     width = max(1, int(step.total_seconds()))
     start = now - hours * width * SECOND
-    chosen = sorted(rng.choices(range(hours), cum_weights=_weights(rng, start, hours), k=count))
+    chosen = sorted(
+        rng.choices(range(hours), cum_weights=_draw_weights(rng, start, hours), k=count)
+    )
     instants = [start + (hour * width + int(rng.random() * width)) * SECOND for hour in chosen]
-    _tie(rng, instants)
+    _make_ties(rng, instants)
     return sorted(instants)
 
 
-def _weights(rng: Random, start: int, hours: int) -> list[float]:
+def _draw_weights(rng: Random, start: int, hours: int) -> list[float]:
     # Each day has a temper of its own, so that equal weekdays differ.
     tempers = [rng.lognormvariate(0, 0.4) for _ in range(hours // 24 + 1)]
     busy = (weight(start + hour * HOUR) * tempers[hour // 24] for hour in range(hours))
     return list(accumulate(busy))
 
 
-def _tie(rng: Random, instants: list[int]) -> None:
+def _make_ties(rng: Random, instants: list[int]) -> None:
     """Give some instants the time of their neighbour."""
     for index in range(1, len(instants)):
         if rng.random() < TIE_SHARE:

@@ -69,7 +69,7 @@ class EditableAccount(Account):
         """
         with self.lock:
             session_id = fields.pop("id", None) or draw_free_id(self.rng, self._rows)
-            text = self._created_text(created_at)
+            text = self._format_created_at(created_at)
             recipe, number = self._recipes[agent_id], self.rng.getrandbits(60)
             record = recipe.make(number, session_id, self.lived_to, "completed")
             record |= {"agent_name": self._agents[agent_id].name, "created_at": text, **fields}
@@ -77,7 +77,7 @@ class EditableAccount(Account):
             row.trigger_id = trigger_id
             return row.key[1]
 
-    def _created_text(self, created_at: datetime | str | _Marker | None) -> str | None:
+    def _format_created_at(self, created_at: datetime | str | _Marker | None) -> str | None:
         if isinstance(created_at, _Marker):
             return format_instant(to_instant(self.now) // SECOND * SECOND)
         if isinstance(created_at, datetime):
@@ -115,7 +115,7 @@ class EditableAccount(Account):
         """
         with self.lock:
             row = self._rows[session_id]
-            record = json.loads(self._body(row))
+            record = json.loads(self._encode_row(row))
             if not isinstance(record, dict):
                 raise TypeError(f"{session_id!r} is a record without fields")
             self._replace(row, {**record, **fields}, moved="created_at" in fields)
@@ -149,7 +149,7 @@ class EditableAccount(Account):
         """Take a session out of the list and of retrieval; raises KeyError if it is not there."""
         with self.lock:
             row = self._rows.pop(session_id)
-            self._body(row)
+            self._encode_row(row)
             self._agents[row.agent_id].rows.drop(row)
             self._removed[session_id] = row
 

@@ -64,10 +64,10 @@ FIELDS = ("id", "first_name", "last_name", "email", "profile_picture")
 
 def creators() -> list[Creator]:
     """Return every creator of the world, the busiest first."""
-    return [_creator(number, *name) for number, name in enumerate(NAMES)]
+    return [_make_creator(number, *name) for number, name in enumerate(NAMES)]
 
 
-def _creator(number: int, first: str, last: str) -> Creator:
+def _make_creator(number: int, first: str, last: str) -> Creator:
     picture = f"https://img.example.com/{number}.png" if number % 3 == 1 else None
     email = f"person{number}@example.com" if number % 7 != 6 else None
     values = (f"user_{0x2B9D71F0 + number * 7919:08x}", first, last, email, picture)

@@ -75,10 +75,10 @@ def draw_creator(rng: Random) -> Creator | None:
     draw = rng.random()
     if draw > 0.12:
         return dict(creator)
-    return _partial_creator(creator, draw)
+    return _strip_creator(creator, draw)
 
 
-def _partial_creator(creator: Creator, draw: float) -> Creator | None:
+def _strip_creator(creator: Creator, draw: float) -> Creator | None:
     if draw < 0.04:
         return None
     if draw < 0.05:
@@ -98,9 +98,9 @@ def draw_usage(rng: Random, state: str | None) -> Record | None:
         return None
     credits_spent = choose(rng, CREDITS) * (0.9 + rng.random() / 5)
     usage: Record = {
-        "credit_cost": _decimal(credits_spent),
-        "tool_credit_cost": _decimal(credits_spent * rng.random() * 0.4),
-        "flow_credit_cost": _decimal(credits_spent * rng.random() * 0.2),
+        "credit_cost": _round(credits_spent),
+        "tool_credit_cost": _round(credits_spent * rng.random() * 0.4),
+        "flow_credit_cost": _round(credits_spent * rng.random() * 0.2),
         "input_tokens": int(choose(rng, TOKENS)),
         "output_tokens": int(choose(rng, TOKENS) / 7),
     }
@@ -116,19 +116,19 @@ def draw_usage(rng: Random, state: str | None) -> Record | None:
 def grow_usage(usage: object, rng: Random) -> Record:
     """Return *usage* after some more work: every number in it at least as large."""
     if not isinstance(usage, dict):
-        return {"credit_cost": _decimal(1 + rng.random()), "input_tokens": 900, "output_tokens": 80}
-    return {name: _grown(value, rng) for name, value in usage.items()}
+        return {"credit_cost": _round(1 + rng.random()), "input_tokens": 900, "output_tokens": 80}
+    return {name: _grow(value, rng) for name, value in usage.items()}
 
 
-def _grown(value: object, rng: Random) -> object:
+def _grow(value: object, rng: Random) -> object:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
     if isinstance(value, int):
         return value + 1 + int(value * rng.random() * 0.5)
-    return _decimal(value * (1 + rng.random() * 0.5) + 0.1)
+    return _round(value * (1 + rng.random() * 0.5) + 0.1)
 
 
-def _decimal(value: float) -> float | int:
+def _round(value: float) -> float | int:
     rounded = round(value, 2 if value > 1 else 4)
     # The API's samples show whole costs without a fraction.
     return int(rounded) if rounded.is_integer() else rounded

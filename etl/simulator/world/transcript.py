@@ -21,39 +21,39 @@ def make_retrieval(record: Record, agent: Agent, changes: Record) -> Record:
     session = {name: value for name, value in record.items() if name not in ("name", "type")}
     creator = record.get("creator")
     session |= {
-        "messages": _messages(record),
+        "messages": _make_messages(record),
         "agent_team_id": agent.team_id,
-        "participants": _participants(creator),
+        "participants": _list_participants(creator),
         "agent_tools": [{"type": "web_search"}],
-        "pending_approvals": _approvals(record),
+        "pending_approvals": _list_approvals(record),
         **changes,
     }
     queued = record.get("state") == "queued"
     return {"session": session, "queue_position": 1 if queued else None}
 
 
-def _participants(creator: object) -> Record:
+def _list_participants(creator: object) -> Record:
     if not isinstance(creator, dict) or not isinstance(creator.get("id"), str):
         return {}
     return {creator["id"]: {"first_name": creator.get("first_name")}}
 
 
-def _approvals(record: Record) -> list[Record]:
+def _list_approvals(record: Record) -> list[Record]:
     if record.get("state") != "approval_required":
         return []
     return [{"action_request_id": "act_1", "type": "tool", "tool_name": "send_slack_message"}]
 
 
-def _messages(record: Record) -> list[Record]:
+def _make_messages(record: Record) -> list[Record]:
     """Return a transcript that is the same each time a session is looked at."""
     rng = Random(f"{record.get('id')}")
     created_at = record.get("created_at")
     instant = parse_instant(created_at) if isinstance(created_at, str) else None
     turns = rng.randrange(1, 6)
-    return [_message(rng, record, number, instant) for number in range(turns * 2)]
+    return [_make_message(rng, record, number, instant) for number in range(turns * 2)]
 
 
-def _message(rng: Random, record: Record, number: int, instant: int | None) -> Record:
+def _make_message(rng: Random, record: Record, number: int, instant: int | None) -> Record:
     is_user = number % 2 == 0
     text = rng.choice(ASKED if is_user else ANSWERED)
     creator = record.get("creator")
@@ -64,11 +64,11 @@ def _message(rng: Random, record: Record, number: int, instant: int | None) -> R
         "content": text,
         "created_at": sent,
         "creator_id": creator.get("id") if is_user and isinstance(creator, dict) else None,
-        "parts": None if is_user and rng.random() < 0.3 else _parts(rng, text, is_user),
+        "parts": None if is_user and rng.random() < 0.3 else _make_parts(rng, text, is_user),
     }
 
 
-def _parts(rng: Random, text: str, is_user: bool) -> list[Record]:
+def _make_parts(rng: Random, text: str, is_user: bool) -> list[Record]:
     parts: list[Record] = [{"type": "text", "text": text}]
     if not is_user and rng.random() < 0.5:
         result = {"rows": rng.randrange(50)}

@@ -39,12 +39,12 @@ def compact(store: Store) -> None:
     """
     if store.engine.dialect.name == "sqlite":
         store.transact(compact_search)
-        _sqlite(store)
+        _compact_sqlite(store)
     else:
-        _postgres(store)
+        _compact_postgres(store)
 
 
-def _sqlite(store: Store) -> None:
+def _compact_sqlite(store: Store) -> None:
     with translate_errors(store.url), store.engine.connect() as connection:
         driver: Any = connection.connection.driver_connection
         driver.execute("VACUUM").close()
@@ -55,14 +55,14 @@ def _sqlite(store: Store) -> None:
         raise StoreError(what, HINT)
 
 
-def _postgres(store: Store) -> None:
+def _compact_postgres(store: Store) -> None:
     options = {"isolation_level": "AUTOCOMMIT"}
     with translate_errors(store.url), store.engine.connect() as opened:
         connection = opened.execution_options(**options)
         warnings: list[str] = []
         driver: Any = connection.connection.driver_connection
         driver.add_notice_handler(partial(_keep_warning, warnings))
-        _be_patient(connection, store.url)
+        _set_time_limits(connection, store.url)
         try:
             for table in HOLDING:
                 renew = "" if table.startswith("pg_") else ", ANALYZE"
@@ -85,7 +85,7 @@ def _keep_warning(warnings: list[str], notice: Any) -> None:
         warnings.append(notice.message_primary or "")
 
 
-def _be_patient(connection: Connection, url: str) -> None:
+def _set_time_limits(connection: Connection, url: str) -> None:
     """For this connection alone; behind a pooler it is nobody's own, and has no such limits."""
     pooled, _ = behind_pgbouncer(parse_url(url))
     if not pooled:

@@ -97,14 +97,14 @@ def forget(store: Store, id: str) -> ErasureReport:
     def work(connection: Connection) -> None:
         lock_out_saves(connection)
         _overwrite(connection)
-        names = {id} | _address(connection, id)
+        names = {id} | _read_address(connection, id)
         _remember(connection, names, store)
         mark_sessions(connection, _find_sessions(connection, id, names))
         erased.sessions = _make_anonymous(connection, store)
         is_them = t.creators.c.id == id
         erased.creators = connection.execute(delete(t.creators).where(is_them)).rowcount
         erased.payloads = _reduce_rejected(connection, names)
-        erased.messages = _empty(connection, names)
+        erased.messages = _empty_messages(connection, names)
         for table, name in (
             (t.sync_runs, "error"),
             (t.transcripts, "error"),
@@ -124,7 +124,7 @@ def _overwrite(connection: Connection) -> None:
         connection.exec_driver_sql("PRAGMA secure_delete=ON").close()
 
 
-def _address(connection: Connection, id: str) -> set[str]:
+def _read_address(connection: Connection, id: str) -> set[str]:
     """What tells of the person beside the id: the address as it is stored, in small."""
     query = select(t.creators.c.email).where(t.creators.c.id == id)
     email = connection.scalar(query)
@@ -196,7 +196,7 @@ def _delete_some(connection: Connection) -> tuple[int, int] | None:
     return (len(ids), forget_transcripts(connection, ids)) if ids else None
 
 
-def _empty(connection: Connection, names: set[str]) -> int:
+def _empty_messages(connection: Connection, names: set[str]) -> int:
     """Empty their messages in other people's sessions; the transcript keeps its length."""
     c, emptied = t.session_messages.c, 0
     others = c.session_id.not_in(select(t.forgotten_sessions.c.session_id))

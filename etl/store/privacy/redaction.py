@@ -72,9 +72,9 @@ def redact_responses(
     """The responses as they may be stored. Raises StoreError if other rules are in force."""
     check_rules(guard, rules)
     if rules.on:
-        responses = [_treated(response, rules) for response in responses]
+        responses = [_treat(response, rules) for response in responses]
     if guard.salt is not None:
-        responses = _without_forgotten(connection, guard.salt, responses)
+        responses = _remove_forgotten(connection, guard.salt, responses)
     return responses
 
 
@@ -91,8 +91,8 @@ def redact_messages(
         return messages
     if known_ids(connection, t.forgotten_sessions, [session_id]):
         return None
-    told = [_names_in(message) for message in messages]
-    gone = _forgotten(connection, guard.salt, told)
+    told = [_find_names(message) for message in messages]
+    gone = _find_forgotten(connection, guard.salt, told)
 
     def kept(message: Message, names: set[str]) -> Message:
         if gone.isdisjoint(names):
@@ -107,7 +107,7 @@ def redact_messages(
 def redact_sentence(connection: Connection, rules: Rules, text: str) -> str:
     """An error message as it may be stored. Call under `wait_for_lock`."""
     salt = guard_of(connection).salt
-    names = _forgotten(connection, salt, [words_of(text)]) if salt is not None else ()
+    names = _find_forgotten(connection, salt, [words_of(text)]) if salt is not None else ()
     return ERASED if names else rules.text(text)
 
 
@@ -124,7 +124,7 @@ def known_ids(connection: Connection, table: Table, ids: Collection[str]) -> set
     sql = f"SELECT {key} FROM {table.name} WHERE {key}"
     found: set[str] = set()
     if connection.dialect.name == "postgresql":
-        ids = _storable(connection, ids)
+        ids = _select_storable(connection, ids)
         found.update(row[0] for row in connection.exec_driver_sql(f"{sql} = ANY(%s)", (ids,)))
         return found
     for some in slices(list(ids)):
@@ -140,7 +140,7 @@ def mark_sessions(connection: Connection, ids: Iterable[str]) -> None:
     insert_missing(connection, t.forgotten_sessions, [{"session_id": id} for id in sorted(ids)])
 
 
-def _storable(connection: Connection, ids: Iterable[str]) -> list[str]:
+def _select_storable(connection: Connection, ids: Iterable[str]) -> list[str]:
     """Those that can be in a table: PostgreSQL refuses NUL."""
     is_postgres = connection.dialect.name == "postgresql"
     return [id for id in ids if not (is_postgres and "\0" in id)]
@@ -152,7 +152,7 @@ def insert_missing(connection: Connection, table: Table, rows: Sequence[dict[str
         connection.execute(insert_into(connection, table).on_conflict_do_nothing(), list(rows))
 
 
-def _treated(response: Response, rules: Rules) -> Response:
+def _treat(response: Response, rules: Rules) -> Response:
     return response._replace(
         sessions=[rules.session(one) for one in response.sessions],
         creators=[rules.creator(one) for one in response.creators],
@@ -160,13 +160,13 @@ def _treated(response: Response, rules: Rules) -> Response:
     )
 
 
-def _without_forgotten(
+def _remove_forgotten(
     connection: Connection, salt: str, responses: list[Response]
 ) -> list[Response]:
     """Without forgotten people: whatever tells of them, by their id or their address."""
-    told = {id(one): _names_in(one) for one in _records(responses)}
+    told = {id(one): _find_names(one) for one in _list_records(responses)}
     _add_notes(told, responses)
-    gone = _forgotten(connection, salt, told.values())
+    gone = _find_forgotten(connection, salt, told.values())
     ids = {s.id for response in responses for s in response.sessions}
     ids |= {bad.id for response in responses for bad in response.rejected if bad.id is not None}
     marked = known_ids(connection, t.forgotten_sessions, ids)
@@ -207,19 +207,19 @@ def _add_notes(told: dict[int, set[str]], responses: list[Response]) -> None:
 
 def _mark_new(connection: Connection, ids: Iterable[str]) -> None:
     """Sessions that turn out to be theirs; one may have been stored as nobody's before."""
-    stored = _storable(connection, ids)
+    stored = _select_storable(connection, ids)
     mark_sessions(connection, stored)
     forget_transcripts(connection, stored)
 
 
-def _records(responses: list[Response]) -> Iterable[Session | Creator | Rejected]:
+def _list_records(responses: list[Response]) -> Iterable[Session | Creator | Rejected]:
     for response in responses:
         yield from response.sessions
         yield from response.creators
         yield from response.rejected
 
 
-def _names_in(one: Session | Creator | Rejected | Message) -> set[str]:
+def _find_names(one: Session | Creator | Rejected | Message) -> set[str]:
     """What may be a person's id or address in a record."""
     if isinstance(one, Creator):
         return {one.id}
@@ -231,7 +231,7 @@ def _names_in(one: Session | Creator | Rejected | Message) -> set[str]:
     return found | (list_mentions(one.extra) if one.extra else set())
 
 
-def _forgotten(connection: Connection, salt: str, told: Iterable[set[str]]) -> set[str]:
+def _find_forgotten(connection: Connection, salt: str, told: Iterable[set[str]]) -> set[str]:
     """Which of these strings identify a forgotten person."""
     by_pseudonym = {pseudonym(salt, word): word for word in set[str]().union(*told)}
     known = known_ids(connection, t.forgotten, by_pseudonym.keys())

@@ -23,23 +23,23 @@ def prune(store: Store, retention: Retention, now: datetime) -> Pruned:
     """Delete what is past its age, and count it. Raises StoreError."""
     done = Pruned()
     if retention.transcripts is not None:
-        done.transcripts = _each(store, _transcripts, now - retention.transcripts)
+        done.transcripts = _repeat(store, _delete_transcripts, now - retention.transcripts)
     if retention.payloads is not None:
-        done.payloads = _each(store, _settled, now - retention.payloads)
-        done.payloads += _each(store, _unsettled, now - retention.payloads)
+        done.payloads = _repeat(store, _delete_settled, now - retention.payloads)
+        done.payloads += _repeat(store, _empty_unsettled, now - retention.payloads)
     if retention.runs is not None:
-        done.runs = _each(store, _runs, now - retention.runs)
+        done.runs = _repeat(store, _delete_runs, now - retention.runs)
     return done
 
 
-def _each(store: Store, work: Callable[[Connection, datetime], int], before: datetime) -> int:
+def _repeat(store: Store, work: Callable[[Connection, datetime], int], before: datetime) -> int:
     total = 0
     while number := store.transact(lambda connection: work(connection, before)):
         total += number
     return total
 
 
-def _transcripts(connection: Connection, before: datetime) -> int:
+def _delete_transcripts(connection: Connection, before: datetime) -> int:
     """By their last retrieval. They are not retrieved again unless their session changes."""
     c = t.transcripts.c
     query = select(c.session_id).where(c.retrieved_at < before).limit(ROWS_AT_ONCE)
@@ -49,7 +49,7 @@ def _transcripts(connection: Connection, before: datetime) -> int:
     return len(ids)
 
 
-def _settled(connection: Connection, before: datetime) -> int:
+def _delete_settled(connection: Connection, before: datetime) -> int:
     """Records that came right."""
     c = t.rejected_records.c
     old = (c.received_at < before, c.resolved_at.is_not(None))
@@ -57,7 +57,7 @@ def _settled(connection: Connection, before: datetime) -> int:
     return connection.execute(delete(t.rejected_records).where(c.id.in_(some), *old)).rowcount
 
 
-def _unsettled(connection: Connection, before: datetime) -> int:
+def _empty_unsettled(connection: Connection, before: datetime) -> int:
     """The payloads of records that are still set aside: that they are must stay known."""
     c = t.rejected_records.c
     old = (c.received_at < before, c.resolved_at.is_(None), c.payload != "")
@@ -66,7 +66,7 @@ def _unsettled(connection: Connection, before: datetime) -> int:
     return connection.execute(blank).rowcount
 
 
-def _runs(connection: Connection, before: datetime) -> int:
+def _delete_runs(connection: Connection, before: datetime) -> int:
     """Runs that have ended. The newest of each agent and mode stays: the schedule goes by it."""
     c = t.sync_runs.c
     newest = select(func.max(c.id)).group_by(c.agent_id, c.mode)

@@ -32,12 +32,12 @@ def apply_rules_change(store: Store) -> bool:
         lock_out_saves(connection)
         rules = change(guard_of(connection).rules, store.rules)
         if rules.on:
-            _creators(connection, rules, store)
-            _sessions(connection, rules, store)
-            _messages(connection, rules)
-            _rejected(connection, rules)
+            _reduce_creators(connection, rules, store)
+            _reduce_sessions(connection, rules, store)
+            _reduce_messages(connection, rules)
+            _reduce_rejected(connection, rules)
             for table in (t.sync_runs, t.transcripts):
-                _sentences(connection, rules, table)
+                _reduce_sentences(connection, rules, table)
         connection.execute(update(t.privacy).values(rules=store.rules.mark))
 
     store.transact(work)
@@ -67,7 +67,7 @@ def replace_payload(connection: Connection, id: int, agent_id: str, payload: str
         connection.execute(delete_from(table).where(this))
 
 
-def _creators(connection: Connection, rules: Rules, store: Store) -> None:
+def _reduce_creators(connection: Connection, rules: Rules, store: Store) -> None:
     c = t.creators.c
     names = Creator.__struct_fields__
     for some in pages(connection, c.id, [c[name] for name in names[1:]]):
@@ -77,7 +77,7 @@ def _creators(connection: Connection, rules: Rules, store: Store) -> None:
         _write(connection, t.creators, changed, store)
 
 
-def _sessions(connection: Connection, rules: Rules, store: Store) -> None:
+def _reduce_sessions(connection: Connection, rules: Rules, store: Store) -> None:
     c = t.sessions.c
     extra = cast(c.extra, Text).label("extra")
     wanted = or_(c.name.contains("@"), c.extra.is_not(None))
@@ -92,7 +92,7 @@ def _sessions(connection: Connection, rules: Rules, store: Store) -> None:
         _write(connection, t.sessions, changed, store)
 
 
-def _messages(connection: Connection, rules: Rules) -> None:
+def _reduce_messages(connection: Connection, rules: Rules) -> None:
     c = t.session_messages.c
     extra = cast(c.extra, Text).label("extra")
     for some in pages(connection, c.number, [extra], c.extra.is_not(None)):
@@ -104,7 +104,7 @@ def _messages(connection: Connection, rules: Rules) -> None:
         _write(connection, t.session_messages, changed)
 
 
-def _rejected(connection: Connection, rules: Rules) -> None:
+def _reduce_rejected(connection: Connection, rules: Rules) -> None:
     c = t.rejected_records.c
     for some in pages(connection, c.id, [c.agent_id, c.payload]):
         for id, agent_id, payload in some:
@@ -112,10 +112,12 @@ def _rejected(connection: Connection, rules: Rules) -> None:
             treated = payload and rules.json(payload)
             if treated != payload:
                 replace_payload(connection, id, agent_id, treated)
-    _sentences(connection, rules, t.rejected_records, "reason")
+    _reduce_sentences(connection, rules, t.rejected_records, "reason")
 
 
-def _sentences(connection: Connection, rules: Rules, table: Table, name: str = "error") -> None:
+def _reduce_sentences(
+    connection: Connection, rules: Rules, table: Table, name: str = "error"
+) -> None:
     [key, *_] = table.primary_key.columns
     for some in pages(connection, key, [table.c[name]], table.c[name].contains("@")):
         rows = [{key.name: id, name: rules.text(text)} for id, text in some]
@@ -129,7 +131,7 @@ def _write(
     if not rows:
         return
     key, *names = rows[0]
-    values = {name: _value(connection, name) for name in names}
+    values = {name: _make_value(connection, name) for name in names}
     if store is not None:
         values["updated_at"] = store.now()
     statement = update(table).where(table.c[key] == bindparam("its_key")).values(values)
@@ -138,7 +140,7 @@ def _write(
     )
 
 
-def _value(connection: Connection, name: str) -> Any:
+def _make_value(connection: Connection, name: str) -> Any:
     """A parameter; JSON goes as text, as it is written where the speed matters."""
     given = bindparam(f"its_{name}", type_=Text)
     if name != "extra" or connection.dialect.name != "postgresql":

@@ -58,12 +58,12 @@ def page_end(connection: Connection, agent_id: str, first: datetime, page_size: 
 
 
 def _open_session(row: Any, coverage: Coverage) -> OpenSession:
-    times = [row.as_of, row.retrieved_at, _listed_at(coverage, row.created_at)]
+    times = [row.as_of, row.retrieved_at, _find_listed_at(coverage, row.created_at)]
     checked_at = max(time for time in times if time is not None)
     return OpenSession(row.id, row.state, row.updated_at, checked_at, row.created_at)
 
 
-def _listed_at(coverage: Coverage, created_at: datetime | None) -> datetime | None:
+def _find_listed_at(coverage: Coverage, created_at: datetime | None) -> datetime | None:
     if created_at is None:
         return None
     spans = (span for span in coverage if span.oldest <= created_at < span.newest)

@@ -80,7 +80,7 @@ def read_agents(store: Store, agent_ids: Sequence[str]) -> dict[str, AgentProbe]
         .join_from(t.sync_state, proven, proven.c.agent_id == state.agent_id, isouter=True)
         .where(state.agent_id.in_(agent_ids))
     )
-    with _briefly(store) as connection:
+    with _connect_briefly(store) as connection:
         now = leases.database_now(connection)
         return {
             row.agent_id: AgentProbe(
@@ -88,7 +88,7 @@ def read_agents(store: Store, agent_ids: Sequence[str]) -> dict[str, AgentProbe]
                 row.last_success_at,
                 row.last_reconciled_at,
                 row.proven_at,
-                _holder(row.lease_holder, row.lease_expires_at, now),
+                _name_holder(row.lease_holder, row.lease_expires_at, now),
             )
             for row in connection.execute(query)
         }
@@ -110,13 +110,13 @@ def read_open_sessions(
         .where(and_(c.agent_id.in_(agent_ids), t.IS_OPEN, c.missing_since.is_(None)))
         .group_by(c.agent_id)
     )
-    with _briefly(store) as connection:
+    with _connect_briefly(store) as connection:
         found = connection.execute(query)
         return {row.agent_id: OpenSessionsProbe(row.sessions, row.confirmed_at) for row in found}
 
 
 @contextmanager
-def _briefly(store: Store) -> Iterator[Connection]:
+def _connect_briefly(store: Store) -> Iterator[Connection]:
     with store.reading() as connection:
         if connection.dialect.name == "postgresql":
             limit = int(STATEMENT_TIMEOUT.total_seconds() * 1000)
@@ -124,7 +124,7 @@ def _briefly(store: Store) -> Iterator[Connection]:
         yield connection
 
 
-def _holder(holder: str | None, expires_at: datetime | None, now: datetime) -> Holder:
+def _name_holder(holder: str | None, expires_at: datetime | None, now: datetime) -> Holder:
     if holder is None or expires_at is None or expires_at <= now:
         return "free"
     return "us" if leases.is_this_process(holder) else "other"

@@ -44,7 +44,7 @@ def search(
     query = (
         select(at, a.id, a.name, s.id, s.name, m.position, m.id, m.role, what)
         .select_from(t.session_messages.join(t.sessions).join(t.agents))
-        .where(_holds(connection, phrases))
+        .where(_make_condition(connection, phrases))
         .order_by(at.desc().nulls_last(), m.session_id, m.position)
         .limit(limit)
     )
@@ -55,7 +55,7 @@ def search(
     return [Hit(*row) for row in connection.execute(query)]
 
 
-def _holds(connection: Connection, phrases: Sequence[str]) -> TextClause:
+def _make_condition(connection: Connection, phrases: Sequence[str]) -> TextClause:
     """Whether a message holds every phrase. What stands in a phrase is never taken for syntax."""
     if connection.dialect.name == "postgresql":
         names = [f"phrase_{number}" for number in range(len(phrases))]

@@ -49,8 +49,8 @@ def load_state(connection: Connection, agent_id: str) -> AgentState:
         last_success_at=row.last_success_at,
         last_reconciled_at=row.last_reconciled_at,
         seek_refused_at=row.seek_refused_at,
-        demand=_demand(row),
-        coverage=tuple(_span(span) for span in spans),
+        demand=_make_demand(row),
+        coverage=tuple(_make_span(span) for span in spans),
         bookmarks=[Entry(mark.sort_order, mark.cursor, mark.at) for mark in marks],
     )
 
@@ -58,7 +58,7 @@ def load_state(connection: Connection, agent_id: str) -> AgentState:
 def save_coverage(connection: Connection, agent_id: str, coverage: Coverage, now: datetime) -> None:
     """Replace an agent's spans; there are never more than a few dozen. None reaches beyond now."""
     connection.execute(DROP_COVERAGE, {"agent": agent_id})
-    rows = [_span_row(agent_id, span) for span in clip_to_now(coverage, now)]
+    rows = [_make_span_row(agent_id, span) for span in clip_to_now(coverage, now)]
     if rows:
         connection.execute(ADD_COVERAGE, rows)
 
@@ -86,28 +86,28 @@ def newest_below(connection: Connection, agent_id: str, bound: datetime) -> date
     return newest
 
 
-def _demand(row: Any) -> StoredDemand | None:
+def _make_demand(row: Any) -> StoredDemand | None:
     if row.demand_started_at is None:
         return None
     since = row.demand_since or BEGINNING
     return StoredDemand(row.demand_mode, since, row.demand_until, row.demand_started_at)
 
 
-def _span(row: Any) -> Span:
+def _make_span(row: Any) -> Span:
     return Span(
         row.oldest_created_at or BEGINNING,
         row.newest_created_at,
         row.proven_at,
-        _entry("newest", row.below_cursor, row.below_at),
-        _entry("oldest", row.above_cursor, row.above_at),
+        _make_entry("newest", row.below_cursor, row.below_at),
+        _make_entry("oldest", row.above_cursor, row.above_at),
     )
 
 
-def _entry(order: Order, cursor: str | None, at: datetime | None) -> Entry | None:
+def _make_entry(order: Order, cursor: str | None, at: datetime | None) -> Entry | None:
     return Entry(order, cursor, at) if at is not None and cursor is not None else None
 
 
-def _span_row(agent_id: str, span: Span) -> dict[str, Any]:
+def _make_span_row(agent_id: str, span: Span) -> dict[str, Any]:
     return {
         "agent_id": agent_id,
         "oldest_created_at": span.oldest if span.oldest != BEGINNING else None,

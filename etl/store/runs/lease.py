@@ -48,27 +48,27 @@ class LeaseHolder:
     seconds: float
 
     def __str__(self) -> str:
-        host, pid, _ = _process_of(self.holder)
+        host, pid, _ = _split_holder(self.holder)
         return f"process {pid} on {host}"
 
 
 def holder() -> str:
     """Name a holder in this process: a token, host, pid, its start (pids come round again)."""
-    return f"{uuid4().hex[:8]}@{_host()}:{os.getpid()}:{_process_start(os.getpid())}"
+    return f"{uuid4().hex[:8]}@{_name_host()}:{os.getpid()}:{_read_process_start(os.getpid())}"
 
 
 def is_this_process(taken_by: str) -> bool:
     """Whether a holder of this process took the lease."""
-    return _process_of(taken_by) == _process_of(holder())
+    return _split_holder(taken_by) == _split_holder(holder())
 
 
-def _process_of(taken_by: str) -> tuple[str, str, str]:
+def _split_holder(taken_by: str) -> tuple[str, str, str]:
     """A holder's host, pid and start."""
     host, pid, start = taken_by.rpartition("@")[2].rsplit(":", 2)
     return host, pid, start
 
 
-def _host() -> str:
+def _name_host() -> str:
     """The host's name, and its space of pids: containers may share the one, not the other."""
     try:
         space = Path("/proc/self/ns/pid").readlink().name.strip("pid:[]")
@@ -124,7 +124,7 @@ def renew(connection: Connection, lease: Lease, **values: Any) -> None:
 
 def update_state(connection: Connection, lease: Lease, **values: Any) -> None:
     """Set columns of the agent's state. Raises LeaseLost if another process has taken over."""
-    if connection.execute(_mine(lease).values(**values)).rowcount != 1:
+    if connection.execute(_update_mine(lease).values(**values)).rowcount != 1:
         raise lease_lost(lease.agent_id)
 
 
@@ -135,7 +135,7 @@ def lease_lost(agent_id: str) -> LeaseLost:
 
 def release(connection: Connection, lease: Lease) -> None:
     """Give the lease back, if it is still ours."""
-    connection.execute(_mine(lease).values(lease_holder=None, lease_expires_at=None))
+    connection.execute(_update_mine(lease).values(lease_holder=None, lease_expires_at=None))
 
 
 def end_frozen(connection: Connection, silent: timedelta = LEASE) -> int:
@@ -155,23 +155,23 @@ def database_now(connection: Connection) -> datetime:
     return now.astimezone(UTC)
 
 
-def _mine(lease: Lease) -> Update:
+def _update_mine(lease: Lease) -> Update:
     state = t.sync_state
     return update(state).where(state.c.agent_id == lease.agent_id, state.c.fence == lease.fence)
 
 
 def may_be_alive(other: str, me: str) -> bool:
     """Whether a holder may still be at work; one of another host always may."""
-    host, pid, start = _process_of(other)
-    if host != _process_of(me)[0]:
+    host, pid, start = _split_holder(other)
+    if host != _split_holder(me)[0]:
         return True
     if not pid.isdigit():
         return False
-    found = _process_start(int(pid))
+    found = _read_process_start(int(pid))
     return found == start or UNKNOWN_START in (found, start)
 
 
-def _process_start(pid: int) -> str:
+def _read_process_start(pid: int) -> str:
     """When a process began, in the kernel's ticks; empty where it is gone or /proc is missing."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")

@@ -31,12 +31,12 @@ class Day(NamedTuple):
 def days(zone: ZoneInfo) -> Iterator[Day]:
     """The days of a zone without a gap, from the first to the last."""
     at = datetime(FIRST_DAY.year, FIRST_DAY.month, FIRST_DAY.day, tzinfo=UTC) - timedelta(days=1)
-    begin, here = at, _local(at, zone)
+    begin, here = at, _convert_to_local(at, zone)
     while here[0] <= LAST_DAY:
         at += STEP
-        if (next_here := _local(at, zone)) == here:
+        if (next_here := _convert_to_local(at, zone)) == here:
             continue
-        end = _change(at - STEP, at, zone)
+        end = _find_change(at - STEP, at, zone)
         if here[0] >= FIRST_DAY:
             yield Day(here[0], begin, end, here[1] // 60)
         begin, here = end, next_here
@@ -52,10 +52,10 @@ def set_time_zone(connection: Connection, zone: ZoneInfo) -> None:
     # The one row of the settings comes first: two that set the same zone take turns at it.
     connection.execute(update(t.report_settings).values(time_zone=zone.key))
     connection.execute(delete(t.calendar).where(t.calendar.c.time_zone == zone.key))
-    connection.execute(insert(t.calendar), [_row(zone.key, day) for day in days(zone)])
+    connection.execute(insert(t.calendar), [_make_row(zone.key, day) for day in days(zone)])
 
 
-def _row(name: str, day: Day) -> dict[str, Any]:
+def _make_row(name: str, day: Day) -> dict[str, Any]:
     dated = {
         "time_zone": name,
         "week": day.day - timedelta(days=day.day.weekday()),
@@ -65,7 +65,7 @@ def _row(name: str, day: Day) -> dict[str, Any]:
     return dated | day._asdict()
 
 
-def _local(at: datetime, zone: ZoneInfo) -> tuple[date, int]:
+def _convert_to_local(at: datetime, zone: ZoneInfo) -> tuple[date, int]:
     """The local day, and how many seconds local time is ahead of UTC."""
     local = at.astimezone(zone)
     offset = local.utcoffset()
@@ -73,14 +73,16 @@ def _local(at: datetime, zone: ZoneInfo) -> tuple[date, int]:
     return local.date(), int(offset.total_seconds())
 
 
-def _change(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
+def _find_change(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
     """The first instant, to the second, whose day or offset is not that of `before`."""
-    was = _local(before, zone)
+    was = _convert_to_local(before, zone)
     # Nearly every day begins at a whole hour of UTC.
-    if _local(after - SECOND, zone) == was:
+    if _convert_to_local(after - SECOND, zone) == was:
         return after
     while after - before > SECOND:
         middle = before + (after - before) // 2
         middle = middle.replace(microsecond=0)
-        before, after = (middle, after) if _local(middle, zone) == was else (before, middle)
+        before, after = (
+            (middle, after) if _convert_to_local(middle, zone) == was else (before, middle)
+        )
     return after

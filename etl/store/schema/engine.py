@@ -55,8 +55,8 @@ def open_engine(url: str, *, only_reads: bool = False) -> Engine:
     """
     parsed = parse_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return _sqlite(parsed, () if only_reads else WRITING)
-    return _postgres(parsed)
+        return _open_sqlite(parsed, () if only_reads else WRITING)
+    return _open_postgres(parsed)
 
 
 @contextmanager
@@ -81,7 +81,7 @@ def translate_errors(url: str) -> Iterator[None]:
         raise StoreError(f"the database {mask_password(url)} can't be used: {error}") from error
 
 
-def _sqlite(url: URL, more: tuple[str, ...]) -> Engine:
+def _open_sqlite(url: URL, more: tuple[str, ...]) -> Engine:
     # The connection used last is the next one's: the others' caches of pages are stale by then.
     engine = sqlalchemy.create_engine(
         url,
@@ -127,14 +127,14 @@ def _begin_immediate(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if options.get("reads") else "BEGIN IMMEDIATE")
 
 
-def _postgres(url: URL) -> Engine:
+def _open_postgres(url: URL) -> Engine:
     pooled, url = behind_pgbouncer(url)
     try:
         from etl.store.schema.cursor_class import PlainCursor, default_options, known_arguments
 
         _check_arguments(url, known_arguments())
-        given = " ".join(_values(url, "options")) or default_options()
-        arguments = _arguments(url, given, pooled=pooled) | {"cursor_factory": PlainCursor}
+        given = " ".join(_list_values(url, "options")) or default_options()
+        arguments = _make_arguments(url, given, pooled=pooled) | {"cursor_factory": PlainCursor}
         engine = sqlalchemy.create_engine(
             url,
             pool_pre_ping=True,
@@ -164,7 +164,7 @@ def _check_arguments(url: URL, known: set[str]) -> None:
         raise ConfigError("database.url has an option that PostgreSQL doesn't know", hint)
 
 
-def _arguments(url: URL, options: str, *, pooled: bool) -> dict[str, Any]:
+def _make_arguments(url: URL, options: str, *, pooled: bool) -> dict[str, Any]:
     """What psycopg is told beside the URL."""
     arguments: dict[str, Any] = {"connect_timeout": 10, "client_encoding": "UTF8"}
     if "application_name" not in url.query:
@@ -187,7 +187,7 @@ def _set_in_session(connection: Any, _record: object) -> None:
     connection.autocommit = False
 
 
-def _values(url: URL, name: str) -> tuple[str, ...]:
+def _list_values(url: URL, name: str) -> tuple[str, ...]:
     found = url.query.get(name, ())
     return (found,) if isinstance(found, str) else tuple(found)
 
@@ -206,10 +206,10 @@ def _explain(error: SQLAlchemyError, url: str) -> tuple[str, str]:
     text = " ".join(str(cause).split())[:300]
     message = f"the database {mask_password(url)} can't be used: {text}"
     state = str(getattr(cause, "sqlstate", None))
-    return message, HINTS.get(state) or _hint(text, url)
+    return message, HINTS.get(state) or _make_hint(text, url)
 
 
-def _hint(text: str, url: str) -> str:
+def _make_hint(text: str, url: str) -> str:
     file = (sqlite_file(url) or Path()).absolute()
     closed = f"can the folder {file.parent} be written?"
     for words, hint in {

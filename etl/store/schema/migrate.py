@@ -26,7 +26,7 @@ LOCK: Final = 7_461_120_093
 def current(engine: Engine) -> str | None:
     """The database's revision; None if it has none. Raises SchemaMismatch if it isn't ours."""
     with engine.connect().execution_options(reads=True) as connection:
-        return _current(connection)
+        return _read_revision(connection)
 
 
 def ensure(engine: Engine, *, migrate: bool = False) -> None:
@@ -45,7 +45,7 @@ def ensure(engine: Engine, *, migrate: bool = False) -> None:
 
 def mismatch(found: str) -> SchemaMismatch:
     """The error for a database of another schema."""
-    if _known(found):
+    if _is_known(found):
         hint = f"`{program_name()} db upgrade` (or --migrate) upgrades it; back it up first"
         return SchemaMismatch(f"the database has schema {found}, this program needs {HEAD}", hint)
     is_ours = re.fullmatch(r"\d{4}", found)
@@ -63,9 +63,9 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
     with engine.begin() as connection:
         check_encoding(connection)
         _take_turns(connection)
-        found = _current(connection)
+        found = _read_revision(connection)
         _check_known(found)
-        command.upgrade(_config(connection), revision)
+        command.upgrade(_make_config(connection), revision)
 
 
 def downgrade(engine: Engine, revision: str) -> None:
@@ -75,9 +75,9 @@ def downgrade(engine: Engine, revision: str) -> None:
 
     with engine.begin() as connection:
         _take_turns(connection)
-        _check_known(_current(connection))
+        _check_known(_read_revision(connection))
         try:
-            command.downgrade(_config(connection), revision)
+            command.downgrade(_make_config(connection), revision)
         except CommandError as error:
             hint = f"revisions are 0001 to {HEAD}, and base for none at all"
             raise SchemaMismatch(f"can't downgrade to {revision!r:.80}: {error}", hint) from None
@@ -93,7 +93,7 @@ def check_encoding(connection: Connection) -> None:
         raise ConfigError(f"the database's encoding is {encoding}, and UTF8 is needed", hint)
 
 
-def _current(connection: Connection) -> str | None:
+def _read_revision(connection: Connection) -> str | None:
     """The database's revision; None if it has none. Raises SchemaMismatch if it isn't ours."""
     # The tables come first: another process may make them, and then there is a version, too.
     taken = sorted({*inspect(connection).get_table_names()} & {*metadata.tables})
@@ -115,15 +115,15 @@ def _take_turns(connection: Connection) -> None:
 
 
 def _check_known(found: str | None) -> None:
-    if found is not None and not _known(found):
+    if found is not None and not _is_known(found):
         raise mismatch(found)
 
 
-def _known(revision: str) -> bool:
+def _is_known(revision: str) -> bool:
     return any(find_resource("migrations", "versions").glob(f"{revision}_*.py"))
 
 
-def _config(connection: Connection) -> "Config":
+def _make_config(connection: Connection) -> "Config":
     from alembic.config import Config
 
     config = Config()

@@ -25,7 +25,7 @@ HOST: Final = re.compile(r"(?:\[(?P<six>[^\]]+)\]|(?P<name>[^\[\]:]+))(?::(?P<po
 
 def parse_url(url: str) -> URL:
     """The URL of a database that we can use, with its driver. Raises ConfigError for any other."""
-    parsed = _with_driver(_make_url(url))
+    parsed = _set_driver(_make_url(url))
     if parsed.drivername not in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg"):
         raise ConfigError(
             f"database.url names {parsed.drivername!r}, which is not supported", FORMS
@@ -80,18 +80,18 @@ def _make_url(url: str) -> URL:
         if several is None:
             return make_url(url)
         made = make_url(several["head"] + several["rest"])
-        return made.update_query_dict(_hosts(several["hosts"]))
+        return made.update_query_dict(_split_hosts(several["hosts"]))
     except (ArgumentError, ValueError):
         raise ConfigError("database.url is not a database URL", FORMS) from None
 
 
-def _with_driver(url: URL) -> URL:
+def _set_driver(url: URL) -> URL:
     if url.drivername in ("postgres", "postgresql"):
         return url.set(drivername="postgresql+psycopg")
     return url
 
 
-def _hosts(text: str) -> dict[str, str]:
+def _split_hosts(text: str) -> dict[str, str]:
     """Hosts and ports in libpq's form; a host without a port has PostgreSQL's own."""
     found = [HOST.fullmatch(part) for part in text.split(",")]
     if None in found:

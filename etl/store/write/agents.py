@@ -27,13 +27,13 @@ def read_known(store: Store) -> list[KnownAgent]:
 def save_found(store: Store, decided: Sequence[Decision], now: datetime) -> None:
     """Note names and teams. Agents that aren't synced get no row; nothing new writes nothing."""
     with store.reading() as connection:
-        changes = _changes(store, connection, decided)
+        changes = _find_changes(store, connection, decided)
     if changes:
         store.transact(lambda connection: _save(store, connection, decided, now))
 
 
 def _save(store: Store, connection: Connection, decided: Sequence[Decision], now: datetime) -> None:
-    for id, is_new, values in _changes(store, connection, decided):
+    for id, is_new, values in _find_changes(store, connection, decided):
         if is_new:
             row = {"id": id, "first_seen_at": now, "updated_at": now, **values}
             connection.execute(insert(t.agents).values(row))
@@ -42,7 +42,7 @@ def _save(store: Store, connection: Connection, decided: Sequence[Decision], now
             connection.execute(mine.values(updated_at=now, **values))
 
 
-def _changes(
+def _find_changes(
     store: Store, connection: Connection, decided: Sequence[Decision]
 ) -> list[tuple[str, bool, dict[str, Any]]]:
     """By agent: whether it has no row yet, and what differs."""
@@ -57,14 +57,14 @@ def _changes(
         if fate.found.team_id is not ABSENT:
             team_id = fate.found.team_id and store.text(fate.found.team_id)
             values |= {"team_id": team_id} if row is None or row.team_id != team_id else {}
-        if name and (row is None or (row.name != name and _unnamed(connection, row))):
+        if name and (row is None or (row.name != name and _is_unnamed(connection, row))):
             values["name"] = name
         if (row is None and fate.synced) or (row is not None and values):
             changes.append((fate.id, row is None, values))
     return changes
 
 
-def _unnamed(connection: Connection, row: Any) -> bool:
+def _is_unnamed(connection: Connection, row: Any) -> bool:
     """Whether no list of sessions has named the agent: those go before, and mustn't be undone."""
     c = t.sessions.c
     query = select(c.id).where(c.agent_id == row.id).limit(1)

@@ -88,7 +88,7 @@ def compare_rows(
     to have had it.
     """
     if records and not stored:
-        fresh = {row[0]: row for row in _first_rows(records, as_ofs, now, run_id)}
+        fresh = {row[0]: row for row in _make_first_rows(records, as_ofs, now, run_id)}
         if len(fresh) == len(records):
             return Changes(fresh, inserted=len(fresh))
     changes, seen = Changes(), set[str]()
@@ -108,7 +108,7 @@ def compare_rows(
     return changes
 
 
-def _first_rows(
+def _make_first_rows(
     records: Sequence[Row], as_ofs: Sequence[Any], now: Any, run_id: int
 ) -> Iterable[Row]:
     """The rows of sessions seen for the first time. By column: a quarter less than by row."""

@@ -51,7 +51,9 @@ class PostgresRows:
         if not _holds_nul(sessions):
             return sessions
         return [
-            part for one in sessions for part in (_storable(one) if _holds_nul(one) else (one,))
+            part
+            for one in sessions
+            for part in (_make_storable(one) if _holds_nul(one) else (one,))
         ]
 
     @staticmethod
@@ -133,7 +135,7 @@ def _copy(connection: Connection, table: str, names: str, rows: Sequence[Row]) -
     try:
         with driver.cursor() as cursor, cursor.copy(sql) as copy:
             for start in range(0, len(rows), ROWS_AT_ONCE):
-                copy.write(_as_text(rows[start : start + ROWS_AT_ONCE]))
+                copy.write(_make_text(rows[start : start + ROWS_AT_ONCE]))
     except errors as error:
         # SQLAlchemy knows nothing of COPY; callers handle only SQLAlchemy's errors.
         raise DBAPIError.instance(sql, None, error, errors) from error
@@ -149,7 +151,7 @@ def _load_value(value: Any) -> Any:
     return float(value) if isinstance(value, Decimal) else value
 
 
-def _as_text(rows: Sequence[Row]) -> str:
+def _make_text(rows: Sequence[Row]) -> str:
     """Rows as COPY reads them, by column: a quarter less CPU than psycopg's `write_row`."""
     columns = map(_copy_texts, zip(*rows, strict=True))
     return "\n".join(map("\t".join, zip(*columns, strict=True))) + "\n"
@@ -182,7 +184,7 @@ def _encode_extra(rows: Collection[Row], columns: Sequence[str]) -> list[Row]:
     ]
 
 
-def _storable(session: Session) -> Iterator[Session | Rejected]:
+def _make_storable(session: Session) -> Iterator[Session | Rejected]:
     """The session without NUL, and a note of what it can't be stored with; or the bad record."""
     if NUL in session.id:
         payload = msgspec.json.encode(session).decode()

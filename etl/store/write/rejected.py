@@ -72,7 +72,7 @@ def resolve_rejected(
     """
     settled = [
         row.id
-        for row in _unresolved(connection, agent_id, stored)
+        for row in _list_unresolved(connection, agent_id, stored)
         if row.session_id in stored
         and _settles(*stored[row.session_id], row, anew.get(row.session_id, ""))
     ]
@@ -87,7 +87,9 @@ def _settles(session: Session, requested_at: datetime, row: Any, anew: str) -> b
     return bool(shown and row.received_at < requested_at)
 
 
-def _unresolved(connection: Connection, agent_id: str, stored: Mapping[str, Any]) -> Iterator[Any]:
+def _list_unresolved(
+    connection: Connection, agent_id: str, stored: Mapping[str, Any]
+) -> Iterator[Any]:
     mine = {"agent": agent_id}
     found = connection.execute(SOME_UNRESOLVED, mine).all()
     if len(found) <= FEW_RECORDS:

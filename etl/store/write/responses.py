@@ -121,7 +121,7 @@ class ResponseWriter:
         now: datetime,
     ) -> Changes:
         stored = self._rows.load(connection, "sessions", COLUMNS, {one.id for one, _ in sessions})
-        fresh = self._not_outdated(sessions, stored)
+        fresh = self._drop_outdated(sessions, stored)
         # Once per response, not per record: writing an instant as text is slow.
         instants = {at: self._rows.instant(at) for at in {at for _, at in fresh}}
         return compare_rows(
@@ -131,7 +131,7 @@ class ResponseWriter:
             self._rows.instant(now),
             run.id,
             self._rows.join_extra,
-            self._seen_in(run),
+            self._make_seen(run),
         )
 
     def _write(self, connection: Connection, changes: Changes) -> None:
@@ -142,7 +142,7 @@ class ResponseWriter:
             raise ConcurrentWrite("other processes keep writing the same sessions", hint)
         self._rows.insert(connection, "state_changes", STATE_COLUMNS, changes.states.values())
 
-    def _seen_in(self, run: Run) -> Callable[[str, Row], bool]:
+    def _make_seen(self, run: Run) -> Callable[[str, Row], bool]:
         """Tells of a stored session, by its id and row, whether this run has had it already.
 
         A row that the run wrote says so; one that it found unchanged is remembered for a while.
@@ -155,7 +155,7 @@ class ResponseWriter:
 
         return was_seen
 
-    def _not_outdated(
+    def _drop_outdated(
         self, records: list[tuple[Any, datetime]], stored: dict[str, Row]
     ) -> list[tuple[Any, datetime]]:
         """Those that no later response has shown; only what is stored can be newer."""

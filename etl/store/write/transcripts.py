@@ -53,7 +53,7 @@ def select_due(
     """
     c, m = t.sessions.c, t.transcripts.c
     newest_first = (m.retry_at.is_not(None), c.created_at.desc().nulls_last(), c.id)
-    query = _due(select(c.id, c.as_of), agent_id, now).order_by(*newest_first).limit(most)
+    query = _filter_due(select(c.id, c.as_of), agent_id, now).order_by(*newest_first).limit(most)
     chosen = [Due(*row) for row in connection.execute(query)]
     if len(chosen) < most:
         return chosen, 0
@@ -90,7 +90,7 @@ def save_transcript(
             return False
         if admitted is not treated:
             marks["digest"] = _digest(admitted)
-        changed = bool(_stored_digest(connection, due.session_id) != marks["digest"])
+        changed = bool(_read_digest(connection, due.session_id) != marks["digest"])
         if changed:
             delete_of(connection, t.session_messages, [due.session_id])
             _insert(connection, due.session_id, admitted)
@@ -114,7 +114,7 @@ def note_failure(store: Store, lease: Lease, due: Due, error: str, retry_at: dat
     store.transact(work)
 
 
-def _due(query: Select[Any], agent_id: str, now: datetime) -> Select[Any]:
+def _filter_due(query: Select[Any], agent_id: str, now: datetime) -> Select[Any]:
     """Only the agent's due ones: never retrieved, changed since, or failed and to be tried again.
 
     Those of forgotten people never are.
@@ -128,7 +128,7 @@ def _due(query: Select[Any], agent_id: str, now: datetime) -> Select[Any]:
 
 
 def _count_due(connection: Connection, agent_id: str, now: datetime) -> int:
-    return int(connection.execute(_due(select(func.count()), agent_id, now)).scalar_one())
+    return int(connection.execute(_filter_due(select(func.count()), agent_id, now)).scalar_one())
 
 
 def _digest(messages: Sequence[Message]) -> str:
@@ -138,7 +138,7 @@ def _digest(messages: Sequence[Message]) -> str:
     return digest.hexdigest()
 
 
-def _stored_digest(connection: Connection, session_id: str) -> Any:
+def _read_digest(connection: Connection, session_id: str) -> Any:
     m = t.transcripts.c
     return connection.scalar(select(m.digest).where(m.session_id == session_id))
 
@@ -151,7 +151,7 @@ def _mark(connection: Connection, session_id: str, marks: dict[str, Any]) -> Non
 def _insert(connection: Connection, session_id: str, messages: Sequence[Message]) -> None:
     """Plain driver SQL: `parts` are JSON texts already."""
     is_postgres = connection.dialect.name == "postgresql"
-    row = _postgres_row if is_postgres else _sqlite_row
+    row = _make_postgres_row if is_postgres else _make_sqlite_row
     into = f"session_messages (session_id,{','.join(FIELDS)})"
     marks = ",".join("?" * (len(FIELDS) + 1))
     try:
@@ -169,12 +169,12 @@ def _insert(connection: Connection, session_id: str, messages: Sequence[Message]
         raise Malformed(f"the database can't hold the transcript ({reason})") from None
 
 
-def _sqlite_row(message: Message) -> tuple[Any, ...]:
+def _make_sqlite_row(message: Message) -> tuple[Any, ...]:
     values = msgspec.structs.astuple(message)
     return tuple(instant_text(v) if isinstance(v, datetime) else v for v in values)
 
 
-def _postgres_row(message: Message) -> tuple[Any, ...]:
+def _make_postgres_row(message: Message) -> tuple[Any, ...]:
     """Without NUL, which PostgreSQL refuses, in JSON as an escape as well."""
     values = msgspec.structs.asdict(message)
     for name in ("parts", "extra"):
