@@ -36,7 +36,7 @@ def follow(base: str, agent: str, connection: sqlite3.Connection, turn: threadin
             page = decode_page(client.get(url, params=query).content, agent)
             rows += [
                 tuple(None if value is ABSENT else value for value in row)
-                for row in SqliteRows.rows(page.sessions)
+                for row in SqliteRows.make_rows(page.sessions)
             ]
             pages += 1
             if pages % AT_ONCE == 0 or page.next_cursor is None:

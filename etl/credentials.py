@@ -18,7 +18,7 @@ class CredentialSource:
     team_id: str | None
     """The team that every request names, if any."""
 
-    def current(self) -> "Credentials":
+    def get_current(self) -> "Credentials":
         """The credential of the next request."""
         # No abstract method: the metaclass of ABC is not that of msgspec's structs.
         raise NotImplementedError
@@ -30,13 +30,13 @@ class CredentialSource:
     def mark_refused(self, _used: "Credentials", /) -> None:
         """Note that the API has refused it for good."""
 
-    def secrets(self) -> tuple[str, ...]:
+    def list_secrets(self) -> tuple[str, ...]:
         """What no message may show."""
-        return (self.current().token,)
+        return (self.get_current().token,)
 
     def describe(self) -> str:
         """Which kind of credential this is, in words."""
-        return self.current().describe()
+        return self.get_current().describe()
 
 
 class Credentials(CredentialSource, msgspec.Struct, frozen=True):
@@ -54,23 +54,23 @@ class Credentials(CredentialSource, msgspec.Struct, frozen=True):
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Credentials":
         """An access token if there is one, else an API key. Raises ConfigError if neither is."""
-        team_id = plain_value("GUMLOOP_TEAM_ID", environ.get("GUMLOOP_TEAM_ID"))
+        team_id = require_plain("GUMLOOP_TEAM_ID", environ.get("GUMLOOP_TEAM_ID"))
         token, file = _read_secret(environ, "GUMLOOP_ACCESS_TOKEN")
         if token:
             return cls(token, None, team_id, "GUMLOOP_ACCESS_TOKEN", file)
         key, file = _read_secret(environ, "GUMLOOP_API_KEY")
         if key:
-            user_id = plain_value("GUMLOOP_USER_ID", environ.get("GUMLOOP_USER_ID"))
+            user_id = require_plain("GUMLOOP_USER_ID", environ.get("GUMLOOP_USER_ID"))
             return cls(key, user_id, team_id, "GUMLOOP_API_KEY", file)
         hint = "set GUMLOOP_ACCESS_TOKEN, or GUMLOOP_API_KEY and GUMLOOP_USER_ID (or ..._FILE)"
         raise ConfigError("there is no credential for the API in the environment", hint)
 
-    def headers(self) -> dict[str, str]:
+    def make_headers(self) -> dict[str, str]:
         """The headers of a request: a key goes with its user's id, a token without."""
         headers = {"authorization": f"Bearer {self.token}"}
         return headers | ({"x-auth-key": self.user_id} if self.user_id else {})
 
-    def current(self) -> "Credentials":
+    def get_current(self) -> "Credentials":
         """Itself: it never changes."""
         return self
 
@@ -84,7 +84,7 @@ class Credentials(CredentialSource, msgspec.Struct, frozen=True):
         return f"Credentials(user_id={self.user_id!r}, team_id={self.team_id!r})"
 
 
-def privacy_salt() -> str | None:
+def read_salt() -> str | None:
     """The salt of `[privacy]`'s hashes, None if there is none. Raises ConfigError."""
     return _read_secret(os.environ, "ETL_PRIVACY_SALT")[0]
 
@@ -93,11 +93,11 @@ def _read_secret(environ: Mapping[str, str], name: str) -> tuple[str | None, str
     """A secret, and the file that it stands in if it does."""
     value, file = environ.get(name), environ.get(f"{name}_FILE")
     if not value and file:
-        return secret_in(Path(file), f"{name}_FILE"), file
-    return plain_value(name, value), None
+        return read_secret(Path(file), f"{name}_FILE"), file
+    return require_plain(name, value), None
 
 
-def secret_in(file: Path, name: str) -> str | None:
+def read_secret(file: Path, name: str) -> str | None:
     """The secret in a file, None if there is nothing in it. Raises ConfigError; never shows it."""
     try:
         value = read_text(file)
@@ -105,10 +105,10 @@ def secret_in(file: Path, name: str) -> str | None:
         reason = error.strerror if isinstance(error, OSError) else "not text"
         hint = "check the path, and that this user may read it"
         raise ConfigError(f"{name}: {file} can't be read: {reason}", hint) from None
-    return plain_value(name, value)
+    return require_plain(name, value)
 
 
-def plain_value(name: str, value: str | None) -> str | None:
+def require_plain(name: str, value: str | None) -> str | None:
     """A value that may stand in a header. Raises ConfigError."""
     value = (value or "").strip()
     if not all(33 <= ord(char) < 127 for char in value):

@@ -101,7 +101,7 @@ STORED_WITHOUT: Final = "stored without "
 UNREAD_FIELD: Final = re.compile(r"`\$\.([a-z_.]+)`")
 
 
-def unread_fields(reason: str) -> list[str]:
+def list_unread_fields(reason: str) -> list[str]:
     """The fields that a record was stored without; none if it was set aside whole."""
     return UNREAD_FIELD.findall(reason) if reason.startswith(STORED_WITHOUT) else []
 

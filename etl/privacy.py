@@ -69,62 +69,62 @@ class Rules:
             return "-"
         return _sign(self.salt, "gumloop-etl: fingerprint of the salt")[:16]
 
-    def email(self, value: str | None) -> str | None:
+    def redact_email(self, value: str | None) -> str | None:
         """An address; its case and the blanks around it don't matter to its hash."""
-        return self._treat(self.emails, value, (value or "").strip().lower())
+        return self._redact(self.emails, value, (value or "").strip().lower())
 
-    def name(self, value: str | None) -> str | None:
+    def redact_name(self, value: str | None) -> str | None:
         """A name; in place of one there may be an address."""
         if self.names == "keep":
-            return value and self.text(value)
-        return self._treat(self.names, value, value or "")
+            return value and self.redact_text(value)
+        return self._redact(self.names, value, value or "")
 
-    def picture(self, value: str | None) -> str | None:
+    def redact_picture(self, value: str | None) -> str | None:
         """The address of a picture: it shows the person, so it goes where names do not stay."""
         return value if self.names == "keep" else None
 
-    def text(self, text: str) -> str:
+    def redact_text(self, text: str) -> str:
         """A text without the email addresses in it, unless they are kept."""
         if self.emails == "keep" or "@" not in text:
             return text
         return WORD.sub(lambda word: GONE if _is_address(word[0]) else word[0], text)
 
-    def creator(self, creator: Creator) -> Creator:
+    def redact_creator(self, creator: Creator) -> Creator:
         """A creator; the id stays."""
-        names = self.name(creator.first_name), self.name(creator.last_name)
-        picture = self.picture(creator.profile_picture)
-        return Creator(creator.id, *names, self.email(creator.email), picture)
+        names = self.redact_name(creator.first_name), self.redact_name(creator.last_name)
+        picture = self.redact_picture(creator.profile_picture)
+        return Creator(creator.id, *names, self.redact_email(creator.email), picture)
 
-    def session(self, session: Session) -> Session:
+    def redact_session(self, session: Session) -> Session:
         """A session: its title and what no column holds."""
         changed: dict[str, Any] = {}
-        if isinstance(session.name, str) and self.text(session.name) != session.name:
-            changed["name"] = self.text(session.name)
+        if isinstance(session.name, str) and self.redact_text(session.name) != session.name:
+            changed["name"] = self.redact_text(session.name)
         if isinstance(session.extra, dict):
-            changed["extra"] = self._treat_extra(session.extra)
+            changed["extra"] = self._redact_extra(session.extra)
         return msgspec.structs.replace(session, **changed) if changed else session
 
-    def _treat_extra(self, extra: dict[str, Any]) -> Any:
+    def _redact_extra(self, extra: dict[str, Any]) -> Any:
         try:
-            return self.value(extra)
+            return self.redact_value(extra)
         except RecursionError:
             return ABSENT
 
-    def message(self, message: Message) -> Message:
+    def redact_message(self, message: Message) -> Message:
         """A message; its content and parts are the writer's own."""
         if message.extra is None:
             return message
-        return msgspec.structs.replace(message, extra=self.json(message.extra))
+        return msgspec.structs.replace(message, extra=self.redact_json(message.extra))
 
-    def rejected(self, bad: Rejected) -> Rejected:
+    def redact_rejected(self, bad: Rejected) -> Rejected:
         """A record that was set aside; one that can't be read is not stored, only its digest."""
-        return Rejected(self.json(bad.payload), self.text(bad.reason), bad.id)
+        return Rejected(self.redact_json(bad.payload), self.redact_text(bad.reason), bad.id)
 
-    def json(self, text: str) -> str:
+    def redact_json(self, text: str) -> str:
         """A JSON text; of one that isn't JSON, its SHA-256 in its place."""
         value = _parse_json(text)
         try:
-            treated = value if value is UNREADABLE else self.value(value)
+            treated = value if value is UNREADABLE else self.redact_value(value)
         except RecursionError:
             treated = UNREADABLE
         if treated is UNREADABLE:
@@ -132,42 +132,44 @@ class Rules:
             return json.dumps({"sha256": digest})
         return text if treated == value else json.dumps(treated, ensure_ascii=False)
 
-    def value(self, value: Any, *, of_person: bool = False) -> Any:
+    def redact_value(self, value: Any, *, of_person: bool = False) -> Any:
         """A value of JSON, with all that is in it."""
         if isinstance(value, dict):
-            return {self.text(k): self._treat_field(k, v, of_person) for k, v in value.items()}
+            return {
+                self.redact_text(k): self._redact_field(k, v, of_person) for k, v in value.items()
+            }
         if isinstance(value, list):
-            return [self.value(one, of_person=of_person) for one in value]
+            return [self.redact_value(one, of_person=of_person) for one in value]
         if isinstance(value, str):
-            return self._treat_word(value) if of_person else self.text(value)
+            return self._redact_word(value) if of_person else self.redact_text(value)
         is_plain = value is None or isinstance(value, bool)
         return value if is_plain or not of_person or self.names == "keep" else None
 
-    def _treat_field(self, key: str, value: Any, of_person: bool) -> Any:
+    def _redact_field(self, key: str, value: Any, of_person: bool) -> Any:
         plain = key.replace("_", "").lower()
         if not isinstance(value, str):
-            return self.value(value, of_person=of_person or plain in PEOPLE_KEYS)
+            return self.redact_value(value, of_person=of_person or plain in PEOPLE_KEYS)
         if EMAIL_KEYS.search(plain):
-            return self.email(value)
+            return self.redact_email(value)
         if plain in PICTURE_KEYS:
-            return self.picture(value)
+            return self.redact_picture(value)
         if plain in NAME_KEYS:
-            return self.name(value)
+            return self.redact_name(value)
         if plain in PEOPLE_KEYS or (of_person and not plain.endswith("id")):
-            return self._treat_word(value)
-        return self.text(value)
+            return self._redact_word(value)
+        return self.redact_text(value)
 
-    def _treat_word(self, value: str) -> str | None:
+    def _redact_word(self, value: str) -> str | None:
         """A string that tells of a person: an address, or else it counts as a name."""
-        return self.email(value) if _is_address(value) else self.name(value)
+        return self.redact_email(value) if _is_address(value) else self.redact_name(value)
 
-    def _treat(self, how: Treatment, value: str | None, hashed: str) -> str | None:
+    def _redact(self, how: Treatment, value: str | None, hashed: str) -> str | None:
         if how == "keep" or not value:
             return value
         return _sign(self.salt, hashed) if how == "hash" else None
 
 
-def rules_of(privacy: Privacy, salt: str | None) -> Rules:
+def make_rules(privacy: Privacy, salt: str | None) -> Rules:
     """The rules of `[privacy]`. Raises ConfigError if they need a salt and it isn't a good one."""
     if "hash" in (privacy.emails, privacy.names):
         hint = "python -c 'import secrets; print(secrets.token_hex())' makes one; keep it"
@@ -201,7 +203,7 @@ def _change(old: str, new: Treatment, same_salt: bool) -> Treatment:
     return "keep" if old == new and (new == "drop" or same_salt) else "drop"
 
 
-def pseudonym(salt: str, identifier: str) -> str:
+def make_pseudonym(salt: str, identifier: str) -> str:
     """What is remembered of a forgotten person's id or address: enough to know it again."""
     return _sign(salt.encode(), identifier)
 
@@ -219,10 +221,10 @@ def list_mentions(value: Any) -> set[str]:
 def find_mentions(text: str) -> set[str]:
     """What may name a person in a JSON text; of one that can't be read, its words."""
     value = _parse_json(text)
-    return list_mentions(value) if value is not UNREADABLE else {text, *words_of(text)}
+    return list_mentions(value) if value is not UNREADABLE else {text, *list_words(text)}
 
 
-def words_of(text: str) -> set[str]:
+def list_words(text: str) -> set[str]:
     """Every word of a sentence that may be an id or an address."""
     return list_mentions(WORD.findall(text))
 

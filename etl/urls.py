@@ -79,7 +79,7 @@ def check_lake_target(target: str, key: str) -> None:
         raise ConfigError(f"{key} names no bucket", f"write {LAKE_STORES[scheme]}")
 
 
-def lake_address(target: str) -> str:
+def normalize_address(target: str) -> str:
     """A lake's one address: without a slash at the end; of a folder, the whole path."""
     return target.rstrip("/") if "://" in target else str(Path(target).absolute())
 

@@ -21,12 +21,12 @@ def migrate(connection: Connection) -> None:
 
 def migrate_configured() -> None:
     """A plain `alembic upgrade head`: the database of config.toml, `$ETL_CONFIG` and `ETL_...`."""
-    from etl.input.config_file import config_path, read_settings
-    from etl.store.schema.engine import temporary_engine
+    from etl.input.config_file import find_config, read_settings
+    from etl.store.schema.engine import open_temporary_engine
     from etl.store.schema.migrate import check_encoding
 
-    settings = read_settings(config_path(None))
-    with temporary_engine(settings.database.url) as engine, engine.begin() as connection:
+    settings = read_settings(find_config(None))
+    with open_temporary_engine(settings.database.url) as engine, engine.begin() as connection:
         check_encoding(connection)
         migrate(connection)
 

@@ -14,7 +14,7 @@ from etl import config
 from etl.config import Duration, Names, Settings, parse_duration
 from etl.credentials import Credentials
 from etl.errors import ConfigError
-from etl.input.config_file import config_path, convert_tables, read_settings
+from etl.input.config_file import convert_tables, find_config, read_settings
 
 EXAMPLE = Path(__file__).parents[1] / "config.example.toml"
 SECRET = "gum_s3cr3t"
@@ -584,7 +584,7 @@ def test_without_a_setting_in_the_environment_the_file_must_be_there(
     monkeypatch.chdir(tmp_path)
 
     with pytest.raises(ConfigError, match="there is no configuration file"):
-        read_settings(config_path(None, environ), environ)
+        read_settings(find_config(None, environ), environ)
 
 
 @pytest.mark.parametrize(
@@ -611,9 +611,9 @@ def test_a_wrong_value_is_blamed_on_what_set_it(
 def test_the_file_is_the_option_else_the_variable_else_here() -> None:
     environ = {"ETL_CONFIG": "from-environment.toml"}
 
-    assert config_path("option.toml", environ) == Path("option.toml")
-    assert config_path(None, environ) == Path("from-environment.toml")
-    assert config_path(None, {}) == Path("config.toml")
+    assert find_config("option.toml", environ) == Path("option.toml")
+    assert find_config(None, environ) == Path("from-environment.toml")
+    assert find_config(None, {}) == Path("config.toml")
 
 
 def uncommented(text: str) -> dict[str, Any]:
@@ -648,13 +648,13 @@ def credentials(**environ: str) -> Credentials:
 def test_a_token_goes_before_a_key_and_without_a_user() -> None:
     both = credentials(GUMLOOP_ACCESS_TOKEN="token", GUMLOOP_API_KEY="key", GUMLOOP_USER_ID="me")
 
-    assert both.headers() == {"authorization": "Bearer token"}
+    assert both.make_headers() == {"authorization": "Bearer token"}
 
 
 def test_a_key_goes_with_its_user() -> None:
     key = credentials(GUMLOOP_API_KEY="key", GUMLOOP_USER_ID="me", GUMLOOP_TEAM_ID="team")
 
-    assert key.headers() == {"authorization": "Bearer key", "x-auth-key": "me"}
+    assert key.make_headers() == {"authorization": "Bearer key", "x-auth-key": "me"}
     assert key.team_id == "team"
 
 

@@ -15,7 +15,11 @@ from etl.planning.run_demand import AgentState
 from etl.service import agent_jobs
 from etl.service.agent_jobs import AgentJobs
 from etl.service.next_runs import NextRuns
-from etl.service.schedule import first_reconcile, make_incremental_trigger, make_reconcile_trigger
+from etl.service.schedule import (
+    make_incremental_trigger,
+    make_reconcile_trigger,
+    plan_first_reconcile,
+)
 from etl.service.scheduler import run_scheduler
 from etl.service.watch import Postponed
 from etl.store.runs.lease import Lease
@@ -130,5 +134,7 @@ def test_anothers_run_counts_if_it_was_lately_and_not_in_the_future(
 def test_a_reconcile_of_the_future_does_not_put_off_the_next() -> None:
     now, day = utc_now(), timedelta(days=1)
 
-    assert first_reconcile(now + timedelta(days=1500), day, now, 0.0) == now + day
-    assert first_reconcile(now - timedelta(hours=1), day, now, 0.0) == now + timedelta(hours=23)
+    assert plan_first_reconcile(now + timedelta(days=1500), day, now, 0.0) == now + day
+    assert plan_first_reconcile(now - timedelta(hours=1), day, now, 0.0) == now + timedelta(
+        hours=23
+    )

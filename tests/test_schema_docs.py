@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from etl.planning.run_demand import RunOptions
 from etl.simulator import World
-from etl.store.schema.column_types import instant_text
+from etl.store.schema.column_types import format_instant
 from etl.store.schema.tables import metadata
 from etl.store.store import Store
 from tests.conftest import Runner
@@ -96,7 +96,7 @@ def test_the_views_hold_what_the_page_says(store: Store, run_agent: Runner, worl
     world.add_session(agent, id="undated", created_at=None, creator=None, type=None, usage=None)
     run_agent(agent, RunOptions("backfill"))
 
-    with store.reading() as connection:
+    with store.connect() as connection:
         for view, section in sections(VIEWS).items():
             assert connection.exec_driver_sql(f"SELECT * FROM {view}").fetchall(), view
             for name, told in documented(section).items():
@@ -137,7 +137,7 @@ def test_every_query_finds_something_after_a_sync(
     world.change(ids[1], usage={"credit_cost": 99.5})
     assert run_agent(agent, RunOptions("reconcile")).status == "succeeded"
 
-    with store.reading() as connection:
+    with store.connect() as connection:
         assert len(QUERIES) == 12
         for title, block in QUERIES.items():
             assert block is not None, title
@@ -167,7 +167,7 @@ def as_table(names: list[str], rows: Iterable[Iterable[object]]) -> list[str]:
 def shown(value: object) -> str:
     """A value as SQLite has it."""
     if isinstance(value, datetime):
-        return instant_text(value.astimezone(UTC))
+        return format_instant(value.astimezone(UTC))
     if isinstance(value, Decimal):
         return str(float(value) if value.as_tuple().exponent else int(value))
     return str(value)

@@ -15,7 +15,7 @@ from etl.models import Page
 from etl.simulator import Simulator, World
 from etl.store.runs.runs import start_run
 from etl.store.schema import migrate
-from etl.store.schema.column_types import instant_text
+from etl.store.schema.column_types import format_instant
 from etl.store.store import Batch, Store
 from etl.store.write.diff import compare_rows
 from etl.store.write.responses import Response, Run
@@ -54,8 +54,8 @@ def test_decode_a_page(benchmark: Any, bodies: tuple[str, list[bytes]]) -> None:
 
 @pytest.mark.parametrize("kind", ["new", "unchanged", "changed"])
 def test_diff_eight_pages(benchmark: Any, pages: list[Page], kind: str) -> None:
-    as_of, later = instant_text(NOW), instant_text(datetime(2026, 11, 2, tzinfo=UTC))
-    rows = SqliteRows.rows([session for page in pages for session in page.sessions])
+    as_of, later = format_instant(NOW), format_instant(datetime(2026, 11, 2, tzinfo=UTC))
+    rows = SqliteRows.make_rows([session for page in pages for session in page.sessions])
     join = SqliteRows.join_extra
     first = compare_rows({}, rows, [as_of] * len(rows), as_of, 1, join)
     stored = {} if kind == "new" else first.new
@@ -74,7 +74,7 @@ def saving(
     store = Store(f"sqlite:///{tmp_path / 'micro.db'}", utc_now)
     migrate.upgrade(store.engine)
     lease: Any = store.claim(agent_id)
-    run = start_run(store, lease, "backfill", store.state(agent_id), utc_now())
+    run = start_run(store, lease, "backfill", store.load_state(agent_id), utc_now())
     yield store, run, _batch(pages)
     store.close()
 

@@ -28,7 +28,7 @@ class ClockSkew:
         """Take note of a response's `Date` header, if it has one that can be read."""
         told = parse_date(date or "")
         if told is not None:
-            self._found.append(least_skew(told, sent_at, arrived_at))
+            self._found.append(estimate_skew(told, sent_at, arrived_at))
 
     @property
     def least(self) -> timedelta | None:
@@ -36,13 +36,13 @@ class ClockSkew:
         return min(tuple(self._found), key=abs, default=None)
 
 
-def least_skew(told: datetime, sent_at: datetime, arrived_at: datetime) -> timedelta:
+def estimate_skew(told: datetime, sent_at: datetime, arrived_at: datetime) -> timedelta:
     """By how much this machine's clock is ahead at least (negative: behind), by one response."""
     lowest, highest = sent_at - told - RESOLUTION, arrived_at - told
     return max(lowest, min(highest, timedelta(0)))
 
 
-def skew_warnings(skew: timedelta | None) -> set[str]:
+def describe_skew(skew: timedelta | None) -> set[str]:
     """What to say of a clock that is off by more than NTP would let it be."""
     if skew is None or abs(skew) <= TOLERANCE:
         return set()

@@ -76,13 +76,13 @@ class Transport:
 
         Raises Denied, Transient, RetryLater, Malformed.
         """
-        used = self._credentials.current()
+        used = self._credentials.get_current()
         try:
             return self._get_as(used, what, url, counts, most)
         except Denied as error:
             if error.status != 401 or not self._credentials.renew(used):
                 raise
-        used = self._credentials.current()
+        used = self._credentials.get_current()
         try:
             return self._get_as(used, what, url, counts, most)
         except Denied as error:
@@ -104,7 +104,7 @@ class Transport:
         requested_at, began, status = utc_now(), time.monotonic(), None
         try:
             connection = connection or self._connect()
-            with connection.stream("GET", url, headers=used.headers()) as response:
+            with connection.stream("GET", url, headers=used.make_headers()) as response:
                 self.skew.note(response.headers.get("date"), requested_at, utc_now())
                 content = read_response(what, response, most, DEADLINE_FACTOR * self._api.timeout)
             status = response.status_code
@@ -137,6 +137,6 @@ class Transport:
 
     def clean(self, text: str) -> str:
         """A server's words without our secret, should it echo it."""
-        for secret in self._credentials.secrets():
+        for secret in self._credentials.list_secrets():
             text = text.replace(secret, "***")
         return text

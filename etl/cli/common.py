@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from etl.config import Settings
 from etl.errors import ConfigError
-from etl.input.config_file import config_path, read_settings
+from etl.input.config_file import find_config, read_settings
 from etl.models import AgentReport, Counts, Status, Transcripts
 from etl.wording import suggest_agent
 
@@ -32,7 +32,7 @@ EXIT_CODES: Final[dict[Status, int]] = {"succeeded": 0, "interrupted": 130}
 
 def load_settings(args: argparse.Namespace) -> Settings:
     """The configuration that the command line names."""
-    return read_settings(config_path(args.config))
+    return read_settings(find_config(args.config))
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def find_agents(store: "Store", wanted: Sequence[str] | None) -> tuple[str, ...]
     """The agents of `--agent`, else all stored ones. Raises ConfigError for one not stored."""
     from etl.store.read import status
 
-    known = status.agent_names(store)
+    known = status.read_agent_names(store)
     for id in wanted or ():
         if id not in known:
             hint = suggest_agent(id, known) or "sync it first"

@@ -117,9 +117,9 @@ def note_waits(write: Callable[[str], None] | None = None) -> Observe:
 def open_client(settings: "Settings", stop: threading.Event | None = None) -> "Client":
     """Make a client whose long waits are noted on stderr. Raises ConfigError."""
     from etl.api.client import Client
-    from etl.api.credentials import source_of
+    from etl.api.credentials import make_source
 
-    return Client(settings.api, source_of(settings.api, stop), stop, observe=note_waits())
+    return Client(settings.api, make_source(settings.api, stop), stop, observe=note_waits())
 
 
 def describe_wait(error: Exception, seconds: float) -> str:

@@ -22,7 +22,7 @@ from etl.config import (
     parse_listen,
 )
 from etl.errors import ConfigError
-from etl.input.config_names import check_names, check_variable, in_words
+from etl.input.config_names import check_names, check_variable, translate_message
 from etl.input.text_files import read_text
 from etl.input.time_zones import find_zone
 from etl.invocation import program_name
@@ -33,7 +33,7 @@ DEFAULT_PATH: Final = Path("config.toml")
 BASE_URL: Final = "GUMLOOP_BASE_URL"
 
 
-def config_path(option: str | None, environ: Mapping[str, str] = os.environ) -> Path:
+def find_config(option: str | None, environ: Mapping[str, str] = os.environ) -> Path:
     """The configuration file: `--config`, else `$ETL_CONFIG`, else `./config.toml`."""
     return Path(option or environ.get("ETL_CONFIG") or DEFAULT_PATH)
 
@@ -58,7 +58,7 @@ def convert_tables(tables: dict[str, Any], source: str, variables: Sequence[str]
     try:
         settings = msgspec.convert(tables, Settings, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
-        key, separator, told = in_words(str(error), Settings).partition(":")
+        key, separator, told = translate_message(str(error), Settings).partition(":")
         raise ConfigError(f"{place(key)}{separator}{told}", _make_hint()) from None
     _check_values(settings, place)
     return settings

@@ -43,7 +43,7 @@ def check_variable(name: str, environ: Container[str], whole: type) -> None:
             raise ConfigError(f"{name} sets nothing", f"did you mean {right}?")
 
 
-def in_words(message: str, whole: type) -> str:
+def translate_message(message: str, whole: type) -> str:
     """Msgspec's sentence in words of TOML: `api.page_size: expected ...`."""
     text, _, path = message.partition(" - at `$")
     for python, plain in PLAIN.items():

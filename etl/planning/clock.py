@@ -7,7 +7,7 @@ LEAST_STEP: Final = timedelta(seconds=1)
 """Less is the slow correction of NTP, or the time between reading the one clock and the other."""
 
 
-def clock_step(
+def measure_clock_step(
     wall_before: datetime, running_before: float, wall_now: datetime, running_now: float
 ) -> timedelta | None:
     """By how much the wall time went further than the running time (seconds); None: it did not.

@@ -56,7 +56,7 @@ def compact(coverage: Coverage, since: datetime, most: int = MOST_SPANS) -> Cove
     return tuple(spans)
 
 
-def gaps(
+def list_gaps(
     coverage: Coverage, oldest: datetime, newest: datetime, since: datetime | None
 ) -> list[Gap]:
     """The parts of `[oldest, newest)` not proven at or after `since` (None: ever)."""
@@ -74,7 +74,7 @@ def gaps(
     return found
 
 
-def contiguous_top(coverage: Coverage, floor: datetime = BEGINNING) -> datetime | None:
+def find_contiguous_top(coverage: Coverage, floor: datetime = BEGINNING) -> datetime | None:
     """Up to where (exclusive) all instants from `floor` on are covered; None: not even it."""
     top = None
     for span in coverage:
@@ -108,12 +108,10 @@ def _forget_where(coverage: Coverage, condition: Callable[[Span], bool]) -> Cove
 def drop_cursors(coverage: Coverage, is_alive: Callable[[Entry], bool]) -> Coverage:
     """Coverage without the cursors at its edges that are of no use any more."""
 
-    def alive_or_none(entry: Entry | None) -> Entry | None:
+    def keep_alive(entry: Entry | None) -> Entry | None:
         return entry if entry is not None and is_alive(entry) else None
 
-    return tuple(
-        replace(s, below=alive_or_none(s.below), above=alive_or_none(s.above)) for s in coverage
-    )
+    return tuple(replace(s, below=keep_alive(s.below), above=keep_alive(s.above)) for s in coverage)
 
 
 def _cut_out(old: Span, new: Span) -> Iterator[Span]:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from etl.models import BEGINNING, floor_second
-from etl.planning.coverage import Coverage, Gap, contiguous_top, gaps
+from etl.planning.coverage import Coverage, Gap, find_contiguous_top, list_gaps
 
 SECOND: Final = timedelta(seconds=1)
 
@@ -76,7 +76,7 @@ def find_gaps(coverage: Coverage, demand: Demand) -> tuple[Gap, ...]:
     found = sorted(
         gap
         for wanted in demand.requirements
-        for gap in gaps(coverage, wanted.oldest, wanted.newest, wanted.since)
+        for gap in list_gaps(coverage, wanted.oldest, wanted.newest, wanted.since)
     )
     joined: list[Gap] = []
     for gap in found:
@@ -87,7 +87,7 @@ def find_gaps(coverage: Coverage, demand: Demand) -> tuple[Gap, ...]:
     return tuple(joined)
 
 
-def watermark_bound(
+def bound_watermark(
     coverage: Coverage,
     demand: Demand,
     floor: datetime,
@@ -99,12 +99,12 @@ def watermark_bound(
     It moves only once the run's demand is met, only over gapless coverage down to `floor`, and
     only if `lookback` below it was proven anew: a list cut short never moves it.
     """
-    top = contiguous_top(coverage, floor)
+    top = find_contiguous_top(coverage, floor)
     if top is None or find_gaps(coverage, demand):
         return None
     if watermark is None:
         return top
-    anew = gaps(coverage, max(floor, subtract(watermark, lookback)), top, demand.started_at)
+    anew = list_gaps(coverage, max(floor, subtract(watermark, lookback)), top, demand.started_at)
     return None if anew else top
 
 

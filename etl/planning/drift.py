@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from etl.models import unread_fields
+from etl.models import list_unread_fields
 
 MOST_UNREAD: Final = 20
 TENTH: Final = 10
@@ -24,7 +24,7 @@ def count_fields(reasons: Mapping[str, int]) -> dict[str, int]:
     """In how many records each field can't be read, from how often each reason was given."""
     counts: dict[str, int] = {}
     for reason, number in reasons.items():
-        for name in unread_fields(reason) or [WHOLE]:
+        for name in list_unread_fields(reason) or [WHOLE]:
             counts[name] = counts.get(name, 0) + number
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 

@@ -75,7 +75,7 @@ def plan_demand(
 
     `newest` is the newest stored instant, for an agent without a watermark.
     """
-    state = replace(state, history_from=next_history_from(state, options))
+    state = replace(state, history_from=choose_history_from(state, options))
     stored = choose_demand(state, options, now)
     return make_demand(state, options, stored, now, state.watermark or newest)
 
@@ -94,7 +94,7 @@ def choose_demand(state: AgentState, options: RunOptions, now: datetime) -> Stor
     return old if same else wanted
 
 
-def demand_to_save(
+def choose_saved_demand(
     state: AgentState, options: RunOptions, stored: StoredDemand, now: datetime
 ) -> StoredDemand | None:
     """The demand to write down; None to leave a reconcile's, which goes on after this sync."""
@@ -103,7 +103,7 @@ def demand_to_save(
     return None if unmet and options.mode == "incremental" else stored
 
 
-def next_history_from(state: AgentState, options: RunOptions) -> datetime | None:
+def choose_history_from(state: AgentState, options: RunOptions) -> datetime | None:
     """Where this agent's history begins: set by its first run, widened by a longer backfill."""
     is_first = not state.coverage and state.watermark is None
     if is_first:

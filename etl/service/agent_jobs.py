@@ -20,11 +20,11 @@ from etl.service.next_runs import SYNC_JOB, NextRuns
 from etl.service.runs import Service, run_options
 from etl.service.schedule import (
     RECENT_SHARE,
-    first_reconcile,
     make_incremental_trigger,
     make_reconcile_trigger,
+    plan_first_reconcile,
+    plan_second_sync,
     reconcile_interval,
-    second_sync,
 )
 from etl.service.watch import AGAIN, Postponed
 from etl.store.read import status
@@ -48,7 +48,9 @@ class AgentJobs:
         id = self.agent.id
         first = DateTrigger(now + random.random() * schedule.jitter)
         scheduler.add_job(self.incremental, first, id=f"first:{id}")
-        turns = {} if schedule.cron else {"next_run_time": second_sync(schedule.every, now, share)}
+        turns = (
+            {} if schedule.cron else {"next_run_time": plan_second_sync(schedule.every, now, share)}
+        )
         trigger = make_incremental_trigger(schedule)
         due = turns.get("next_run_time") or trigger.get_next_fire_time(None, now)
         self.next_runs.expect(id, due)
@@ -59,8 +61,8 @@ class AgentJobs:
         every = reconcile_interval(schedule)
         options = {}
         if every is not None:
-            last = self.service.store.state(id).last_reconciled_at
-            options["next_run_time"] = first_reconcile(last, every, now, share)
+            last = self.service.store.load_state(id).last_reconciled_at
+            options["next_run_time"] = plan_first_reconcile(last, every, now, share)
         scheduler.add_job(self.reconcile, trigger, id=f"reconcile:{id}", **options)
 
     def incremental(self) -> None:
@@ -106,7 +108,7 @@ class AgentJobs:
     def _is_done_elsewhere(self, mode: Mode, every: timedelta) -> bool:
         """Whether another process has just been at it. One that is still at it holds the lease."""
         now = utc_now()
-        last = status.last_started(self.service.store, self.agent.id, mode, now)
+        last = status.find_last_start(self.service.store, self.agent.id, mode, now)
         # The clock may have been set back since our own last run.
         return (
             last is not None and last >= min(self.since, now) and now - last < every * RECENT_SHARE

@@ -17,9 +17,9 @@ from etl.errors import ConfigError, EtlError
 from etl.events import LakeFailed, LakeSeen, LakeUpdated, Observe
 from etl.invocation import install_hint
 from etl.service.schedule import RECENT_SHARE
-from etl.store.lakes import LakeStatus, lakes
+from etl.store.lakes import LakeStatus, list_lakes
 from etl.store.store import Store
-from etl.urls import lake_address
+from etl.urls import normalize_address
 
 STOP_CHECK_PAUSE: Final = 0.2
 """Seconds between two looks at whether the process should end."""
@@ -45,12 +45,12 @@ class LakeJob:
     def __init__(self, store: Store, lake: Lake, stop: threading.Event, observe: Observe) -> None:
         assert lake.target is not None
         self._store = store
-        self._target = lake_address(lake.target)
+        self._target = normalize_address(lake.target)
         self._every: timedelta = lake.every
         self._stop = stop
         self._observe = observe
 
-    def first_at(self, now: datetime) -> datetime:
+    def find_first_time(self, now: datetime) -> datetime:
         """When it is due first: an interval after the last success, of whichever process."""
         last = self._read_status().finished_at
         return now if last is None else max(now, last + self._every)
@@ -71,7 +71,7 @@ class LakeJob:
             self._observe(LakeFailed(error))
 
     def _read_status(self) -> LakeStatus:
-        statuses = {lake.target: lake for lake in lakes(self._store)}
+        statuses = {lake.target: lake for lake in list_lakes(self._store)}
         return statuses.get(self._target, LakeStatus(self._target))
 
     def _report_status(self) -> LakeStatus:

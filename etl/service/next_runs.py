@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, Final
 
 from etl.errors import StoreError
-from etl.store.runs.lease import holder
+from etl.store.runs.lease import name_holder
 from etl.store.runs.next_runs import clear_next_runs, save_next_run
 from etl.store.store import Store
 
@@ -19,7 +19,7 @@ class NextRuns:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._me = holder()
+        self._me = name_holder()
         self._times: dict[str, datetime] = {}
 
     def learn(self, scheduler: Any, event: Any) -> None:

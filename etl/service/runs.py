@@ -10,18 +10,18 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 from etl.api.client import Client
-from etl.api.clock_skew import skew_warnings
-from etl.api.credentials import source_of
+from etl.api.clock_skew import describe_skew
+from etl.api.credentials import make_source
 from etl.api.errors import retry_later
 from etl.clock import utc_now
 from etl.config import Agent, Settings, parse_duration
-from etl.credentials import CredentialSource, privacy_salt
+from etl.credentials import CredentialSource, read_salt
 from etl.errors import ConfigError, EtlError
 from etl.events import Observe, RunFinished, RunStarted, ignore
 from etl.invocation import program_name
 from etl.models import CLOCKS_DIFFER, AgentReport, Mode, Progress, Pruned, Status
 from etl.planning.run_demand import RunOptions
-from etl.privacy import rules_of
+from etl.privacy import make_rules
 from etl.store.privacy.retention import prune
 from etl.store.privacy.rules_change import apply_rules_change
 from etl.store.schema import migrate
@@ -98,7 +98,7 @@ class Service:
         """
         skew = self.client.clock_skew
         if skew is not None and skew > CLOCKS_DIFFER:
-            what = f"nothing is deleted by age: {min(skew_warnings(skew))}"
+            what = f"nothing is deleted by age: {min(describe_skew(skew))}"
             raise EtlError(what, f"set the clock; `{program_name()} check` compares it")
         return prune(self.store, self.settings.retention, utc_now())
 
@@ -119,8 +119,8 @@ def open_service(
     observe: Observe = ignore,
 ) -> Iterator[Service]:
     """A service whose database is ready. Raises ConfigError, StoreError or SchemaMismatch."""
-    credentials = credentials or source_of(settings.api, stop)
-    rules = rules_of(settings.privacy, privacy_salt())
+    credentials = credentials or make_source(settings.api, stop)
+    rules = make_rules(settings.privacy, read_salt())
     with Store(settings.database.url, utc_now, rules) as store:
         with translate_errors(store.url):
             migrate.ensure(store.engine, migrate=migrate_too)
@@ -145,7 +145,7 @@ def select_agents(settings: Settings, ids: Sequence[str] | None) -> list[Agent]:
     return [known[id] for id in dict.fromkeys(ids)] if ids else list(settings.agents)
 
 
-def known_agents(settings: Settings, store: Store, ids: Sequence[str] | None) -> list[Agent]:
+def list_known_agents(settings: Settings, store: Store, ids: Sequence[str] | None) -> list[Agent]:
     """The agents of a run as far as they are known without asking the API."""
     if not settings.discovery.on:
         return select_agents(settings, ids)
@@ -172,7 +172,7 @@ def _pick_agents(ids: Sequence[str], selection: AgentSelection) -> list[Agent]:
 
 def run_options(settings: Settings, mode: Mode, **changes: object) -> RunOptions:
     """The options of a run, by the configuration unless `changes` name them."""
-    since = configured_history_from(settings)
+    since = read_history_from(settings)
     options = RunOptions(
         mode,
         since=since if mode == "incremental" else None,
@@ -187,7 +187,7 @@ def run_options(settings: Settings, mode: Mode, **changes: object) -> RunOptions
     return replace(options, **changes)  # type: ignore[arg-type]
 
 
-def configured_history_from(settings: Settings) -> datetime | None:
+def read_history_from(settings: Settings) -> datetime | None:
     """Where `sync.since` lets history begin. Raises ConfigError."""
     if not settings.sync.since:
         return None
@@ -234,7 +234,7 @@ def parse_instant_option(text: str, now: datetime | None = None, zone: tzinfo = 
         raise ConfigError(f"{text!r} is not a point in time", hint) from None
 
 
-def worst_status(reports: Sequence[AgentReport], *, incomplete: bool = False) -> Status:
+def find_worst_status(reports: Sequence[AgentReport], *, incomplete: bool = False) -> Status:
     """The status of a whole run; `incomplete` if agents may be missing."""
     statuses = {report.status for report in reports}
     if incomplete:

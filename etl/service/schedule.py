@@ -70,7 +70,7 @@ def reconcile_interval(schedule: Schedule) -> timedelta | None:
     return every
 
 
-def ready_within(settings: Settings) -> timedelta:
+def choose_readiness_limit(settings: Settings) -> timedelta:
     """How old an agent's last success may be: as configured, else four turns of the schedule."""
     if settings.service.ready_within is not None:
         return settings.service.ready_within
@@ -80,12 +80,12 @@ def ready_within(settings: Settings) -> timedelta:
     return max(SHORTEST_READY, READY_INTERVALS * every)
 
 
-def second_sync(every: timedelta, now: datetime, share: float) -> datetime:
+def plan_second_sync(every: timedelta, now: datetime, share: float) -> datetime:
     """When an agent is synced next after the first time: agents take turns over the interval."""
     return now + every * (1 - share)
 
 
-def first_reconcile(
+def plan_first_reconcile(
     last: datetime | None, every: timedelta, now: datetime, share: float
 ) -> datetime:
     """When an agent's first reconcile is due: an interval after its last one.

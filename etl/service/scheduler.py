@@ -96,7 +96,7 @@ def _add_lake(scheduler: Any, service: Service, stop: threading.Event) -> None:
         return
     job = LakeJob(service.store, lake, stop, service.observe)
     trigger = Interval(seconds=lake.every.total_seconds(), timezone="UTC")
-    due = job.first_at(utc_now())
+    due = job.find_first_time(utc_now())
     scheduler.add_job(job.run, trigger, id=LAKE, executor=LAKE, next_run_time=due)
 
 

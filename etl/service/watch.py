@@ -15,7 +15,7 @@ from apscheduler.jobstores.base import JobLookupError
 
 from etl.clock import utc_now
 from etl.events import ClockStepped
-from etl.planning.clock import clock_step
+from etl.planning.clock import measure_clock_step
 from etl.service.runs import Service
 from etl.service.triggers import plan_after_step
 
@@ -63,7 +63,7 @@ def watch(service: Service, scheduler: Any, postponed: Postponed) -> None:
     before = _read_clocks()
     while not service.stop.wait(LOOK_PAUSE):
         now = _read_clocks()
-        step = clock_step(*before, *now)
+        step = measure_clock_step(*before, *now)
         before = now
         if step is not None:
             service.observe(ClockStepped(step))

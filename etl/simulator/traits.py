@@ -103,7 +103,7 @@ class CursorBook:
         return expired or (self.traits.cursor_requests is not None and self.requests > last)
 
 
-def bend(query: ListQuery, traits: Traits) -> ListQuery:
+def apply(query: ListQuery, traits: Traits) -> ListQuery:
     """Return *query* as a server with *traits* understands it."""
     if traits.ignores_state and query.filters.state:
         query = replace(query, filters=replace(query.filters, state=None))

@@ -20,11 +20,11 @@ class LakeStatus(NamedTuple):
     error: str | None = None
 
 
-def lakes(store: Store) -> list[LakeStatus]:
+def list_lakes(store: Store) -> list[LakeStatus]:
     """Every lake that was ever carried over to, by its address. Raises StoreError."""
     c = t.lakes.c
     columns = [c[name] for name in LakeStatus._fields]
-    with store.reading() as connection:
+    with store.connect() as connection:
         return [LakeStatus(*row) for row in connection.execute(select(*columns).order_by(c.target))]
 
 

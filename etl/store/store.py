@@ -117,7 +117,7 @@ class Store:
         self.close()
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def connect(self) -> Iterator[Connection]:
         """A connection for reads. Raises StoreError."""
         with (
             translate_errors(self.url),
@@ -139,7 +139,7 @@ class Store:
 
     def claim(self, agent_id: str, name: str | None = None) -> Lease | LeaseHolder:
         """Try to become the one process that works on this agent."""
-        me = leases.holder()
+        me = leases.name_holder()
 
         def work(connection: Connection) -> Lease | LeaseHolder:
             self._save_agent(connection, agent_id, name)
@@ -155,9 +155,9 @@ class Store:
         """Give the lease back."""
         self.transact(lambda connection: leases.release(connection, lease))
 
-    def state(self, agent_id: str) -> AgentState:
+    def load_state(self, agent_id: str) -> AgentState:
         """What is remembered of an agent."""
-        with self.reading() as connection:
+        with self.connect() as connection:
             return load_state(connection, agent_id)
 
     def save(self, run: Run, batch: Batch) -> SaveResult:
@@ -199,7 +199,7 @@ class Store:
         return result
 
     def _save(self, connection: Connection, run: Run, batch: Batch) -> SaveResult:
-        cursor = batch.last_cursor and self.text(batch.last_cursor)
+        cursor = batch.last_cursor and self.make_storable(batch.last_cursor)
         before, guard = checkpoint.begin_save(connection, run, cursor)
         responses = redact_responses(connection, guard, self.rules, batch.responses)
         counts = self._responses.save(connection, run, responses)
@@ -217,7 +217,7 @@ class Store:
     def _note_absent(self, connection: Connection, run: Run, batch: Batch) -> frozenset[str]:
         """Note who was looked for in vain, and who has turned up. Returns those in doubt."""
         doubtful: set[str] = set()
-        seen_since = partial(self._responses.seen_since, Session)
+        seen_since = partial(self._responses.was_seen_since, Session)
         for check in batch.absences:
             gone = suspects.suspect_absent(
                 connection, run.agent_id, check, seen_since, self._clock()
@@ -247,9 +247,9 @@ class Store:
         """A run is over: its saves need not be counted any more."""
         self._counted.pop(run.id, None)
 
-    def text(self, text: str) -> str:
+    def make_storable(self, text: str) -> str:
         """A text as this database can hold it."""
-        return self._rows.text(text)
+        return self._rows.convert_text(text)
 
     def _retry(self, attempt: Callable[[], T]) -> T:
         """Try again while a server restarts or fails over, or two agents claim one session's id."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from etl.api.client import Client
-from etl.api.clock_skew import skew_warnings
+from etl.api.clock_skew import describe_skew
 from etl.errors import CutShort, EtlError, LeaseHeld, LeaseLost, Malformed, Stopped, StoreError
 from etl.events import LeaseTakenOver, Observe, RunUnrecorded, ignore
 from etl.invocation import program_name
@@ -19,8 +19,8 @@ from etl.planning.run_demand import (
     RunOptions,
     StoredDemand,
     choose_demand,
-    demand_to_save,
-    next_history_from,
+    choose_history_from,
+    choose_saved_demand,
 )
 from etl.store.read.sessions import count_sessions, has_undated
 from etl.store.runs.lease import LEASE, Lease, LeaseHolder
@@ -76,7 +76,7 @@ class AgentSync:
         report, sample = AgentReport(agent_id, "verify"), None
         with self._hold_lease(report, None) as lease:
             if lease is not None:
-                state = self.store.state(agent_id)
+                state = self.store.load_state(agent_id)
                 run = start_run(self.store, lease, "verify", state, self.clock())
                 context = RunContext(
                     self.client, self.store, run, state, self.clock, counts=report.counts
@@ -110,9 +110,9 @@ class AgentSync:
         state, warnings = load_repaired_state(self.store, lease, now)
         state.coverage = clip_to_now(state.coverage, now)
         report.watermark = state.watermark
-        state.history_from = next_history_from(state, options)
+        state.history_from = choose_history_from(state, options)
         stored = choose_demand(state, options, now)
-        saved = demand_to_save(state, options, stored, now)
+        saved = choose_saved_demand(state, options, stored, now)
         run = start_run(self.store, lease, options.mode, state, now, saved)
         context = RunContext(
             self.client,
@@ -135,7 +135,7 @@ class AgentSync:
             self._retrieve_transcripts(context, options, report)
 
     def _list_warnings(self, context: RunContext) -> list[str]:
-        return sorted(context.warnings | skew_warnings(self.client.clock_skew))
+        return sorted(context.warnings | describe_skew(self.client.clock_skew))
 
     def _open_walks(
         self, context: RunContext, stored: StoredDemand, options: RunOptions
@@ -173,7 +173,7 @@ class AgentSync:
     def _settle_suspects(self, walks: ParallelWalks) -> None:
         """Look at suspects that are in doubt; then mark missing who is gone. Raises CutShort."""
         context, run = walks.context, walks.context.run
-        with self.store.reading() as connection:
+        with self.store.connect() as connection:
             suspects = read_suspects(connection, run.agent_id)
         if not suspects:
             return

@@ -17,7 +17,7 @@ from etl.errors import CutShort, Malformed
 from etl.planning.freshness import needs_check
 from etl.planning.open_sessions import list_idle_down_to
 from etl.planning.walks.hints import Hints
-from etl.store.read.open_sessions import OpenSession, idle_instants, open_sessions
+from etl.store.read.open_sessions import OpenSession, list_idle_instants, list_open_sessions
 from etl.store.write.responses import Run
 from etl.sync.retrieve import retrieve_all
 from etl.sync.run_context import RunContext
@@ -56,8 +56,8 @@ def _read_open_sessions(
     context: RunContext, idle_recheck: timedelta, now: datetime
 ) -> list[OpenSession]:
     id, coverage = context.run.agent_id, context.state.coverage
-    with context.store.reading() as connection:
-        return open_sessions(connection, id, coverage, now, idle_recheck)
+    with context.store.connect() as connection:
+        return list_open_sessions(connection, id, coverage, now, idle_recheck)
 
 
 def plan_idle_list(
@@ -67,7 +67,7 @@ def plan_idle_list(
     idle = {one.id: one.created_at for one in due if one.state == "idle" and one.created_at}
     if not idle:
         return None
-    stored = idle_instants(connection, agent_id, page_size * len(idle))
+    stored = list_idle_instants(connection, agent_id, page_size * len(idle))
     down_to = list_idle_down_to(sorted(idle.values(), reverse=True), stored, page_size)
     if down_to is None:
         return None
@@ -79,7 +79,7 @@ def _read_idle(lists: StateLists, due: Sequence[OpenSession]) -> None:
     """Read the list of idle sessions as far as that costs less than retrieving those due."""
     context = lists.context
     agent_id, page_size = context.run.agent_id, context.client.api.page_size
-    with context.store.reading() as connection:
+    with context.store.connect() as connection:
         plan = plan_idle_list(connection, agent_id, due, page_size)
     if plan is not None:
         lists.read("idle", plan.down_to, plan.ids)

@@ -18,7 +18,7 @@ def require_readable(store: Store, run: Run, counts: Counts) -> None:
     seen = counts.seen - counts.repeated
     if not has_drifted(counts.rejected + counts.partial, seen):
         return
-    with store.reading() as connection:
+    with store.connect() as connection:
         # Each session once, however often the run met it. Records without an id are all counted.
         partial = load_unread(connection, run.agent_id, run.id)
     unread = partial.partial + counts.rejected

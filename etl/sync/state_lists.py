@@ -57,7 +57,7 @@ class StateLists:
         """
         hints, client = self.hints, self.context.client
         instants = sorted((one.created_at for one in due if one.created_at), reverse=True)
-        with self.context.store.reading() as connection:
+        with self.context.store.connect() as connection:
             reaches = partial(
                 page_end,
                 connection,

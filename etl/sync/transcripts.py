@@ -39,7 +39,7 @@ class TranscriptSync:
         next run goes on.
         """
         context, id = self.context, self.context.run.agent_id
-        with context.store.reading() as connection:
+        with context.store.connect() as connection:
             chosen, self.done.left = select_due(connection, id, most, context.clock())
         self.done.left += len(chosen)
         if not chosen:

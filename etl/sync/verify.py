@@ -31,7 +31,7 @@ class SampleResult:
 def verify_agent(context: RunContext, size: int) -> SampleResult:
     """Retrieve a random sample. Raises ApiError, StoreError; CutShort if too many are gone."""
     store, run = context.store, context.run
-    with store.reading() as connection:
+    with store.connect() as connection:
         stored, chosen = sample_ids(connection, run.agent_id, size)
     found = retrieve_all(context, chosen)
     gone = mark_missing(store, run, context.state.coverage, run.started_at)

@@ -12,7 +12,7 @@ from etl.planning.run_demand import AgentState, RunOptions, StoredDemand, make_d
 from etl.planning.walks.density import Density
 from etl.planning.walks.gap_tracker import GapTracker
 from etl.planning.walks.hints import Hints
-from etl.store.read.sessions import newest_session, read_instants
+from etl.store.read.sessions import find_newest_session, read_instants
 from etl.store.store import Store
 from etl.store.write.responses import Run
 
@@ -48,7 +48,7 @@ def _make_demand(
     store: Store, run: Run, state: AgentState, stored: StoredDemand, options: RunOptions
 ) -> Demand:
     now = run.started_at
-    newest = state.watermark or newest_session(store, run.agent_id, now)
+    newest = state.watermark or find_newest_session(store, run.agent_id, now)
     demand = make_demand(state, options, stored, now, newest)
     demand = demands.require_head(demand, now, state.floor)
     if stored.started_at == now and state.watermark is not None:

@@ -150,7 +150,7 @@ def test_an_oauth_reply_that_is_a_bomb_ends_in_a_sentence(
     api.add_fault(fault)
 
     with pytest.raises(ApiError) as caught:
-        Grant(settings).current()
+        Grant(settings).get_current()
 
     assert caught.value.message.startswith("renewing the access token: ")
     assert file.read_text() == "sim-refresh\n"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.api.client import Client
-from etl.api.clock_skew import RESOLUTION, ClockSkew, least_skew, skew_warnings
+from etl.api.clock_skew import RESOLUTION, ClockSkew, estimate_skew, describe_skew
 from etl.config import Api
 from etl.credentials import Credentials
 from etl.errors import Denied
@@ -28,7 +28,7 @@ def test_it_never_shows_more_than_there_is(
     answered = NOW + timedelta(microseconds=fraction)
     sent_at, arrived_at = answered - before + skew, answered + after + skew
 
-    found = least_skew(NOW, sent_at, arrived_at)
+    found = estimate_skew(NOW, sent_at, arrived_at)
 
     assert abs(found) <= abs(skew)
     assert abs(skew - found) <= before + after + RESOLUTION
@@ -62,7 +62,7 @@ def test_what_is_no_date_says_nothing(date: str | None) -> None:
     [(None, []), (0, []), (5, []), (-5, []), (6, ["6 s ahead of"]), (-3600, ["3600 s behind"])],
 )
 def test_more_than_five_seconds_are_told(skew: float | None, words: list[str]) -> None:
-    found = skew_warnings(None if skew is None else timedelta(seconds=skew))
+    found = describe_skew(None if skew is None else timedelta(seconds=skew))
 
     assert len(found) == len(words)
     assert all(word in said for word, said in zip(words, found, strict=True))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from etl.api.client import Client
-from etl.api.credentials import source_of
+from etl.api.credentials import make_source
 from etl.api.credentials.oauth import Grant
 from etl.api.rate_limit import RateLimiter
 from etl.config import Api, OAuth
@@ -71,7 +71,7 @@ def secret(tmp_path: Path) -> Path:
 
 
 def source_in(file: Path) -> CredentialSource:
-    return source_of(Api(), environ={"GUMLOOP_ACCESS_TOKEN_FILE": str(file)})
+    return make_source(Api(), environ={"GUMLOOP_ACCESS_TOKEN_FILE": str(file)})
 
 
 def test_a_file_that_changes_is_read_anew(sim: Simulator, secret: Path, ask: Ask) -> None:
@@ -175,18 +175,21 @@ def test_a_file_whose_secret_is_refused_is_told_as_ever(secret: Path, ask: Ask) 
 
 def test_a_key_in_a_file_keeps_its_user_and_team(secret: Path) -> None:
     environ = {"GUMLOOP_API_KEY_FILE": str(secret), "GUMLOOP_USER_ID": "me"}
-    source = source_of(Api(), environ={**environ, "GUMLOOP_TEAM_ID": "team"})
+    source = make_source(Api(), environ={**environ, "GUMLOOP_TEAM_ID": "team"})
     secret.write_text("other-key")
 
-    assert source.current().headers() == {"authorization": "Bearer other-key", "x-auth-key": "me"}
+    assert source.get_current().make_headers() == {
+        "authorization": "Bearer other-key",
+        "x-auth-key": "me",
+    }
     assert source.team_id == "team"
     assert "GUMLOOP_API_KEY_FILE" in source.describe()
 
 
 def test_a_value_in_the_environment_is_its_own_source() -> None:
-    source = source_of(Api(), environ={"GUMLOOP_ACCESS_TOKEN": "t"})
+    source = make_source(Api(), environ={"GUMLOOP_ACCESS_TOKEN": "t"})
 
-    assert source.current() is source
+    assert source.get_current() is source
     assert not source.renew(source)
 
 
@@ -575,7 +578,7 @@ def test_the_token_endpoint_is_at_the_apis_host_by_default(
 
 def test_the_source_is_the_grant_where_one_is_configured(sim: Simulator, file: Path) -> None:
     api = Api(base_url=sim.base_url, oauth=OAuth("c", None, str(file)))
-    source = source_of(api, environ={"GUMLOOP_ACCESS_TOKEN": "t", "GUMLOOP_TEAM_ID": "team_ops"})
+    source = make_source(api, environ={"GUMLOOP_ACCESS_TOKEN": "t", "GUMLOOP_TEAM_ID": "team_ops"})
 
     assert isinstance(source, Grant)
     assert source.team_id == "team_ops"
@@ -589,7 +592,7 @@ def test_no_secret_is_shown_even_if_a_server_echoes_it(
     source = grant()
     ask(source)
     described = source.describe()
-    refresh, access = sim.credentials.refresh_token, source.current().token
+    refresh, access = sim.credentials.refresh_token, source.get_current().token
     echoed = code.format(refresh=refresh, access=access)
     fault = {"shape": 4, "code": echoed, "message": f"no {echoed}", "times": None}
     sim.add_fault(Fault("status", path=TOKEN_PATH, status=400, **fault))

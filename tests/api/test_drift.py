@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from etl.api.decoding.sessions import decode_page, decode_retrieved
 from etl.api.decoding.values import parse_instant, read_count, read_instant, read_number
-from etl.models import ABSENT, Creator, Page, Session, unread_fields
+from etl.models import ABSENT, Creator, Page, Session, list_unread_fields
 from tests.api.test_wire import AGENT, CREATED, PERSON, RECORD, USAGE, body, record
 
 CREATED_AT = int(CREATED.timestamp())
@@ -98,7 +98,7 @@ def test_a_field_that_cannot_be_read_counts_as_absent_and_is_noted(field: str) -
     assert page.sessions[1] == msgspec.structs.replace(normal(), **absent)
     assert [session.id for session in page.sessions] == ["first", RECORD["id"], "last"]
     (note,) = page.rejected
-    assert (note.id, unread_fields(note.reason)) == (RECORD["id"], [field])
+    assert (note.id, list_unread_fields(note.reason)) == (RECORD["id"], [field])
     value: Any = bad
     for key in field.split("."):
         value = value[key]
@@ -121,7 +121,7 @@ def test_a_creator_that_may_be_a_name_is_no_id(value: Any) -> None:
 
     assert page.sessions[0].creator_id is ABSENT
     assert page.creators == []
-    assert unread_fields(page.rejected[0].reason) == ["creator"]
+    assert list_unread_fields(page.rejected[0].reason) == ["creator"]
 
 
 def test_a_creator_is_kept_but_for_the_field_that_cannot_be_read() -> None:
@@ -154,7 +154,7 @@ def test_a_retrieve_is_read_leniently_too() -> None:
     found = decode_retrieved(json.dumps({"session": answer}).encode(), "x", AGENT)
 
     assert found.sessions == [Session("x", AGENT, credit_cost=2.5)]
-    assert [unread_fields(bad.reason) for bad in found.rejected] == [["state"]]
+    assert [list_unread_fields(bad.reason) for bad in found.rejected] == [["state"]]
 
 
 NO_INSTANTS = [

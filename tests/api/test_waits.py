@@ -202,7 +202,7 @@ def test_the_renewal_of_a_token_is_a_request_like_any(
     grant = Grant(settings)
     for _ in range(2):
         with pytest.raises(RetryLater, match="renewing the access token"):
-            grant.current()
+            grant.get_current()
 
     assert [request.path for request in api.requests] == ["/oauth/token"] * 2
 
@@ -216,11 +216,11 @@ def test_a_token_that_is_still_valid_outlasts_a_renewal_that_must_wait(
     settings = Api(base_url=api.base_url, oauth=oauth)
     ahead = timedelta(0)
     grant = Grant(settings, clock=lambda: datetime.now(UTC) + ahead)
-    before = grant.current()
+    before = grant.get_current()
     api.add_fault(slow_down(DAY, path="/oauth/token", times=None))
     ahead = timedelta(minutes=58)
 
-    assert [grant.current() for _ in range(3)] == [before] * 3
+    assert [grant.get_current() for _ in range(3)] == [before] * 3
     assert len(api.requests) == 2
 
 

@@ -72,7 +72,7 @@ def world() -> World:
             if number % 3 == 0:
                 costs = {"credit_cost": 1234.567890123456, "tool_credit_cost": 0.1 + 0.2}
                 made.change(session["id"], name=f"Привет \\ мир {number}", **costs)
-                made.say(session["id"], [{"id": "m", "content": f"{SAID} {number}"}])
+                made.set_transcript(session["id"], [{"id": "m", "content": f"{SAID} {number}"}])
     return made
 
 

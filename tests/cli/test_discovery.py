@@ -30,7 +30,7 @@ def discovery(project: Project, api: Simulator) -> None:
 
 def stored(project: Project) -> set[str]:
     """The agents that have sessions."""
-    with closing(project.store()) as store, store.reading() as connection:
+    with closing(project.store()) as store, store.connect() as connection:
         return set(connection.execute(select(t.sessions.c.agent_id).distinct()).scalars())
 
 

@@ -27,7 +27,7 @@ def someone(world: World) -> str:
 
 def creators(project: Project) -> dict[str, str | None]:
     """The stored creators and their email addresses."""
-    with closing(project.store()) as store, store.reading() as connection:
+    with closing(project.store()) as store, store.connect() as connection:
         c = t.creators.c
         return {row.id: row.email for row in connection.execute(select(c.id, c.email))}
 
@@ -97,7 +97,7 @@ def test_an_id_that_is_not_stored_is_remembered_an_address_is_refused(
 
 def test_a_name_in_place_of_an_id_is_refused_with_the_ids(etl: Command, project: Project) -> None:
     etl("backfill")
-    with closing(project.store()) as store, store.reading() as connection:
+    with closing(project.store()) as store, store.connect() as connection:
         c = t.creators.c
         named = select(c.id, c.first_name, c.last_name).where(c.last_name.is_not(None))
         id, first, last = connection.execute(named).first() or ()

@@ -49,7 +49,7 @@ def test_it_can_be_printed(etl: Command, synced: Project) -> None:
 
 
 def test_range_agent_and_zone(etl: Command, synced: Project) -> None:
-    with closing(synced.store()) as store, store.reading() as connection:
+    with closing(synced.store()) as store, store.connect() as connection:
         id, name = connection.exec_driver_sql("SELECT id, name FROM agents").first() or ("", "")
     words = ["--since", "2026-01-01", "--until", "2026-03-01", "--timezone", "Asia/Tokyo"]
 

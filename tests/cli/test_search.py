@@ -31,7 +31,7 @@ def needle(world: World) -> str:
     agent = world.agent_ids()[0]
     id = world.add_session(agent, id="sess_needle", name="Order \x1b[0m #1")
     message = {"id": "m1", "role": "user", "content": NEEDLE, "created_at": "2026-01-02T03:04:05Z"}
-    world.say(id, [{"content": "Hello"}, message])
+    world.set_transcript(id, [{"content": "Hello"}, message])
     return id
 
 

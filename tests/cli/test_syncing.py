@@ -141,7 +141,7 @@ def test_a_date_is_utc(etl: Command, project: Project, world: World) -> None:
     etl("backfill", "--since", str(day), "--agent", agent, TZ="Asia/Tokyo")
 
     state = project.store()
-    from_then = state.state(agent).history_from
+    from_then = state.load_state(agent).history_from
     held = stored_sessions(state, agent).keys()
     state.close()
     assert from_then == datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -119,7 +119,7 @@ DUCK = duckdb.connect(config={"threads": 1})
 def stored(store: Store, name: str) -> Rows:
     """All rows of a table, as the rest of the program reads them."""
     table = getattr(t, name)
-    with store.reading() as connection:
+    with store.connect() as connection:
         return [dict(row._mapping) for row in connection.execute(select(table))]
 
 

@@ -122,7 +122,7 @@ def test_an_export_after_a_quiet_run_is_small(
 def start(store: Store, agent: str, at: datetime) -> Run:
     lease = store.claim(agent)
     assert isinstance(lease, Lease)
-    return start_run(store, lease, "incremental", store.state(agent), at)
+    return start_run(store, lease, "incremental", store.load_state(agent), at)
 
 
 def end(store: Store, run: Run, at: datetime) -> None:

@@ -18,7 +18,7 @@ from etl.analytics.lake.tables import DIGEST, MONTH, list_lake_tables
 from etl.planning.run_demand import RunOptions
 from etl.simulator import World
 from etl.store.schema import tables as t
-from etl.store.schema.column_types import instant_text
+from etl.store.schema.column_types import format_instant
 from etl.store.store import Store
 from tests.conftest import Runner
 
@@ -60,7 +60,7 @@ def stored(store: Store, name: str) -> list[Row]:
     """All rows of a table or view, as the rest of the program reads them."""
     kinds = {column.name: column.type for column in TABLES[name].columns}
     columns = ", ".join(kinds)
-    with store.reading() as connection:
+    with store.connect() as connection:
         rows = connection.execute(text(f"SELECT {columns} FROM {name}")).mappings().all()
     return [{key: _cell(row[key], kinds[key]) for key in kinds} for row in rows]
 
@@ -74,7 +74,7 @@ def _cell(value: Any, kind: str) -> Any:
     if kind == "jsonb":
         return json.loads(value) if isinstance(value, str) else value
     if kind == "timestamptz":
-        return instant_text(value.astimezone(UTC)) if isinstance(value, datetime) else value
+        return format_instant(value.astimezone(UTC)) if isinstance(value, datetime) else value
     return value
 
 
@@ -121,7 +121,7 @@ def assert_equal(store: Store, lake: Path | str) -> None:
 
 def ids(store: Store) -> list[str]:
     """The sessions, in the order of their ids."""
-    with store.reading() as connection:
+    with store.connect() as connection:
         return list(connection.execute(select(t.sessions.c.id).order_by(t.sessions.c.id)).scalars())
 
 

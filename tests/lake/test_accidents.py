@@ -22,8 +22,8 @@ from etl.analytics.lake.lock import LakeBusy, lock_file, lock_server
 from etl.clock import utc_now
 from etl.config import Privacy
 from etl.errors import ConfigError, EtlError
-from etl.privacy import rules_of
-from etl.store.lakes import lakes
+from etl.privacy import make_rules
+from etl.store.lakes import list_lakes
 from etl.store.privacy.forget import forget
 from etl.store.privacy.rules_change import apply_rules_change
 from etl.store.schema import migrate
@@ -115,7 +115,7 @@ def test_two_runs_at_once_take_turns(
     carry()
 
     assert_equal(store, lake)
-    assert [one.error for one in lakes(store)] == [None]
+    assert [one.error for one in list_lakes(store)] == [None]
 
 
 def test_a_writer_that_comes_between_makes_the_run_fail_not_double(
@@ -139,11 +139,11 @@ def test_a_writer_that_comes_between_makes_the_run_fail_not_double(
     with pytest.raises(EtlError, match="another writer"):
         carry()
     monkeypatch.undo()
-    assert "another writer" in (lakes(store)[0].error or "")
+    assert "another writer" in (list_lakes(store)[0].error or "")
 
     carry()
     assert_equal(store, lake)
-    assert lakes(store)[0].error is None
+    assert list_lakes(store)[0].error is None
 
 
 def test_a_database_restored_from_a_backup_is_what_the_lake_shows(
@@ -282,7 +282,7 @@ def test_other_rules_of_privacy_reach_the_lake_and_its_old_files(small: Store, l
         connection.execute(update(t.creators).values(last_name="Hushhush", email="hush@x.org"))
     lake_run.carry(small.url, str(lake), utc_now)
     assert traces(lake) != []
-    strict = Store(small.url, utc_now, rules_of(Privacy(emails="drop", names="drop"), None))
+    strict = Store(small.url, utc_now, make_rules(Privacy(emails="drop", names="drop"), None))
     assert apply_rules_change(strict)
     strict.close()
 

@@ -98,7 +98,7 @@ def test_the_figures_of_agent_days_are_those_of_the_database(
 ) -> None:
     carry()
     columns = "agent_id, day, sessions, completed, failed, credit_cost, output_tokens"
-    with filled.reading() as connection:
+    with filled.connect() as connection:
         wanted = [
             tuple(row) for row in connection.exec_driver_sql(f"SELECT {columns} FROM agent_days")
         ]

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from etl.analytics.lake import run as lake_run
 from etl.clock import utc_now
 from etl.config import Privacy
-from etl.privacy import rules_of
+from etl.privacy import make_rules
 from etl.store.privacy.forget import forget
 from etl.store.privacy.rules_change import apply_rules_change
 from etl.store.store import Store
@@ -54,7 +54,7 @@ def test_a_lake_of_twenty_runs_equals_the_database(store: Store, lake: Path, see
         else:
             lake_run.carry(store.url, str(lake), utc_now)
             assert_equal(store, lake)
-    strict = Store(store.url, utc_now, rules_of(Privacy(emails="drop", names="drop"), None))
+    strict = Store(store.url, utc_now, make_rules(Privacy(emails="drop", names="drop"), None))
     assert apply_rules_change(strict)
     strict.close()
     with store.engine.begin() as connection:

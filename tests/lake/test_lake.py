@@ -15,7 +15,7 @@ from etl.analytics.lake import month as months
 from etl.analytics.lake.tables import UNDATED
 from etl.planning.run_demand import RunOptions
 from etl.simulator import World
-from etl.store.lakes import lakes
+from etl.store.lakes import list_lakes
 from etl.store.schema import tables as t
 from etl.store.store import Store
 from tests.conftest import Runner
@@ -33,7 +33,7 @@ def test_the_first_run_carries_over_every_row(filled: Store, lake: Path, carry: 
         one.name: one.inserted for one in report.tables
     }
     assert "session_messages" not in {one.name for one in report.tables}
-    [status] = lakes(filled)
+    [status] = list_lakes(filled)
     assert (status.target, status.as_of, status.error) == (str(lake), report.as_of, None)
 
 
@@ -193,7 +193,7 @@ def test_messages_are_carried_over_once_there_are_any_and_deleted_with_them(
 
 def test_agent_days_is_the_same_on_either_side(filled: Store, lake: Path, carry: Carry) -> None:
     carry()
-    with filled.reading() as connection:
+    with filled.connect() as connection:
         query = "SELECT agent_id, day, sessions, failed, credit_cost, input_tokens FROM agent_days"
         rows = connection.exec_driver_sql(query).fetchall()
     found = duck(

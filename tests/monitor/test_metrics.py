@@ -182,8 +182,8 @@ def test_the_database_tells_of_its_agents(store: Store, run_agent: Runner, world
 
     assert set(found) == {agent}
     probe = found[agent]
-    assert probe.watermark == store.state(agent).watermark
-    assert probe.last_success_at == store.state(agent).last_success_at
+    assert probe.watermark == store.load_state(agent).watermark
+    assert probe.last_success_at == store.load_state(agent).last_success_at
     assert probe.proven_at is not None
     assert probe.proven_at <= began
     assert (probe.last_reconciled_at, probe.lease) == (None, "free")

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from etl.config import Schedule, Service, Settings, parse_duration
 from etl.errors import ConfigError, SchemaMismatch, StoreError
 from etl.service.monitor.query_cache import CachedQuery
-from etl.service.monitor.readiness import not_readable, readiness
+from etl.service.monitor.readiness import describe_readiness, describe_unreadable
 from etl.service.monitor.web import MOST_CONNECTIONS, Reply, Server
-from etl.service.schedule import ready_within
+from etl.service.schedule import choose_readiness_limit
 from tests.support.waiting import PATIENCE, until
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -69,7 +69,7 @@ def test_ready_is_when_every_agent_succeeded_within_the_bound(ages: dict[str, in
     last = {id: None if age is None else NOW - timedelta(seconds=age) for id, age in ages.items()}
     known = {id: at for id, at in last.items() if at is not None}
 
-    document = readiness(known, list(ages), NOW, HOUR)
+    document = describe_readiness(known, list(ages), NOW, HOUR)
 
     late = [id for id, age in ages.items() if age is None or age > 3600]
     assert document["failing"] == [f"agent {id}" for id in late]
@@ -78,8 +78,12 @@ def test_ready_is_when_every_agent_succeeded_within_the_bound(ages: dict[str, in
 
 
 def test_a_database_that_is_away_or_of_another_schema_is_named_without_its_words() -> None:
-    gone = not_readable(StoreError("postgresql://me@host: refused", "is it running?"), ["a"], HOUR)
-    other = not_readable(SchemaMismatch("the database has schema 0009", "upgrade"), ["a"], HOUR)
+    gone = describe_unreadable(
+        StoreError("postgresql://me@host: refused", "is it running?"), ["a"], HOUR
+    )
+    other = describe_unreadable(
+        SchemaMismatch("the database has schema 0009", "upgrade"), ["a"], HOUR
+    )
 
     assert (gone["ready"], gone["failing"]) == (False, ["database"])
     assert (other["ready"], other["failing"]) == (False, ["schema"])
@@ -103,13 +107,13 @@ def test_the_bound_is_four_turns_of_the_schedule(schedule: dict[str, str], bound
     every = parse_duration(schedule.get("every", "15m"))
     settings = Settings(schedule=Schedule(every=every, cron=schedule.get("cron")))
 
-    assert ready_within(settings) == parse_duration(bound)
+    assert choose_readiness_limit(settings) == parse_duration(bound)
 
 
 def test_a_configured_bound_counts() -> None:
     settings = Settings(service=Service(ready_within=parse_duration("5s")))
 
-    assert ready_within(settings) == timedelta(seconds=5)
+    assert choose_readiness_limit(settings) == timedelta(seconds=5)
 
 
 @pytest.fixture

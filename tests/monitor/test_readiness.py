@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from etl.models import CLOCKS_DIFFER
-from etl.service.monitor.readiness import readiness
+from etl.service.monitor.readiness import describe_readiness
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 BOUND = timedelta(hours=1)
@@ -23,4 +23,4 @@ BOUND = timedelta(hours=1)
     ],
 )
 def test_a_success_counts_for_so_long_and_none_of_the_future(age: timedelta, ready: bool) -> None:
-    assert readiness({"a": NOW - age}, ["a"], NOW, BOUND)["ready"] is ready
+    assert describe_readiness({"a": NOW - age}, ["a"], NOW, BOUND)["ready"] is ready

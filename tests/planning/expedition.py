@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from etl.errors import CursorRefused, CutShort
 from etl.models import BEGINNING, Entry, Mode, Span, floor_second
 from etl.planning.coverage import Coverage, add, compact, drop_cursors
-from etl.planning.demand import Demand, find_gaps, resume, watermark_bound
+from etl.planning.demand import Demand, bound_watermark, find_gaps, resume
 from etl.planning.walks.density import Density
 from etl.planning.walks.entries import HEAD
 from etl.planning.walks.gap_tracker import GapTracker
@@ -236,7 +236,7 @@ class Expedition:
         self._move_watermark(tracker.demand)
 
     def _move_watermark(self, demand: Demand) -> None:
-        bound = watermark_bound(self.coverage, demand, BEGINNING, self.watermark, self.lookback)
+        bound = bound_watermark(self.coverage, demand, BEGINNING, self.watermark, self.lookback)
         if bound is None:
             return
         mark = max((self._at(id) for id in self.stored if self._at(id) < bound), default=None)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from etl.errors import CursorRefused, CutShort
 from etl.models import Entry, Listed, Order
-from etl.planning.walks.chain import MOST_EMPTY, Chain, dated
+from etl.planning.walks.chain import MOST_EMPTY, Chain, list_instants
 from etl.planning.walks.entries import HEAD, TAIL
 from tests.planning import SECOND, at
 from tests.planning.test_walk import NOW, page, walked
@@ -210,4 +210,7 @@ def test_every_page_of_a_list_that_stays_as_it_is_can_be_the_next(
 
 
 def test_dated_leaves_out_rows_without_an_instant() -> None:
-    assert dated([Listed("a", at(1)), Listed("b", None), Listed(None, at(2))]) == [at(1), at(2)]
+    assert list_instants([Listed("a", at(1)), Listed("b", None), Listed(None, at(2))]) == [
+        at(1),
+        at(2),
+    ]

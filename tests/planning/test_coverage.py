@@ -12,9 +12,9 @@ from etl.planning.coverage import (
     Gap,
     add,
     compact,
-    contiguous_top,
+    find_contiguous_top,
     forget_freshness,
-    gaps,
+    list_gaps,
     withdraw,
 )
 from tests.planning import SECOND, at
@@ -172,7 +172,7 @@ def test_gaps_are_the_instants_without_a_proof_fresh_enough(
         and (instant not in known or (since is not None and known[instant] < since))
     }
 
-    found = gaps(coverage, oldest, newest, since)
+    found = list_gaps(coverage, oldest, newest, since)
 
     assert {i for i in GRID for gap in found if gap.oldest <= i < gap.newest} == wanted
     assert found == sorted(found)
@@ -186,7 +186,7 @@ def test_the_top_is_the_first_instant_not_covered(coverage: Coverage, floor: dat
     open_instants = [i for i in [*GRID, GRID[-1] + SECOND] if i >= floor and i not in known]
     wanted = open_instants[0] if floor in known else None
 
-    assert contiguous_top(coverage, floor) == wanted
+    assert find_contiguous_top(coverage, floor) == wanted
 
 
 @settings(max_examples=100, deadline=None)
@@ -194,7 +194,7 @@ def test_the_top_is_the_first_instant_not_covered(coverage: Coverage, floor: dat
 def test_coverage_not_down_to_the_end_of_history_has_no_top(coverage: Coverage) -> None:
     reaches_the_end = BEGINNING in proofs(coverage)
 
-    assert (contiguous_top(coverage) is not None) == reaches_the_end
+    assert (find_contiguous_top(coverage) is not None) == reaches_the_end
 
 
 @settings(max_examples=100, deadline=None)

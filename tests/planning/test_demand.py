@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from etl.models import BEGINNING, Span
 from etl.planning.coverage import Coverage, Gap, add
-from etl.planning.demand import Demand, Requirement, find_gaps, resume, subtract, watermark_bound
+from etl.planning.demand import Demand, Requirement, bound_watermark, find_gaps, resume, subtract
 from tests.planning import SECOND, TOCK, at
 from tests.planning.modes import backfill, incremental, reconcile
 from tests.planning.test_coverage import GRID, coverages, instants, proofs, times
@@ -136,7 +136,7 @@ def test_the_watermark_never_passes_a_gap(
 ) -> None:
     known = proofs(coverage)
 
-    bound = watermark_bound(coverage, demand, floor, watermark, lookback)
+    bound = bound_watermark(coverage, demand, floor, watermark, lookback)
 
     if bound is not None:
         assert all(i in known for i in (BEGINNING, *GRID) if floor <= i < bound)
@@ -153,7 +153,7 @@ def test_the_watermark_stays_until_its_lookback_is_proven_anew() -> None:
     demand = backfill(started_at=at(300), now=NOW)
 
     def bound(coverage: Coverage) -> datetime | None:
-        return watermark_bound(coverage, demand, BEGINNING, at(7), 2 * SECOND)
+        return bound_watermark(coverage, demand, BEGINNING, at(7), 2 * SECOND)
 
     assert bound((old, head)) is None
     assert bound(add((old,), lower, at(300))) == NOW
@@ -163,16 +163,16 @@ def test_the_watermark_stays_until_the_demand_is_met() -> None:
     demand = reconcile(started_at=at(300), now=NOW)
     coverage = (Span(BEGINNING, at(3), at(100)), Span(at(3), NOW, at(300)))
 
-    assert watermark_bound(coverage, demand, BEGINNING, at(9), SECOND) is None
+    assert bound_watermark(coverage, demand, BEGINNING, at(9), SECOND) is None
 
 
 def test_the_first_watermark_needs_history_to_its_end() -> None:
     demand = backfill(started_at=NOW, now=NOW, since=at(1))
     part, whole = (Span(at(1), NOW, at(1)),), (Span(BEGINNING, NOW, at(1)),)
 
-    assert watermark_bound(part, demand, BEGINNING, None, HOUR) is None
-    assert watermark_bound(part, demand, at(1), None, HOUR) == NOW
-    assert watermark_bound(whole, demand, BEGINNING, None, HOUR) == NOW
+    assert bound_watermark(part, demand, BEGINNING, None, HOUR) is None
+    assert bound_watermark(part, demand, at(1), None, HOUR) == NOW
+    assert bound_watermark(whole, demand, BEGINNING, None, HOUR) == NOW
 
 
 def test_no_demand_goes_beyond_the_second_of_its_run() -> None:

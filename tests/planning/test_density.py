@@ -54,8 +54,8 @@ def test_a_cut_lies_within_its_stretch(
 @settings(max_examples=200, deadline=None)
 @given(densities(), pairs)
 def test_an_estimate_is_never_negative(density: Density, pair: tuple[int, int]) -> None:
-    assert density.rows(at(pair[0]), at(pair[1])) >= 0
-    assert density.rows(BEGINNING, at(pair[1])) >= 0 or density.pages.oldest is not None
+    assert density.estimate_rows(at(pair[0]), at(pair[1])) >= 0
+    assert density.estimate_rows(BEGINNING, at(pair[1])) >= 0 or density.pages.oldest is not None
 
 
 @settings(max_examples=150, deadline=None)
@@ -77,29 +77,29 @@ def test_stored_rows_are_counted_to_within_a_step_at_each_end(
     density = Density(instants[::step], step)
     oldest, newest = at(pair[0]), at(pair[1])
 
-    estimate = density.rows(oldest, newest)
+    estimate = density.estimate_rows(oldest, newest)
 
     assert abs(estimate - len([i for i in instants if oldest <= i < newest])) <= 2 * step
 
 
 def test_nothing_tells_before_a_page_came() -> None:
-    assert math.isinf(Density().rows(at(0), at(9)))
+    assert math.isinf(Density().estimate_rows(at(0), at(9)))
 
 
 def test_nothing_tells_how_far_down_a_list_goes_before_somebody_has_looked() -> None:
     density = Density()
     density.pages.add_page(at(90), at(100), 10)
 
-    assert math.isinf(density.rows(BEGINNING, at(90)))
+    assert math.isinf(density.estimate_rows(BEGINNING, at(90)))
     density.pages.oldest = at(0)
-    assert density.rows(BEGINNING, at(90)) == pytest.approx(90)
+    assert density.estimate_rows(BEGINNING, at(90)) == pytest.approx(90)
 
 
 def test_a_page_tells_the_rate_of_its_neighbourhood() -> None:
     density = Density()
     density.pages.add_page(at(90), at(100), 20)
 
-    assert density.rows(at(0), at(90)) == pytest.approx(180)
+    assert density.estimate_rows(at(0), at(90)) == pytest.approx(180)
 
 
 def test_between_two_pages_the_rate_passes_from_one_to_the_other() -> None:
@@ -107,7 +107,7 @@ def test_between_two_pages_the_rate_passes_from_one_to_the_other() -> None:
     density.pages.add_page(at(0), at(10), 10)
     density.pages.add_page(at(110), at(120), 100)
 
-    rows = density.rows(at(10), at(110))
+    rows = density.estimate_rows(at(10), at(110))
 
     assert 100 < rows < 1000
     assert density.cut(at(10), at(110), 0.5) > at(60), "most rows lie above"
@@ -119,7 +119,7 @@ def test_times_without_a_session_hold_no_rows() -> None:
     density.pages.add_idle_span(at(20), at(60))
     density.pages.add_idle_span(at(50), at(70))
 
-    assert density.rows(at(0), at(90)) == pytest.approx(40)
+    assert density.estimate_rows(at(0), at(90)) == pytest.approx(40)
     assert density.cut(at(0), at(90), 0.5) in (at(20), at(70))
     assert density.cut(at(0), at(90), 0.75) == at(80)
 
@@ -128,7 +128,7 @@ def test_a_page_of_ties_counts_as_a_second() -> None:
     density = Density()
     density.pages.add_page(at(5), at(5), 100)
 
-    assert density.rows(at(0), at(5)) == pytest.approx(500)
+    assert density.estimate_rows(at(0), at(5)) == pytest.approx(500)
 
 
 @settings(max_examples=100, deadline=None)
@@ -142,7 +142,7 @@ def test_idle_times_are_counted_once_however_they_overlap(
         density.pages.add_idle_span(at(low), at(high))
     busy = [t for t in range(*pair) if not any(low <= t < high for low, high in idle)]
 
-    assert density.rows(at(pair[0]), at(pair[1])) == pytest.approx(len(busy))
+    assert density.estimate_rows(at(pair[0]), at(pair[1])) == pytest.approx(len(busy))
 
 
 def test_stored_rows_are_cut_where_they_are() -> None:
@@ -156,9 +156,9 @@ def test_what_is_newer_than_the_stored_rows_is_estimated_by_pages_if_it_may_be_m
     density = Density(stored, grows=True)
     density.pages.add_page(at(290), at(300), 20)
 
-    assert Density(stored).rows(at(50), at(300)) == 50
-    assert density.rows(at(50), at(90)) == 40
-    assert density.rows(at(50), at(300)) > 50 + 200
+    assert Density(stored).estimate_rows(at(50), at(300)) == 50
+    assert density.estimate_rows(at(50), at(90)) == 40
+    assert density.estimate_rows(at(50), at(300)) > 50 + 200
     assert at(50) < density.cut(at(50), at(300), 0.05) < at(99)
     assert at(99) < density.cut(at(50), at(300), 0.9) < at(300)
 

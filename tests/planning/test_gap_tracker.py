@@ -524,7 +524,7 @@ def test_the_share_done_counts_sessions() -> None:
     add_page(gaps, walk, ("b", 900), ("a", 800), cursor="c0")
     gaps.density.pages.oldest = at(0)
 
-    assert gaps.pages_left() == pytest.approx(8, rel=0.01)
+    assert gaps.estimate_pages_left() == pytest.approx(8, rel=0.01)
     assert gaps.share_done(16) == pytest.approx(0.5, rel=0.01)
     gaps.add_page(walk, walk.confirm_end(), [])
     assert gaps.share_done(16) == 1.0

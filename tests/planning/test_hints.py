@@ -21,8 +21,8 @@ def test_the_edges_of_coverage_and_the_bookmarks_may_lead_somewhere() -> None:
     own_end = Entry("newest", None, at(9))
     coverage = (Span(at(5), at(6), None, below, above), Span(at(8), at(9), None, own_end))
 
-    assert Hints([OLD, below]).entries(coverage) == [below, above, OLD]
-    assert Hints([OLD, below]).entries(coverage, in_use=[above]) == [below, OLD]
+    assert Hints([OLD, below]).list_entries(coverage) == [below, above, OLD]
+    assert Hints([OLD, below]).list_entries(coverage, in_use=[above]) == [below, OLD]
 
 
 def test_a_bookmark_takes_the_place_of_one_amid_the_same_instant() -> None:
@@ -40,7 +40,7 @@ def test_a_refused_cursor_takes_those_as_old_out_of_use() -> None:
 
     hints.refuse_all_like(OLD)
 
-    assert hints.entries(()) == [YOUNG]
+    assert hints.list_entries(()) == [YOUNG]
     assert [hints.is_alive(one) for one in (OLD, YOUNG, UNKNOWN)] == [False, True, False]
 
 
@@ -49,7 +49,7 @@ def test_a_cursor_of_unknown_age_says_nothing_of_those_of_a_known_one() -> None:
 
     hints.refuse_all_like(UNKNOWN)
 
-    assert hints.entries(()) == [OLD, YOUNG]
+    assert hints.list_entries(()) == [OLD, YOUNG]
 
 
 def test_a_cursor_that_led_nowhere_says_nothing_of_the_others() -> None:
@@ -57,7 +57,7 @@ def test_a_cursor_that_led_nowhere_says_nothing_of_the_others() -> None:
 
     hints.refuse(YOUNG)
 
-    assert hints.entries(()) == [OLD]
+    assert hints.list_entries(()) == [OLD]
 
 
 @settings(max_examples=100, deadline=None)
@@ -69,9 +69,9 @@ def test_no_refusal_brings_a_cursor_back(ages: list[int | None], data: st.DataOb
     ]
     hints = Hints(list(marks))
     for refused in data.draw(st.lists(st.sampled_from(marks), max_size=4)):
-        before = hints.entries(())
+        before = hints.list_entries(())
         hints.refuse_all_like(refused)
-        after = hints.entries(())
+        after = hints.list_entries(())
         assert set(after) <= set(before) - {refused}
         assert all(one.issued_at and one.issued_at > (refused.issued_at or at(-1)) for one in after)
 
@@ -80,12 +80,12 @@ def test_the_first_cursor_of_an_earlier_run_goes_alone_until_it_has_told() -> No
     own = Entry("newest", "own", at(4), issued_at=at(300))
     hints = Hints([OLD, YOUNG, UNKNOWN, own], started_at=at(250))
 
-    assert hints.entries(()) == [OLD, YOUNG, UNKNOWN, own]
-    assert hints.entries((), in_use=[YOUNG]) == [own], "this run's own need no trial"
+    assert hints.list_entries(()) == [OLD, YOUNG, UNKNOWN, own]
+    assert hints.list_entries((), in_use=[YOUNG]) == [own], "this run's own need no trial"
     hints.confirm(YOUNG)
-    assert hints.entries((), in_use=[YOUNG]) == [OLD, UNKNOWN, own]
+    assert hints.list_entries((), in_use=[YOUNG]) == [OLD, UNKNOWN, own]
     hints.refuse_all_like(OLD)
-    assert hints.entries((), in_use=[YOUNG]) == [own], "and alone again after a refusal"
+    assert hints.list_entries((), in_use=[YOUNG]) == [own], "and alone again after a refusal"
 
 
 def test_a_built_cursor_has_the_documented_form() -> None:
@@ -125,7 +125,7 @@ def test_none_is_built_once_one_was_refused_or_where_none_may_be() -> None:
 
     assert refused.build(at(6)) is None
     assert refused.built_works is False
-    assert refused.entries(()) == [OLD], "the server's own are not as the built one"
+    assert refused.list_entries(()) == [OLD], "the server's own are not as the built one"
     assert forbidden.build(at(6)) is None
 
 

@@ -218,7 +218,7 @@ def test_a_refused_cursor_of_an_earlier_run_is_the_last_that_is_tried_for_speed(
     hints.refuse_all_like(older)
 
     assert plan_walks(now, hints) == []
-    assert hints.entries(()) == [younger], "it may still be the nearest way to a gap"
+    assert hints.list_entries(()) == [younger], "it may still be the nearest way to a gap"
 
 
 def test_no_cursor_of_an_earlier_run_is_tried_for_speed_where_that_is_forbidden() -> None:
@@ -227,7 +227,7 @@ def test_no_cursor_of_an_earlier_run_is_tried_for_speed_where_that_is_forbidden(
     hints = Hints([mark], may_build=False, may_try_stored=False, started_at=at(30))
 
     assert plan_walks(now, hints) == []
-    assert hints.entries(()) == [mark]
+    assert hints.list_entries(()) == [mark]
 
 
 def test_a_refused_cursor_is_skipped() -> None:

@@ -6,7 +6,7 @@ from etl.models import BEGINNING, TICK, Entry, Listed, Order
 from etl.planning.coverage import Gap
 from etl.planning.walks.entries import HEAD, TAIL
 from etl.planning.walks.hints import build_entry
-from etl.planning.walks.standings import Standings, gap_at
+from etl.planning.walks.standings import Standings, find_gap_at
 from etl.planning.walks.walk import Walk
 from tests.planning import at
 
@@ -46,8 +46,8 @@ def test_a_walk_stands_at_the_gap_that_its_next_instant_lies_in(
 ) -> None:
     gap = Gap(at(2), at(5))
 
-    assert gap_at(order, at(second), [gap]) == (gap if found else None)
-    assert gap_at(order, None, [gap]) is None
+    assert find_gap_at(order, at(second), [gap]) == (gap if found else None)
+    assert find_gap_at(order, None, [gap]) is None
 
 
 def test_walks_are_known_from_their_start_to_their_end() -> None:
@@ -66,7 +66,7 @@ def test_a_walk_that_passes_a_gap_on_its_way_attends_both() -> None:
     step(standings, passer, 1, 9, 7)
     left = [Gap(at(1), at(3)), Gap(at(5), at(8))]
 
-    assert [one.at for one in standings.active(left)] == [at(3), passer.frontier]
+    assert [one.at for one in standings.list_active(left)] == [at(3), passer.frontier]
     assert standings.is_left_to_others(left[1], left)
     assert not standings.is_left_to_others(Gap(at(5), at(6)), [*left, Gap(at(5), at(6))])
 
@@ -76,9 +76,9 @@ def test_a_walk_amid_one_instant_attends_what_it_has_passed() -> None:
     walk = start(standings)
     step(standings, walk, 1, 7, 7)
 
-    assert [one.at for one in standings.active([WHOLE])] == [at(7) + TICK, NOW]
+    assert [one.at for one in standings.list_active([WHOLE])] == [at(7) + TICK, NOW]
     step(standings, walk, 2, 7, 5)
-    assert [one.at for one in standings.active([WHOLE])] == [at(5) + TICK] * 2
+    assert [one.at for one in standings.list_active([WHOLE])] == [at(5) + TICK] * 2
 
 
 def test_of_two_walks_at_one_instant_the_one_that_came_first_stays() -> None:

@@ -97,7 +97,7 @@ def plant(store: Store) -> Run:
 
 def everything(store: Store) -> str:
     """Every value of every table, as text."""
-    with store.reading() as connection:
+    with store.connect() as connection:
         return "\n".join(
             f"{table.name}: {tuple(row)}"
             for table in t.metadata.sorted_tables
@@ -112,5 +112,5 @@ def traces(store: Store) -> list[str]:
 
 def rows(store: Store, query: Any) -> list[tuple[Any, ...]]:
     """What a query brings."""
-    with store.reading() as connection:
+    with store.connect() as connection:
         return [tuple(row) for row in connection.execute(query)]

@@ -62,7 +62,11 @@ def test_rules_hold_from_the_first_row_on(store: Store, rules: Rules) -> None:
         [(first, email, picture)] = rows(
             store, select(c.first_name, c.email, c.profile_picture).where(c.id == ADA)
         )
-        assert (first, email, picture) == (rules.name(FIRST), rules.email(ADDRESS), None)
+        assert (first, email, picture) == (
+            rules.redact_name(FIRST),
+            rules.redact_email(ADDRESS),
+            None,
+        )
         before = everything(store).replace(f"'{run.id}'", "")
         counts = save(opened, run, response(10, rejected=[]))
         assert (counts.inserted, counts.updated) == (0, 0)
@@ -86,7 +90,7 @@ def test_rules_that_come_later_treat_what_is_stored_just_as_well(
         assert save(opened, run, response(20)).updated == 0
         found = rows(store, select(c.email, c.first_name).order_by(c.id))
         assert found == [
-            (rules.email(one.email), rules.name(one.first_name))
+            (rules.redact_email(one.email), rules.redact_name(one.first_name))
             for one in sorted(CREATORS, key=lambda one: one.id)
         ]
     assert len(rows(store, select(t.rejected_records.c.id))) == len(REJECTED)
@@ -102,11 +106,14 @@ def test_what_can_not_be_undone_comes_again_from_the_api(store: Store) -> None:
         save(opened, begin_again(opened), response(10))
     assert rows(store, emails) == [("bob@example.com",), (ADDRESS,)]
     with ruled(store, HASH):
-        assert rows(store, emails) == [(HASH.email("bob@example.com"),), (HASH.email(ADDRESS),)]
+        assert rows(store, emails) == [
+            (HASH.redact_email("bob@example.com"),),
+            (HASH.redact_email(ADDRESS),),
+        ]
     with ruled(store, Rules("hash", "drop", b"another salt of ours")) as opened:
         assert rows(store, emails) == [(None,), (None,)]
         save(opened, begin_again(opened), response(20))
-        assert rows(store, emails)[1] == (opened.rules.email(ADDRESS),)
+        assert rows(store, emails)[1] == (opened.rules.redact_email(ADDRESS),)
 
 
 def begin_again(store: Store) -> Any:

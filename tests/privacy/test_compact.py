@@ -21,7 +21,7 @@ def test_rows_survive_and_saves_go_on(store: Store) -> None:
 
     compact(store)
 
-    assert store.state(run.agent_id).coverage == ()
+    assert store.load_state(run.agent_id).coverage == ()
     store.renew(run.lease)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 
 from etl.api.decoding.sessions import decode_page
 from etl.clock import utc_now
-from etl.models import Counts, Creator, Message, Rejected, Session, unread_fields
+from etl.models import Counts, Creator, Message, Rejected, Session, list_unread_fields
 from etl.planning.search_terms import parse_phrases
 from etl.store.privacy import forget as forgetting
 from etl.store.privacy.forget import ErasureReport, find_person, forget
@@ -53,7 +53,7 @@ def test_nothing_tells_of_a_forgotten_person(store: Store) -> None:
 
     assert done == ErasureReport(creators=1, sessions=2, messages=4, payloads=4)
     assert traces(store) == []
-    with store.reading() as connection:
+    with store.connect() as connection:
         assert search(connection, parse_phrases([SECRET]), 10) == []
 
 
@@ -105,7 +105,7 @@ def test_a_person_who_was_never_seen_never_comes(store: Store) -> None:
     wrong = [line for line in traces(store) if ADDRESS.lower() not in line.lower()]
     assert wrong == []
     assert rows(store, select(s.id, s.creator_id).order_by(s.id)) == [("hers", None), ("his", BOB)]
-    with store.reading() as connection:
+    with store.connect() as connection:
         due, left = select_due(connection, AGENT, 10, utc_now())
     assert ([one.session_id for one in due], left) == (["his"], 0)
 
@@ -365,4 +365,4 @@ def test_a_session_whose_creator_cannot_be_read_is_theirs_if_the_note_names_them
     r = t.rejected_records.c
     [(payload, reason)] = rows(store, select(r.payload, r.reason).where(r.session_id == "new"))
     assert json.loads(payload) == {"id": "new"}
-    assert unread_fields(reason)[0] == "state"
+    assert list_unread_fields(reason)[0] == "state"

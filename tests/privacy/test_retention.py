@@ -48,7 +48,7 @@ def test_old_transcripts_go_and_are_not_retrieved_again(store: Store) -> None:
     run = begin(store)
     many = [f"s{n}" for n in range(205)]
     save(store, run, response(sessions=[Session(id, AGENT, created_at=T0) for id in many]))
-    with store.reading() as connection:
+    with store.connect() as connection:
         due, _ = select_due(connection, AGENT, 1000, utc_now())
     for one in due:
         young = one.session_id in ("s1", "s2")
@@ -59,12 +59,12 @@ def test_old_transcripts_go_and_are_not_retrieved_again(store: Store) -> None:
 
     found = rows(store, select(t.session_messages.c.session_id))
     assert sorted(found) == [("s1",), ("s2",)]
-    with store.reading() as connection:
+    with store.connect() as connection:
         assert select_due(connection, AGENT, 10, utc_now()) == ([], 0)
         assert count_transcripts(connection, AGENT, NOW) == (2, 0, 0)
     changed = Session("s3", AGENT, state="failed")
     save(store, run, response(10, sessions=[changed], creators=[], rejected=[]))
-    with store.reading() as connection:
+    with store.connect() as connection:
         assert [one.session_id for one in select_due(connection, AGENT, 10, utc_now())[0]] == ["s3"]
 
 

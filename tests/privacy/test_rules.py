@@ -20,9 +20,9 @@ from etl.privacy import (
     find_mentions,
     list_mentions,
     make_anonymous,
-    pseudonym,
+    make_pseudonym,
+    make_rules,
     reduce_rejected,
-    rules_of,
 )
 
 SALT = "a salt of thirty-two characters."
@@ -56,9 +56,9 @@ def found(rules: Rules, text: str) -> list[str]:
 def test_no_address_and_no_name_is_left_where_it_may_not_be(rules: Rules, record: Any) -> None:
     text = json.dumps(record, ensure_ascii=False)
 
-    session = rules.session(Session("s", "a", name=f"Mail of {ADDRESS},", extra=record))
-    message = rules.message(Message(0, content="own words", extra=text))
-    bad = rules.rejected(Rejected(text, f"not a date: '{ADDRESS}'", "s"))
+    session = rules.redact_session(Session("s", "a", name=f"Mail of {ADDRESS},", extra=record))
+    message = rules.redact_message(Message(0, content="own words", extra=text))
+    bad = rules.redact_rejected(Rejected(text, f"not a date: '{ADDRESS}'", "s"))
 
     told = json.dumps([session.extra, session.name], ensure_ascii=False)
     assert found(rules, told) == []
@@ -69,15 +69,15 @@ def test_no_address_and_no_name_is_left_where_it_may_not_be(rules: Rules, record
 
 @pytest.mark.parametrize("rules", EVERY, ids=lambda rules: rules.mark[:9])
 def test_a_creator_keeps_the_id_and_what_is_kept(rules: Rules) -> None:
-    creator = rules.creator(Creator("u1", FIRST, LAST, ADDRESS, PICTURE))
+    creator = rules.redact_creator(Creator("u1", FIRST, LAST, ADDRESS, PICTURE))
 
     assert creator.id == "u1"
-    kept = {"keep": FIRST, "hash": rules.name(FIRST), "drop": None}
+    kept = {"keep": FIRST, "hash": rules.redact_name(FIRST), "drop": None}
     assert creator.first_name == kept[rules.names]
     assert creator.profile_picture == (PICTURE if rules.names == "keep" else None)
     assert (creator.email == ADDRESS) == (rules.emails == "keep")
     assert (creator.email is None) == (rules.emails == "drop")
-    assert rules.creator(Creator("u1")) == Creator("u1")
+    assert rules.redact_creator(Creator("u1")) == Creator("u1")
 
 
 def test_the_hash_is_hmac_sha256_of_the_address_in_small() -> None:
@@ -85,10 +85,12 @@ def test_the_hash_is_hmac_sha256_of_the_address_in_small() -> None:
 
     # printf %s ada@example.com | openssl dgst -sha256 -hmac 0123456789abcdef
     known = "512383176ce1b4c279ee430548cf07ec0b58efa588517b611c1f0da6d2b9e577"
-    assert rules.email("ada@example.com") == known
-    assert rules.email(" Ada@EXAMPLE.com\n") == rules.email("ada@example.com")
-    assert rules.name("Ada") != rules.name("ada")
-    assert rules.email("ada@example.com") != Rules("hash", salt=b"another").email("ada@example.com")
+    assert rules.redact_email("ada@example.com") == known
+    assert rules.redact_email(" Ada@EXAMPLE.com\n") == rules.redact_email("ada@example.com")
+    assert rules.redact_name("Ada") != rules.redact_name("ada")
+    assert rules.redact_email("ada@example.com") != Rules("hash", salt=b"another").redact_email(
+        "ada@example.com"
+    )
 
 
 JSON = st.recursive(
@@ -110,9 +112,9 @@ JSON = st.recursive(
 def test_treating_never_fails_and_keeps_every_value_of_rules_that_keep(
     value: Any, rules: Rules
 ) -> None:
-    treated = rules.value(value)
+    treated = rules.redact_value(value)
 
-    assert treated == rules.value(value)
+    assert treated == rules.redact_value(value)
     if not rules.on:
         assert treated == value
     elif rules.emails != "keep":
@@ -123,20 +125,20 @@ def test_treating_never_fails_and_keeps_every_value_of_rules_that_keep(
 def test_what_was_dropped_once_is_not_changed_again(value: Any) -> None:
     rules = Rules("drop", "drop")
 
-    assert rules.value(rules.value(value)) == rules.value(value)
+    assert rules.redact_value(rules.redact_value(value)) == rules.redact_value(value)
 
 
 @given(text=st.text())
 def test_any_payload_is_treated_or_known_by_its_digest_alone(text: str) -> None:
-    payload = Rules("drop", "drop").rejected(Rejected(text, "bad")).payload
+    payload = Rules("drop", "drop").redact_rejected(Rejected(text, "bad")).payload
 
     json.loads(payload)
-    assert Rules("drop", "drop").rejected(Rejected(payload, "bad")).payload == payload
+    assert Rules("drop", "drop").redact_rejected(Rejected(payload, "bad")).payload == payload
 
 
 @pytest.mark.parametrize("text", [f'{{"email": "{ADDRESS}"', ADDRESS, "[" * 100_000, '"\\ud800"'])
 def test_a_payload_that_is_no_json_is_not_stored(text: str) -> None:
-    payload = Rules("hash", salt=b"x").rejected(Rejected(text, "bad")).payload
+    payload = Rules("hash", salt=b"x").redact_rejected(Rejected(text, "bad")).payload
 
     assert list(json.loads(payload)) == ["sha256"]
 
@@ -146,7 +148,7 @@ def test_extra_that_is_nested_too_deeply_is_left_out() -> None:
     for _ in range(900):
         deep = [deep]
 
-    extra = Rules("drop").session(Session("s", "a", extra={"x": deep})).extra
+    extra = Rules("drop").redact_session(Session("s", "a", extra={"x": deep})).extra
 
     assert extra is ABSENT or ADDRESS not in json.dumps(extra)
 
@@ -156,9 +158,9 @@ def test_extra_that_is_nested_too_deeply_is_left_out() -> None:
 def test_a_change_leaves_what_the_new_rules_allow_or_nothing(old: Rules, new: Rules) -> None:
     before = Creator("u1", FIRST, LAST, ADDRESS, PICTURE)
 
-    after = change(old.mark, new).creator(old.creator(before))
+    after = change(old.mark, new).redact_creator(old.redact_creator(before))
 
-    allowed = new.creator(before)
+    allowed = new.redact_creator(before)
     assert after.email in (allowed.email, None)
     assert after.first_name in (allowed.first_name, None)
     assert after.profile_picture in (allowed.profile_picture, None)
@@ -169,20 +171,20 @@ def test_a_change_leaves_what_the_new_rules_allow_or_nothing(old: Rules, new: Ru
 def test_hashes_of_another_salt_are_dropped() -> None:
     old, new = Rules("hash", "hash", b"one"), Rules("hash", "hash", b"two")
 
-    assert change(old.mark, new).creator(old.creator(Creator("u", FIRST, email=ADDRESS))) == (
-        Creator("u")
-    )
+    assert change(old.mark, new).redact_creator(
+        old.redact_creator(Creator("u", FIRST, email=ADDRESS))
+    ) == (Creator("u"))
 
 
 def test_the_salt_is_asked_for_and_never_shown() -> None:
     for emails, names in (("hash", "keep"), ("keep", "hash")):
         with pytest.raises(ConfigError, match="ETL_PRIVACY_SALT"):
-            rules_of(Privacy(emails, names), None)  # type: ignore[arg-type]
+            make_rules(Privacy(emails, names), None)  # type: ignore[arg-type]
         with pytest.raises(ConfigError, match="shorter than 16") as error:
-            rules_of(Privacy(emails, names), "fifteen-chars-x")  # type: ignore[arg-type]
+            make_rules(Privacy(emails, names), "fifteen-chars-x")  # type: ignore[arg-type]
         assert "fifteen" not in str(error.value)
-    assert rules_of(Privacy("drop", "keep"), None) == Rules("drop")
-    rules = rules_of(Privacy("hash", "keep"), SALT)
+    assert make_rules(Privacy("drop", "keep"), None) == Rules("drop")
+    rules = make_rules(Privacy("hash", "keep"), SALT)
     assert SALT not in f"{rules!r} {rules.mark}"
 
 
@@ -211,10 +213,10 @@ def test_nobody_is_left_in_what_is_made_anonymous() -> None:
 
 @given(st.text(), st.text())
 def test_pseudonyms_differ_by_person_and_by_database(one: str, other: str) -> None:
-    assert (pseudonym("salt", one) == pseudonym("salt", other)) == (
+    assert (make_pseudonym("salt", one) == make_pseudonym("salt", other)) == (
         one.encode(errors="replace") == other.encode(errors="replace")
     )
-    assert pseudonym("salt", one) != pseudonym("tlas", one)
+    assert make_pseudonym("salt", one) != make_pseudonym("tlas", one)
 
 
 @pytest.mark.parametrize(
@@ -232,7 +234,7 @@ def test_a_note_holds_nothing_of_people_that_the_rules_drop(record: dict[str, An
     body = json.dumps({"sessions": [{"id": "s", **record}]}).encode()
     (note,) = decode_page(body, "a").rejected
 
-    treated = Rules("drop", "drop").rejected(note)
+    treated = Rules("drop", "drop").redact_rejected(note)
 
     assert treated.is_partial
     assert ADDRESS not in treated.payload + treated.reason
@@ -244,5 +246,5 @@ def test_a_note_holds_nothing_of_people_that_the_rules_drop(record: dict[str, An
 def test_a_repeated_key_hides_nothing() -> None:
     text = f'{{"id": "s", "email": "{ADDRESS}", "email": null}}'
 
-    assert ADDRESS not in Rules("drop", "drop").rejected(Rejected(text, "bad")).payload
+    assert ADDRESS not in Rules("drop", "drop").redact_rejected(Rejected(text, "bad")).payload
     assert ADDRESS.lower() in find_mentions(text)

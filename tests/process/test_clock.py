@@ -108,8 +108,8 @@ def test_what_the_wrong_clock_claimed_is_taken_back(
     watched.stop()
 
     store = project.store()
-    state = store.state(agent)
-    with store.reading() as connection:
+    state = store.load_state(agent)
+    with store.connect() as connection:
         name = connection.execute(
             select(t.sessions.c.name).where(t.sessions.c.id == newest)
         ).scalar()

@@ -72,7 +72,7 @@ def hire(project: Project) -> Iterator[Callable[[], Watched]]:
 def runs(project: Project, agent: str) -> list[dict[str, Any]]:
     """An agent's runs, the oldest first."""
     with closing(project.store()) as store:
-        return status.recent_runs(store, [agent], 1000)[::-1]
+        return status.list_recent_runs(store, [agent], 1000)[::-1]
 
 
 def succeeded(worker: Watched) -> set[str]:

@@ -46,10 +46,12 @@ def world() -> World:
                 name = f"{FIRST}'s title {number}"
                 made.change(session["id"], creator=creator | PERSON, name=name)
                 said = f"{SECRET}{number} is what {FIRST} says"
-                made.say(session["id"], [{"id": "m", "content": said, "creator_id": ada}] * 3)
+                made.set_transcript(
+                    session["id"], [{"id": "m", "content": said, "creator_id": ada}] * 3
+                )
             elif number % 5 == 0:
                 mixed = [{"content": "hello"}, {"content": f"{SECRET} here", "creator_id": ada}]
-                made.say(session["id"], mixed)
+                made.set_transcript(session["id"], mixed)
         made.add_raw(agent, {"id": 7, "creator": {"id": ada} | PERSON}, at=made.now)
     return made
 
@@ -87,7 +89,7 @@ def needles(ada: str) -> list[bytes]:
 def traces(project: Project, ada: str) -> list[tuple[str, bytes]]:
     """Where something of hers is: in which column, or in which of SQLite's files."""
     found = []
-    with closing(project.store()) as store, store.reading() as connection:
+    with closing(project.store()) as store, store.connect() as connection:
         for table in t.metadata.sorted_tables:
             for row in connection.execute(select(table)):
                 text = str(tuple(row)).encode()
@@ -136,7 +138,7 @@ def test_a_person_is_forgotten_while_run_syncs(
     for number in range(3):
         creator = {"id": ada} | PERSON
         id = world.add_session(agents[0], creator=creator, name=f"{FIRST} again {number}")
-        world.say(id, [{"content": SECRET}])
+        world.set_transcript(id, [{"content": SECRET}])
     until(lambda: ended_runs(on) > here + 8, "more runs")
     for worker in workers:
         worker.send_signal(signal.SIGTERM)

@@ -139,7 +139,7 @@ def test_who_waited_in_vain_is_told_what_to_do(url: str) -> None:
     with (
         closing(Store(url + "?options=-c%20lock_timeout%3D50ms", utc_now)) as store,
         psycopg.connect(url, application_name="psql") as stranger,
-        store.reading() as connection,
+        store.connect() as connection,
     ):
         stranger.execute("UPDATE things SET as_of = 5")
         with pytest.raises(StoreError, match="lock timeout") as error, translate_errors(url):

@@ -95,7 +95,7 @@ def add_spread(world: World, agent: str, count: int) -> None:
 
 def rows(store: Store, query: Any) -> list[Any]:
     """What a query brings."""
-    with store.reading() as connection:
+    with store.connect() as connection:
         return list(connection.execute(query))
 
 
@@ -111,8 +111,8 @@ def check_all(project: Project, world: World) -> None:
 def check_agent(store: Store, agent: str, truth: list[Any]) -> None:
     """The same for one agent; what the runs counted adds up, and nothing is left to do."""
     assert differences(store, truth, agent) == []
-    assert store.state(agent).watermark == max(instant(s["created_at"]) for s in truth)
-    assert store.state(agent).demand is None
+    assert store.load_state(agent).watermark == max(instant(s["created_at"]) for s in truth)
+    assert store.load_state(agent).demand is None
     mine = t.sessions.c.agent_id == agent
     both = t.session_states.join(t.sessions, t.session_states.c.session_id == t.sessions.c.id)
     states = select(func.count()).select_from(both).where(mine)

@@ -59,9 +59,9 @@ def runs(project: Project, agent: str) -> list[dict[str, Any]]:
     if project.database.startswith("sqlite") and not (project.folder / "gumloop.db").exists():
         return []
     with closing(project.store()) as store:
-        if migrate.current(store.engine) != migrate.HEAD:
+        if migrate.read_revision(store.engine) != migrate.HEAD:
             return []
-        return status.recent_runs(store, [agent], 1000)[::-1]
+        return status.list_recent_runs(store, [agent], 1000)[::-1]
 
 
 def statuses(project: Project, agent: str) -> list[str]:
@@ -103,7 +103,7 @@ def test_it_syncs_at_once_and_again(anywhere: Project, world: World, start: Star
     new = [world.add_session(agent) for agent in world.agent_ids()]
 
     def all_there() -> bool:
-        with closing(anywhere.store()) as store, store.reading() as connection:
+        with closing(anywhere.store()) as store, store.connect() as connection:
             return set(connection.execute(select(t.sessions.c.id)).scalars()).issuperset(new)
 
     until(all_there, "the new sessions")

@@ -48,9 +48,9 @@ def modes(project: Project, agent: str) -> list[str]:
     if not (project.folder / "gumloop.db").exists():
         return []
     with closing(project.store()) as store:
-        if migrate.current(store.engine) != migrate.HEAD:
+        if migrate.read_revision(store.engine) != migrate.HEAD:
             return []
-        found = status.recent_runs(store, [agent], 1000)
+        found = status.list_recent_runs(store, [agent], 1000)
         return [run["mode"] for run in found if run["status"] == "succeeded"]
 
 

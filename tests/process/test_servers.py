@@ -31,7 +31,7 @@ def wrong(project: Project, world: World) -> list[str]:
 def pages(project: Project) -> int:
     """How many pages the runs have saved."""
     with closing(project.store()) as store:
-        return sum(run["pages"] for run in status.recent_runs(store, None, 100))
+        return sum(run["pages"] for run in status.list_recent_runs(store, None, 100))
 
 
 def test_a_failover_costs_no_run(project: Project, world: World, api: Simulator) -> None:

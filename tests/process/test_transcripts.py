@@ -25,7 +25,7 @@ def world() -> World:
     for agent in made.agent_ids():
         for number, session in enumerate(made.sessions(agent)):
             said = [{"id": str(n), "content": f"{session['id']} {n}"} for n in range(number % 4)]
-            made.say(session["id"], said)
+            made.set_transcript(session["id"], said)
     return made
 
 
@@ -52,7 +52,7 @@ def check_all(project: Project, world: World) -> None:
         (session["id"], n, message["content"])
         for agent in world.agent_ids()
         for session in world.sessions(agent)
-        for n, message in enumerate(world.said(session["id"])["messages"])
+        for n, message in enumerate(world.get_transcript(session["id"])["messages"])
     }
     with closing(project.store()) as store:
         stored = [tuple(row) for row in rows(store, select(m.session_id, m.position, m.content))]
@@ -122,7 +122,7 @@ def test_memory_holds_those_under_way_and_no_more(
 ) -> None:
     size, agent = 1_000_000, world.agent_ids()[0]
     for id in ids(world, agent):
-        world.say(id, [{"content": "word " * (size // 20)}] * 4)
+        world.set_transcript(id, [{"content": "word " * (size // 20)}] * 4)
     peaks = []
     for most in (10, 1000):
         wanted = {"transcripts": True, "transcripts_per_run": most}

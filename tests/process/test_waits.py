@@ -71,7 +71,7 @@ def test_it_fails_gives_its_lease_back_and_goes_on_from_there(
     assert again.json["agents"][0]["inserted"] == 60 - run["inserted"]
     assert asked <= 3 + 2
     with closing(project.store()) as store:
-        assert store.state(agent).watermark is not None
+        assert store.load_state(agent).watermark is not None
 
 
 def test_the_scheduler_comes_back_then_and_not_before(

@@ -42,7 +42,7 @@ def test_cells_are_those_of_the_zones_clock(store: Store, zone: str) -> None:
     fill(store, [*rows, session("gone", created_at=OCTOBER.since, missing_since=NOW)])
     clock, here = list_offsets(OCTOBER, ZoneInfo(zone)), ZoneInfo(zone)
 
-    with store.reading() as connection:
+    with store.connect() as connection:
         found = list(figure_queries.count_cells(connection, Window(("a",), OCTOBER), clock))
 
     mine = [
@@ -69,7 +69,7 @@ def test_the_views_count_the_same(store: Store) -> None:
     fill(store, rows)
     query = "SELECT agent_id, sum(sessions), sum(failed), sum(credit_cost) FROM {} GROUP BY 1"
 
-    with store.reading() as connection:
+    with store.connect() as connection:
         window = Window(("a", "b"), OCTOBER)
         clock = list_offsets(OCTOBER, ZoneInfo("UTC"))
         cells = figure_queries.count_cells(connection, window, clock)
@@ -86,7 +86,7 @@ def test_the_edges_of_a_range_belong_to_its_beginning(store: Store) -> None:
     edges = {"in": OCTOBER.since, "before": OCTOBER.since - tick, "last": OCTOBER.until - tick}
     fill(store, [session(id, created_at=at) for id, at in (edges | {"out": OCTOBER.until}).items()])
 
-    with store.reading() as connection:
+    with store.connect() as connection:
         shown = figure_queries.find_costliest(connection, Window(("a",), OCTOBER))
 
     assert {one.id for one in shown} == {"in", "last"}
@@ -103,7 +103,7 @@ def test_creators_by_sessions_then_credits(store: Store) -> None:
     fill(store, rows, creators=people)
     window = Window(("a",), Period(NOW - DAY, NOW))
 
-    with store.reading() as connection:
+    with store.connect() as connection:
         top = figure_queries.find_top_creators(connection, window)
         active = figure_queries.count_creators(connection, window)
 
@@ -124,7 +124,7 @@ def test_the_costliest_come_first_and_those_without_cost_not_at_all(store: Store
     costs = {f"s{number:02}": float(number) for number in range(15)} | {"none": None}
     fill(store, [session(id, credit_cost=cost) for id, cost in costs.items()])
 
-    with store.reading() as connection:
+    with store.connect() as connection:
         shown = figure_queries.find_costliest(connection, Window(("a",), ALL))
 
     assert [one.id for one in shown] == [f"s{number:02}" for number in range(14, 4, -1)]
@@ -146,7 +146,7 @@ def test_only_what_was_seen_open_tells_how_long_it_took(store: Store) -> None:
     ]
     fill(store, rows, states=looks)
 
-    with store.reading() as connection:
+    with store.connect() as connection:
         found = figure_queries.find_settle_times(connection, Window(("a",), ALL))
 
     assert found.observed == 2
@@ -166,7 +166,7 @@ def test_the_slowest_are_ten(store: Store) -> None:
     ]
     fill(store, [session(id, state="failed", created_at=begun) for id in seconds], states=looks)
 
-    with store.reading() as connection:
+    with store.connect() as connection:
         found = figure_queries.find_settle_times(connection, Window(("a",), ALL))
 
     longest = sorted(seconds, key=lambda id: -seconds[id])[:10]
@@ -185,7 +185,7 @@ def test_health_knows_holes_and_ends(store: Store) -> None:
         connection.execute(insert(t.coverage).values(top | {"proven_at": None}))
     period = Period(NOW - 30 * DAY, NOW)
 
-    with store.reading() as connection:
+    with store.connect() as connection:
         found = {id: load_health(connection, id, period, NOW) for id in names}
 
     assert {id: (one.as_of, one.holes) for id, one in found.items()} == {

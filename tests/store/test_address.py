@@ -4,7 +4,7 @@ import pytest
 
 from etl.errors import ConfigError
 from etl.store.schema.engine import open_engine
-from etl.store.schema.url import behind_pgbouncer, mask_password, parse_url
+from etl.store.schema.url import mask_password, parse_url, split_pgbouncer
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_no_password_is_shown() -> None:
 
 
 def test_pgbouncer_is_our_word_not_libpqs() -> None:
-    pooled, url = behind_pgbouncer(parse_url("postgresql://h/db?pgbouncer=true"))
+    pooled, url = split_pgbouncer(parse_url("postgresql://h/db?pgbouncer=true"))
 
     assert pooled
     assert "pgbouncer" not in url.query

@@ -104,7 +104,7 @@ def test_due_are_those_never_asked_for_changed_or_to_be_tried_again(
     lease, planted = plant(kept, history)
     due = {id: row for id, row in planted.items() if wanted(row)}
 
-    with kept.reading() as connection:
+    with kept.connect() as connection:
         chosen, left = select_due(connection, lease.agent_id, most, NOW)
         counted: Any = count_transcripts(connection, lease.agent_id, NOW)
 
@@ -124,12 +124,12 @@ def test_due_are_those_never_asked_for_changed_or_to_be_tried_again(
 @given(st.lists(rows, min_size=1, max_size=6))
 def test_once_each_was_retrieved_none_is_due_ever(kept: Store, history: list[Row]) -> None:
     lease, _ = plant(kept, history)
-    with kept.reading() as connection:
+    with kept.connect() as connection:
         chosen, _ = select_due(connection, lease.agent_id, 100, NOW)
     for due in chosen:
         save_transcript(kept, lease, due, [], NOW)
 
-    with kept.reading() as connection:
+    with kept.connect() as connection:
         again = select_due(connection, lease.agent_id, 100, NOW)
 
     assert again == ([], 0)

@@ -24,7 +24,7 @@ from etl.simulator import World
 from etl.store.schema import migrate
 from etl.store.schema import tables as t
 from etl.store.schema.column_types import Instant
-from etl.store.schema.engine import open_engine, temporary_engine
+from etl.store.schema.engine import open_engine, open_temporary_engine
 from etl.store.store import Store
 from tests.conftest import Runner
 from tests.support.audit import differences
@@ -71,13 +71,13 @@ def test_primary_keys_are_those_of_the_tables(store: Store) -> None:
 
 
 def test_every_revision_goes_up_and_down(engine: Engine) -> None:
-    assert migrate.current(engine) is None
+    assert migrate.read_revision(engine) is None
     for revision in REVISIONS:
         migrate.upgrade(engine, revision)
-        assert migrate.current(engine) == revision
+        assert migrate.read_revision(engine) == revision
     for revision in [*REVISIONS[-2::-1], "base"]:
         migrate.downgrade(engine, revision)
-        assert migrate.current(engine) == (None if revision == "base" else revision)
+        assert migrate.read_revision(engine) == (None if revision == "base" else revision)
 
     assert set(inspect(engine).get_table_names()) <= {"alembic_version"}
 
@@ -116,7 +116,7 @@ def test_down_to_nothing_and_up_with_data_in_place(
     migrate.downgrade(store.engine, "base")
     migrate.upgrade(store.engine)
 
-    with store.reading() as connection:
+    with store.connect() as connection:
         assert connection.execute(select(func.count()).select_from(t.sessions)).scalar() == 0
     assert run_agent(agent).status == "succeeded"
     assert differences(store, world.sessions(agent), agent) == []
@@ -127,7 +127,7 @@ LOST = {"first_run_id"}
 
 
 def _contents(store: Store, tables: list) -> dict[str, list[tuple]]:  # type: ignore[type-arg]
-    with store.reading() as connection:
+    with store.connect() as connection:
         found = {}
         for table in tables:
             columns = [column for column in table.c if column.name not in LOST]
@@ -139,7 +139,7 @@ def test_ensure_makes_an_empty_database_ready(engine: Engine) -> None:
     migrate.ensure(engine)
     migrate.ensure(engine)
 
-    assert migrate.current(engine) == migrate.HEAD
+    assert migrate.read_revision(engine) == migrate.HEAD
 
 
 @pytest.mark.parametrize("revision", REVISIONS[:-1])
@@ -149,10 +149,10 @@ def test_an_older_schema_is_refused_until_asked(engine: Engine, revision: str) -
     with pytest.raises(SchemaMismatch, match=revision) as refused:
         migrate.ensure(engine)
     assert "db upgrade" in refused.value.hint
-    assert migrate.current(engine) == revision
+    assert migrate.read_revision(engine) == revision
     migrate.ensure(engine, migrate=True)
 
-    assert migrate.current(engine) == migrate.HEAD
+    assert migrate.read_revision(engine) == migrate.HEAD
 
 
 @pytest.mark.parametrize(("version", "hint"), [("9999", "newer"), ("ae1027a6acf", "another")])
@@ -172,7 +172,7 @@ def test_a_newer_schema_and_anothers_are_refused_in_any_case(
         with pytest.raises(SchemaMismatch, match=version) as refused:
             attempt()
         assert hint in refused.value.hint
-    assert migrate.current(engine) == version
+    assert migrate.read_revision(engine) == version
 
 
 def test_a_migration_that_fails_leaves_nothing(
@@ -190,7 +190,7 @@ def test_a_migration_that_fails_leaves_nothing(
         migrate.upgrade(engine)
     monkeypatch.undo()
 
-    assert migrate.current(engine) is None
+    assert migrate.read_revision(engine) is None
     assert set(inspect(engine).get_table_names()) <= {"alembic_version"}
     migrate.upgrade(engine)
 
@@ -204,11 +204,11 @@ def test_a_schema_that_appears_during_the_look_is_nobody_elses(engine: Engine) -
         def appear(connection: Connection, *_: object, left: list[int] = left) -> None:
             left[0] -= 1
             if left[0] == 0:
-                with temporary_engine(str(engine.url)) as other:
+                with open_temporary_engine(str(engine.url)) as other:
                     migrate.upgrade(other)
 
         event.listen(engine, "after_cursor_execute", appear)
-        found = migrate.current(engine)
+        found = migrate.read_revision(engine)
         event.remove(engine, "after_cursor_execute", appear)
 
         assert found in (None, migrate.HEAD), f"after statement {number}"
@@ -264,7 +264,7 @@ def test_plain_alembic_works(database_url: str, tmp_path: Path, by: str) -> None
         )
         assert (done.returncode, done.stdout) == (0, ""), done.stderr
         opened = open_engine(database_url)
-        assert migrate.current(opened) == revision
+        assert migrate.read_revision(opened) == revision
         opened.dispose()
 
 
@@ -330,6 +330,6 @@ def test_times_come_back_as_they_went_in(store: Store) -> None:
             values = {"id": str(number), "first_seen_at": at, "updated_at": at}
             connection.execute(t.agents.insert().values(values))
 
-    with store.reading() as connection:
+    with store.connect() as connection:
         query = select(t.agents.c.first_seen_at).order_by(t.agents.c.first_seen_at)
         assert list(connection.execute(query).scalars()) == sorted(instants)

@@ -4,14 +4,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from etl.store.runs.lease import holder
+from etl.store.runs.lease import name_holder
 from etl.store.runs.next_runs import clear_next_runs, find_next_run, save_next_run
 from etl.store.store import Store
 
 AGENT = "agent"
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 ELSEWHERE = "0@another-host/1:1:1"
-DEAD = holder().rpartition(":")[0] + ":0"
+DEAD = name_holder().rpartition(":")[0] + ":0"
 """Of a process on this host that had our pid before us."""
 
 
@@ -31,15 +31,15 @@ def keep(store: Store, minutes: float, me: str) -> None:
 
 
 def found(store: Store, now: datetime = NOW) -> datetime | None:
-    with store.reading() as connection:
-        return find_next_run(connection, AGENT, holder(), now)
+    with store.connect() as connection:
+        return find_next_run(connection, AGENT, name_holder(), now)
 
 
 def test_without_a_scheduler_there_is_no_next_run(known: Store) -> None:
     assert found(known) is None
 
 
-@pytest.mark.parametrize("me", [holder(), ELSEWHERE], ids=["here", "elsewhere"])
+@pytest.mark.parametrize("me", [name_holder(), ELSEWHERE], ids=["here", "elsewhere"])
 def test_a_scheduler_at_work_tells_its_next_run_until_it_is_late(known: Store, me: str) -> None:
     keep(known, 15, me)
 
@@ -55,15 +55,15 @@ def test_a_scheduler_that_was_killed_on_this_host_tells_none(known: Store) -> No
 
 def test_of_several_schedulers_the_soonest_counts(known: Store) -> None:
     keep(known, 10, ELSEWHERE)
-    keep(known, 15, holder())
+    keep(known, 15, name_holder())
     assert found(known) == at(10)
 
-    keep(known, 5, holder())
+    keep(known, 5, name_holder())
     assert found(known) == at(5)
 
 
 def test_a_scheduler_moves_its_own_next_run_and_takes_over_from_a_dead_one(known: Store) -> None:
-    me = holder()
+    me = name_holder()
     keep(known, 5, DEAD)
     keep(known, 10, me)
     assert found(known) == at(10)
@@ -74,7 +74,7 @@ def test_a_scheduler_moves_its_own_next_run_and_takes_over_from_a_dead_one(known
 
 @pytest.mark.parametrize("agent", [AGENT, None])
 def test_one_that_ends_clears_its_own_alone(known: Store, agent: str | None) -> None:
-    me = holder()
+    me = name_holder()
     keep(known, 10, ELSEWHERE)
     known.transact(lambda connection: clear_next_runs(connection, me, agent))
     assert found(known) == at(10)

@@ -53,7 +53,7 @@ def say(store: Store, lease: Lease, session: str, *said: Message | str) -> bool:
 
 def found(store: Store, *words: str, **options: object) -> list[tuple[str, int]]:
     """The messages that a search finds, by session and place."""
-    with store.reading() as connection:
+    with store.connect() as connection:
         hits = search(connection, parse_phrases(words), 1000, **options)  # type: ignore[arg-type]
     return [(hit.session_id, hit.position) for hit in hits]
 
@@ -99,7 +99,7 @@ def test_agents_and_dates_bound_it_and_the_newest_come_first(store: Store) -> No
     assert found(store, "x") == [("b", 0), ("c", 0), ("b", 1), ("a", 0)]
     assert found(store, "x", agent_ids=["other"]) == [("c", 0)]
     assert found(store, "x", since=AT) == [("b", 0), ("c", 0), ("b", 1)]
-    with store.reading() as connection:
+    with store.connect() as connection:
         hit = search(connection, ["x"], 1)[0]
     assert hit[:6] == (AT + timedelta(days=2), "agent", "Agent", "b", "B", 0)
 
@@ -234,7 +234,7 @@ def test_the_longest_text_that_is_indexed_fits(
 
 def index_holds(store: Store, word: str) -> bool:
     """Whether a word is in the index at all, wherever it leads."""
-    with store.reading() as connection:
+    with store.connect() as connection:
         if store.engine.dialect.name == "postgresql":
             query = "SELECT count(*) FROM session_messages WHERE words @@ to_tsquery('simple', :w)"
         else:

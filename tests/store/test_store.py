@@ -67,7 +67,7 @@ def run(store: Store) -> Run:
 def rejections(store: Store) -> list[dict[str, Any]]:
     """The rejected records."""
     query = select(t.rejected_records).order_by(t.rejected_records.c.id)
-    with store.reading() as connection:
+    with store.connect() as connection:
         return [dict(row._mapping) for row in connection.execute(query)]
 
 
@@ -588,7 +588,7 @@ def test_an_older_answer_fills_what_a_newer_one_left_open(store: Store, run: Run
 
     store.save(run, Batch([response(sent=1, creators=[Creator("p", "Older", "Older")])]))
 
-    with store.reading() as connection:
+    with store.connect() as connection:
         c = t.creators.c
         found = connection.execute(select(c.first_name, c.last_name, c.as_of)).one()
     assert tuple(found) == ("Older", "Newer", at(2))
@@ -613,7 +613,7 @@ def test_states_are_noted_at_first_sight_and_at_each_change(store: Store, run: R
         store.save(run, Batch([response(session(state=state, name=str(sent)), sent=sent)]))
 
     query = select(t.session_states).order_by(t.session_states.c.observed_at)
-    with store.reading() as connection:
+    with store.connect() as connection:
         noted = [(row.state, row.observed_at, row.run_id) for row in connection.execute(query)]
     states = [("queued", 0), ("processing", 2), (None, 3), ("failed", 4)]
     assert noted == [(state, at(sent), run.id) for state, sent in states]
@@ -642,7 +642,7 @@ def test_what_another_agents_run_wrote_meanwhile_is_taken_into_account(
 
     assert (saved.counts.updated, saved.counts.repeated) == (0, 1)
     query = select(t.session_states).order_by(t.session_states.c.observed_at)
-    with store.reading() as connection:
+    with store.connect() as connection:
         noted = [tuple(row) for row in connection.execute(query)]
     assert noted == [("s", "queued", at(0), run.id)]
     elsewhere.close()
@@ -663,7 +663,7 @@ def test_counts_are_truthful(store: Store, run: Run, count: int) -> None:
     assert (first.inserted, first.updated, first.unchanged, first.seen) == (count, 0, 0, count)
     assert (same.inserted, same.updated, same.repeated) == (0, 0, count)
     assert (changed.updated, changed.repeated) == (count // 2, count - count // 2)
-    with store.reading() as connection:
+    with store.connect() as connection:
         runs = connection.execute(select(t.sync_runs)).one()
     assert (runs.inserted, runs.updated, runs.seen) == (count, count // 2, 3 * count)
 
@@ -795,7 +795,7 @@ def test_a_save_extends_the_lease(store: Store, run: Run) -> None:
 
     store.save(run, Batch([response(session())]))
 
-    with store.reading() as connection:
+    with store.connect() as connection:
         left = connection.execute(select(expires)).scalar_one() - utc_now()
     assert leases.LEASE / 2 < left <= leases.LEASE + timedelta(seconds=1)
 
@@ -832,8 +832,8 @@ def test_a_fenced_run_cannot_call_itself_a_success(store: Store, run: Run) -> No
     with pytest.raises(LeaseLost):
         finish_run(store, run, "succeeded", Batch().counts, None, at(9))
 
-    assert store.state(AGENT).last_success_at is None
-    with store.reading() as connection:
+    assert store.load_state(AGENT).last_success_at is None
+    with store.connect() as connection:
         assert connection.execute(select(t.sync_runs.c.status)).scalar_one() == "running"
 
 
@@ -843,7 +843,7 @@ def test_a_run_whose_last_save_was_lost_cannot_call_itself_a_success(
 ) -> None:
     """A standby that lacked the last commit has taken over meanwhile."""
     store.save(run, Batch([response(session("kept"))]))
-    with store.reading() as connection:
+    with store.connect() as connection:
         saves = connection.scalar(select(t.sync_state.c.saves))
     store.save(run, Batch([response(session("lost"))]))
     with store.engine.begin() as connection:
@@ -852,7 +852,7 @@ def test_a_run_whose_last_save_was_lost_cannot_call_itself_a_success(
     with pytest.raises(StoreError, match="has lost what was committed"):
         finish_run(store, run, "succeeded", Batch().counts, None, at(9))
 
-    assert store.state(AGENT).last_success_at is None
+    assert store.load_state(AGENT).last_success_at is None
 
 
 def _take_over(store: Store) -> Lease:
@@ -867,10 +867,10 @@ def _take_over(store: Store) -> Lease:
 def test_the_next_run_marks_one_that_died(store: Store, run: Run) -> None:
     theirs = _take_over(store)
 
-    start_run(store, theirs, "incremental", store.state(AGENT), at(60))
+    start_run(store, theirs, "incremental", store.load_state(AGENT), at(60))
 
     query = select(t.sync_runs.c.status).order_by(t.sync_runs.c.id)
-    with store.reading() as connection:
+    with store.connect() as connection:
         assert list(connection.execute(query).scalars()) == ["interrupted", "running"]
 
 
@@ -894,7 +894,7 @@ def test_rows_and_checkpoint_commit_together(store: Store, run: Run) -> None:
 
     assert number > 8
     assert contents(store) != before
-    with store.reading() as connection:
+    with store.connect() as connection:
         assert connection.scalar(select(t.sync_state.c.last_cursor)) == "cursor after"
 
 
@@ -940,7 +940,7 @@ class _failing:
 def contents(store: Store) -> dict[str, list[str]]:
     """Every row of every table, but for the time of the lease."""
     found = {}
-    with store.reading() as connection:
+    with store.connect() as connection:
         for table in t.metadata.sorted_tables:
             columns = [column for column in table.c if column.name != "lease_expires_at"]
             found[table.name] = sorted(map(str, connection.execute(select(*columns))))
@@ -1018,7 +1018,7 @@ def test_readers_see_a_batch_whole_or_not_at_all(store: Store, run: Run) -> None
         if "coverage" not in statement or seen:
             return
         seen.append((-1, -1))
-        with store.reading() as connection:
+        with store.connect() as connection:
             rows = connection.execute(select(func.count()).select_from(t.sessions)).scalar_one()
             spans = connection.execute(text("SELECT count(*) FROM coverage")).scalar_one()
         seen.append((rows, spans))
@@ -1034,16 +1034,16 @@ def test_a_run_that_lost_its_lease_ended_when_the_next_began(store: Store) -> No
     """Its process may close it a moment later: else the two would seem to overlap."""
     first = store.claim("a")
     assert isinstance(first, Lease)
-    run = start_run(store, first, "backfill", store.state("a"), utc_now())
+    run = start_run(store, first, "backfill", store.load_state("a"), utc_now())
     store.release(first)
     second = store.claim("a")
     assert isinstance(second, Lease)
     begun = utc_now()
 
     finish_run(store, run, "failed", Counts(), "woken late", begun + timedelta(seconds=1))
-    start_run(store, second, "backfill", store.state("a"), begun)
+    start_run(store, second, "backfill", store.load_state("a"), begun)
 
-    with store.reading() as connection:
+    with store.connect() as connection:
         c = t.sync_runs.c
         query = select(c.status, c.finished_at).where(c.id == run.id)
         assert tuple(connection.execute(query).one()) == ("failed", begun)
@@ -1052,14 +1052,14 @@ def test_a_run_that_lost_its_lease_ended_when_the_next_began(store: Store) -> No
 def test_a_run_that_another_process_has_closed_stays_as_it_is(store: Store) -> None:
     first = store.claim("a")
     assert isinstance(first, Lease)
-    run = start_run(store, first, "backfill", store.state("a"), utc_now())
+    run = start_run(store, first, "backfill", store.load_state("a"), utc_now())
     store.release(first)
     second = store.claim("a")
     assert isinstance(second, Lease)
-    start_run(store, second, "backfill", store.state("a"), utc_now())
+    start_run(store, second, "backfill", store.load_state("a"), utc_now())
 
     finish_run(store, run, "failed", Counts(), "woken late", utc_now())
 
-    with store.reading() as connection:
+    with store.connect() as connection:
         query = select(t.sync_runs.c.status).where(t.sync_runs.c.id == run.id)
         assert connection.execute(query).scalar_one() == "interrupted"

@@ -47,7 +47,7 @@ def move(store: Store, by: timedelta) -> None:
 
 def latest(store: Store) -> dict[str, datetime]:
     found = {}
-    with store.reading() as connection:
+    with store.connect() as connection:
         for table in (table for table in t.metadata.sorted_tables if table.name in TIMES):
             for name in TIMES[table.name]:
                 times = [at for at in connection.execute(select(table.c[name])).scalars() if at]
@@ -56,7 +56,7 @@ def latest(store: Store) -> dict[str, datetime]:
 
 
 def names(store: Store) -> dict[str, str]:
-    with store.reading() as connection:
+    with store.connect() as connection:
         query = select(t.sessions.c.id, t.sessions.c.name)
         return {row.id: row.name for row in connection.execute(query)}
 
@@ -131,7 +131,7 @@ def test_hosts_may_disagree_a_little(store: Store, world: World, run_agent: Runn
     agent = world.agent_ids()[0]
     run_agent(agent)
     move(store, CLOCKS_DIFFER / 2)
-    lease, before = store.claim(agent), store.state(agent)
+    lease, before = store.claim(agent), store.load_state(agent)
     assert isinstance(lease, Lease)
     assert before.last_success_at is not None
     assert before.last_success_at > utc_now()
@@ -169,7 +169,7 @@ def test_a_lease_never_lasts_longer_than_a_lease(store: Store) -> None:
         held = store.claim("a")
         assert isinstance(held, LeaseHolder)
         assert held.seconds <= LEASE.total_seconds()
-    with store.reading() as connection:
+    with store.connect() as connection:
         ends = connection.execute(select(t.sync_state.c.lease_expires_at)).scalar()
     assert ends is not None
     assert ends < utc_now() + 2 * LEASE

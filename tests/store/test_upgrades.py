@@ -88,12 +88,12 @@ def test_an_upgrade_keeps_every_row_and_a_downgrade_too(old: Engine, revision: s
 
     migrate.upgrade(old)
 
-    assert migrate.current(old) == migrate.HEAD
+    assert migrate.read_revision(old) == migrate.HEAD
     assert contents(old, tables) == before
 
     migrate.downgrade(old, revision)
 
-    assert migrate.current(old) == revision
+    assert migrate.read_revision(old) == revision
     assert contents(old, tables) == before
     assert {*inspect(old).get_table_names()} == {*tables, "alembic_version"}
     assert {*inspect(old).get_view_names()} == views
@@ -127,5 +127,5 @@ def test_every_view_answers_after_an_upgrade(old: Engine, database_url: str) -> 
     for view in inspect(old).get_view_names():
         assert ask(old, f"SELECT * FROM {view}"), view
     store = Store(database_url, utc_now)
-    assert len(status.known_agents(store)) == 2
+    assert len(status.list_known_agents(store)) == 2
     store.close()

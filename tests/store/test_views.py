@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, insert, text
 from etl.clock import utc_now
 from etl.store.schema import calendar, migrate
 from etl.store.schema import tables as t
-from etl.store.schema.column_types import instant_text
+from etl.store.schema.column_types import format_instant
 from etl.store.schema.engine import open_engine
 
 Row = dict[str, Any]
@@ -242,7 +242,7 @@ def save(connection: Connection, history: list[Row]) -> list[Row]:
 def plain(value: Any) -> Any:
     """A value in a form that both databases and Python share."""
     if isinstance(value, datetime):
-        return instant_text(value.astimezone(UTC))
+        return format_instant(value.astimezone(UTC))
     if isinstance(value, date):
         return value.isoformat()
     return Fraction(value) if isinstance(value, bool | int | float | Decimal) else value

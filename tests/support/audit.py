@@ -39,13 +39,13 @@ def differences(store: Store, truth: list[dict[str, Any]], agent_id: str) -> lis
 def stored_sessions(store: Store, agent_id: str) -> dict[str, dict[str, Any]]:
     """The rows of an agent by id."""
     query = select(t.sessions).where(t.sessions.c.agent_id == agent_id)
-    with store.reading() as connection:
+    with store.connect() as connection:
         return {row.id: dict(row._mapping) for row in connection.execute(query)}
 
 
 def stored_creators(store: Store) -> dict[str, dict[str, Any]]:
     """The creators by id."""
-    with store.reading() as connection:
+    with store.connect() as connection:
         return {row.id: dict(row._mapping) for row in connection.execute(select(t.creators))}
 
 

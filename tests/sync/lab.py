@@ -136,7 +136,7 @@ class Lab:
 
     def rows(self, agent: str = AGENT) -> dict[str, Any]:
         query = select(t.sessions).where(t.sessions.c.agent_id == agent)
-        with self.store.reading() as connection:
+        with self.store.connect() as connection:
             return {row.id: row for row in connection.execute(query)}
 
     def missing(self) -> set[str]:
@@ -145,21 +145,21 @@ class Lab:
 
     def suspects(self) -> set[str]:
         """The ids that a run has found absent, and that none has settled yet."""
-        with self.store.reading() as connection:
+        with self.store.connect() as connection:
             return set(connection.execute(select(t.suspects.c.session_id)).scalars())
 
     def listed_at(self) -> dict[str, datetime | None]:
         """As of when each session claims to be listed."""
-        with self.store.reading() as connection:
+        with self.store.connect() as connection:
             found = connection.execute(text("SELECT session_id, listed_at FROM session_freshness"))
             return {row.session_id: as_instant(row.listed_at) for row in found}
 
     def watermark(self) -> datetime | None:
-        return self.store.state(AGENT).watermark
+        return self.store.load_state(AGENT).watermark
 
     def proven_to(self) -> datetime | None:
         """The newest instant of coverage."""
-        return max((span.newest for span in self.store.state(AGENT).coverage), default=None)
+        return max((span.newest for span in self.store.load_state(AGENT).coverage), default=None)
 
 
 def as_instant(value: Any) -> datetime | None:

@@ -213,7 +213,7 @@ def test_the_agents_name_comes_from_the_head_however_far_the_walk_has_run(
 
     run_agent(agent, RunOptions("backfill", walkers=1), page_size=20)
 
-    with store.reading() as connection:
+    with store.connect() as connection:
         names = connection.execute(select(t.agents.c.name)).scalars().all()
     assert names == [world.agent(agent).name]
 
@@ -236,7 +236,7 @@ def test_a_run_that_is_taken_over_at_its_very_end_is_no_success(
     report = run_agent(agent)
 
     assert (report.status, ends) == ("failed", ["succeeded", "failed"])
-    with store.reading() as connection:
+    with store.connect() as connection:
         row = connection.execute(select(t.sync_runs)).one()
         assert connection.scalar(select(c.last_success_at)) is None
     assert (row.status, row.error, row.pages) == ("failed", report.error, report.counts.pages)

@@ -55,7 +55,7 @@ def ids(found: AgentSelection) -> list[str]:
 
 
 def rows(store: Store) -> dict[str, Any]:
-    with store.reading() as connection:
+    with store.connect() as connection:
         return {row.id: row for row in connection.execute(select(t.agents))}
 
 

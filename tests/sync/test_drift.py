@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, text
 
-from etl.models import unread_fields
+from etl.models import list_unread_fields
 from etl.planning.run_demand import RunOptions
 from etl.simulator import Fault, Simulator, World
 from etl.store.read.unread import load_unread
@@ -86,7 +86,7 @@ def test_drift_that_cannot_be_read_ends_the_run_incomplete_and_names_the_field(
     )
     assert f"{field} (450)" in str(report.error)
     assert (report.counts.inserted, report.counts.rejected) == (450, 0)
-    with store.reading() as connection:
+    with store.connect() as connection:
         unread = load_unread(connection, agent)
         fresh = connection.execute(text("SELECT count(state_confirmed_at) FROM session_freshness"))
         assert fresh.scalar() == 0
@@ -120,7 +120,7 @@ def test_what_cannot_be_read_overwrites_nothing_and_a_reconcile_settles_it(
     settled = run_agent(agent, RECONCILE)
     assert settled.status == "succeeded", settled.error
     assert differences(store, world.sessions(agent), agent) == []
-    with store.reading() as connection:
+    with store.connect() as connection:
         assert load_unread(connection, agent).records == 0
         confirmed = text("SELECT count(*) FROM session_freshness WHERE listed_at IS NULL")
         assert connection.execute(confirmed).scalar() == 0
@@ -193,10 +193,10 @@ def test_a_retrieve_that_drifts_is_noted_too(
     report = run_agent(agent)
 
     assert (report.status, report.counts.partial) == ("succeeded", 1)
-    with store.reading() as connection:
+    with store.connect() as connection:
         (note,) = connection.execute(select(t.rejected_records)).all()
     assert (note.session_id, json.loads(note.payload)) == (id, {"id": id, "usage": []})
-    assert unread_fields(note.reason) == ["usage"]
+    assert list_unread_fields(note.reason) == ["usage"]
     assert stored_sessions(store, agent)[id]["state"] == "failed"
     created_at = datetime.fromisoformat(world.sessions(agent)[200]["created_at"])
     assert stored_sessions(store, agent)[id]["created_at"] == created_at
@@ -224,6 +224,6 @@ def test_notes_of_a_large_history_are_kept_once(
     run_agent(agent, RECONCILE)
     run_agent(agent, RECONCILE)
 
-    with store.reading() as connection:
+    with store.connect() as connection:
         count = select(func.count()).select_from(t.rejected_records)
         assert connection.execute(count).scalar() == load_unread(connection, agent).partial

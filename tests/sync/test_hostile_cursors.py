@@ -90,7 +90,7 @@ def test_a_hint_that_an_error_answers_is_requested_twice(lab: Lab) -> None:
 
     assert (report.status, report.error) == ("succeeded", None)
     assert Counter(one.status for one in lab.api.requests)[500] == 2
-    assert lab.store.state("agent").seek_refused_at is None, "it may have been an outage"
+    assert lab.store.load_state("agent").seek_refused_at is None, "it may have been an outage"
 
 
 def test_a_hint_is_sent_no_more_often_than_any_request(lab: Lab) -> None:
@@ -168,7 +168,7 @@ def test_an_outage_is_no_refusal_of_built_cursors(lab: Lab) -> None:
 
     assert lab.run(RESTART).status == "succeeded"
 
-    assert lab.store.state("agent").seek_refused_at is None
+    assert lab.store.load_state("agent").seek_refused_at is None
 
 
 def test_a_dead_generation_of_bookmarks_costs_a_request_for_each_walk_at_most(lab: Lab) -> None:

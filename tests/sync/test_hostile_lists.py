@@ -30,7 +30,7 @@ def assert_honest(lab: Lab, report: AgentReport, *told: object) -> None:
     if report.status == "succeeded":
         assert lab.wrong() == [], told
     stored = lab.rows()
-    spans = lab.store.state("agent").coverage
+    spans = lab.store.load_state("agent").coverage
     for record in lab.world.sessions("agent"):
         created = datetime.fromisoformat(record["created_at"])
         covered = any(span.oldest <= created < span.newest for span in spans)

@@ -61,7 +61,7 @@ def rows_read(store: Store) -> int:
 
 
 def scalar(store: Store, query: str) -> int:
-    with store.reading() as connection:
+    with store.connect() as connection:
         return int(connection.execute(text(query)).scalar_one())
 
 

@@ -56,17 +56,17 @@ def ids(world: World, agent: str) -> list[str]:
 def contents(store: Store, session_id: str) -> list[str | None]:
     c = t.session_messages.c
     query = select(c.content).where(c.session_id == session_id).order_by(c.position)
-    with store.reading() as connection:
+    with store.connect() as connection:
         return list(connection.execute(query).scalars())
 
 
 def markers(store: Store) -> dict[str, Any]:
-    with store.reading() as connection:
+    with store.connect() as connection:
         return {row.session_id: row for row in connection.execute(select(t.transcripts))}
 
 
 def everything(store: Store) -> list[Any]:
-    with store.reading() as connection:
+    with store.connect() as connection:
         tables = (t.session_messages, t.transcripts)
         return [sorted(map(str, connection.execute(select(table)))) for table in tables]
 
@@ -104,12 +104,12 @@ def test_each_message_is_stored_as_the_api_has_it(
         "creator_id": "user_1",
         "parts": [{"type": "text", "text": "Where is it?"}, {"type": "tool", "n": 1.5}],
     }
-    world.say(ids[0], [sent, {"content": None, "mood": "odd"}, None])
+    world.set_transcript(ids[0], [sent, {"content": None, "mood": "odd"}, None])
 
     report = run_agent(agent, ALL)
 
     assert report.transcripts == Transcripts(SESSIONS, SESSIONS, 0, 0, SESSIONS)
-    with store.reading() as connection:
+    with store.connect() as connection:
         c = t.session_messages.c
         query = select(*c).where(c.session_id == ids[0]).order_by(c.position)
         first, second, third = connection.execute(query)
@@ -144,9 +144,9 @@ def test_a_second_run_asks_for_nothing_and_writes_nothing(
 def test_a_changed_session_is_retrieved_again_and_replaced_whole(
     store: Store, world: World, api: Simulator, agent: str, ids: list[str], run_agent: Runner
 ) -> None:
-    world.say(ids[3], [{"content": c} for c in "abc"])
+    world.set_transcript(ids[3], [{"content": c} for c in "abc"])
     run_agent(agent, ALL)
-    world.say(ids[3], [{"content": c} for c in "xb"])
+    world.set_transcript(ids[3], [{"content": c} for c in "xb"])
     world.change(ids[3], name="renamed")
     api.clear_requests()
 
@@ -175,10 +175,10 @@ def test_an_open_session_is_retrieved_again_each_time_it_changes(
     store: Store, world: World, agent: str, run_agent: Runner
 ) -> None:
     id = world.add_session(agent, state="processing")
-    world.say(id, [{"content": "first"}])
+    world.set_transcript(id, [{"content": "first"}])
     run_agent(agent, ALL)
     for number in range(3):
-        world.say(id, [{"content": "first"}, {"content": f"then {number}"}])
+        world.set_transcript(id, [{"content": "first"}, {"content": f"then {number}"}])
         world.reopen(id)
 
         report = run_agent(agent, SYNC)
@@ -191,10 +191,10 @@ def test_messages_null_empties_a_transcript_and_none_at_all_leaves_it(
     store: Store, world: World, agent: str, ids: list[str], run_agent: Runner
 ) -> None:
     for id in ids[:2]:
-        world.say(id, [{"content": "here"}])
+        world.set_transcript(id, [{"content": "here"}])
     run_agent(agent, ALL)
-    world.say(ids[0], None)
-    world.say(ids[1], {"no": "list"})
+    world.set_transcript(ids[0], None)
+    world.set_transcript(ids[1], {"no": "list"})
     for id in ids[:2]:
         world.change(id, name="renamed")
 
@@ -239,7 +239,7 @@ def test_one_that_is_refused_is_noted_and_not_tried_every_run(
     assert first.transcripts == Transcripts(SESSIONS - 1, SESSIONS - 1, 1, 0, SESSIONS)
     assert again.transcripts == Transcripts()
     assert f"HTTP {status}" in markers(store)[ids[4]].error
-    with store.reading() as connection:
+    with store.connect() as connection:
         assert count_transcripts(connection, agent, utc_now()) == (SESSIONS - 1, 1, 0)
         assert count_transcripts(connection, agent, utc_now() + timedelta(days=8)) == (
             SESSIONS - 1,
@@ -340,7 +340,7 @@ def test_the_run_is_closed_before(
 
     def look(record: Any) -> None:
         if "/agents/" not in record.path and not statuses:
-            with store.reading() as connection:
+            with store.connect() as connection:
                 statuses.extend(connection.execute(select(t.sync_runs.c.status)).scalars())
 
     api.on_request = look
@@ -398,7 +398,7 @@ HOSTILE: dict[str, Any] = {
 def test_whatever_a_transcript_holds_it_is_stored_once(
     store: Store, world: World, agent: str, ids: list[str], case: str, run_agent: Runner
 ) -> None:
-    world.say(ids[0], HOSTILE[case])
+    world.set_transcript(ids[0], HOSTILE[case])
 
     report = run_agent(agent, RunOptions(transcripts=1))
 
@@ -441,7 +441,7 @@ def test_ten_megabytes_of_messages(
     store: Store, world: World, agent: str, ids: list[str], run_agent: Runner
 ) -> None:
     said = [{"id": str(n), "content": f"{n} " + "word " * 100} for n in range(20_000)]
-    world.say(ids[0], said)
+    world.set_transcript(ids[0], said)
 
     report = run_agent(agent, RunOptions(transcripts=1))
 

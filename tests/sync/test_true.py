@@ -98,7 +98,7 @@ def test_lost_access_marks_nothing(
     assert report.status == "incomplete"
     assert "100 stored sessions" in (report.error or "")
     assert not any(row["missing_since"] for row in stored_sessions(store, agent).values())
-    with store.reading() as connection:
+    with store.connect() as connection:
         listed = connection.execute(text("SELECT DISTINCT listed_at FROM session_freshness"))
         assert listed.scalars().all() == [None]
 
@@ -150,7 +150,7 @@ def test_states_are_noted_at_first_sight_and_at_each_change(
     run_agent(agent)
 
     c = t.session_states.c
-    with store.reading() as connection:
+    with store.connect() as connection:
         query = select(c.state).where(c.session_id == id).order_by(c.observed_at)
         assert connection.execute(query).scalars().all() == ["processing", "completed"]
 
@@ -160,7 +160,7 @@ def test_the_view_tells_how_fresh_rows_are(store: Store, world: World, run_agent
     before = datetime.now(UTC)
     run_agent(agent, BACKFILL)
 
-    with store.reading() as connection:
+    with store.connect() as connection:
         query = "SELECT count(*), min(listed_at), min(state_confirmed_at) FROM session_freshness"
         count, listed, confirmed = connection.execute(text(query)).one()
 

@@ -17,7 +17,7 @@ from etl.simulator.times import format_instant
 from etl.simulator.world.account import encode
 from etl.store.runs import runs
 from etl.store.schema import tables as t
-from etl.store.schema.engine import temporary_engine
+from etl.store.schema.engine import open_temporary_engine
 from etl.sync import agent_run
 from tests.sync.lab import AGENT, BACKFILL, RECONCILE, RESTART, SYNC, Lab, second
 from tests.torture.rig import Killer
@@ -209,7 +209,7 @@ def test_a_session_that_moves_while_suspects_are_marked_is_not(two: Lab) -> None
     def interfere(_: Any, __: Any, statement: str, *___: Any) -> None:
         if "FROM suspects JOIN sessions" in statement:
             change = update(t.sessions).where(t.sessions.c.id == moved).values(agent_id="other")
-            with temporary_engine(two.url) as engine, engine.begin() as connection:
+            with open_temporary_engine(two.url) as engine, engine.begin() as connection:
                 connection.execute(change)
 
     event.listen(two.store.engine, "after_cursor_execute", interfere)
@@ -242,7 +242,7 @@ def disorder(lab: Lab, seed: int) -> None:
     rng = random.Random(seed)
     for row in lab.world._rows.values():
         instant = row.key[0] // 1_000_000 * 1_000_000
-        record = json.loads(lab.world._body(row))
+        record = json.loads(lab.world._encode_row(row))
         created_at = format_instant(instant + rng.randint(-5, 5) * 1_000_000)
         row.body = encode({**record, "created_at": created_at})
 

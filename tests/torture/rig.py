@@ -16,7 +16,7 @@ from etl.credentials import Credentials
 from etl.models import AgentReport
 from etl.planning.run_demand import RunOptions
 from etl.simulator import Simulator, Traits, World
-from etl.store.runs.lease import Lease, LeaseHolder, holder
+from etl.store.runs.lease import Lease, LeaseHolder, name_holder
 from etl.store.store import Store
 from etl.sync.agent_run import AgentSync
 from tests.support.stores import open_store
@@ -25,7 +25,7 @@ from tests.torture.databases import Database, Rows
 from tests.torture.truth import Truth, now
 
 # Of this host, in its space of pids, where nobody has this one: found dead, not waited for.
-DEAD = f"{holder().rsplit(':', 2)[0]}:999999999:1"
+DEAD = f"{name_holder().rsplit(':', 2)[0]}:999999999:1"
 
 
 class Crash(BaseException):
@@ -163,7 +163,7 @@ class Rig:
         """One run, audited. None: it died."""
         options, killer = options or RunOptions(), killer or Killer()
         self.seen_requests, self.hooks, self.hook_error = 0, dict(hooks or {}), None
-        before, fired = self.snapshot(), sum(n for _, n in self.api.faults.fired())
+        before, fired = self.snapshot(), sum(n for _, n in self.api.faults.list_fired())
         started = now()
         report = self._run(agent, options, killer, page_size, api)
         self.hooks = {}
@@ -173,7 +173,7 @@ class Rig:
         if killer.dead:
             self._bury()
             report = None
-        struck = disturbed or sum(n for _, n in self.api.faults.fired()) > fired
+        struck = disturbed or sum(n for _, n in self.api.faults.list_fired()) > fired
         if audit:
             self.auditor.check(
                 Run(agent, options, report, before, self.snapshot(), started, ended, struck)

@@ -61,7 +61,7 @@ def audit(store: Store, world: World, report: AgentReport) -> None:
     agent = world.agent_ids()[0]
     assert (report.status, report.error) == ("succeeded", None)
     assert differences(store, world.sessions(agent), agent) == []
-    with store.reading() as connection:
+    with store.connect() as connection:
         row = connection.execute(select(t.sync_runs).order_by(t.sync_runs.c.id.desc())).first()
         states = connection.execute(select(func.count()).select_from(t.session_states)).scalar_one()
         runs = connection.execute(select(func.count()).select_from(t.sync_runs)).scalar_one()
@@ -150,7 +150,7 @@ def test_a_commit_that_was_lost_is_no_success_after_a_takeover(
             connection.execute(update(t.sync_state).values(lease_expires_at=began))
         lease = other.claim("a")
         assert isinstance(lease, Lease)
-        successor = start_run(other, lease, "backfill", other.state("a"), utc_now())
+        successor = start_run(other, lease, "backfill", other.load_state("a"), utc_now())
         other.save(successor, Batch([Response([Session("theirs", "a")], [], [], utc_now())]))
 
     def lose(connection: Connection) -> None:
@@ -160,14 +160,14 @@ def test_a_commit_that_was_lost_is_no_success_after_a_takeover(
 
     lease = store.claim("a")
     assert isinstance(lease, Lease)
-    mine = start_run(store, lease, "backfill", store.state("a"), began)
+    mine = start_run(store, lease, "backfill", store.load_state("a"), began)
     store.save(mine, Batch([Response([Session("first", "a")], [], [], utc_now())]))
     monkeypatch.setattr("etl.store.store.time.sleep", take_over)
     event.listen(store.engine, "commit", lose)
     with pytest.raises(LeaseLost):
         store.save(mine, Batch([Response([Session("second", "a")], [], [], utc_now())]))
 
-    with store.reading() as connection:
+    with store.connect() as connection:
         ids = set(connection.execute(select(t.sessions.c.id)).scalars())
     assert ids == {"first", "theirs"}
     store.close()

@@ -14,7 +14,7 @@ from etl.invocation import program_name
 from etl.store.read.status import require_schema_of
 from etl.store.schema import tables as t
 from etl.store.schema.column_types import Instant
-from etl.store.schema.engine import temporary_engine, translate_errors
+from etl.store.schema.engine import open_temporary_engine, translate_errors
 
 FETCHED_ROWS: Final = 256
 """Rows held at once as they come from the database; a row may hold a long text."""
@@ -60,7 +60,7 @@ def open_snapshot(url: str) -> Iterator[sa.Connection]:
 
     Raises StoreError, and SchemaMismatch if the database is not this program's.
     """
-    with temporary_engine(url, only_reads=True) as engine:
+    with open_temporary_engine(url, only_reads=True) as engine:
         require_schema_of(engine, url)
         with translate_errors(url), engine.connect() as connection:
             _begin_snapshot(connection)

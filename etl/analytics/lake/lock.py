@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from etl.errors import EtlError, StoreError
-from etl.store.schema.url import sqlite_file
+from etl.store.schema.url import find_sqlite_file
 
 LOCK_ID: Final = 7_461_120_094
 """PostgreSQL's advisory lock, kept for the transaction that reads."""
@@ -24,7 +24,7 @@ class LakeBusy(EtlError):
 @contextmanager
 def lock_file(url: str) -> Iterator[None]:
     """Hold SQLite's lock: a file beside the database, which the kernel frees if we are killed."""
-    file = sqlite_file(url)
+    file = find_sqlite_file(url)
     if file is None:
         yield
         return

@@ -30,7 +30,7 @@ from etl.models import Progress
 from etl.store.lakes import save_lake_failure, save_lake_success
 from etl.store.schema import tables as t
 from etl.store.store import Store
-from etl.urls import lake_address
+from etl.urls import normalize_address
 
 
 class TableReport(NamedTuple):
@@ -70,7 +70,7 @@ def update_lake(
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> LakeReport:
     """Carry over, and note in the database how far the lake is. Raises what `carry` raises."""
-    target = lake_address(target)
+    target = normalize_address(target)
     try:
         report = carry(store.url, target, store.now, take_over=take_over, on_progress=on_progress)
     except LakeBusy:

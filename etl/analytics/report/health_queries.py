@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, func, select
 
 from etl.analytics.figures.period import Period
-from etl.planning.coverage import clip_to_now, gaps
+from etl.planning.coverage import clip_to_now, list_gaps
 from etl.planning.run_demand import AgentState
 from etl.store.read.unread import Unread, load_unread
 from etl.store.runs.agent_state import load_state
@@ -56,7 +56,7 @@ def load_health(connection: Connection, agent_id: str, period: Period, now: date
 def _find_whole(state: AgentState, period: Period, now: datetime) -> tuple[datetime | None, int]:
     """Up to where the range was walked, and how many holes lie before that."""
     begin = min(max(period.since, state.floor), period.until)
-    lacking = gaps(clip_to_now(state.coverage, now), begin, period.until, None)
+    lacking = list_gaps(clip_to_now(state.coverage, now), begin, period.until, None)
     if not lacking or lacking[-1].newest < period.until:
         return period.until, len(lacking)
     as_of = lacking[-1].oldest

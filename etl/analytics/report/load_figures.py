@@ -68,9 +68,9 @@ class Figures:
 
 def load_figures(store: Store, options: ReportOptions) -> Figures:
     """Read the figures. Raises StoreError."""
-    names = status.agent_names(store)
-    runs = status.recent_runs(store, options.agents, RECENT_RUNS) if options.agents else []
-    with store.reading() as connection:
+    names = status.read_agent_names(store)
+    runs = status.list_recent_runs(store, options.agents, RECENT_RUNS) if options.agents else []
+    with store.connect() as connection:
         oldest = figure_queries.find_oldest_session(connection, options.agents)
         drawn = _trim_period(options.period, oldest)
         step = periods.choose_step(drawn)

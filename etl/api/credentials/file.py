@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from etl.credentials import Credentials, CredentialSource, secret_in
+from etl.credentials import Credentials, CredentialSource, read_secret
 from etl.errors import ConfigError
 
 UNKNOWN_STATE: Final = (0, 0, 0)
@@ -31,7 +31,7 @@ class SecretFile(CredentialSource):
     def __repr__(self) -> str:
         return f"SecretFile({str(self._file)!r})"
 
-    def current(self) -> Credentials:
+    def get_current(self) -> Credentials:
         """The credential for the next request."""
         if self._read_state() != self._seen:
             with self._lock:
@@ -55,14 +55,14 @@ class SecretFile(CredentialSource):
         with self._lock:
             self._seen = UNKNOWN_STATE
 
-    def secrets(self) -> tuple[str, ...]:
+    def list_secrets(self) -> tuple[str, ...]:
         """What must not be shown."""
         return tuple(known.token for known in (self._current, self._previous) if known)
 
     def _reload(self) -> None:
         state = self._read_state()
         try:
-            token = secret_in(self._file, self._current.name)
+            token = read_secret(self._file, self._current.name)
         except ConfigError:
             return
         if token is None or state == UNKNOWN_STATE:

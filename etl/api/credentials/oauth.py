@@ -35,7 +35,7 @@ from etl.api.errors import read_body, retry_later, wait_asked
 from etl.api.proxies import explain, open_client
 from etl.api.rate_limit import steady_clock
 from etl.config import Api
-from etl.credentials import Credentials, CredentialSource, secret_in
+from etl.credentials import Credentials, CredentialSource, read_secret
 from etl.errors import ConfigError, Denied, EtlError, Stopped, Transient
 
 LOG: Final = logging.getLogger("etl.credentials")
@@ -119,12 +119,12 @@ class Grant(CredentialSource):
 
     def describe(self) -> str:
         """Which kind of credential this is, in words; asks for a token if there is none yet."""
-        self.current()
+        self.get_current()
         ends = self._current and self._current.token.expires_at
         until = f"until {ends:%Y-%m-%d %H:%M:%S} UTC" if ends else "until it is refused"
         return f"an OAuth token, valid {until}, renewed from {self._file}"
 
-    def current(self) -> Credentials:
+    def get_current(self) -> Credentials:
         """The credential for the next request.
 
         Raises Denied if the grant is dead, Transient or Malformed if it can't be renewed now.
@@ -143,13 +143,13 @@ class Grant(CredentialSource):
             return False
         if self._current is not None and self._current.token.value == used.token:
             self._stale = used.token
-        return self.current().token != used.token
+        return self.get_current().token != used.token
 
     def mark_refused(self, used: Credentials) -> None:
         """A token just renewed was refused, too: renewing it once more would not help."""
         self._useless = used.token
 
-    def secrets(self) -> tuple[str, ...]:
+    def list_secrets(self) -> tuple[str, ...]:
         """What must not be shown."""
         return self._secrets
 
@@ -285,7 +285,7 @@ class Grant(CredentialSource):
     def _read_refresh_token(self) -> str:
         """The refresh token as the file has it now. Raises ConfigError, or Transient at work."""
         try:
-            token = secret_in(self._file, "api.oauth.refresh_token_file")
+            token = read_secret(self._file, "api.oauth.refresh_token_file")
             if token is None:
                 hint = "authorize, and put the refresh token there"
                 raise ConfigError(f"api.oauth.refresh_token_file: {self._file} is empty", hint)

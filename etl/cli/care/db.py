@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from etl.store.read.status import require_file
     from etl.store.schema import migrate
-    from etl.store.schema.engine import temporary_engine
+    from etl.store.schema.engine import open_temporary_engine
     from etl.store.schema.url import mask_password
 
     settings = load_settings(args)
@@ -59,12 +59,12 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "downgrade" and not args.yes and not confirm(_describe_loss(args.revision)):
         print_stderr("nothing was changed")
         return 1
-    with temporary_engine(url) as engine:
+    with open_temporary_engine(url) as engine:
         if args.action == "upgrade":
             migrate.upgrade(engine)
         elif args.action == "downgrade":
             migrate.downgrade(engine, args.revision)
-        found = migrate.current(engine)
+        found = migrate.read_revision(engine)
     newest = " (the newest)" if found == migrate.HEAD else ""
     print(f"{mask_password(url)}: schema {found or 'none'}{newest}")
     return 0
@@ -100,18 +100,18 @@ def _compact(url: str) -> int:
 def _set_time_zone(url: str, name: str | None) -> int:
     from etl.input.time_zones import find_zone
     from etl.store.schema import calendar, migrate
-    from etl.store.schema.engine import temporary_engine
+    from etl.store.schema.engine import open_temporary_engine
     from etl.store.schema.url import mask_password
 
     if name is None:
-        with open_store(url) as store, store.reading() as connection:
-            found = calendar.time_zone(connection)
+        with open_store(url) as store, store.connect() as connection:
+            found = calendar.read_time_zone(connection)
     else:
         zone = find_zone(name)
-        with temporary_engine(url) as engine:
+        with open_temporary_engine(url) as engine:
             migrate.ensure(engine)
             with engine.begin() as connection:
                 calendar.set_time_zone(connection, zone)
-                found = calendar.time_zone(connection)
+                found = calendar.read_time_zone(connection)
     print(f"{mask_password(url)}: the views show the days of {found}")
     return 0

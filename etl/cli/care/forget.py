@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask, erase, and take the traces out of the files."""
-    from etl.store.lakes import lakes
+    from etl.store.lakes import list_lakes
 
     if any("\ud800" <= char <= "\udfff" for id in args.creator for char in id):
         raise ConfigError("an id of --creator is not UTF-8", "copy it from the table creators")
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
             print_stderr("nothing was erased")
             return 1
         _erase_people(store, people)
-        due = [lake.target for lake in lakes(store)]
+        due = [lake.target for lake in list_lakes(store)]
     print("nothing of them is left in the database's files, and no sync will bring it back")
     print("backups, replicas and exported files are not reached: delete those yourself")
     for target in due:

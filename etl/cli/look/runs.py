@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
 
     with open_store(load_settings(args).database.url) as store:
         agents = args.agent and find_agents(store, args.agent)
-        rows = status.recent_runs(store, agents, args.limit)
+        rows = status.list_recent_runs(store, agents, args.limit)
     if args.json:
         # All that json doesn't know are times.
         print(json.dumps({"runs": rows}, indent=1, default=to_iso))

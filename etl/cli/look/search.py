@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     with open_store(settings.database.url) as store:
         agents = args.agent and find_agents(store, args.agent)
         if phrases:
-            with store.reading() as connection:
+            with store.connect() as connection:
                 hits = search(connection, phrases, args.limit, agents, since)
     found = [(hit, find_snippet(hit.text, phrases, SNIPPET_WIDTH)) for hit in hits]
     if args.json:

@@ -11,7 +11,7 @@ from etl.cli.options import add_json_option
 from etl.cli.table import make_printable, print_table
 from etl.models import BEGINNING
 from etl.planning.drift import name_fields
-from etl.urls import lake_address
+from etl.urls import normalize_address
 from etl.wording import count
 
 if TYPE_CHECKING:
@@ -58,11 +58,11 @@ def run(args: argparse.Namespace) -> int:
     settings = load_settings(args)
     ids = [agent.id for agent in settings.agents]
     with open_store(settings.database.url) as store:
-        ids += [id for id in status.known_agents(store) if id not in ids]
-        found = [status.agent_status(store, id, utc_now()) for id in ids]
+        ids += [id for id in status.list_known_agents(store) if id not in ids]
+        found = [status.read_agent_status(store, id, utc_now()) for id in ids]
         tallies = {}
         if settings.sync.transcripts:
-            with store.reading() as connection:
+            with store.connect() as connection:
                 tallies = {id: count_transcripts(connection, id, utc_now()) for id in ids}
         fed = list_lakes(store, settings.lake.target)
     print_status(found, utc_now(), tallies, fed, as_json=args.json)
@@ -103,11 +103,11 @@ def print_status(
 
 def list_lakes(store: "Store", target: str | None) -> "list[LakeStatus]":
     """The lakes that the database has fed, and the configured one."""
-    from etl.store.lakes import LakeStatus, lakes
+    from etl.store.lakes import LakeStatus, list_lakes
 
-    found = lakes(store)
-    if target is not None and lake_address(target) not in [lake.target for lake in found]:
-        found.append(LakeStatus(lake_address(target)))
+    found = list_lakes(store)
+    if target is not None and normalize_address(target) not in [lake.target for lake in found]:
+        found.append(LakeStatus(normalize_address(target)))
     return found
 
 

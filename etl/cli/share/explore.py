@@ -56,10 +56,10 @@ def _announce(file: Path, url: str, args: argparse.Namespace) -> None:
 def _find_database(url: str) -> Path:
     """The SQLite file. Raises ConfigError, StoreError or SchemaMismatch."""
     from etl.store.read.status import require_schema_of
-    from etl.store.schema.engine import temporary_engine
+    from etl.store.schema.engine import open_temporary_engine
     from etl.store.schema.url import parse_url
 
-    with temporary_engine(url, only_reads=True) as engine:
+    with open_temporary_engine(url, only_reads=True) as engine:
         if engine.dialect.name != "sqlite":
             hint = 'README.md, "Dashboards and files": Metabase and Grafana read the same tables'
             raise ConfigError("explore shows SQLite files, and database.url names PostgreSQL", hint)

@@ -36,8 +36,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry over what has changed, and say what it was."""
-    from etl.credentials import privacy_salt
-    from etl.privacy import rules_of
+    from etl.credentials import read_salt
+    from etl.privacy import make_rules
     from etl.store.privacy.rules_change import apply_rules_change
 
     settings = load_settings(args)
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     require_extra("lake", "lake", "deltalake", "pyarrow")
     from etl.analytics.lake.run import update_lake
 
-    rules = rules_of(settings.privacy, privacy_salt())
+    rules = make_rules(settings.privacy, read_salt())
     with open_store(settings.database.url, rules) as store:
         # What [privacy] forbids must not reach a lake either.
         apply_rules_change(store)

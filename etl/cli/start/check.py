@@ -87,36 +87,36 @@ def _describe_schedule(settings: "Settings") -> str:
     from etl.service import runs
     from etl.service.schedule import check_schedule, describe_schedule
 
-    runs.configured_history_from(settings)
+    runs.read_history_from(settings)
     check_schedule(settings.schedule)
     return describe_schedule(settings.schedule)
 
 
 def _describe_credential(settings: "Settings") -> str:
     """Which kind there is; of an OAuth grant until when its token is valid."""
-    from etl.api.credentials import source_of
+    from etl.api.credentials import make_source
 
-    source = source_of(settings.api)
+    source = make_source(settings.api)
     return f"{source.describe()}{', for a team' if source.team_id else ''} (not shown)"
 
 
 def _describe_privacy(settings: "Settings") -> str:
     """How emails and names are stored, and that there is a salt for hashes."""
-    from etl.credentials import privacy_salt
-    from etl.privacy import rules_of
+    from etl.credentials import read_salt
+    from etl.privacy import make_rules
 
-    rules = rules_of(settings.privacy, privacy_salt())
+    rules = make_rules(settings.privacy, read_salt())
     return f"emails: {rules.emails}, names: {rules.names}"
 
 
 def _describe_database(settings: "Settings") -> str:
     """Reachable and of the right schema. A SQLite file that isn't there yet is not created."""
     from etl.store.schema import migrate
-    from etl.store.schema.engine import temporary_engine
-    from etl.store.schema.url import mask_password, sqlite_file
+    from etl.store.schema.engine import open_temporary_engine
+    from etl.store.schema.url import find_sqlite_file, mask_password
 
     url = settings.database.url
-    file = sqlite_file(url)
+    file = find_sqlite_file(url)
     if file is not None and not file.exists():
         return _describe_new_file(file, mask_password(url))
     # Its journal goes into its folder.
@@ -124,12 +124,12 @@ def _describe_database(settings: "Settings") -> str:
     if not all(os.access(place, os.W_OK) for place in places):
         hint = "the file or its folder can't be written by this user"
         raise EtlError(f"{mask_password(url)} can be read, but not written", hint)
-    with temporary_engine(url, only_reads=True) as engine:
-        found = migrate.current(engine)
+    with open_temporary_engine(url, only_reads=True) as engine:
+        found = migrate.read_revision(engine)
         with engine.connect().execution_options(reads=True) as connection:
             migrate.check_encoding(connection)
     if found is not None and found != migrate.HEAD:
-        raise migrate.mismatch(found)
+        raise migrate.make_mismatch(found)
     schema = f"schema {found}" if found else "empty; the first run makes its tables"
     return f"{mask_password(url)}, {schema}"
 
@@ -173,12 +173,12 @@ def _describe_agent(client: "Client", agent_id: str) -> str:
 
 def _check_clock(client: "Client") -> list[Finding]:
     """Whether this machine's clock agrees with the API's; nothing if that was not told."""
-    from etl.api.clock_skew import skew_warnings
+    from etl.api.clock_skew import describe_skew
 
     if client.clock_skew is None:
         return []
     hint = "what is stored counts as of this machine's time"
-    off = [Finding("clock", False, text, hint, 1) for text in skew_warnings(client.clock_skew)]
+    off = [Finding("clock", False, text, hint, 1) for text in describe_skew(client.clock_skew)]
     return off or [Finding("clock", True, "agrees with the API's")]
 
 

@@ -85,7 +85,7 @@ def _run_syncs(service: "Service", simulator: "Simulator", bars: ProgressBars) -
     bars.stop()
     for report in first:
         print_report(report)
-    if (status := runs.worst_status(first)) == "interrupted":
+    if (status := runs.find_worst_status(first)) == "interrupted":
         return to_exit_code(status)
     events = simulator.world.live(HOURS * 3600)
     print(f"\nTime passes: {HOURS} hours. {_describe_events(events)}")
@@ -93,7 +93,7 @@ def _run_syncs(service: "Service", simulator: "Simulator", bars: ProgressBars) -
     second = service.sync(agents, runs.run_options(service.settings, "incremental"))
     for report in second:
         print_report(report)
-    return to_exit_code(runs.worst_status([*first, *second]))
+    return to_exit_code(runs.find_worst_status([*first, *second]))
 
 
 def _describe_events(events: "Events") -> str:
@@ -112,7 +112,9 @@ def _show_results(file: Path) -> None:
 
     with open_store(f"sqlite:///{file}") as store:
         print(f"\n$ {program_name()} status")
-        found = [status.agent_status(store, id, utc_now()) for id in status.known_agents(store)]
+        found = [
+            status.read_agent_status(store, id, utc_now()) for id in status.list_known_agents(store)
+        ]
         print_status(found, utc_now(), as_json=False)
     with closing(sqlite3.connect(file)) as connection:
         for title, sql in QUESTIONS.items():

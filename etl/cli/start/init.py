@@ -5,7 +5,7 @@ import shlex
 
 from etl.cli.common import print_stderr
 from etl.errors import ConfigError
-from etl.input.config_file import config_path
+from etl.input.config_file import find_config
 from etl.invocation import find_resource, program_name
 
 NAME = "init"
@@ -18,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the example, every key with its default."""
-    path = config_path(args.config)
+    path = find_config(args.config)
     example = find_resource("config.example.toml").read_text(encoding="utf-8")
     try:
         with path.open("x", encoding="utf-8") as file:

@@ -38,7 +38,7 @@ def explain(args: argparse.Namespace) -> int:
         _explain_first(settings, agents, utc_now())
         return 0
     with open_store(url) as store:
-        for agent in runs.known_agents(settings, store, args.agent):
+        for agent in runs.list_known_agents(settings, store, args.agent):
             _explain_next(settings, store, agent, utc_now())
     return 0
 
@@ -62,11 +62,14 @@ def _explain_next(settings: "Settings", store: "Store", agent: "Agent", now: dat
     from etl.planning.run_demand import plan_demand
     from etl.service import runs
     from etl.store.read import status
-    from etl.store.read.sessions import newest_session
+    from etl.store.read.sessions import find_newest_session
 
-    state = store.state(agent.id)
+    state = store.load_state(agent.id)
     demand = plan_demand(
-        state, runs.run_options(settings, "incremental"), now, newest_session(store, agent.id, now)
+        state,
+        runs.run_options(settings, "incremental"),
+        now,
+        find_newest_session(store, agent.id, now),
     )
     gaps = find_gaps(state.coverage, demand)
     _print_walks(agent.id, gaps, now)
@@ -75,7 +78,7 @@ def _explain_next(settings: "Settings", store: "Store", agent: "Agent", now: dat
         _print_unknown(settings)
         _print_rest(settings, listed, retrieved)
         return
-    rows = sum(status.rows_within(store, agent.id, gap) for gap in gaps)
+    rows = sum(status.count_rows_within(store, agent.id, gap) for gap in gaps)
     pages = max(len(gaps), math.ceil(rows / settings.api.page_size))
     has_more = _reach_unknown(gaps, state.coverage)
     lie = "lies" if rows == 1 else "lie"
@@ -91,14 +94,14 @@ def _count_open(
     """The requests for open sessions: pages of the idle ones' list, and sessions by their id."""
     from etl.models import BEGINNING
     from etl.planning.freshness import needs_check
-    from etl.store.read.open_sessions import open_sessions
+    from etl.store.read.open_sessions import list_open_sessions
     from etl.sync.open_sessions import plan_idle_list
 
-    idle, coverage = settings.sync.idle_recheck, store.state(agent.id).coverage
-    with store.reading() as connection:
+    idle, coverage = settings.sync.idle_recheck, store.load_state(agent.id).coverage
+    with store.connect() as connection:
         due = [
             one
-            for one in open_sessions(connection, agent.id, coverage, now, idle)
+            for one in list_open_sessions(connection, agent.id, coverage, now, idle)
             if needs_check(one.state, one.changed_at, one.checked_at, now, idle)
             and not any(g.oldest <= (one.created_at or BEGINNING) < g.newest for g in gaps)
         ]
@@ -133,7 +136,7 @@ def _print_sum(store: "Store", agent_id: str, requests: int, *, has_more: bool) 
 
     paces = [
         (run["finished_at"] - run["started_at"]).total_seconds() / run["requests"]
-        for run in status.recent_runs(store, [agent_id], RECENT_RUNS)
+        for run in status.list_recent_runs(store, [agent_id], RECENT_RUNS)
         if run["requests"] and run["finished_at"] and run["status"] == "succeeded"
     ]
     seconds = f", {requests * min(paces):.1f} s at the pace of the last runs" if paces else ""

@@ -63,7 +63,7 @@ def run_mode(args: argparse.Namespace, mode: Mode, **changes: object) -> int:
             print_discovery(selection)
             reports = service.sync(selection.agents, options)
             pruned = stop.is_set() or _prune(service)
-    status = runs.worst_status(reports, incomplete=bool(selection.failures))
+    status = runs.find_worst_status(reports, incomplete=bool(selection.failures))
     if args.json:
         print(report_json(reports, status, selection.failures, selection.warnings))
     else:

@@ -15,7 +15,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the scheduler; a requested stop is no failure."""
-    from etl.api.credentials import source_of
+    from etl.api.credentials import make_source
     from etl.service import runs, schedule
     from etl.service.lake_job import check_lake
     from etl.service.monitor import logs
@@ -26,11 +26,11 @@ def run(args: argparse.Namespace) -> int:
     agents = runs.select_agents(settings, None)
     schedule.check_schedule(settings.schedule)
     check_lake(settings.lake)
-    bound = schedule.ready_within(settings)
+    bound = schedule.choose_readiness_limit(settings)
     with stop_on_signals(lambda: None) as stop:
-        credentials = source_of(settings.api, stop)
+        credentials = make_source(settings.api, stop)
         # A grant's tokens come and go; no line of the log carries words that could hold one.
-        secrets = [] if settings.api.oauth.refresh_token_file else [credentials.current().token]
+        secrets = [] if settings.api.oauth.refresh_token_file else [credentials.get_current().token]
         logs.configure(settings.service, [*secrets, settings.service.ping_url])
         with (
             open_monitor(settings, [agent.id for agent in agents], bound) as monitor,
@@ -43,6 +43,6 @@ def run(args: argparse.Namespace) -> int:
             ) as service,
         ):
             monitor.start(service.store)
-            run_scheduler(service, agents, stop, monitor.heartbeat)
+            run_scheduler(service, agents, stop, monitor.note_heartbeat)
     logs.log.info("service_stopped")
     return 0

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
             modes.print_discovery(selection)
             results = [service.verify_agent(agent, args.sample) for agent in selection.agents]
     reports = [report for report, _ in results]
-    worst = runs.worst_status(reports, incomplete=bool(selection.failures))
+    worst = runs.find_worst_status(reports, incomplete=bool(selection.failures))
     if args.json:
         shown = [_to_json(report, sample) for report, sample in results]
         print(json.dumps({"status": worst, "agents": shown}, indent=1))

@@ -64,7 +64,7 @@ class Chain:
         ids = {row.id for row in listed if row.id is not None}
         if ids and ids <= self.last_ids:
             raise CutShort("the list sent the same page again")
-        instants = dated(listed)
+        instants = list_instants(listed)
         if instants and self.first is None:
             self._check_entry(instants[0])
         if (ids & self._unordered_ids) - self.last_ids:
@@ -80,7 +80,7 @@ class Chain:
         self, listed: Sequence[Listed], next_cursor: str | None, requested_at: datetime
     ) -> bool:
         """Take a page that has passed `check`. Returns whether its rows are in order."""
-        instants = dated(listed)
+        instants = list_instants(listed)
         in_order = self._are_in_order(instants)
         self.in_order = self.in_order and in_order
         self.pages += 1
@@ -127,7 +127,7 @@ class Chain:
         return rows == sorted(rows, reverse=self.order == "newest")
 
 
-def dated(listed: Sequence[Listed]) -> list[datetime]:
+def list_instants(listed: Sequence[Listed]) -> list[datetime]:
     """The instants that can be read, in the order of their rows."""
     return [row.created_at for row in listed if row.created_at is not None]
 
@@ -138,7 +138,7 @@ def contradict(one: Sequence[Listed], other: Sequence[Listed]) -> bool:
 
 
 def _lacks(page: Sequence[Listed], rows: Sequence[Listed]) -> bool:
-    instants, ids = dated(page), {row.id for row in page}
+    instants, ids = list_instants(page), {row.id for row in page}
     return any(
         row.id is not None
         and row.id not in ids

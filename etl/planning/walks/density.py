@@ -71,7 +71,7 @@ class PageDensity:
             else:
                 self._idle.append(span)
 
-    def rows(self, oldest: datetime, newest: datetime) -> float:
+    def estimate_rows(self, oldest: datetime, newest: datetime) -> float:
         """An estimate of the rows within `[oldest, newest)`; infinite where nothing tells."""
         if oldest >= newest:
             return 0.0
@@ -142,10 +142,10 @@ class Density:
     pages: PageDensity = field(default_factory=PageDensity)
     """What the pages of the run tell."""
 
-    def rows(self, oldest: datetime, newest: datetime) -> float:
+    def estimate_rows(self, oldest: datetime, newest: datetime) -> float:
         """An estimate of the rows within `[oldest, newest)`; infinite where nothing tells."""
         if not self.stored:
-            return self.pages.rows(oldest, newest)
+            return self.pages.estimate_rows(oldest, newest)
         return self._count_stored(oldest, newest) + self._estimate_newer(oldest, newest)
 
     def cut(self, oldest: datetime, newest: datetime, share: float) -> datetime:
@@ -164,7 +164,7 @@ class Density:
     def has_tie(self, instant: datetime, rows: int) -> bool:
         """Whether so many rows, as far as is known, share an instant."""
         if self.stored:
-            return self.rows(instant, just_after(instant)) >= rows
+            return self.estimate_rows(instant, just_after(instant)) >= rows
         return self.pages.has_tie(instant, rows)
 
     def skip_ties(self, instant: datetime, rows: int) -> datetime:
@@ -180,7 +180,7 @@ class Density:
 
     def _estimate_newer(self, oldest: datetime, newest: datetime) -> float:
         """An estimate of the rows that are newer than all stored ones."""
-        return self.pages.rows(max(oldest, self.stored[-1]), newest) if self.grows else 0.0
+        return self.pages.estimate_rows(max(oldest, self.stored[-1]), newest) if self.grows else 0.0
 
     def _rank(self, instant: datetime) -> float:
         """How many knots lie below an instant, with its part of the way between two of them."""

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Literal
 
 from etl.models import Listed
-from etl.planning.walks.chain import dated
+from etl.planning.walks.chain import list_instants
 
 Verdict = Literal["holds", "unsure", "cut short"]
 
@@ -42,7 +42,7 @@ class EndCheck:
         self._shown_any = True
         self._last_id = listed[-1].id
         self._ends_unreadable = any(row.id is None and row.created_at is None for row in listed)
-        instants = dated(listed)
+        instants = list_instants(listed)
         lowest = min([*instants, self.lowest] if self.lowest else instants, default=None)
         self._highest = max([*instants, self._highest] if self._highest else instants, default=None)
         kept = self._lowest_ids if lowest == self.lowest else set()
@@ -92,7 +92,10 @@ class EndCheck:
         """Whether none of these is older than what was shown, or new at its lowest instant."""
         assert self.lowest is not None
         ids = {row.id for row in listed if row.created_at == self.lowest} - {None}
-        return ids <= self._lowest_ids and min(dated(listed), default=self.lowest) >= self.lowest
+        return (
+            ids <= self._lowest_ids
+            and min(list_instants(listed), default=self.lowest) >= self.lowest
+        )
 
     def judge_last_page(self, listed: Sequence[Listed], next_cursor: str | None) -> Verdict:
         """Judge the chain's last page, requested again, where all that was shown is one instant.
@@ -110,7 +113,7 @@ class EndCheck:
         The last row may have vanished, or can't be read. The page must begin with a row of the
         lowest instant, as far as it can be read, or show its order, or be the whole list.
         """
-        instants = dated(listed)
+        instants = list_instants(listed)
         if not instants:
             may_be_it = listed and listed[0].id in {None, *self._lowest_ids}
             return "holds" if may_be_it and self._ends_unreadable else "cut short"

@@ -105,7 +105,7 @@ class EntryFinder:
 
         def pages(entry: Entry) -> float:
             low, high = sorted((entry.at, at))
-            return now.density.rows(low, high) / now.page_size
+            return now.density.estimate_rows(low, high) / now.page_size
 
         nearest = min(inside, key=pages, default=None)
         if nearest is not None and hints.needs_probe(nearest):
@@ -120,7 +120,7 @@ class EntryFinder:
         """The server's cursors newest first that lead into a gap."""
         inside = [
             entry
-            for entry in self.hints.entries(self.now.coverage, self.used)
+            for entry in self.hints.list_entries(self.now.coverage, self.used)
             if entry.order == "newest"
             and gap.oldest < entry.at < gap.newest
             # One amid the rows of one instant proves none of them: a walk from above has to.
@@ -137,7 +137,7 @@ class EntryFinder:
         if gap.newest >= self.now.head_second:
             # A cursor amid the rows of this second, or of later ones, skips those above it.
             return head
-        known, coverage = self.hints.entries(self.now.coverage, self.used), self.now.coverage
+        known, coverage = self.hints.list_entries(self.now.coverage, self.used), self.now.coverage
         above = [one for one in known if one.order == "newest" and one.at >= gap.newest]
         edge = next((s.below for s in coverage if s.oldest == gap.newest and s.below), None)
         if edge is not None and edge not in above:
@@ -152,7 +152,7 @@ class EntryFinder:
         """
         if gap.oldest == BEGINNING:
             return [TAIL] if self.now.tail_is_open and TAIL not in self.used else []
-        known = self.hints.entries(self.now.coverage, self.used)
+        known = self.hints.list_entries(self.now.coverage, self.used)
         below = [one for one in known if one.order == "oldest" and one.at < gap.oldest]
         return sorted(below, key=lambda entry: entry.at, reverse=True)[:1]
 
@@ -163,11 +163,11 @@ class EntryFinder:
         if entry.order == "newest":
             return any(at < entry.at for at in above)
         rows = self._estimate_rows_before(gap, entry)
-        return any(now.density.rows(gap.newest, at) < rows for at in above)
+        return any(now.density.estimate_rows(gap.newest, at) < rows for at in above)
 
     def _estimate_rows_before(self, gap: Gap, entry: Entry) -> float:
         """The rows between an entry and the gap that it leads to."""
         if entry.order == "newest":
             top = self.now.gaps[-1].newest
-            return self.now.density.rows(gap.newest, min(entry.at, top))
-        return self.now.density.rows(entry.at, gap.oldest)
+            return self.now.density.estimate_rows(gap.newest, min(entry.at, top))
+        return self.now.density.estimate_rows(entry.at, gap.oldest)

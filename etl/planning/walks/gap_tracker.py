@@ -14,12 +14,12 @@ from etl.errors import CursorRefused, CutShort, Malformed, Transient
 from etl.models import BEGINNING, ENDLESS, TICK, Listed, floor_second
 from etl.planning.coverage import Coverage, Gap, add, withdraw
 from etl.planning.demand import Demand, find_gaps
-from etl.planning.walks.chain import contradict, dated
+from etl.planning.walks.chain import contradict, list_instants
 from etl.planning.walks.density import Density
 from etl.planning.walks.entries import HEAD, TAIL, Situation
 from etl.planning.walks.hints import Hints
 from etl.planning.walks.plan import PlannedWalk, plan_walks
-from etl.planning.walks.standings import Standings, gap_at
+from etl.planning.walks.standings import Standings, find_gap_at
 from etl.planning.walks.walk import Step, Walk
 
 MOST_FAILURES: Final = 4
@@ -112,7 +112,7 @@ class GapTracker:
         now = Situation(
             gaps=gaps,
             coverage=self.coverage,
-            active=self.walks.active(gaps),
+            active=self.walks.list_active(gaps),
             density=self.density,
             page_size=self.page_size,
             free=free,
@@ -191,7 +191,7 @@ class GapTracker:
         if self._is_fatal(walk, error):
             return error
         # A walk that gave way has not failed; one from the head may have nobody to give way to.
-        gave_way = error is None and (walk.entry != HEAD or self.walks.others_alike(walk))
+        gave_way = error is None and (walk.entry != HEAD or self.walks.list_others_alike(walk))
         if useful or gave_way:
             return None
         self._failures += 1
@@ -199,19 +199,22 @@ class GapTracker:
             return None
         return error or CutShort("no walk through the list gets any further", "try again later")
 
-    def pages_left(self) -> float:
+    def estimate_pages_left(self) -> float:
         """An estimate of the pages that are left; infinite if nobody knows."""
-        return sum(self.density.rows(gap.oldest, gap.newest) for gap in self.gaps) / self.page_size
+        return (
+            sum(self.density.estimate_rows(gap.oldest, gap.newest) for gap in self.gaps)
+            / self.page_size
+        )
 
     def share_done(self, seen: int) -> float | None:
         """The share of the rows that have been seen; None: nobody knows how many are left."""
-        left = self.pages_left() * self.page_size
+        left = self.estimate_pages_left() * self.page_size
         if math.isinf(left):
             return None
         return seen / (seen + left) if left else 1.0
 
     def _learn(self, walk: Walk, listed: Sequence[Listed]) -> None:
-        instants = dated(listed)
+        instants = list_instants(listed)
         if not instants:
             return
         if walk.chain.pages == 1 and walk.entry.cursor is not None:
@@ -239,7 +242,7 @@ class GapTracker:
         if walk.proven() is None:
             # It began amid rows of one instant: who comes from above has to walk all of them.
             return not self.walks.is_overtaken(walk, frontier)
-        gap = gap_at(walk.order, frontier, left)
+        gap = find_gap_at(walk.order, frontier, left)
         if gap is None:
             is_short = self.walks.is_short_of_its_target(walk, frontier, left)
             return self._gains[walk] <= 0 and is_short
@@ -252,7 +255,7 @@ class GapTracker:
     def _is_last_page(self, gap: Gap) -> bool:
         """Whether one request brings the rest of a short list, as far as is known."""
         is_short = self.pages <= SHORT_LIST
-        return is_short and self.density.rows(gap.oldest, gap.newest) <= self.page_size
+        return is_short and self.density.estimate_rows(gap.oldest, gap.newest) <= self.page_size
 
     def _is_done(self, walk: Walk, error: BaseException | None, *, useful: bool) -> bool:
         """Whether nothing is left of what a walk was for, or others are at it."""

@@ -38,7 +38,7 @@ class Hints:
     _refused: set[Entry] = field(default_factory=set)
     """Entries that were of no use in this run."""
 
-    def entries(self, coverage: Coverage, in_use: Collection[Entry] = ()) -> list[Entry]:
+    def list_entries(self, coverage: Coverage, in_use: Collection[Entry] = ()) -> list[Entry]:
         """The cursors that the server issued and that may still lead somewhere.
 
         Until one of an earlier run has worked in this one, a single one is tried at a time.

@@ -82,7 +82,7 @@ def _cut_at_walks(gap: Gap, now: Situation) -> list[_Stretch]:
 def _make_stretch(gap: Gap, inside: Sequence[ActiveWalk], now: Situation) -> _Stretch:
     from_top = any(walk.order == "newest" and walk.at == gap.newest for walk in inside)
     from_bottom = any(walk.order == "oldest" and walk.at == gap.oldest for walk in inside)
-    pages = now.density.rows(gap.oldest, gap.newest) / now.page_size
+    pages = now.density.estimate_rows(gap.oldest, gap.newest) / now.page_size
     if gap.newest - gap.oldest <= TICK and (from_top or from_bottom):
         # Rows of one instant have no middle: nobody can share them.
         pages = 0.0

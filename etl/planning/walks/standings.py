@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from etl.models import TICK, Listed, Order
 from etl.planning.coverage import Gap
-from etl.planning.walks.chain import dated
+from etl.planning.walks.chain import list_instants
 from etl.planning.walks.entries import ActiveWalk
 from etl.planning.walks.walk import Walk
 
@@ -56,7 +56,7 @@ class Standings:
         """A walk is over: no other one counts on it."""
         self._known.pop(walk, None)
 
-    def active(self, gaps: Sequence[Gap]) -> list[ActiveWalk]:
+    def list_active(self, gaps: Sequence[Gap]) -> list[ActiveWalk]:
         """Where walks close gaps: each in its own, and in the one that it passes on its way."""
         return [
             ActiveWalk(walk.entry, at)
@@ -67,7 +67,7 @@ class Standings:
     def is_left_to_others(self, target: Gap, gaps: Sequence[Gap]) -> bool:
         """Whether others stand at all that is left of a target."""
         left = [gap for gap in gaps if gap.oldest < target.newest and gap.newest > target.oldest]
-        places = [one.at for one in self.active(left)]
+        places = [one.at for one in self.list_active(left)]
         return all(any(gap.oldest <= at <= gap.newest for at in places) for gap in left)
 
     def is_first_at(self, walk: Walk, gap: Gap) -> bool:
@@ -84,7 +84,7 @@ class Standings:
                 continue
             low, high = (gap.oldest, frontier) if walk.order == "newest" else (frontier, gap.newest)
             if low < high and not any(
-                low <= one.position <= high for one in self.others_alike(walk)
+                low <= one.position <= high for one in self.list_others_alike(walk)
             ):
                 return True
         return False
@@ -99,16 +99,16 @@ class Standings:
 
     def is_overtaken(self, walk: Walk, frontier: datetime) -> bool:
         """Whether another walk in its direction stands at the same instant, and can prove it."""
-        return any(one.proves and one.frontier == frontier for one in self.others_alike(walk))
+        return any(one.proves and one.frontier == frontier for one in self.list_others_alike(walk))
 
     def meets_other(self, walk: Walk, frontier: datetime, listed: Sequence[Listed]) -> bool:
         """Whether a walk in its direction stands within its page, and so fetches what follows."""
-        instants = [frontier, *dated(listed)]
+        instants = [frontier, *list_instants(listed)]
         return any(
             one.frontier is not None
             and min(instants) <= one.frontier <= max(instants)
             and one.proves
-            for one in self.others_alike(walk)
+            for one in self.list_others_alike(walk)
         )
 
     def claim_track(self, walk: Walk, left: Sequence[Gap]) -> bool:
@@ -133,7 +133,7 @@ class Standings:
             return False
         if proves and self._known[first].proves:
             has_passed = self._known[first].frontier != walk.frontier
-            return has_passed and gap_at(walk.order, walk.frontier, left) is not None
+            return has_passed and find_gap_at(walk.order, walk.frontier, left) is not None
         self._tracks[track] = walk
         self._superseded.add(first)
         return True
@@ -144,13 +144,13 @@ class Standings:
         known = self._known.items()
         return [s for walk, s in known if s.proves and s.frontier == edges[walk.order]]
 
-    def others_alike(self, walk: Walk) -> list[Standing]:
+    def list_others_alike(self, walk: Walk) -> list[Standing]:
         """The other walks in the same direction."""
         others = ((other, at) for other, at in self._known.items() if other is not walk)
         return [standing for other, standing in others if other.order == walk.order]
 
 
-def gap_at(order: Order, frontier: datetime | None, gaps: Sequence[Gap]) -> Gap | None:
+def find_gap_at(order: Order, frontier: datetime | None, gaps: Sequence[Gap]) -> Gap | None:
     """The gap that holds the next instant of a walk whose proof has reached `frontier`."""
     if frontier is None:
         return None
@@ -164,6 +164,6 @@ def _list_places(walk: Walk, standing: Standing, gaps: Sequence[Gap]) -> list[da
     if frontier is not None and not standing.proves:
         # It is amid one instant. What it has passed is proven as soon as it leaves that.
         places.append(walk.entrance)
-    elif frontier is not None and gap_at(walk.order, frontier, gaps):
+    elif frontier is not None and find_gap_at(walk.order, frontier, gaps):
         places.append(frontier)
     return places

@@ -8,7 +8,7 @@ from typing import Final
 from etl.models import TICK, Entry, Listed, Order, Span
 from etl.planning.coverage import Gap
 from etl.planning.walks.absence import AbsenceCheck, AbsenceJudge
-from etl.planning.walks.chain import Chain, dated
+from etl.planning.walks.chain import Chain, list_instants
 from etl.planning.walks.end_check import EndCheck
 from etl.planning.walks.proof import Proof
 
@@ -76,7 +76,7 @@ class Walk:
         ordered = self.chain.add_page(listed, next_cursor, requested_at)
         self.end.add_page(listed)
         self._note_undated(listed)
-        instants, bookmark, frontier = dated(listed), None, None
+        instants, bookmark, frontier = list_instants(listed), None, None
         if instants and self.chain.in_order:
             self.proof.advance(instants[0], instants[-1], cursor, issued_at)
             if cursor is not None and self.chain.pages % BOOKMARK_EVERY == 0:

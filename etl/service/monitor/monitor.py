@@ -21,7 +21,7 @@ from etl.service.monitor.logs import log
 from etl.service.monitor.outages import Outages
 from etl.service.monitor.ping import Pinger, read_ping_url
 from etl.service.monitor.query_cache import CachedQuery
-from etl.service.monitor.readiness import not_readable, readiness
+from etl.service.monitor.readiness import describe_readiness, describe_unreadable
 from etl.service.monitor.web import Reply, Server
 from etl.service.schedule import describe_schedule
 from etl.store.read import probes
@@ -76,7 +76,7 @@ class Monitor:
             except Exception:
                 logging.getLogger("etl.monitor").exception("an observer failed")
 
-    def heartbeat(self) -> None:
+    def note_heartbeat(self) -> None:
         """The scheduler's thread works."""
         self._beat_at = time.monotonic()
 
@@ -153,9 +153,9 @@ class Monitor:
         ids = self._agent_ids
         try:
             last = {id: probe.last_success_at for id, probe in agents.answer().items()}
-            document = readiness(last, ids, utc_now(), self._bound)
+            document = describe_readiness(last, ids, utc_now(), self._bound)
         except StoreError as error:
-            document = not_readable(error, ids, self._bound)
+            document = describe_unreadable(error, ids, self._bound)
         return _make_reply(document, ok=document["ready"])
 
 

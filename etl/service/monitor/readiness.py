@@ -8,7 +8,7 @@ from etl.errors import SchemaMismatch, StoreError
 from etl.models import CLOCKS_DIFFER
 
 
-def readiness(
+def describe_readiness(
     last_success: Mapping[str, datetime | None],
     agent_ids: Sequence[str],
     now: datetime,
@@ -20,7 +20,9 @@ def readiness(
     return _make_document({"ok": True}, {"ok": True}, bound, agents, failing)
 
 
-def not_readable(error: StoreError, agent_ids: Sequence[str], bound: timedelta) -> dict[str, Any]:
+def describe_unreadable(
+    error: StoreError, agent_ids: Sequence[str], bound: timedelta
+) -> dict[str, Any]:
     """The document of /readyz, for a database that can't be used or has another schema.
 
     It tells no more than our own hint: a driver's words may hold what isn't everybody's.

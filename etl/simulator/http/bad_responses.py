@@ -101,7 +101,7 @@ GARBAGE: dict[str, tuple[bytes, str]] = {
 }
 
 
-def misanswer(fault: Fault) -> Answer | None:
+def make_bad_response(fault: Fault) -> Answer | None:
     """Return the answer that *fault* gives instead of any, or None if it does no such thing."""
     make = _WRONG_RESPONSES.get(fault.kind)
     return make(fault) if make else None

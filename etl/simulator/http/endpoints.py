@@ -14,7 +14,7 @@ from etl.simulator.http.errors import ApiError, bad_request, not_found
 from etl.simulator.http.faults import Fault, Target
 from etl.simulator.http.messages import Answer, Request
 from etl.simulator.http.query import ListQuery, parse_list_query, parse_page_size
-from etl.simulator.traits import CursorBook, Traits, bend
+from etl.simulator.traits import CursorBook, Traits, apply
 from etl.simulator.world.account import encode
 from etl.simulator.world.agents import Agent
 from etl.simulator.world.transcript import make_retrieval
@@ -90,7 +90,7 @@ class Api:
         return agent
 
     def _list_sessions(self, agent: Agent, request: Request, fault: Fault | None) -> Answer:
-        query = bend(parse_list_query(request.params), self.traits)
+        query = apply(parse_list_query(request.params), self.traits)
         admitted = self.cursors.admit(query)
         page = self._page(agent.id, admitted) if admitted else Listing([], None)
         page = self._cut(page, query)
@@ -149,7 +149,7 @@ class Api:
         if not isinstance(record, dict):
             raise not_found("Session")
         agent = self._find_agent(self.world.agent_of(session_id), request)
-        answer = make_retrieval(record, agent, self.world.said(session_id))
+        answer = make_retrieval(record, agent, self.world.get_transcript(session_id))
         if fault and fault.kind == "drift":
             raw = drift_record(encode(answer["session"]), 0, fault)
             return Answer(200, b'{"session":' + raw + b',"queue_position":null}')

@@ -172,7 +172,7 @@ class FaultScript:
     def __len__(self) -> int:
         return len(self._scripted)
 
-    def fired(self) -> list[tuple[Fault, int]]:
+    def list_fired(self) -> list[tuple[Fault, int]]:
         """Return each fault with the number of requests it has struck."""
         return [(entry.fault, entry.fired) for entry in self._scripted]
 

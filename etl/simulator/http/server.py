@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from email.utils import formatdate
 from typing import Any, Self
 
-from etl.simulator.http.bad_responses import misanswer
+from etl.simulator.http.bad_responses import make_bad_response
 from etl.simulator.http.connection import Connection, InFlight, Reply
 from etl.simulator.http.control import CONTROL_PATH, control
 from etl.simulator.http.credentials import Credentials, RateLimit
@@ -176,7 +176,7 @@ class Simulator:
         if self.on_request:
             self.on_request(record)
         latency, fault = self.faults.strike(self._api.target(request))
-        wrong = misanswer(fault) if fault else None
+        wrong = make_bad_response(fault) if fault else None
         reply = (
             Reply(wrong) if wrong else _answer_safely(lambda: Reply(self._answer(request, fault)))
         )

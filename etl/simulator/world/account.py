@@ -141,7 +141,7 @@ class Account:
     def ids_in_state(self, agent_id: str, state: str) -> list[str]:
         """Return the ids of the well-formed sessions in *state*, oldest first."""
         with self.lock:
-            rows = self._agents[agent_id].rows.of_state(state).rows
+            rows = self._agents[agent_id].rows.select_state(state).rows
             return [row.key[1] for row in rows if _is_object(row)]
 
     def draw_ids(self, agent_id: str, rng: Random, count: int) -> list[str]:

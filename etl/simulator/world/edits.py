@@ -130,11 +130,11 @@ class EditableAccount(Account):
         rows.add(row)
         row.body = encode(_drop_absent(record))
 
-    def say(self, session_id: str, messages: Any) -> None:
+    def set_transcript(self, session_id: str, messages: Any) -> None:
         """Let a session's transcript be *messages*, of any shape, in place of those made up."""
         self._messages[session_id] = messages
 
-    def said(self, session_id: str) -> dict[str, Any]:
+    def get_transcript(self, session_id: str) -> dict[str, Any]:
         """Return the `messages` that a session was given, under that key; else nothing."""
         found = self._messages
         return {"messages": found[session_id]} if session_id in found else {}

@@ -80,7 +80,7 @@ class AgentRows:
         self.all = SortedRows()
         self._by_state: dict[str | None, SortedRows] = {}
 
-    def of_state(self, state: str | None) -> SortedRows:
+    def select_state(self, state: str | None) -> SortedRows:
         """Return the rows in *state*."""
         return self._by_state.setdefault(state, SortedRows())
 
@@ -88,19 +88,19 @@ class AgentRows:
         """Take many new rows at once, in any order."""
         self.all.rows += rows
         for row in rows:
-            self.of_state(row.state).rows.append(row)
+            self.select_state(row.state).rows.append(row)
         for sorted_rows in (self.all, *self._by_state.values()):
             sorted_rows.rows.sort(key=_key)
 
     def add(self, row: Row) -> None:
         """Put *row* in its places."""
         self.all.add(row)
-        self.of_state(row.state).add(row)
+        self.select_state(row.state).add(row)
 
     def drop(self, row: Row) -> None:
         """Take *row* out of its places."""
         self.all.drop(row)
-        self.of_state(row.state).drop(row)
+        self.select_state(row.state).drop(row)
 
     def page(
         self,
@@ -111,7 +111,7 @@ class AgentRows:
         match: Callable[[Row], bool] | None = None,
     ) -> list[Row]:
         """Return up to *size* rows beyond *after* that have *state*, if given, and *match*."""
-        rows = self.all if state is None else self.of_state(state)
+        rows = self.all if state is None else self.select_state(state)
         if match is None:
             return rows.page(order, after, size)
         return list(islice(filter(match, rows.walk(order, after)), size))

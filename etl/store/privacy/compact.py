@@ -10,7 +10,7 @@ from etl.errors import StoreError
 from etl.invocation import program_name
 from etl.store.privacy.delete_messages import compact_search
 from etl.store.schema.engine import translate_errors
-from etl.store.schema.url import behind_pgbouncer, parse_url
+from etl.store.schema.url import parse_url, split_pgbouncer
 from etl.store.store import Store
 
 HOLDING: Final = (
@@ -87,7 +87,7 @@ def _keep_warning(warnings: list[str], notice: Any) -> None:
 
 def _set_time_limits(connection: Connection, url: str) -> None:
     """For this connection alone; behind a pooler it is nobody's own, and has no such limits."""
-    pooled, _ = behind_pgbouncer(parse_url(url))
+    pooled, _ = split_pgbouncer(parse_url(url))
     if not pooled:
         connection.exec_driver_sql("SET statement_timeout = 0")
         connection.exec_driver_sql(f"SET lock_timeout = '{LOCK_TIMEOUT}'")

@@ -20,7 +20,7 @@ def forget_messages(connection: Connection, session_ids: Iterable[str]) -> int:
     """
     ids = list(session_ids)
     blank = {"digest": None, "messages": None, "retrieved_at": None}
-    for some in slices(ids):
+    for some in split(ids):
         mine = t.transcripts.c.session_id.in_(some)
         connection.execute(update(t.transcripts).where(mine).values(blank))
     return delete_of(connection, t.session_messages, ids)
@@ -47,13 +47,13 @@ def compact_search(connection: Connection) -> None:
 def delete_of(connection: Connection, table: Any, session_ids: Iterable[str]) -> int:
     """Delete a table's rows of these sessions, and return how many."""
     deleted = 0
-    for some in slices(list(session_ids)):
+    for some in split(list(session_ids)):
         statement = delete(table).where(table.c.session_id.in_(some))
         deleted += connection.execute(statement).rowcount
     return deleted
 
 
-def slices(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+def split(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
     """As many at a time as a statement may have parameters."""
     starts = range(0, len(items), MOST_PARAMETERS)
     return (items[start : start + MOST_PARAMETERS] for start in starts)

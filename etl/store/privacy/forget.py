@@ -26,16 +26,16 @@ from sqlalchemy import (
 )
 
 from etl.models import Rejected
-from etl.privacy import find_mentions, is_theirs, pseudonym, reduce_rejected, words_of
-from etl.store.privacy.delete_messages import forget_transcripts, slices
+from etl.privacy import find_mentions, is_theirs, list_words, make_pseudonym, reduce_rejected
+from etl.store.privacy.delete_messages import forget_transcripts, split
 from etl.store.privacy.redaction import (
     ERASED,
+    find_known_ids,
     insert_missing,
-    known_ids,
     lock_out_saves,
     mark_sessions,
 )
-from etl.store.privacy.rules_change import pages, replace_payload
+from etl.store.privacy.rules_change import read_pages, replace_payload
 from etl.store.schema import tables as t
 from etl.store.store import Store
 
@@ -69,13 +69,13 @@ def find_person(store: Store, id: str) -> Person:
     """What is stored of a creator. Raises StoreError."""
     s, m = t.sessions.c, t.session_messages.c
     theirs = select(s.id).where(s.creator_id == id)
-    with store.reading() as connection:
+    with store.connect() as connection:
         salt = connection.scalar(select(t.privacy.c.salt))
-        before = salt and known_ids(connection, t.forgotten, [pseudonym(salt, id)])
+        before = salt and find_known_ids(connection, t.forgotten, [make_pseudonym(salt, id)])
         messages = select(func.count()).where(or_(m.session_id.in_(theirs), m.creator_id == id))
         sessions = connection.scalar(select(func.count()).where(s.creator_id == id)) or 0
         written = connection.scalar(messages) or 0
-        known = bool(known_ids(connection, t.creators, [id]) or sessions or written)
+        known = bool(find_known_ids(connection, t.creators, [id]) or sessions or written)
         namesakes = () if known else _find_namesakes(connection, id)
     return Person(id, known, bool(before), sessions, written, namesakes)
 
@@ -137,7 +137,7 @@ def _remember(connection: Connection, names: Iterable[str], store: Store) -> Non
         salt = secrets.token_hex()
         connection.execute(update(t.privacy).values(salt=salt))
     at = store.now()
-    rows = [{"pseudonym": pseudonym(salt, name), "forgotten_at": at} for name in names]
+    rows = [{"pseudonym": make_pseudonym(salt, name), "forgotten_at": at} for name in names]
     insert_missing(connection, t.forgotten, rows)
 
 
@@ -146,7 +146,7 @@ def _find_sessions(connection: Connection, id: str, names: set[str]) -> set[str]
     c = t.sessions.c
     found = set(connection.scalars(select(c.id).where(c.creator_id == id)))
     told = _may_name(connection, c.extra, names)
-    for some in pages(connection, c.id, [c.creator_id, cast(c.extra, Text)], told):
+    for some in read_pages(connection, c.id, [c.creator_id, cast(c.extra, Text)], told):
         named = [row for row in some if find_mentions(row[2]) & names]
         found |= {row[0] for row in named if is_theirs(row[1], names)}
         others = [row[0] for row in named if not is_theirs(row[1], names)]
@@ -165,9 +165,9 @@ def _make_anonymous(connection: Connection, store: Store) -> int:
 def _reduce_rejected(connection: Connection, names: set[str]) -> int:
     """Of rejected records that tell of them, or are of their sessions, leave the id alone."""
     c, number = t.rejected_records.c, 0
-    for some in pages(connection, c.id, [c.agent_id, c.payload, c.reason, c.session_id]):
+    for some in read_pages(connection, c.id, [c.agent_id, c.payload, c.reason, c.session_id]):
         ids = {row.session_id for row in some if row.session_id is not None}
-        marked = known_ids(connection, t.forgotten_sessions, ids)
+        marked = find_known_ids(connection, t.forgotten_sessions, ids)
         for id, agent_id, payload, reason, session_id in some:
             left = reduce_rejected(Rejected(payload, reason, session_id)).payload
             if left != payload and (session_id in marked or find_mentions(payload) & names):
@@ -179,9 +179,9 @@ def _reduce_rejected(connection: Connection, names: set[str]) -> int:
 def _erase_sentences(connection: Connection, table: Any, name: str, names: set[str]) -> None:
     """Sentences that name them."""
     [key, *_] = table.primary_key.columns
-    for some in pages(connection, key, [table.c[name]], table.c[name].is_not(None)):
-        ids = [id for id, said in some if words_of(said) & names]
-        for part in slices(ids):
+    for some in read_pages(connection, key, [table.c[name]], table.c[name].is_not(None)):
+        ids = [id for id, said in some if list_words(said) & names]
+        for part in split(ids):
             named = update(table).where(key.in_(part))
             connection.execute(named.values({name: ERASED}))
 
@@ -202,7 +202,7 @@ def _empty_messages(connection: Connection, names: set[str]) -> int:
     others = c.session_id.not_in(select(t.forgotten_sessions.c.session_id))
     theirs = or_(c.creator_id.in_(names), _may_name(connection, c.extra, names))
     columns = [c.session_id, c.creator_id, cast(c.extra, Text)]
-    for some in pages(connection, c.number, columns, others, theirs):
+    for some in read_pages(connection, c.number, columns, others, theirs):
         named = [
             row
             for row in some

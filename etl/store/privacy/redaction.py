@@ -18,12 +18,12 @@ from etl.privacy import (
     find_mentions,
     is_theirs,
     list_mentions,
+    list_words,
     make_anonymous,
-    pseudonym,
+    make_pseudonym,
     reduce_rejected,
-    words_of,
 )
-from etl.store.privacy.delete_messages import forget_transcripts, slices
+from etl.store.privacy.delete_messages import forget_transcripts, split
 from etl.store.schema import tables as t
 from etl.store.schema.engine import insert_into
 from etl.store.write.responses import Response
@@ -45,7 +45,7 @@ GUARD: Final = (
 """Columns that any statement can return beside its own."""
 
 
-def guard_of(connection: Connection) -> Guard:
+def load_guard(connection: Connection) -> Guard:
     """What a save has to heed."""
     return Guard(*connection.execute(select(t.privacy.c.rules, t.privacy.c.salt)).one())
 
@@ -72,7 +72,7 @@ def redact_responses(
     """The responses as they may be stored. Raises StoreError if other rules are in force."""
     check_rules(guard, rules)
     if rules.on:
-        responses = [_treat(response, rules) for response in responses]
+        responses = [_redact(response, rules) for response in responses]
     if guard.salt is not None:
         responses = _remove_forgotten(connection, guard.salt, responses)
     return responses
@@ -85,11 +85,11 @@ def redact_messages(
 
     Raises StoreError if other rules are in force.
     """
-    guard = guard_of(connection)
+    guard = load_guard(connection)
     check_rules(guard, rules)
     if guard.salt is None:
         return messages
-    if known_ids(connection, t.forgotten_sessions, [session_id]):
+    if find_known_ids(connection, t.forgotten_sessions, [session_id]):
         return None
     told = [_find_names(message) for message in messages]
     gone = _find_forgotten(connection, guard.salt, told)
@@ -106,9 +106,9 @@ def redact_messages(
 
 def redact_sentence(connection: Connection, rules: Rules, text: str) -> str:
     """An error message as it may be stored. Call under `wait_for_lock`."""
-    salt = guard_of(connection).salt
-    names = _find_forgotten(connection, salt, [words_of(text)]) if salt is not None else ()
-    return ERASED if names else rules.text(text)
+    salt = load_guard(connection).salt
+    names = _find_forgotten(connection, salt, [list_words(text)]) if salt is not None else ()
+    return ERASED if names else rules.redact_text(text)
 
 
 def check_rules(guard: Guard, rules: Rules) -> None:
@@ -118,7 +118,7 @@ def check_rules(guard: Guard, rules: Rules) -> None:
         raise StoreError("another process has changed [privacy] of this database", hint)
 
 
-def known_ids(connection: Connection, table: Table, ids: Collection[str]) -> set[str]:
+def find_known_ids(connection: Connection, table: Table, ids: Collection[str]) -> set[str]:
     """Those that a table has in its first column. Plain driver SQL: saves ask for hundreds."""
     [key, *_] = table.c.keys()
     sql = f"SELECT {key} FROM {table.name} WHERE {key}"
@@ -127,7 +127,7 @@ def known_ids(connection: Connection, table: Table, ids: Collection[str]) -> set
         ids = _select_storable(connection, ids)
         found.update(row[0] for row in connection.exec_driver_sql(f"{sql} = ANY(%s)", (ids,)))
         return found
-    for some in slices(list(ids)):
+    for some in split(list(ids)):
         marks = ",".join("?" * len(some))
         found.update(
             row[0] for row in connection.exec_driver_sql(f"{sql} IN ({marks})", tuple(some))
@@ -152,11 +152,11 @@ def insert_missing(connection: Connection, table: Table, rows: Sequence[dict[str
         connection.execute(insert_into(connection, table).on_conflict_do_nothing(), list(rows))
 
 
-def _treat(response: Response, rules: Rules) -> Response:
+def _redact(response: Response, rules: Rules) -> Response:
     return response._replace(
-        sessions=[rules.session(one) for one in response.sessions],
-        creators=[rules.creator(one) for one in response.creators],
-        rejected=[rules.rejected(one) for one in response.rejected],
+        sessions=[rules.redact_session(one) for one in response.sessions],
+        creators=[rules.redact_creator(one) for one in response.creators],
+        rejected=[rules.redact_rejected(one) for one in response.rejected],
     )
 
 
@@ -169,7 +169,7 @@ def _remove_forgotten(
     gone = _find_forgotten(connection, salt, told.values())
     ids = {s.id for response in responses for s in response.sessions}
     ids |= {bad.id for response in responses for bad in response.rejected if bad.id is not None}
-    marked = known_ids(connection, t.forgotten_sessions, ids)
+    marked = find_known_ids(connection, t.forgotten_sessions, ids)
 
     def names(one: Session | Rejected) -> bool:
         return not gone.isdisjoint(told[id(one)])
@@ -233,6 +233,6 @@ def _find_names(one: Session | Creator | Rejected | Message) -> set[str]:
 
 def _find_forgotten(connection: Connection, salt: str, told: Iterable[set[str]]) -> set[str]:
     """Which of these strings identify a forgotten person."""
-    by_pseudonym = {pseudonym(salt, word): word for word in set[str]().union(*told)}
-    known = known_ids(connection, t.forgotten, by_pseudonym.keys())
+    by_pseudonym = {make_pseudonym(salt, word): word for word in set[str]().union(*told)}
+    known = find_known_ids(connection, t.forgotten, by_pseudonym.keys())
     return {by_pseudonym[one] for one in known}

@@ -10,7 +10,7 @@ from sqlalchemy import delete as delete_from
 
 from etl.models import Creator
 from etl.privacy import Rules, change
-from etl.store.privacy.redaction import guard_of, lock_out_saves
+from etl.store.privacy.redaction import load_guard, lock_out_saves
 from etl.store.schema import tables as t
 from etl.store.store import Store
 
@@ -24,13 +24,13 @@ def apply_rules_change(store: Store) -> bool:
     All in one transaction, for which saves wait. What the API has to bring again, since a hash
     can't be undone, is null until then. Raises StoreError.
     """
-    with store.reading() as connection:
-        if guard_of(connection).rules == store.rules.mark:
+    with store.connect() as connection:
+        if load_guard(connection).rules == store.rules.mark:
             return False
 
     def work(connection: Connection) -> None:
         lock_out_saves(connection)
-        rules = change(guard_of(connection).rules, store.rules)
+        rules = change(load_guard(connection).rules, store.rules)
         if rules.on:
             _reduce_creators(connection, rules, store)
             _reduce_sessions(connection, rules, store)
@@ -44,7 +44,7 @@ def apply_rules_change(store: Store) -> bool:
     return True
 
 
-def pages(
+def read_pages(
     connection: Connection, key: Column[Any], columns: Sequence[Any], *conditions: Any
 ) -> Iterator[Sequence[Any]]:
     """Rows some hundred at a time, in the order of a key, which comes first in each."""
@@ -70,9 +70,9 @@ def replace_payload(connection: Connection, id: int, agent_id: str, payload: str
 def _reduce_creators(connection: Connection, rules: Rules, store: Store) -> None:
     c = t.creators.c
     names = Creator.__struct_fields__
-    for some in pages(connection, c.id, [c[name] for name in names[1:]]):
+    for some in read_pages(connection, c.id, [c[name] for name in names[1:]]):
         old = [Creator(*row) for row in some]
-        new = [msgspec.structs.asdict(rules.creator(one)) for one in old]
+        new = [msgspec.structs.asdict(rules.redact_creator(one)) for one in old]
         changed = [n for n, o in zip(new, old, strict=True) if Creator(**n) != o]
         _write(connection, t.creators, changed, store)
 
@@ -81,11 +81,14 @@ def _reduce_sessions(connection: Connection, rules: Rules, store: Store) -> None
     c = t.sessions.c
     extra = cast(c.extra, Text).label("extra")
     wanted = or_(c.name.contains("@"), c.extra.is_not(None))
-    for some in pages(connection, c.id, [c.name, extra], wanted):
+    for some in read_pages(connection, c.id, [c.name, extra], wanted):
         changed = []
         for id, name, text in some:
             value = None if text is None else msgspec.json.decode(text)
-            new = {"name": name and rules.text(name), "extra": value and rules.value(value)}
+            new = {
+                "name": name and rules.redact_text(name),
+                "extra": value and rules.redact_value(value),
+            }
             if new != {"name": name, "extra": value}:
                 left = None if new["extra"] is None else _json.encode(new["extra"]).decode()
                 changed.append({"id": id, "name": new["name"], "extra": left})
@@ -95,21 +98,21 @@ def _reduce_sessions(connection: Connection, rules: Rules, store: Store) -> None
 def _reduce_messages(connection: Connection, rules: Rules) -> None:
     c = t.session_messages.c
     extra = cast(c.extra, Text).label("extra")
-    for some in pages(connection, c.number, [extra], c.extra.is_not(None)):
+    for some in read_pages(connection, c.number, [extra], c.extra.is_not(None)):
         changed = [
-            {"number": number, "extra": rules.json(text)}
+            {"number": number, "extra": rules.redact_json(text)}
             for number, text in some
-            if rules.json(text) != text
+            if rules.redact_json(text) != text
         ]
         _write(connection, t.session_messages, changed)
 
 
 def _reduce_rejected(connection: Connection, rules: Rules) -> None:
     c = t.rejected_records.c
-    for some in pages(connection, c.id, [c.agent_id, c.payload]):
+    for some in read_pages(connection, c.id, [c.agent_id, c.payload]):
         for id, agent_id, payload in some:
             # One that was deleted for its age is empty.
-            treated = payload and rules.json(payload)
+            treated = payload and rules.redact_json(payload)
             if treated != payload:
                 replace_payload(connection, id, agent_id, treated)
     _reduce_sentences(connection, rules, t.rejected_records, "reason")
@@ -119,8 +122,8 @@ def _reduce_sentences(
     connection: Connection, rules: Rules, table: Table, name: str = "error"
 ) -> None:
     [key, *_] = table.primary_key.columns
-    for some in pages(connection, key, [table.c[name]], table.c[name].contains("@")):
-        rows = [{key.name: id, name: rules.text(text)} for id, text in some]
+    for some in read_pages(connection, key, [table.c[name]], table.c[name].contains("@")):
+        rows = [{key.name: id, name: rules.redact_text(text)} for id, text in some]
         _write(connection, table, rows)
 
 

@@ -21,7 +21,7 @@ class OpenSession(NamedTuple):
     created_at: datetime | None
 
 
-def open_sessions(
+def list_open_sessions(
     connection: Connection, agent_id: str, coverage: Coverage, now: datetime, idle: timedelta
 ) -> list[OpenSession]:
     """The sessions whose last known state is open, but for those left idle for too long."""
@@ -39,7 +39,7 @@ def open_sessions(
     return [_open_session(row, coverage) for row in rows]
 
 
-def idle_instants(connection: Connection, agent_id: str, most: int) -> list[datetime]:
+def list_idle_instants(connection: Connection, agent_id: str, most: int) -> list[datetime]:
     """The instants of the stored sessions that are idle, newest first."""
     c = t.sessions.c
     idle = (c.agent_id == agent_id, t.IS_OPEN, c.state == "idle", c.missing_since.is_(None))

@@ -51,7 +51,7 @@ class OpenSessionsProbe(NamedTuple):
 def require_current(store: Store) -> None:
     """Raise SchemaMismatch unless the schema is this program's, StoreError if it can't be read."""
     with translate_errors(store.url):
-        found = migrate.current(store.engine)
+        found = migrate.read_revision(store.engine)
     if found != migrate.HEAD:
         hint = f"`{program_name()} db upgrade`"
         raise SchemaMismatch(f"the database has schema {found}, not {migrate.HEAD}", hint)
@@ -81,7 +81,7 @@ def read_agents(store: Store, agent_ids: Sequence[str]) -> dict[str, AgentProbe]
         .where(state.agent_id.in_(agent_ids))
     )
     with _connect_briefly(store) as connection:
-        now = leases.database_now(connection)
+        now = leases.read_database_time(connection)
         return {
             row.agent_id: AgentProbe(
                 row.watermark,
@@ -117,7 +117,7 @@ def read_open_sessions(
 
 @contextmanager
 def _connect_briefly(store: Store) -> Iterator[Connection]:
-    with store.reading() as connection:
+    with store.connect() as connection:
         if connection.dialect.name == "postgresql":
             limit = int(STATEMENT_TIMEOUT.total_seconds() * 1000)
             connection.exec_driver_sql(f"SET LOCAL statement_timeout = {limit}")

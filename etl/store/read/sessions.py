@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select
 
 from etl.models import BEGINNING
-from etl.store.runs.agent_state import newest_below
+from etl.store.runs.agent_state import find_newest_below
 from etl.store.schema import tables as t
 from etl.store.store import Store
 from etl.store.write.suspects import count_present
@@ -15,14 +15,14 @@ def count_sessions(store: Store, agent_id: str, most: int) -> int:
     """How many sessions of an agent are stored; counting stops at `most`."""
     some = select(t.sessions.c.id).where(t.sessions.c.agent_id == agent_id).limit(most)
     query = select(func.count()).select_from(some.subquery())
-    with store.reading() as connection:
+    with store.connect() as connection:
         return int(connection.execute(query).scalar_one())
 
 
-def newest_session(store: Store, agent_id: str, before: datetime) -> datetime | None:
+def find_newest_session(store: Store, agent_id: str, before: datetime) -> datetime | None:
     """The newest `created_at` stored of an agent, before an instant."""
-    with store.reading() as connection:
-        return newest_below(connection, agent_id, before)
+    with store.connect() as connection:
+        return find_newest_below(connection, agent_id, before)
 
 
 def read_instants(
@@ -35,7 +35,7 @@ def read_instants(
     c = t.sessions.c
     mine = (c.agent_id == agent_id, c.created_at >= since)
     number = func.row_number().over(order_by=c.created_at)
-    with store.reading() as connection:
+    with store.connect() as connection:
         stored = connection.execute(select(func.count()).where(*mine)).scalar_one()
         step = max(1, stored // most)
         rows = select(c.created_at, number.label("number")).where(*mine).subquery()
@@ -47,7 +47,7 @@ def has_undated(store: Store, agent_id: str) -> bool:
     """Whether sessions without `created_at` are stored of an agent."""
     c = t.sessions.c
     query = select(c.id).where(c.agent_id == agent_id, c.created_at.is_(None)).limit(1)
-    with store.reading() as connection:
+    with store.connect() as connection:
         return connection.execute(query).first() is not None
 
 

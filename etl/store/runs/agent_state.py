@@ -80,7 +80,7 @@ def save_bookmarks(
         connection.execute(ADD_MARKS, values | {"cursor": mark.cursor})
 
 
-def newest_below(connection: Connection, agent_id: str, bound: datetime) -> datetime | None:
+def find_newest_below(connection: Connection, agent_id: str, bound: datetime) -> datetime | None:
     """The newest `created_at` stored below an instant."""
     newest: datetime | None = connection.scalar(NEWEST_BELOW, {"agent": agent_id, "bound": bound})
     return newest

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Text, bindparam, func, select, update
 from etl.models import Counts
 from etl.store.privacy.redaction import GUARD, Guard
 from etl.store.runs import lease as leases
-from etl.store.runs.agent_state import newest_below
+from etl.store.runs.agent_state import find_newest_below
 from etl.store.schema import tables as t
 from etl.store.schema.column_types import Instant
 from etl.store.write.responses import Run
@@ -59,10 +59,10 @@ def begin_save(
     if connection.dialect.name == "postgresql":
         kept = connection.execute(SERVED_CHECKPOINT, values).one_or_none()
     else:
-        values |= {"expires": leases.database_now(connection) + leases.LEASE}
+        values |= {"expires": leases.read_database_time(connection) + leases.LEASE}
         kept = connection.execute(CHECKPOINT, values).one_or_none()
     if kept is None:
-        raise leases.lease_lost(run.agent_id)
+        raise leases.make_lost_error(run.agent_id)
     return kept.watermark, Guard(kept.rules, kept.salt)
 
 
@@ -71,7 +71,7 @@ def count_saves(connection: Connection, run: Run) -> int:
     mine = {"agent": run.agent_id, "held": run.lease.fence}
     found = connection.execute(COUNT_SAVES, mine).scalar_one_or_none()
     if found is None:
-        raise leases.lease_lost(run.agent_id)
+        raise leases.make_lost_error(run.agent_id)
     return int(found)
 
 
@@ -79,7 +79,7 @@ def move_watermark(
     connection: Connection, run: Run, before: datetime | None, bound: datetime | None
 ) -> datetime | None:
     """Move the watermark to the newest session stored below the bound. Returns where it is."""
-    newest = newest_below(connection, run.agent_id, bound) if bound else None
+    newest = find_newest_below(connection, run.agent_id, bound) if bound else None
     if newest is None or (before is not None and newest <= before):
         return before
     connection.execute(MOVE_WATERMARK, {"agent": run.agent_id, "to": newest})

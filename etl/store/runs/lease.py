@@ -52,14 +52,14 @@ class LeaseHolder:
         return f"process {pid} on {host}"
 
 
-def holder() -> str:
+def name_holder() -> str:
     """Name a holder in this process: a token, host, pid, its start (pids come round again)."""
     return f"{uuid4().hex[:8]}@{_name_host()}:{os.getpid()}:{_read_process_start(os.getpid())}"
 
 
 def is_this_process(taken_by: str) -> bool:
     """Whether a holder of this process took the lease."""
-    return _split_holder(taken_by) == _split_holder(holder())
+    return _split_holder(taken_by) == _split_holder(name_holder())
 
 
 def _split_holder(taken_by: str) -> tuple[str, str, str]:
@@ -85,7 +85,7 @@ def claim(connection: Connection, agent_id: str, me: str) -> Lease | LeaseHolder
         .where(state.c.agent_id == agent_id)
         .with_for_update()
     ).one_or_none()
-    now = database_now(connection)
+    now = read_database_time(connection)
     if row is None:
         connection.execute(insert(state).values(agent_id=agent_id, fence=0))
     elif row.lease_holder == me:
@@ -119,16 +119,18 @@ def _shorten(
 
 def renew(connection: Connection, lease: Lease, **values: Any) -> None:
     """Extend the lease, and set more columns of the agent's state. Raises LeaseLost."""
-    update_state(connection, lease, lease_expires_at=database_now(connection) + LEASE, **values)
+    update_state(
+        connection, lease, lease_expires_at=read_database_time(connection) + LEASE, **values
+    )
 
 
 def update_state(connection: Connection, lease: Lease, **values: Any) -> None:
     """Set columns of the agent's state. Raises LeaseLost if another process has taken over."""
     if connection.execute(_update_mine(lease).values(**values)).rowcount != 1:
-        raise lease_lost(lease.agent_id)
+        raise make_lost_error(lease.agent_id)
 
 
-def lease_lost(agent_id: str) -> LeaseLost:
+def make_lost_error(agent_id: str) -> LeaseLost:
     """The error of a process that writes for an agent that another one has taken over."""
     return LeaseLost(f"another process has taken over agent {agent_id!r:.80}")
 
@@ -147,7 +149,7 @@ def end_frozen(connection: Connection, silent: timedelta = LEASE) -> int:
     return len(connection.exec_driver_sql(END_FROZEN, (silent,)).all())
 
 
-def database_now(connection: Connection) -> datetime:
+def read_database_time(connection: Connection) -> datetime:
     """The database server's time; for SQLite, this host's."""
     if connection.dialect.name != "postgresql":
         return datetime.now(UTC)

@@ -83,7 +83,7 @@ def finish_run(
         still_ours = (RUNS.c.id == run.id, RUNS.c.status == "running")
         if error:
             wait_for_lock(connection)
-            ended["error"] = store.text(redact_sentence(connection, store.rules, error))
+            ended["error"] = store.make_storable(redact_sentence(connection, store.rules, error))
         connection.execute(update(RUNS).where(*still_ours).values(ended))
         if is_met:
             leases.update_state(connection, run.lease, **met)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Table, delete, select, update
 from etl.models import CLOCKS_DIFFER
 from etl.planning.run_demand import AgentState
 from etl.store.runs import lease as leases
-from etl.store.runs.agent_state import newest_below, save_coverage
+from etl.store.runs.agent_state import find_newest_below, save_coverage
 from etl.store.runs.lease import Lease
 from etl.store.schema import tables as t
 from etl.store.store import Store
@@ -32,7 +32,7 @@ def load_repaired_state(store: Store, lease: Lease, now: datetime) -> tuple[Agen
 
     Returns a warning with it where that was so. Raises LeaseLost, StoreError.
     """
-    state = store.state(lease.agent_id)
+    state = store.load_state(lease.agent_id)
     if not _has_times_after(state, now + CLOCKS_DIFFER):
         return state, set()
 
@@ -42,7 +42,7 @@ def load_repaired_state(store: Store, lease: Lease, now: datetime) -> tuple[Agen
         _clear_future_times(connection, lease.agent_id, now)
 
     store.transact(work)
-    return store.state(lease.agent_id), {WARNING}
+    return store.load_state(lease.agent_id), {WARNING}
 
 
 def _has_times_after(state: AgentState, horizon: datetime) -> bool:
@@ -61,7 +61,7 @@ def _clear_future_times(connection: Connection, agent_id: str, now: datetime) ->
     of_agent = state.c.agent_id == agent_id
     for name in ("last_success_at", "last_reconciled_at"):
         _set(connection, state, {name: None}, of_agent, state.c[name] > future)
-    newest = newest_below(connection, agent_id, now)
+    newest = find_newest_below(connection, agent_id, now)
     _set(connection, state, {"watermark": newest}, of_agent, state.c.watermark > now)
     demand = {"demand_mode": None, "demand_started_at": None}
     _set(connection, state, demand, of_agent, state.c.demand_started_at > future)

@@ -28,7 +28,7 @@ class Day(NamedTuple):
     offset_minutes: int
 
 
-def days(zone: ZoneInfo) -> Iterator[Day]:
+def list_days(zone: ZoneInfo) -> Iterator[Day]:
     """The days of a zone without a gap, from the first to the last."""
     at = datetime(FIRST_DAY.year, FIRST_DAY.month, FIRST_DAY.day, tzinfo=UTC) - timedelta(days=1)
     begin, here = at, _convert_to_local(at, zone)
@@ -42,7 +42,7 @@ def days(zone: ZoneInfo) -> Iterator[Day]:
         begin, here = end, next_here
 
 
-def time_zone(connection: Connection) -> str:
+def read_time_zone(connection: Connection) -> str:
     """The name of the zone whose days the views show."""
     return str(connection.execute(select(t.report_settings.c.time_zone)).scalar_one())
 
@@ -52,7 +52,7 @@ def set_time_zone(connection: Connection, zone: ZoneInfo) -> None:
     # The one row of the settings comes first: two that set the same zone take turns at it.
     connection.execute(update(t.report_settings).values(time_zone=zone.key))
     connection.execute(delete(t.calendar).where(t.calendar.c.time_zone == zone.key))
-    connection.execute(insert(t.calendar), [_make_row(zone.key, day) for day in days(zone)])
+    connection.execute(insert(t.calendar), [_make_row(zone.key, day) for day in list_days(zone)])
 
 
 def _make_row(name: str, day: Day) -> dict[str, Any]:

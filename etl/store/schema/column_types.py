@@ -12,7 +12,7 @@ Whole = BigInteger().with_variant(Integer(), "sqlite")
 """A whole number; SQLite counts ids up for `INTEGER` alone."""
 
 
-def instant_text(instant: datetime) -> str:
+def format_instant(instant: datetime) -> str:
     """An instant as SQLite stores it."""
     # A quarter of what `isoformat` takes; it leaves out a fraction of zero.
     text: str = msgspec.to_builtins(instant)
@@ -33,7 +33,7 @@ class Instant(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         """To the database's form."""
-        return value if value is None or dialect.name == "postgresql" else instant_text(value)
+        return value if value is None or dialect.name == "postgresql" else format_instant(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """To an aware datetime in UTC."""

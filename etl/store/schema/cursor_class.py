@@ -25,12 +25,12 @@ class PlainCursor(psycopg.Cursor[Any]):
             self.execute(query, params)
 
 
-def known_arguments() -> set[str]:
+def list_arguments() -> set[str]:
     """The names that libpq takes after the `?` of a URL."""
     return {one.keyword.decode() for one in psycopg.pq.Conninfo.get_defaults()}
 
 
-def default_options() -> str:
+def read_default_options() -> str:
     """`options` of the environment or of its service: ours would take its place."""
     defaults = psycopg.pq.Conninfo.get_defaults()
     return next((one.val or b"" for one in defaults if one.keyword == b"options"), b"").decode()

@@ -17,11 +17,11 @@ from etl.invocation import install_hint, program_name
 from etl.store.schema.session_settings import (
     GUARDS,
     NEEDED,
+    format_options,
     read_options,
     set_all,
-    startup_options,
 )
-from etl.store.schema.url import behind_pgbouncer, mask_password, parse_url, sqlite_file
+from etl.store.schema.url import find_sqlite_file, mask_password, parse_url, split_pgbouncer
 
 BUSY_TIMEOUT: Final = 30_000
 """Milliseconds that a SQLite writer waits for another one."""
@@ -60,7 +60,7 @@ def open_engine(url: str, *, only_reads: bool = False) -> Engine:
 
 
 @contextmanager
-def temporary_engine(url: str, *, only_reads: bool = False) -> Iterator[Engine]:
+def open_temporary_engine(url: str, *, only_reads: bool = False) -> Iterator[Engine]:
     """An engine that is closed at the end. Raises as `open_engine` does, and StoreError."""
     engine = open_engine(url, only_reads=only_reads)
     try:
@@ -128,12 +128,12 @@ def _begin_immediate(connection: Connection) -> None:
 
 
 def _open_postgres(url: URL) -> Engine:
-    pooled, url = behind_pgbouncer(url)
+    pooled, url = split_pgbouncer(url)
     try:
-        from etl.store.schema.cursor_class import PlainCursor, default_options, known_arguments
+        from etl.store.schema.cursor_class import PlainCursor, list_arguments, read_default_options
 
-        _check_arguments(url, known_arguments())
-        given = " ".join(_list_values(url, "options")) or default_options()
+        _check_arguments(url, list_arguments())
+        given = " ".join(_list_values(url, "options")) or read_default_options()
         arguments = _make_arguments(url, given, pooled=pooled) | {"cursor_factory": PlainCursor}
         engine = sqlalchemy.create_engine(
             url,
@@ -172,7 +172,7 @@ def _make_arguments(url: URL, options: str, *, pooled: bool) -> dict[str, Any]:
     if pooled:
         # Between transactions the server's connection is another client's.
         return arguments | {"prepare_threshold": None, "options": ""}
-    return arguments | {"options": f"{startup_options(GUARDS)} {options}"}
+    return arguments | {"options": f"{format_options(GUARDS)} {options}"}
 
 
 def _set_in_transactions(engine: Engine, settings: dict[str, str]) -> None:
@@ -210,7 +210,7 @@ def _explain(error: SQLAlchemyError, url: str) -> tuple[str, str]:
 
 
 def _make_hint(text: str, url: str) -> str:
-    file = (sqlite_file(url) or Path()).absolute()
+    file = (find_sqlite_file(url) or Path()).absolute()
     closed = f"can the folder {file.parent} be written?"
     for words, hint in {
         "unable to open": "it is a folder: name a file in it" if file.is_dir() else closed,

@@ -23,7 +23,7 @@ LOCK: Final = 7_461_120_093
 """PostgreSQL's advisory lock for migrations: two processes that start at once take turns."""
 
 
-def current(engine: Engine) -> str | None:
+def read_revision(engine: Engine) -> str | None:
     """The database's revision; None if it has none. Raises SchemaMismatch if it isn't ours."""
     with engine.connect().execution_options(reads=True) as connection:
         return _read_revision(connection)
@@ -34,16 +34,16 @@ def ensure(engine: Engine, *, migrate: bool = False) -> None:
 
     Raises SchemaMismatch for an older or newer database.
     """
-    found = current(engine)
+    found = read_revision(engine)
     if found == HEAD:
         return
     if found is None or migrate:
         upgrade(engine)
         return
-    raise mismatch(found)
+    raise make_mismatch(found)
 
 
-def mismatch(found: str) -> SchemaMismatch:
+def make_mismatch(found: str) -> SchemaMismatch:
     """The error for a database of another schema."""
     if _is_known(found):
         hint = f"`{program_name()} db upgrade` (or --migrate) upgrades it; back it up first"
@@ -116,7 +116,7 @@ def _take_turns(connection: Connection) -> None:
 
 def _check_known(found: str | None) -> None:
     if found is not None and not _is_known(found):
-        raise mismatch(found)
+        raise make_mismatch(found)
 
 
 def _is_known(revision: str) -> bool:

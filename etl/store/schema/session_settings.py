@@ -38,7 +38,7 @@ def set_all(settings: Mapping[str, str], *, local: bool) -> str:
     return f"SELECT {', '.join(calls)}"
 
 
-def startup_options(settings: Mapping[str, str]) -> str:
+def format_options(settings: Mapping[str, str]) -> str:
     """Settings in the form of the `options` of a connection."""
     return " ".join(f"-c {name}={value}" for name, value in settings.items())
 

@@ -35,13 +35,13 @@ def parse_url(url: str) -> URL:
     return parsed
 
 
-def sqlite_file(url: str) -> Path | None:
+def find_sqlite_file(url: str) -> Path | None:
     """The file of a SQLite database; None for another one. Raises ConfigError."""
     parsed = parse_url(url)
     return Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
 
 
-def behind_pgbouncer(url: URL) -> tuple[bool, URL]:
+def split_pgbouncer(url: URL) -> tuple[bool, URL]:
     """Whether the URL says `pgbouncer=true`, and the URL without that word."""
     said = str(url.query.get("pgbouncer", "false")).lower()
     if said not in ("true", "false"):

@@ -20,13 +20,13 @@ def read_known(store: Store) -> list[KnownAgent]:
     query = select(c.id, c.name, c.team_id, last.c.at).join(
         last, last.c.agent_id == c.id, isouter=True
     )
-    with store.reading() as connection:
+    with store.connect() as connection:
         return [KnownAgent(*row) for row in connection.execute(query.order_by(c.id))]
 
 
 def save_found(store: Store, decided: Sequence[Decision], now: datetime) -> None:
     """Note names and teams. Agents that aren't synced get no row; nothing new writes nothing."""
-    with store.reading() as connection:
+    with store.connect() as connection:
         changes = _find_changes(store, connection, decided)
     if changes:
         store.transact(lambda connection: _save(store, connection, decided, now))
@@ -52,10 +52,10 @@ def _find_changes(
     for fate in decided:
         if fate.found is None:
             continue
-        row, name = rows.get(fate.id), fate.name and store.text(fate.name)
+        row, name = rows.get(fate.id), fate.name and store.make_storable(fate.name)
         values: dict[str, Any] = {}
         if fate.found.team_id is not ABSENT:
-            team_id = fate.found.team_id and store.text(fate.found.team_id)
+            team_id = fate.found.team_id and store.make_storable(fate.found.team_id)
             values |= {"team_id": team_id} if row is None or row.team_id != team_id else {}
         if name and (row is None or (row.name != name and _is_unnamed(connection, row))):
             values["name"] = name

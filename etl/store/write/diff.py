@@ -127,7 +127,7 @@ def _merge(old: Row, record: Row, join_extra: Callable[[Any, Any], Any]) -> Row:
     return tuple(new)
 
 
-def creator_row(
+def merge_creator(
     old: Row | None, creator: Creator, now: Any, as_of: Any, *, is_late: bool = False
 ) -> Row | None:
     """The creator's row after this response; None where nothing changes.

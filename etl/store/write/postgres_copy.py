@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from etl.models import ABSENT, STORED_WITHOUT, Rejected, Session
 from etl.store.write.diff import EXTRA, Row
-from etl.store.write.row_writer import conflict_clause
+from etl.store.write.row_writer import make_conflict_clause
 
 NUL: Final = "\0"
 FEW_ROWS: Final = 8
@@ -36,17 +36,17 @@ class PostgresRows:
     """Reads and writes rows of sessions, creators and states."""
 
     @staticmethod
-    def instant(instant: datetime) -> datetime:
+    def convert_instant(instant: datetime) -> datetime:
         """PostgreSQL takes and gives aware datetimes."""
         return instant
 
     @staticmethod
-    def text(value: str) -> str:
+    def convert_text(value: str) -> str:
         """Text without NUL."""
         return value.replace(NUL, "\ufffd")
 
     @staticmethod
-    def storable(sessions: Sequence[Session]) -> Sequence[Session | Rejected]:
+    def convert_sessions(sessions: Sequence[Session]) -> Sequence[Session | Rejected]:
         """PostgreSQL refuses NUL in text: replaced in values, but an id with one is not stored."""
         if not _holds_nul(sessions):
             return sessions
@@ -57,7 +57,7 @@ class PostgresRows:
         ]
 
     @staticmethod
-    def rows(sessions: Sequence[Session]) -> list[Row]:
+    def make_rows(sessions: Sequence[Session]) -> list[Row]:
         """The fields of sessions as `load` gives them back."""
         return list(map(msgspec.structs.astuple, sessions))
 
@@ -101,7 +101,7 @@ class PostgresRows:
         # A fixed order of ids: two processes that write the same creators can't deadlock.
         ordered = sorted(_encode_extra(rows, columns), key=itemgetter(0))
         names = ",".join(columns)
-        merge = conflict_clause(table, columns)
+        merge = make_conflict_clause(table, columns)
         if len(ordered) <= FEW_ROWS:
             return insert_values(connection, f"{table} ({names})", ordered, merge)
         incoming = f"pg_temp.incoming_{table}"

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from etl.models import ABSENT, Rejected, Session, unread_fields
+from etl.models import ABSENT, Rejected, Session, list_unread_fields
 from etl.store.schema import tables as t
 from etl.store.schema.engine import insert_into
 
@@ -82,7 +82,9 @@ def resolve_rejected(
 
 
 def _settles(session: Session, requested_at: datetime, row: Any, anew: str) -> bool:
-    lacking = set(unread_fields(row.reason)).intersection(LIST_ONLY) - set(unread_fields(anew))
+    lacking = set(list_unread_fields(row.reason)).intersection(LIST_ONLY) - set(
+        list_unread_fields(anew)
+    )
     shown = all(getattr(session, name) is not ABSENT for name in lacking)
     return bool(shown and row.received_at < requested_at)
 

@@ -19,8 +19,8 @@ from etl.store.write.diff import (
     Changes,
     Row,
     compare_rows,
-    creator_row,
     is_outdated,
+    merge_creator,
 )
 from etl.store.write.rejected import note_rejected, resolve_rejected
 from etl.store.write.row_writer import RowWriter
@@ -72,7 +72,7 @@ class ResponseWriter:
         rejected: list[tuple[Rejected, datetime]] = []
         for response in ordered:
             rejected += [(bad, response.requested_at) for bad in response.rejected]
-            for storable in self._rows.storable(response.sessions):
+            for storable in self._rows.convert_sessions(response.sessions):
                 if isinstance(storable, Rejected):
                     rejected.append((storable, response.requested_at))
                 else:
@@ -109,7 +109,7 @@ class ResponseWriter:
                 for id in list(seen)[: MOST_SIGHTINGS // 2]:
                     seen.pop(id, None)
 
-    def seen_since(self, kind: type, id: str, asked_at: datetime) -> bool:
+    def was_seen_since(self, kind: type, id: str, asked_at: datetime) -> bool:
         """Whether a response requested later has shown a session or a creator."""
         return is_outdated(asked_at, self._sightings[kind].get(id, asked_at), self._clock())
 
@@ -123,12 +123,12 @@ class ResponseWriter:
         stored = self._rows.load(connection, "sessions", COLUMNS, {one.id for one, _ in sessions})
         fresh = self._drop_outdated(sessions, stored)
         # Once per response, not per record: writing an instant as text is slow.
-        instants = {at: self._rows.instant(at) for at in {at for _, at in fresh}}
+        instants = {at: self._rows.convert_instant(at) for at in {at for _, at in fresh}}
         return compare_rows(
             stored,
-            self._rows.rows([session for session, _ in fresh]),
+            self._rows.make_rows([session for session, _ in fresh]),
             [instants[at] for _, at in fresh],
-            self._rows.instant(now),
+            self._rows.convert_instant(now),
             run.id,
             self._rows.join_extra,
             self._make_seen(run),
@@ -147,7 +147,7 @@ class ResponseWriter:
 
         A row that the run wrote says so; one that it found unchanged is remembered for a while.
         """
-        begun, since = run.started_at, self._rows.instant(run.started_at)
+        begun, since = run.started_at, self._rows.convert_instant(run.started_at)
         sightings = self._sightings[Session]
 
         def was_seen(id: str, row: Row) -> bool:
@@ -162,7 +162,7 @@ class ResponseWriter:
         return [
             (record, at)
             for record, at in records
-            if record.id not in stored or not self.seen_since(type(record), record.id, at)
+            if record.id not in stored or not self.was_seen_since(type(record), record.id, at)
         ]
 
     def _save_creators(
@@ -174,7 +174,7 @@ class ResponseWriter:
             creator: response.requested_at
             for response in responses
             for creator in response.creators
-            if self._rows.text(creator.id) == creator.id
+            if self._rows.convert_text(creator.id) == creator.id
         }
         if not named:
             return
@@ -182,16 +182,16 @@ class ResponseWriter:
         changed: dict[str, Row] = {}
         for creator, asked_at in sorted(named.items(), key=itemgetter(1)):
             clean = self._clean_creator(creator)
-            at, old = self._rows.instant(asked_at), rows.get(clean.id)
-            is_late = self.seen_since(Creator, clean.id, asked_at)
-            row = creator_row(old, clean, self._rows.instant(now), at, is_late=is_late)
+            at, old = self._rows.convert_instant(asked_at), rows.get(clean.id)
+            is_late = self.was_seen_since(Creator, clean.id, asked_at)
+            row = merge_creator(old, clean, self._rows.convert_instant(now), at, is_late=is_late)
             if row is not None:
                 rows[clean.id] = changed[clean.id] = row
         self._rows.upsert(connection, "creators", CREATOR_COLUMNS, changed.values())
 
     def _clean_creator(self, creator: Creator) -> Creator:
         values = msgspec.structs.asdict(creator)
-        return Creator(**{name: v and self._rows.text(v) for name, v in values.items()})
+        return Creator(**{name: v and self._rows.convert_text(v) for name, v in values.items()})
 
     def _save_rejected(
         self,
@@ -201,7 +201,7 @@ class ResponseWriter:
         sessions: list[tuple[Session, datetime]],
     ) -> int:
         """Note what can't be read, settle what came right. Returns how many are partial."""
-        note_rejected(connection, run.agent_id, run.id, rejected, self._rows.text)
+        note_rejected(connection, run.agent_id, run.id, rejected, self._rows.convert_text)
         stored = {session.id: (session, at) for session, at in sessions}
         anew = {bad.id: bad.reason for bad, _ in rejected}
         resolve_rejected(connection, run.agent_id, stored, anew, self._clock())
@@ -214,7 +214,7 @@ class ResponseWriter:
         names = [response.agent_name for response in responses if response.agent_name]
         if not names:
             return
-        c, name = t.agents.c, self._rows.text(names[-1])
+        c, name = t.agents.c, self._rows.convert_text(names[-1])
         connection.execute(
             update(t.agents)
             .where(c.id == run.agent_id, c.name.is_distinct_from(name))

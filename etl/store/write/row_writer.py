@@ -10,7 +10,7 @@ from etl.models import Rejected, Session
 from etl.store.write.diff import Row
 
 
-def conflict_clause(table: str, columns: Sequence[str]) -> str:
+def make_conflict_clause(table: str, columns: Sequence[str]) -> str:
     """The end of an upsert by id: a row replaces an older one, by the rule of `is_outdated`.
 
     It guards against another process that has written the row since it was loaded.
@@ -23,16 +23,16 @@ def conflict_clause(table: str, columns: Sequence[str]) -> str:
 class RowWriter(Protocol):
     """Reads and writes rows; see `SqliteRows` and `PostgresRows`."""
 
-    def instant(self, instant: datetime, /) -> Any:
+    def convert_instant(self, instant: datetime, /) -> Any:
         """An instant as a row holds it."""
 
-    def text(self, value: str, /) -> str:
+    def convert_text(self, value: str, /) -> str:
         """A text as the database can hold it."""
 
-    def storable(self, sessions: Sequence[Session], /) -> Sequence[Session | Rejected]:
+    def convert_sessions(self, sessions: Sequence[Session], /) -> Sequence[Session | Rejected]:
         """The sessions, each as it can be stored, or rejected with the reason."""
 
-    def rows(self, sessions: Sequence[Session], /) -> list[Row]:
+    def make_rows(self, sessions: Sequence[Session], /) -> list[Row]:
         """The fields of sessions as the database gives them back."""
 
     def join_extra(self, old: Any, new: Any, /) -> Any:

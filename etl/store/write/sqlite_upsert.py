@@ -12,9 +12,9 @@ import msgspec
 from sqlalchemy import Connection
 
 from etl.models import Rejected, Session
-from etl.store.schema.column_types import instant_text
+from etl.store.schema.column_types import format_instant
 from etl.store.write.diff import CREATED_AT, EXTRA, Row
-from etl.store.write.row_writer import conflict_clause
+from etl.store.write.row_writer import make_conflict_clause
 
 MOST_PARAMETERS: Final = 500
 _json = msgspec.json.Encoder(order="sorted")
@@ -23,26 +23,26 @@ _json = msgspec.json.Encoder(order="sorted")
 class SqliteRows:
     """Reads and writes rows of sessions, creators and states."""
 
-    instant = staticmethod(instant_text)
+    convert_instant = staticmethod(format_instant)
 
     @staticmethod
-    def text(value: str) -> str:
+    def convert_text(value: str) -> str:
         """Any text can be stored."""
         return value
 
     @staticmethod
-    def storable(sessions: Sequence[Session]) -> Sequence[Session | Rejected]:
+    def convert_sessions(sessions: Sequence[Session]) -> Sequence[Session | Rejected]:
         """SQLite takes any text."""
         return sessions
 
     @staticmethod
-    def rows(sessions: Sequence[Session]) -> list[Row]:
+    def make_rows(sessions: Sequence[Session]) -> list[Row]:
         """The fields of sessions as SQLite gives them back."""
         columns = list(zip(*map(msgspec.structs.astuple, sessions), strict=True))
         if not columns:
             return []
         columns[CREATED_AT] = tuple(
-            instant_text(at) if isinstance(at, datetime) else at for at in columns[CREATED_AT]
+            format_instant(at) if isinstance(at, datetime) else at for at in columns[CREATED_AT]
         )
         columns[EXTRA] = tuple(
             _json.encode(extra).decode() if isinstance(extra, dict) else extra
@@ -102,5 +102,5 @@ class SqliteRows:
             return 0
         marks = ",".join("?" * len(columns))
         into = f"{table} ({','.join(columns)})"
-        sql = f"INSERT INTO {into} VALUES ({marks}) {conflict_clause(table, columns)}"
+        sql = f"INSERT INTO {into} VALUES ({marks}) {make_conflict_clause(table, columns)}"
         return connection.exec_driver_sql(sql, list(rows)).rowcount

@@ -12,12 +12,12 @@ from sqlalchemy.exc import DBAPIError
 
 from etl.errors import Malformed
 from etl.models import Message
-from etl.store.privacy.delete_messages import delete_of, slices
-from etl.store.privacy.redaction import known_ids, redact_messages, redact_sentence
+from etl.store.privacy.delete_messages import delete_of, split
+from etl.store.privacy.redaction import find_known_ids, redact_messages, redact_sentence
 from etl.store.runs import lease as leases
 from etl.store.runs.lease import Lease
 from etl.store.schema import tables as t
-from etl.store.schema.column_types import instant_text
+from etl.store.schema.column_types import format_instant
 from etl.store.schema.engine import insert_into
 from etl.store.store import Store
 from etl.store.write.postgres_copy import insert_values
@@ -78,7 +78,7 @@ def save_transcript(
     Of a forgotten person's session nothing is kept.
     Raises LeaseLost, StoreError, and Malformed if the database refuses what they hold.
     """
-    treated = [*map(store.rules.message, messages)] if store.rules.on else messages
+    treated = [*map(store.rules.redact_message, messages)] if store.rules.on else messages
     digest = _digest(treated)
     marks: dict[str, Any] = {"as_of": due.as_of, "retrieved_at": requested_at, "digest": digest}
     marks |= {"messages": len(messages), "retry_at": None, "error": None}
@@ -108,7 +108,7 @@ def note_failure(store: Store, lease: Lease, due: Due, error: str, retry_at: dat
         leases.renew(connection, lease)
         said = redact_sentence(connection, store.rules, error)
         marks["error"] = said.replace("\0", "\ufffd")
-        if not known_ids(connection, t.forgotten_sessions, [due.session_id]):
+        if not find_known_ids(connection, t.forgotten_sessions, [due.session_id]):
             _mark(connection, due.session_id, marks)
 
     store.transact(work)
@@ -155,7 +155,7 @@ def _insert(connection: Connection, session_id: str, messages: Sequence[Message]
     into = f"session_messages (session_id,{','.join(FIELDS)})"
     marks = ",".join("?" * (len(FIELDS) + 1))
     try:
-        for some in slices(messages):
+        for some in split(messages):
             rows = [(session_id, *row(message)) for message in some]
             if is_postgres:
                 insert_values(connection, into, rows)
@@ -171,7 +171,7 @@ def _insert(connection: Connection, session_id: str, messages: Sequence[Message]
 
 def _make_sqlite_row(message: Message) -> tuple[Any, ...]:
     values = msgspec.structs.astuple(message)
-    return tuple(instant_text(v) if isinstance(v, datetime) else v for v in values)
+    return tuple(format_instant(v) if isinstance(v, datetime) else v for v in values)
 
 
 def _make_postgres_row(message: Message) -> tuple[Any, ...]:

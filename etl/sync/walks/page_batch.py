@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from etl.planning.coverage import Coverage, add, compact, drop_cursors, withdraw
-from etl.planning.demand import Demand, watermark_bound
+from etl.planning.demand import Demand, bound_watermark
 from etl.planning.run_demand import AgentState
 from etl.planning.walks.hints import Hints
 from etl.planning.walks.walk import Walk
@@ -50,7 +50,7 @@ class PageBatcher:
         if self.hints.expired_before is not None:
             coverage = drop_cursors(coverage, self.hints.is_alive)
         batch.coverage = compact(coverage, self.demand.started_at)
-        batch.watermark_bound = watermark_bound(
+        batch.watermark_bound = bound_watermark(
             batch.coverage, self.demand, self.state.floor, self.state.watermark, self.lookback
         )
         return batch

@@ -14,7 +14,7 @@ from typing import Final
 from etl.errors import CutShort, Denied, Stopped
 from etl.models import Counts, Page, Progress
 from etl.planning.freshness import MOST_MISSING
-from etl.planning.walks.chain import dated
+from etl.planning.walks.chain import list_instants
 from etl.planning.walks.gap_tracker import GapTracker
 from etl.planning.walks.walk import Walk
 from etl.store.read.sessions import sample_ids
@@ -90,7 +90,7 @@ class ParallelWalks:
     def _start_walks(self) -> bool:
         """Start walks where they are worth it. Returns whether any is under way."""
         with self._lock:
-            most = self.allow(self.tracker.pages_left())
+            most = self.allow(self.tracker.estimate_pages_left())
             if self.context.client.is_saturated:
                 # Another walk would only make the others wait longer for their turn.
                 most = min(most, max(1, len(self.tracker.walks)))
@@ -128,7 +128,7 @@ class ParallelWalks:
         if self.stored > MOST_MISSING or self.context.counts.seen:
             return False
         client, agent_id = self.context.client, self.context.run.agent_id
-        with self.context.store.reading() as connection:
+        with self.context.store.connect() as connection:
             _, ids = sample_ids(connection, agent_id, 1)
         if not ids:
             return True
@@ -225,7 +225,7 @@ class ParallelWalks:
             self.is_out_of_order = True
             warnings.add("the list is out of order; only a walk of all of it proves anything")
         # A session may begin between the request and its answer.
-        if max(dated(page.listed), default=now) > now:
+        if max(list_instants(page.listed), default=now) > now:
             warnings.add("sessions are dated in the future; check this machine's clock")
         if page.rejected:
             warnings.add("some records could not be read whole, see rejected_records")

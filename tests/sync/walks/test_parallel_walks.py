@@ -82,7 +82,7 @@ def test_a_run_whose_walks_cannot_be_prepared_is_closed(
     report = lab.run(BACKFILL)
 
     assert (report.status, report.error) == ("failed", "the database is away")
-    with lab.store.reading() as connection:
+    with lab.store.connect() as connection:
         assert connection.execute(select(t.sync_runs.c.status)).scalars().all() == ["failed"]
 
 
