@@ -1,4 +1,4 @@
-"""The time now. Rules get it as a value; only what acts asks for it."""
+"""The time now. Rules take it as an argument; only code with side effects calls this."""
 
 from datetime import UTC, datetime
 

@@ -17,7 +17,7 @@ Absent = UnsetType
 
 Mode = Literal["incremental", "backfill", "reconcile", "verify"]
 Status = Literal["running", "succeeded", "incomplete", "failed", "interrupted", "skipped"]
-"""How a run ended; one that was skipped, since another process is at it, leaves no row."""
+"""How a run ended. A skipped one, whose agent another process was working on, leaves no row."""
 Order = Literal["newest", "oldest"]
 
 BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
@@ -55,7 +55,7 @@ def just_after(instant: datetime) -> datetime:
 def floor_second(instant: datetime) -> datetime:
     """The start of an instant's second: the API dates sessions by the whole second.
 
-    A session created later in that second is dated before the request that has missed it.
+    A session created after a request, in the same second, is dated before that request.
     """
     return instant.replace(microsecond=0)
 

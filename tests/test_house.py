@@ -130,7 +130,7 @@ def test_a_module_imports_only_from_the_floors_below(module: str) -> None:
         assert above < level or (above == level and level in (0, 4, 5)), f"{module} -> {other}"
 
 
-def test_the_service_does_not_know_when_it_runs() -> None:
+def test_sync_imports_no_scheduler() -> None:
     assert "etl.service.scheduler" not in own_imports("etl.service.runs")
 
 

@@ -15,7 +15,7 @@ RESPONSES: Final = 8
 
 RESOLUTION: Final = timedelta(seconds=1)
 TOLERANCE: Final = timedelta(seconds=5)
-"""Where clocks that are kept by NTP never get, nor does any rule here suffer."""
+"""NTP keeps clocks closer than this, and no rule here suffers from less."""
 
 
 class ClockSkew:

@@ -16,7 +16,8 @@ SATURATED_FOR: Final = 2.0
 """Seconds for which a request that has waited for its turn tells that the allowance is used up."""
 
 NEWS: Final = 60.0
-"""Seconds by which the end of a closed time must move to be news: requests under way repeat it."""
+"""A new end of a closed time is reported only if it is later by so many seconds: requests under way
+repeat the old one."""
 
 
 def steady_clock() -> float:

@@ -1,1 +1,4 @@
-"""The rules: what is proven, what is missing, where to walk, when to stop. Pure functions."""
+"""The rules: what is proven, what is missing, where to walk, when to stop.
+
+Pure: no clock, network, database or thread.
+"""

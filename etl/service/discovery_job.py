@@ -29,7 +29,7 @@ class DiscoveryJob:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self) -> None:
-        """Discover once, unless this is the end; whatever happens is logged."""
+        """Discover once, unless the service is stopping; whatever happens is logged."""
         if self.lock.acquire(blocking=False):
             try:
                 self._discover()

@@ -116,8 +116,8 @@ class StateLists:
             client,
             run.agent_id,
             {"state": state},
-            await_end_check=lambda: state in LISTED_STATES,
-            confirm_empty=lambda _: not is_known,
+            must_confirm_end=lambda: state in LISTED_STATES,
+            may_be_empty=lambda _: not is_known,
         )
 
         def hand_over(arrival: Arrival) -> bool:
@@ -147,7 +147,7 @@ class StateLists:
         """Save a page of a state's list, or of all. Returns whether the filter holds."""
         response = make_response(arrival) if arrival.fetched else None
         if response is None or not (response.sessions or response.rejected):
-            # A transaction less: the end of the run writes its counts.
+            # This saves a transaction: the end of the run writes its counts.
             self.context.counts.add(arrival.counts)
             self.context.renew_lease()
             return True
@@ -164,8 +164,8 @@ class StateLists:
         self.context.save(batch)
         if self.ignored and state is not None:
             self.context.warnings.add(
-                f"the API ignores the filter state={state}: sessions that were reopened are not "
-                "noticed, those known as open are"
+                f"the API ignores the filter state={state}: reopened sessions go unnoticed; "
+                "only those known as open are updated"
             )
         return not self.ignored
 

@@ -79,8 +79,10 @@ class TranscriptSync:
     ) -> None:
         """Save a response, or note the failure."""
         self.done.requests += requests
-        error = response if isinstance(response, ApiError) else self._save(due, *response)
-        self._troubles = count_troubles(self._troubles, error)
+        failed = response if isinstance(response, ApiError) else None
+        # What the database refuses is no trouble of the API's.
+        self._troubles = count_troubles(self._troubles, failed)
+        error = self._save(due, *response) if isinstance(response, Fetched) else failed
         if error is not None:
             self._fail(due, error)
         self._taken += 1

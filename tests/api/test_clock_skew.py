@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.api.client import Client
-from etl.api.clock_skew import RESOLUTION, ClockSkew, estimate_skew, describe_skew
+from etl.api.clock_skew import RESOLUTION, ClockSkew, describe_skew, estimate_skew
 from etl.config import Api
 from etl.credentials import Credentials
 from etl.errors import Denied

@@ -395,7 +395,9 @@ def test_asking_for_the_time_zone_makes_no_database(etl: Command, project: Proje
 
 @pytest.mark.parametrize("command", ["runs", "list x", "search x"])
 @pytest.mark.parametrize("limit", ["0", "-1", "1e3", "\u0661"])
-def test_a_limit_that_is_none(etl: Command, command: str, limit: str) -> None:
+def test_a_limit_that_is_no_positive_number_is_a_usage_error(
+    etl: Command, command: str, limit: str
+) -> None:
     done = etl(*command.split(), f"--limit={limit}")
 
     assert done.code == 2
@@ -403,7 +405,7 @@ def test_a_limit_that_is_none(etl: Command, command: str, limit: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["runs --limit", "verify --sample", "search x --limit"])
-def test_a_limit_beyond_all_bounds_is_none(etl: Command, command: str) -> None:
+def test_a_huge_limit_is_accepted(etl: Command, command: str) -> None:
     etl("backfill")
 
     assert etl(*command.split(), "9" * 25).code == 0

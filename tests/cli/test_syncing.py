@@ -129,7 +129,7 @@ def test_since_and_until_bound_a_backfill(etl: Command, project: Project, world:
 
 
 @pytest.mark.parametrize("since", ["30d", "2w", "2026-05-01", "2026-05-01T12:00:00+02:00"])
-def test_forms_of_since(etl: Command, since: str) -> None:
+def test_since_may_be_a_date_or_an_instant_with_any_offset(etl: Command, since: str) -> None:
     assert etl("backfill", "--since", since).code == 0
 
 
@@ -160,7 +160,9 @@ def test_a_date_is_utc(etl: Command, project: Project, world: World) -> None:
     ],
     ids=" ".join,
 )
-def test_bad_bounds(etl: Command, api: Simulator, words: tuple[str, ...]) -> None:
+def test_bounds_that_cannot_be_meant_are_a_usage_error(
+    etl: Command, api: Simulator, words: tuple[str, ...]
+) -> None:
     done = etl("backfill", *words)
 
     assert done.code == 2

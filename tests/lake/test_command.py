@@ -111,7 +111,7 @@ def test_the_service_carries_over_beside_its_syncs(
     )
     watched = Watched(project.start("run"))
     try:
-        assert watched.await_event("lake_updated")["inserted"] >= 0
+        watched.await_event("lake_updated")
         assert watched.await_metric("lake_runs_total", 2, outcome="updated") >= 2
         assert (watched.metric("lake_as_of_timestamp_seconds") or 0) > time.time() - 60
         until(lambda: (watched.metric("lake_rows_total", outcome="inserted") or 0) > 400, "rows")
@@ -172,4 +172,3 @@ def test_a_lake_in_the_making_does_not_keep_the_service_from_ending(
     until(lambda: project.run("lake", "lake").code == 0, "the lock")
     with closing(project.store()) as store:
         assert len(kept(project.folder / "lake", "sessions")) == 150_240
-        assert store

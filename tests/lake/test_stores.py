@@ -10,7 +10,6 @@ import boto3
 import pytest
 from sqlalchemy import text
 
-from etl.clock import utc_now
 from etl.errors import EtlError
 from etl.store.privacy.forget import forget
 from etl.store.store import Store
@@ -104,4 +103,3 @@ def test_errors_of_a_store_show_no_credential(
         assert failed.value.hint
         assert SECRET not in str(failed.value)
         assert "AKIATEST00000000" not in str(failed.value)
-    assert utc_now()

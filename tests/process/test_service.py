@@ -62,7 +62,7 @@ def start(anywhere: Project, world: World, api: Simulator) -> Iterator[Start]:
 
 
 @both
-def test_it_shows_how_it_is(anywhere: Project, world: World, start: Start) -> None:
+def test_run_serves_metrics_and_probes(anywhere: Project, world: World, start: Start) -> None:
     watched = start()
 
     document = watched.await_ready()

@@ -23,7 +23,7 @@ from etl.simulator import World
     ],
     ids=str,
 )
-def test_credentials_decide(caller, headers, status):
+def test_a_request_is_answered_by_its_credentials(caller, headers, status):
     """A token goes alone, a key with its user; nothing else passes."""
     assert status == caller.bare("/agents", headers).status_code
 

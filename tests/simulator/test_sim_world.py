@@ -122,7 +122,7 @@ def test_times_can_come_in_every_known_form():
     assert sorted(instants, reverse=True) == instants
 
 
-def test_life_goes_on():
+def test_time_brings_sessions_and_changes_others():
     """In three days sessions arrive, move on, are reopened, renamed and removed."""
     world = World.generate(agents=1, sessions=5000, now=NOW, days=30)
     agent_id = world.agent_ids()[0]

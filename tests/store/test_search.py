@@ -215,7 +215,7 @@ def test_any_unicode_can_be_stored_and_looked_for(
     for store, lease in zip(both, leases, strict=True):
         say(store, lease, "s", *(text.replace("\0", " ") for text in texts))
         if parse_phrases(texts):
-            assert isinstance(found(store, *texts), list)
+            found(store, *texts)
 
 
 @pytest.mark.parametrize("letter", ["", "𠀀", "Ⱥ", "é", "\u2010"])
@@ -225,7 +225,7 @@ def test_the_longest_text_that_is_indexed_fits(
     words = (letter + chr(0x20000 + n % 0xA000) for n in range(LONGEST_SEARCHED))
     said = " ".join(words)[: LONGEST_SEARCHED - 4] + " end"
     for store, lease in zip(both, leases, strict=True):
-        assert isinstance(say(store, lease, "s", Message(0, search_text=said)), bool)
+        say(store, lease, "s", Message(0, search_text=said))
         assert found(store, "end") == [("s", 0)]
 
 

@@ -565,7 +565,7 @@ def test_an_older_answer_never_overwrites_a_newer(store: Store, run: Run) -> Non
     assert (late.counts.updated, late.counts.repeated) == (0, 1)
 
 
-def test_nor_within_one_batch(store: Store, run: Run) -> None:
+def test_an_older_response_in_one_batch_changes_nothing(store: Store, run: Run) -> None:
     old, new = session(state="old"), session(state="new")
 
     store.save(run, Batch([response(new, sent=5), response(old, sent=3)]))
@@ -594,7 +594,7 @@ def test_an_older_answer_fills_what_a_newer_one_left_open(store: Store, run: Run
     assert tuple(found) == ("Older", "Newer", at(2))
 
 
-def test_nor_a_newer_creator(store: Store, run: Run) -> None:
+def test_an_older_response_keeps_a_newer_creator(store: Store, run: Run) -> None:
     for sent, name in ((1, "A"), (5, "B"), (3, "C")):
         store.save(run, Batch([response(sent=sent, creators=[Creator("p", name)])]))
 

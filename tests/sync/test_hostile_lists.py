@@ -27,6 +27,7 @@ def assert_complete(lab: Lab, report: AgentReport, *told: object) -> None:
 
 def assert_honest(lab: Lab, report: AgentReport, *told: object) -> None:
     """A faulty one: no success with rows missing, and no watermark or proof past them."""
+    assert report.status in ("succeeded", "incomplete"), (report.error, told)
     if report.status == "succeeded":
         assert lab.wrong() == [], told
     stored = lab.rows()

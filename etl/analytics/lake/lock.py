@@ -14,7 +14,7 @@ from etl.store.schema.url import find_sqlite_file
 LOCK_ID: Final = 7_461_120_094
 """PostgreSQL's advisory lock, kept for the transaction that reads."""
 
-BUSY_HINT: Final = "wait for it; it will have carried over what is stored now, or the next run does"
+BUSY_HINT: Final = "wait for it; what it misses, the next run updates"
 
 
 class LakeBusy(EtlError):

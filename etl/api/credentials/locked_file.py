@@ -54,7 +54,7 @@ def _try_lock(fcntl: Any, descriptor: int) -> bool:
 class NewFile:
     """What shall take a file's place, made before its content is known.
 
-    Only who holds the lock makes one, so that a name suffices.
+    Only the holder of the lock makes one, so a fixed name suffices.
     """
 
     def __init__(self, target: Path) -> None:

@@ -201,7 +201,7 @@ class Grant(CredentialSource):
         return None if token.value in (self._stale, self._useless) else token
 
     def _exchange_latest(self, refresh: str) -> AccessToken:
-        """Renew; once more if the file has another refresh token by now, from who knows no lock."""
+        """Renew; again if a program that takes no lock has written a new refresh token."""
         try:
             return self._exchange(refresh)
         except Denied:

@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 def _describe_loss(revision: str) -> str:
     if revision == "base":
         return "Drop every table with all that is stored?"
-    return f"Drop what only schemas after {revision} hold?"
+    return f"Delete all data that schema {revision} can't hold?"
 
 
 def _prune(settings: "Settings") -> int:

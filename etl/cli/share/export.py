@@ -72,4 +72,4 @@ def print_manifest(output: Path, manifest: dict[str, Any]) -> None:
     print_table(("table", "rows", "files", "which"), rows)
     print(f"written to {output}")
     if manifest["next_since_run"] is not None:
-        print(f"the next one, of what changes: --since-run {manifest['next_since_run']}")
+        print(f"to export only what changes from now on: --since-run {manifest['next_since_run']}")

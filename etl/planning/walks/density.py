@@ -168,7 +168,7 @@ class Density:
         return self.pages.has_tie(instant, rows)
 
     def skip_ties(self, instant: datetime, rows: int) -> datetime:
-        """The instant, or a lower one, right below which no so many rows share an instant."""
+        """The instant, moved down past stored instants that so many rows share."""
         index = bisect_left(self.stored, instant) - 1
         while index >= 0 and self.has_tie(self.stored[index], rows):
             instant = self.stored[index]

@@ -56,7 +56,7 @@ class EndCheck:
 
     @property
     def ends_empty(self) -> bool:
-        """Whether the last page has shown no row: so may a cursor be answered that has died."""
+        """Whether the last page has shown no row. A server may also answer an expired cursor so."""
         return not self._page_ids
 
     def judge_row(self, oldest: Sequence[Listed]) -> Verdict:

@@ -29,7 +29,7 @@ SINGLE_PAGES: Final = 2
 """Pages of a run that one walk fetches alone: most syncs have no more."""
 
 SHORT_LIST: Final = 4
-"""Pages. Later, a walk that gave way on a wrong estimate would be missed for long."""
+"""Pages. In a longer list, a walk that gave way on a wrong estimate would be missing for long."""
 
 INNER_WALKS: Final = 1.5
 """Walks that may start in the middle of a gap, per walk allowed; INNER_SHARE may allow more.

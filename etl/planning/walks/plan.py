@@ -17,7 +17,7 @@ from etl.planning.walks.entries import ActiveWalk, EntryFinder, Situation
 from etl.planning.walks.hints import Hints
 
 PAGES_PER_WALK: Final = 2.0
-"""A further walk may cost a request more: it is worth it beyond so many pages."""
+"""An extra walk may cost an extra request: it pays only beyond so many pages."""
 
 LONG: Final = 20
 """Pages of a run after which such a request counts for little: then half as many are worth it."""

@@ -26,11 +26,11 @@ KINDS: dict[str, dict[str, Any]] = {
     "garbage": {"form": "html"},
     # A 200 whose body is an error of this shape.
     "error_200": {"shape": 1, "code": "internal_error", "message": "It broke."},
-    # A 200 that is meant to take all memory: so many megabytes of a form of BOMBS in bad_responses,
+    # A 200 that is meant to take all memory: so many megabytes of a form of BOMBS below,
     # sent in this Content-Encoding ("gzip, gzip" is twice as small again).
     "bomb": {"form": "whitespace", "megabytes": 100, "encoding": "gzip"},
     # Records of lists and retrieves whose fields, named by their paths ("usage.credit_cost"),
-    # come in other forms: see DRIFTS in drift. Strikes every record whose number in the answer
+    # come in other forms: see DRIFTS below. Strikes every record whose number in the answer
     # divides by *every*.
     "drift": {"fields": {}, "every": 1},
     # From here on: pages of a session list.

@@ -86,7 +86,7 @@ def _keep_warning(warnings: list[str], notice: Any) -> None:
 
 
 def _set_time_limits(connection: Connection, url: str) -> None:
-    """For this connection alone; behind a pooler it is nobody's own, and has no such limits."""
+    """For this connection alone; behind pgbouncer no limit outlives a transaction."""
     pooled, _ = split_pgbouncer(parse_url(url))
     if not pooled:
         connection.exec_driver_sql("SET statement_timeout = 0")

@@ -27,7 +27,7 @@ def forget_messages(connection: Connection, session_ids: Iterable[str]) -> int:
 
 
 def forget_transcripts(connection: Connection, session_ids: Iterable[str]) -> int:
-    """Delete messages of sessions that are to be deleted, and that they were ever retrieved."""
+    """Delete the messages of forgotten people's sessions, and the note that they were retrieved."""
     ids = list(session_ids)
     delete_of(connection, t.transcripts, ids)
     return delete_of(connection, t.session_messages, ids)

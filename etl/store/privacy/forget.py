@@ -2,8 +2,8 @@
 
 First, in one transaction that saves wait for: the person is remembered by a pseudonym, sessions
 become nobody's. From then on no save brings anything back. Then their transcripts are deleted,
-some sessions at a time. It goes by what is stored, so a repeated one ends what one that was killed
-had begun.
+some sessions at a time. The tables show what is left to do, so repeating the command completes one
+that was killed.
 """
 
 import json

@@ -43,7 +43,7 @@ def _delete_transcripts(connection: Connection, before: datetime) -> int:
     """By their last retrieval. They are not retrieved again unless their session changes."""
     c = t.transcripts.c
     query = select(c.session_id).where(c.retrieved_at < before).limit(ROWS_AT_ONCE)
-    # The lock: one that is just being retrieved anew is young again.
+    # Locked: a transcript that is being retrieved right now is no longer old.
     ids = list(connection.scalars(query.with_for_update()))
     forget_messages(connection, ids)
     return len(ids)

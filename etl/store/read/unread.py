@@ -27,7 +27,7 @@ class Unread:
 
 
 def load_unread(connection: Connection, agent_id: str, run_id: int | None = None) -> Unread:
-    """What is not settled of an agent, or what is not of that which one run met last."""
+    """An agent's unresolved records; with `run_id`, those that this run was the last to meet."""
     # Other reasons quote values, so each would be a group of its own.
     reason = case((IS_PARTIAL, _C.reason), else_="").label("why")
     query = select(reason, func.count()).where(_C.agent_id == agent_id, _C.resolved_at.is_(None))

@@ -26,7 +26,7 @@ CHECKPOINT: Final = (
         last_cursor=func.coalesce(bindparam("cursor", type_=Text), STATE.c.last_cursor),
         lease_expires_at=bindparam("expires", type_=Instant),
     )
-    .returning(STATE.c.saves, STATE.c.watermark, *GUARD)
+    .returning(STATE.c.watermark, *GUARD)
 )
 # By the server's clock, without asking for it first.
 SERVED_CHECKPOINT: Final = CHECKPOINT.values(lease_expires_at=func.clock_timestamp() + leases.LEASE)

@@ -24,7 +24,7 @@ LONGEST_PAUSE: Final = timedelta(days=8)
 """No failed transcript waits longer, see `etl.planning.transcripts`."""
 
 
-WARNING: Final = "this machine's clock was ahead in an earlier run; what that dated is taken back"
+WARNING: Final = "this machine's clock was ahead in an earlier run; times in the future were reset"
 
 
 def load_repaired_state(store: Store, lease: Lease, now: datetime) -> tuple[AgentState, set[str]]:

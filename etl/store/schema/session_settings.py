@@ -14,8 +14,9 @@ GUARDS: Final = {
     "lock_timeout": "30s",
     "statement_timeout": "60s",
 }
-"""A process that is frozen in a transaction holds its locks: the server ends that after a lease's
-time, where it heeds its clock; else those who waited as long do, see `lease.end_frozen`."""
+"""A process that is frozen in a transaction holds its locks: the server ends that transaction after
+a lease's time. Where its timeout doesn't apply (COPY), a process that has waited as long ends it,
+see `lease.end_frozen`."""
 
 NEEDED: Final = {
     "DateStyle": "ISO, MDY",

@@ -62,7 +62,7 @@ class Changes:
 def is_outdated(as_of: Any, known: Any, now: Any) -> bool:
     """Whether a response requested at `as_of` is older than a known one.
 
-    One dated later than now, by a clock that was ahead, is newer than none.
+    A known time in the future, which a clock that was ahead has left, outdates nothing.
     """
     return bool(as_of < known <= now)
 

@@ -38,15 +38,15 @@ class PageSource:
     client: Client
     agent_id: str
     filters: Mapping[str, str] = field(default_factory=dict)
-    await_end_check: Callable[[], bool] = lambda: True
+    must_confirm_end: Callable[[], bool] = lambda: True
     """Whether the end of the list has to be confirmed: not where nothing is concluded from it. It
     may wait for a walk from the other end, which proves as much."""
-    await_judgement: Callable[[Walk, Page], None] = lambda *_: None
+    wait_for_head: Callable[[Walk, Page], None] = lambda *_: None
     """Waits until a walk's first page can be judged. Raises CursorRefused if it can't be."""
-    tail_page: Callable[[], Page | None] = lambda: None
+    get_tail_page: Callable[[], Page | None] = lambda: None
     """The list's first page oldest first, if it was requested together with the walk's."""
-    confirm_empty: Callable[[Counts], bool] = lambda _: True
-    """Whether nothing is known that contradicts an empty list: then it needs no second look."""
+    may_be_empty: Callable[[Counts], bool] = lambda _: True
+    """Whether nothing that is known contradicts an empty list."""
     _cost: Counts = field(default_factory=Counts)
     """What requests have cost since `take_cost`."""
 
@@ -97,7 +97,7 @@ class PageSource:
         """
         judge = self._judge_instant if walk.end.is_of_one_instant else self._judge_end
         is_one_page = walk.starts_without_cursor and walk.chain.pages == 1
-        known = self.tail_page() if is_one_page else None
+        known = self.get_tail_page() if is_one_page else None
         if known is not None and judge(walk, known) == "holds":
             return
         # If it doesn't hold, the list may have changed since that page.
@@ -109,7 +109,7 @@ class PageSource:
         row = known or self._fetch_oldest(page_size=1)
         verdict = walk.end.judge_row(row.listed)
         is_empty = verdict == "holds" and not row.listed
-        if is_empty and not self.filters and not self.confirm_empty(self._cost):
+        if is_empty and not self.filters and not self.may_be_empty(self._cost):
             raise CutShort("the list is empty, but sessions of this agent are stored")
         if verdict == "unsure":
             # The last row has vanished, or the server ignores the order: a page tells.
@@ -161,14 +161,14 @@ class PageSource:
     def is_plainly_empty(self, walk: Walk) -> bool:
         """Whether a filtered list is one empty page that nothing contradicts."""
         is_one_page = bool(self.filters) and walk.chain.pages == 1
-        return is_one_page and not walk.chain.last_ids and self.confirm_empty(self._cost)
+        return is_one_page and not walk.chain.last_ids and self.may_be_empty(self._cost)
 
     def _fetch_next(self, walk: Walk) -> Fetched[Page]:
         """What the walk's cursor leads to. Raises CutShort if that can't be the next page."""
         is_hint = walk.entry.cursor is not None and not walk.chain.pages
         fetched = self._request(walk.order, walk.chain.cursor, is_hint=is_hint)
         if not walk.chain.pages:
-            self.await_judgement(walk, fetched.content)
+            self.wait_for_head(walk, fetched.content)
         walk.chain.check(fetched.content.listed, fetched.content.next_cursor)
         return fetched
 
@@ -224,7 +224,7 @@ def _end_walk(walk: Walk, source: PageSource, hand_over: Callable[[Arrival], boo
     behind_the_end = not walk.starts_without_cursor and walk.end.lowest is None
     if walk.order == "oldest" or behind_the_end:
         return
-    if source.is_plainly_empty(walk) or not source.await_end_check():
+    if source.is_plainly_empty(walk) or not source.must_confirm_end():
         return
     source.confirm_end(walk)
     hand_over(Arrival(walk, None, walk.confirm_end(), source.take_cost(), None))

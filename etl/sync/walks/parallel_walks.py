@@ -79,8 +79,8 @@ class ParallelWalks:
             while failure is None and self._start_walks():
                 failure = self._save_arrivals()
             if failure is None and self.tracker.gaps:
-                hint = "try again later"
-                failure = CutShort("no way into the list leads to what is missing", hint)
+                what = "neither an end of the list nor a cursor leads to the missing sessions"
+                failure = CutShort(what, "try again later")
         except BaseException as error:
             failure = error
         failure = self._end_walks(failure)
@@ -109,10 +109,10 @@ class ParallelWalks:
         source = PageSource(
             self.context.client,
             self.context.run.agent_id,
-            await_end_check=self._await_end_check,
-            await_judgement=self._await_judgement,
-            tail_page=lambda: self._tail_page,
-            confirm_empty=self._confirm_empty,
+            must_confirm_end=self._must_confirm_end,
+            wait_for_head=self._wait_for_head,
+            get_tail_page=lambda: self._tail_page,
+            may_be_empty=self._may_be_empty,
         )
         try:
             follow_walk(walk, source, self._arrive)
@@ -120,7 +120,7 @@ class ParallelWalks:
             error = caught
         self._queue.put(WalkEnd(walk, source.take_cost(), error))
 
-    def _confirm_empty(self, counts: Counts) -> bool:
+    def _may_be_empty(self, counts: Counts) -> bool:
         """Whether an empty list can be right: not if this run saw sessions, or many are stored.
 
         Of a few, one is looked at by its id.
@@ -138,7 +138,7 @@ class ParallelWalks:
             return error.status == HTTPStatus.NOT_FOUND
         return False
 
-    def _await_end_check(self) -> bool:
+    def _must_confirm_end(self) -> bool:
         """Whether the end has to be confirmed, once a walk that comes from there has told."""
         with self._lock:
             tail = self.tracker.walk_from_tail
@@ -149,7 +149,7 @@ class ParallelWalks:
             self._wait_for(has_told)
             return bool(self.tracker.gaps)
 
-    def _await_judgement(self, walk: Walk, page: Page) -> None:
+    def _wait_for_head(self, walk: Walk, page: Page) -> None:
         """Let the page of the list's tail wait for that of its head. Raises CursorRefused."""
         with self._lock:
             if walk is self.tracker.early_tail:

@@ -40,8 +40,8 @@ def test_an_early_page_of_the_other_end_spares_a_request_unless_the_list_has_cha
     source = PageSource(
         cast(Client, cast(Any, client)),
         "agent",
-        tail_page=lambda: early,
-        confirm_empty=lambda _: False,
+        get_tail_page=lambda: early,
+        may_be_empty=lambda _: False,
     )
 
     source.confirm_end(walk)
