@@ -4,6 +4,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -133,11 +134,17 @@ Runner = Callable[..., AgentReport]
 def run_agent(store: Store, api: Simulator) -> Runner:
     """Runs one agent against the simulator, with retries that cost no time."""
 
-    def run(agent_id: str, options: RunOptions | None = None, **settings: object) -> AgentReport:
+    def run(
+        agent_id: str,
+        options: RunOptions | None = None,
+        clock: Callable[[], datetime] = utc_now,
+        **settings: object,
+    ) -> AgentReport:
         fields = {"base_url": api.base_url, "timeout": 60.0, "page_size": 50, **settings}
         stop = threading.Event()
         limiter = RateLimiter(draw=lambda: 0.0)
-        with Client(Api(**fields), Credentials("sim-token"), stop, limiter) as client:  # type: ignore[arg-type]
-            return AgentSync(client, store, utc_now, stop).run(agent_id, options or RunOptions())
+        given = Api(**fields)  # type: ignore[arg-type]
+        with Client(given, Credentials("sim-token"), stop, limiter, clock=clock) as client:
+            return AgentSync(client, store, clock, stop).run(agent_id, options or RunOptions())
 
     return run

@@ -24,6 +24,7 @@ from etl.api.errors import find_error
 from etl.api.rate_limit import RateLimiter
 from etl.api.transport import Transport
 from etl.api.waits import Waits
+from etl.clock import utc_now
 from etl.config import Api
 from etl.credentials import CredentialSource
 from etl.errors import (
@@ -69,6 +70,7 @@ class Client:
         stop: threading.Event | None = None,
         limiter: RateLimiter | None = None,
         observe: Observe = ignore,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.api = api
         self._credentials = credentials
@@ -77,7 +79,7 @@ class Client:
         self._waits = Waits(limiter, api.max_wait, self._stop, observe)
         self._observe = observe
         self._base = api.base_url.rstrip("/")
-        self._transport = Transport(api, credentials, self._waits, observe)
+        self._transport = Transport(api, credentials, self._waits, observe, clock)
         self._large = threading.Lock()
         self._retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type((Transient, Malformed)),

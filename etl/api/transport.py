@@ -6,6 +6,7 @@ Redirects are never followed: the credential would travel along (docs/gumloop-ap
 import queue
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
 from typing import Final, NamedTuple
@@ -17,7 +18,6 @@ from etl.api.clock_skew import ClockSkew
 from etl.api.connections import make_connector, translate_failure
 from etl.api.errors import translate_response
 from etl.api.waits import Waits
-from etl.clock import utc_now
 from etl.config import Api
 from etl.credentials import Credentials, CredentialSource
 from etl.errors import Denied
@@ -43,12 +43,18 @@ class Transport:
     """Sends requests for all threads of a process; what is refused is told as an ApiError."""
 
     def __init__(
-        self, api: Api, credentials: CredentialSource, waits: Waits, observe: Observe
+        self,
+        api: Api,
+        credentials: CredentialSource,
+        waits: Waits,
+        observe: Observe,
+        clock: Callable[[], datetime],
     ) -> None:
         self._api = api
         self._credentials = credentials
         self._waits = waits
         self._observe = observe
+        self._clock = clock
         self.skew = ClockSkew()
         # As many clients of one connection each as requests may be in flight, made when needed.
         # A pool shared by threads closes connections that another thread is about to use: up to 1
@@ -101,11 +107,11 @@ class Transport:
             self._connections.put(connection)
             raise
         counts.requests += 1
-        requested_at, began, status = utc_now(), time.monotonic(), None
+        requested_at, began, status = self._clock(), time.monotonic(), None
         try:
             connection = connection or self._connect()
             with connection.stream("GET", url, headers=used.make_headers()) as response:
-                self.skew.note(response.headers.get("date"), requested_at, utc_now())
+                self.skew.note(response.headers.get("date"), requested_at, self._clock())
                 content = read_response(what, response, most, DEADLINE_FACTOR * self._api.timeout)
             status = response.status_code
         except httpx.HTTPError as error:
@@ -115,7 +121,7 @@ class Transport:
             self._observe(Answered(status, time.monotonic() - began, self.skew.least))
         if response.status_code != 200:
             refused = translate_response(
-                what, response.status_code, response.headers, content, utc_now()
+                what, response.status_code, response.headers, content, self._clock()
             )
             refused.message = self.clean(refused.message)
             raise refused

@@ -1,21 +1,21 @@
 """One agent's part of a run: take the lease, state the demand, walk, close the run."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
 
 from etl.api.client import Client
 from etl.api.clock_skew import describe_skew
 from etl.errors import CutShort, EtlError, LeaseHeld, LeaseLost, Malformed, Stopped, StoreError
 from etl.events import LeaseTakenOver, Observe, RunUnrecorded, ignore
 from etl.invocation import program_name
-from etl.models import ENDLESS, AgentReport, Progress, Status
+from etl.models import AgentReport, Progress, Status
 from etl.planning.coverage import clip_to_now
 from etl.planning.freshness import MOST_MISSING
 from etl.planning.run_demand import (
+    AgentState,
     RunOptions,
     StoredDemand,
     choose_demand,
@@ -24,29 +24,19 @@ from etl.planning.run_demand import (
 )
 from etl.store.read.sessions import count_sessions, has_undated
 from etl.store.runs.lease import LEASE, Lease, LeaseHolder
-from etl.store.runs.runs import (
-    drop_suspects,
-    finish_run,
-    mark_missing,
-    save_seek_refused,
-    start_run,
-)
+from etl.store.runs.runs import finish_run, save_seek_refused, start_run
 from etl.store.runs.take_back import load_repaired_state
 from etl.store.store import Store
 from etl.store.write.responses import Run
-from etl.store.write.suspects import read_suspects
-from etl.sync.open_sessions import freshen
+from etl.sync.open_sessions import refresh_open_sessions
 from etl.sync.readability import require_readable
-from etl.sync.retrieve import retrieve_all
 from etl.sync.run_context import RunContext
+from etl.sync.suspects import judge_suspects
 from etl.sync.verify import SampleResult, verify_agent
 from etl.sync.walk_setup import make_tracker
 from etl.sync.walks.page_batch import PageBatcher
 from etl.sync.walks.parallel_walks import ParallelWalks
 from etl.sync.walks.walk_budget import WalkBudget
-
-MOST_LOOKED_AT: Final = 100
-"""Suspects that are looked at one by one before they are settled; more are given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +68,7 @@ class AgentSync:
             if lease is not None:
                 state = self.store.load_state(agent_id)
                 run = start_run(self.store, lease, "verify", state, self.clock())
-                context = RunContext(
-                    self.client, self.store, run, state, self.clock, counts=report.counts
-                )
+                context = self._make_context(run, state, RunOptions(), report)
                 with self._close_at_end(run, report):
                     sample = verify_agent(context, size)
                 report.warnings = self._list_warnings(context)
@@ -114,41 +102,44 @@ class AgentSync:
         stored = choose_demand(state, options, now)
         saved = choose_saved_demand(state, options, stored, now)
         run = start_run(self.store, lease, options.mode, state, now, saved)
-        context = RunContext(
-            self.client,
-            self.store,
-            run,
-            state,
-            self.clock,
-            self.on_progress,
-            report.counts,
-            warnings,
-        )
+        context = self._make_context(run, state, options, report)
+        context.warnings |= warnings
         try:
             with self._close_at_end(run, report):
-                self._work(self._open_walks(context, stored, options), options)
+                self._work(self._open_walks(context, stored))
         finally:
             self.budget.leave(lease.agent_id)
             report.watermark = state.watermark
             report.warnings = self._list_warnings(context)
         if options.transcripts and report.status == "succeeded":
-            self._retrieve_transcripts(context, options, report)
+            self._retrieve_transcripts(context, report)
+
+    def _make_context(
+        self, run: Run, state: AgentState, options: RunOptions, report: AgentReport
+    ) -> RunContext:
+        return RunContext(
+            self.client,
+            self.store,
+            run,
+            state,
+            options,
+            self.clock,
+            self.on_progress,
+            report.counts,
+        )
 
     def _list_warnings(self, context: RunContext) -> list[str]:
         return sorted(context.warnings | describe_skew(self.client.clock_skew))
 
-    def _open_walks(
-        self, context: RunContext, stored: StoredDemand, options: RunOptions
-    ) -> ParallelWalks:
-        store, run, state = context.store, context.run, context.state
-        page_size, concurrency = self.client.api.page_size, self.client.api.concurrency
-        tracker = make_tracker(store, run, state, stored, options, page_size)
+    def _open_walks(self, context: RunContext, stored: StoredDemand) -> ParallelWalks:
+        store, run, options = context.store, context.run, context.options
+        tracker = make_tracker(context, stored)
         # Only one walk of the whole list can tell that a session without a date is gone.
         is_one_chain = options.mode == "reconcile" and has_undated(store, run.agent_id)
-        most = 1 if is_one_chain else options.walkers or concurrency
+        most = 1 if is_one_chain else options.walkers or self.client.api.concurrency
         number = count_sessions(store, run.agent_id, MOST_MISSING + 1)
         batcher = PageBatcher(
-            state,
+            context.state,
             tracker.demand,
             run.started_at,
             options.lookback,
@@ -161,43 +152,12 @@ class AgentSync:
 
         return ParallelWalks(context, tracker, batcher, number, allow)
 
-    def _retrieve_transcripts(
-        self, context: RunContext, options: RunOptions, report: AgentReport
-    ) -> None:
+    def _retrieve_transcripts(self, context: RunContext, report: AgentReport) -> None:
         from etl.sync.transcripts import TranscriptSync
 
         after = TranscriptSync(context)
         report.transcripts = after.done
-        after.run(options.transcripts, options.transcripts_within)
-
-    def _settle_suspects(self, walks: ParallelWalks) -> None:
-        """Look at suspects that are in doubt; then mark missing who is gone. Raises CutShort."""
-        context, run = walks.context, walks.context.run
-        with self.store.connect() as connection:
-            suspects = read_suspects(connection, run.agent_id)
-        if not suspects:
-            return
-        self._look_again(walks, suspects)
-        since = walks.tracker.demand.started_at
-        settled = mark_missing(self.store, run, context.state.coverage, since)
-        context.counts.missing += settled.marked
-        if settled.withheld:
-            raise CutShort(
-                f"{settled.withheld} stored sessions are not listed any more, too many to believe",
-                "none is marked missing; has the credential lost access?",
-            )
-
-    def _look_again(self, walks: ParallelWalks, suspects: Mapping[str, datetime]) -> None:
-        """Look at suspects of runs that were interrupted, and at those that are in doubt."""
-        context, run = walks.context, walks.context.run
-        before = ENDLESS if walks.is_out_of_order else run.started_at
-        ids = {id for id, at in suspects.items() if at < before or id in walks.doubtful}
-        if len(ids) > MOST_LOOKED_AT:
-            coverage, now = context.state.coverage, self.clock()
-            context.state.coverage = drop_suspects(self.store, run, coverage, now)
-            context.warnings.add(f"{len(ids)} sessions may have vanished, too many to look at each")
-            return
-        retrieve_all(context, sorted(ids))
+        after.run(context.options.transcripts, context.options.transcripts_within)
 
     @contextmanager
     def _close_at_end(self, run: Run, report: AgentReport) -> Iterator[None]:
@@ -214,19 +174,19 @@ class AgentSync:
         finally:
             self._close(run, report)
 
-    def _work(self, walks: ParallelWalks, options: RunOptions) -> None:
-        """Walk; in a sync, look after the open sessions; then settle who is missing."""
+    def _work(self, walks: ParallelWalks) -> None:
+        """Walk; in a sync, look after the open sessions; then judge the suspects."""
         context, hints = walks.context, walks.tracker.hints
         try:
             walks.fill()
-            if options.mode == "incremental":
-                freshen(context, hints, options.idle_recheck)
+            if context.options.mode == "incremental":
+                refresh_open_sessions(context, hints)
         finally:
             if hints.built_works is False and not hints.may_be_outage:
                 # If it isn't remembered, another trial costs a request.
                 with suppress(StoreError):
                     save_seek_refused(self.store, context.run)
-        self._settle_suspects(walks)
+        judge_suspects(walks)
 
     def _close(self, run: Run, report: AgentReport) -> None:
         try:

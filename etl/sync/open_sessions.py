@@ -32,9 +32,9 @@ class IdleList(NamedTuple):
     pages: int
 
 
-def freshen(context: RunContext, hints: Hints, idle_recheck: timedelta) -> None:
+def refresh_open_sessions(context: RunContext, hints: Hints) -> None:
     """Bring the open sessions of an agent up to date. Raises ApiError, StoreError, CutShort."""
-    now = context.clock()
+    now, idle_recheck = context.clock(), context.options.idle_recheck
     known = _read_open_sessions(context, idle_recheck, now)
     lists = StateLists(context, hints, known)
     for state in LISTED_STATES:

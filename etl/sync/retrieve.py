@@ -1,16 +1,16 @@
 """Retrieving sessions by their ids, many at once."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
-from etl.api.client import Client, Fetched
-from etl.clock import utc_now
+from etl.api.client import Fetched
 from etl.errors import Denied, Malformed, Stopped
 from etl.models import Counts, Page, Progress
+from etl.store.batched import batched
 from etl.store.store import Batch
 from etl.store.write.responses import Response
 from etl.sync.run_context import RunContext
@@ -49,8 +49,8 @@ class RetrieveSummary:
 def retrieve_all(context: RunContext, ids: Collection[str]) -> RetrieveSummary:
     """Retrieve sessions by id, many at once, and save what they show. Raises ApiError."""
     run, found, done = context.run, RetrieveSummary([]), 0
-    for some in _split(list(ids), SESSIONS_AT_ONCE):
-        tasks = [partial(_retrieve, context.client, run.agent_id, id) for id in some]
+    for some in batched(ids, SESSIONS_AT_ONCE):
+        tasks = [partial(_retrieve, context, id) for id in some]
         results = run_at_once(context, tasks)
         found.problems += [result.problem for result in results if result.problem]
         found.states |= {result.id: result.state for result in results}
@@ -79,10 +79,11 @@ def run_at_once(context: RunContext, tasks: Sequence[Callable[[], Result]]) -> l
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _retrieve(client: Client, agent_id: str, id: str) -> RetrieveResult:
-    counts, asked_at = Counts(), utc_now()
+def _retrieve(context: RunContext, id: str) -> RetrieveResult:
+    counts, asked_at = Counts(), context.clock()
     try:
-        return RetrieveResult(id, client.fetch_session(id, agent_id, counts), None, counts)
+        fetched = context.client.fetch_session(id, context.run.agent_id, counts)
+        return RetrieveResult(id, fetched, None, counts)
     except Denied as error:
         if error.status == 401:
             raise
@@ -103,7 +104,3 @@ def _make_batch(results: list[RetrieveResult]) -> Batch:
             batch.responses.append(Response(page.sessions, page.creators, page.rejected, at))
             batch.retrieved += [(session.id, at) for session in page.sessions]
     return batch
-
-
-def _split(ids: list[str], size: int) -> Iterator[list[str]]:
-    return (ids[start : start + size] for start in range(0, len(ids), size))

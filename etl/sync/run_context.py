@@ -7,7 +7,7 @@ from datetime import datetime
 
 from etl.api.client import Client
 from etl.models import Counts, Progress
-from etl.planning.run_demand import AgentState
+from etl.planning.run_demand import AgentState, RunOptions
 from etl.store.runs.lease import RENEW_EVERY
 from etl.store.store import Batch, SaveResult, Store
 from etl.store.write.responses import Run
@@ -22,6 +22,8 @@ class RunContext:
     run: Run
     state: AgentState
     """What is stored of the agent; it follows each save of the walks."""
+    options: RunOptions
+    """What the user asked for."""
     clock: Callable[[], datetime]
     """This machine's."""
     on_progress: Callable[[Progress], None] = lambda _: None

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from unittest import mock
 from zoneinfo import ZoneInfo
 
 from etl.analytics.figures.period import Period, find_default_since
@@ -42,10 +41,11 @@ def play(file: Path, sizes: Sequence[int], hours: int, now: datetime = NOW) -> l
     store = Store(f"sqlite:///{file}", clock)
     migrate.upgrade(store.engine)
     with ExitStack() as stack:
-        stack.enter_context(mock.patch("etl.api.transport.utc_now", clock))
         api = Api(base_url=stack.enter_context(Simulator(world)).base_url)
         stop, limiter = threading.Event(), RateLimiter(draw=lambda: 0.0)
-        client = stack.enter_context(Client(api, Credentials("sim-token"), stop, limiter))
+        client = stack.enter_context(
+            Client(api, Credentials("sim-token"), stop, limiter, clock=clock)
+        )
         _sync(client, store, clock, agents, RunOptions(mode="backfill"))
         for _ in range(hours):
             world.live(EVERY.total_seconds())

@@ -16,7 +16,11 @@ from etl.clock import utc_now
 from etl.errors import StoreError
 from etl.models import Message
 from etl.planning.search_terms import parse_phrases
-from etl.store.privacy.delete_messages import compact_search, forget_messages, forget_transcripts
+from etl.store.privacy.delete_messages import (
+    compact_search,
+    delete_messages_of,
+    delete_transcripts_of,
+)
 from etl.store.read.search import search
 from etl.store.runs.lease import Lease
 from etl.store.schema import migrate
@@ -266,7 +270,7 @@ def test_vacuum_leaves_the_index_right(store: Store) -> None:
     say(store, lease, "s", "gone", "gone too")
     say(store, lease, "z", "needle", "hay")
     with store.engine.begin() as connection:
-        forget_transcripts(connection, ["s"])
+        delete_transcripts_of(connection, ["s"])
     raw = store.engine.raw_connection()
     raw.driver_connection.execute("VACUUM")  # type: ignore[union-attr]
     raw.close()
@@ -283,7 +287,7 @@ def test_what_is_forgotten_is_gone_and_does_not_come_back(store: Store) -> None:
     say(store, lease, "z", "public")
 
     with store.engine.begin() as connection:
-        assert forget_messages(connection, ["s"]) == 2
+        assert delete_messages_of(connection, ["s"]) == 2
         compact_search(connection)
         assert count_transcripts(connection, "agent", AT) == (1, 0, 0)
 
@@ -299,7 +303,7 @@ def test_a_session_can_be_deleted_once_its_transcript_is_forgotten(store: Store)
     with store.engine.begin() as connection:
         ids = list(connection.execute(select(t.sessions.c.id)).scalars())
 
-        assert forget_transcripts(connection, ids) == 2
+        assert delete_transcripts_of(connection, ids) == 2
         connection.execute(delete(t.sessions))
 
     assert not index_holds(store, "secret")
@@ -311,7 +315,7 @@ def test_forgotten_words_leave_sqlites_file(store: Store) -> None:
     say(store, lease, "s", "xylophone")
     say(store, lease, "z", "public")
     with store.engine.begin() as connection:
-        forget_transcripts(connection, ["s"])
+        delete_transcripts_of(connection, ["s"])
         compact_search(connection)
     raw = store.engine.raw_connection()
     raw.driver_connection.execute("VACUUM")  # type: ignore[union-attr]

@@ -145,10 +145,9 @@ def test_what_one_process_has_seen_itself_is_no_newer_either(
     """The clock is set back while the process works: what it remembers lies ahead then."""
     agent = world.agent_ids()[0]
     ahead = timedelta(hours=1)
-    monkeypatch.setattr("etl.api.transport.utc_now", lambda: utc_now() + ahead)
     monkeypatch.setattr(store, "_clock", lambda: utc_now() + ahead)
     monkeypatch.setattr(store._responses, "_clock", lambda: utc_now() + ahead)
-    run_agent(agent)
+    run_agent(agent, clock=lambda: utc_now() + ahead)
     newest = world.sessions(agent)[0]["id"]
     world.change(newest, name="Changed")
     ahead = timedelta(0)

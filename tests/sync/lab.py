@@ -2,11 +2,9 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from unittest.mock import patch
 
 from sqlalchemy import event, select, text, update
 
@@ -99,14 +97,14 @@ class Lab:
         fields = {"timeout": 60.0, "max_attempts": 3, "page_size": self.page_size, **settings}
         limiter = RateLimiter(draw=lambda: 0.0)
         api = Api(base_url=self.api.base_url, **fields)
-        client = MortalClient(api, Credentials("sim-token"), stop, limiter)
+        client = MortalClient(api, Credentials("sim-token"), stop, limiter, clock=clock)
         client.killer = killer
         self.clients.append(client)
         self.store._clock = clock
         for name in ("before_cursor_execute", "commit"):
             event.listen(self.store.engine, name, killer.statement)
         try:
-            with told_by(clock), client:
+            with client:
                 return AgentSync(client, self.store, clock, stop).run(agent, options)
         except Crash:
             return AgentReport(agent, options.mode)
@@ -166,13 +164,3 @@ def as_instant(value: Any) -> datetime | None:
     if value is None or isinstance(value, datetime):
         return value
     return datetime.fromisoformat(value).replace(tzinfo=UTC)
-
-
-@contextmanager
-def told_by(clock: Clock) -> Any:
-    """Every part of the program reads this clock."""
-    with (
-        patch("etl.api.transport.utc_now", clock),
-        patch("etl.sync.retrieve.utc_now", clock),
-    ):
-        yield

@@ -460,7 +460,7 @@ def client(api: Simulator) -> Client:
 def transcript_sync(client: Client, store: Store, lease: Lease) -> TranscriptSync:
     """As after a run that has succeeded."""
     run = Run(1, lease, lease.agent_id, "incremental", utc_now())
-    return TranscriptSync(RunContext(client, store, run, AgentState(), utc_now))
+    return TranscriptSync(RunContext(client, store, run, AgentState(), RunOptions(), utc_now))
 
 
 def test_nothing_is_written_once_another_process_has_taken_over(

@@ -18,7 +18,7 @@ from etl.simulator.world.account import encode
 from etl.store.runs import runs
 from etl.store.schema import tables as t
 from etl.store.schema.engine import open_temporary_engine
-from etl.sync import agent_run
+from etl.sync import suspects
 from tests.sync.lab import AGENT, BACKFILL, RECONCILE, RESTART, SYNC, Lab, second
 from tests.torture.rig import Killer
 
@@ -191,7 +191,7 @@ def test_a_session_that_moves_while_it_is_suspected_is_not_marked(
             assert other.run(RECONCILE, agent="other").status == "succeeded"
         return mark(*args)
 
-    with patch.object(agent_run, "mark_missing", late):
+    with patch.object(suspects, "mark_missing", late):
         report = two.run(replace(RECONCILE, walkers=walkers))
     other.close()
 

@@ -19,6 +19,7 @@ from etl.analytics.meter import RowMeter
 from etl.analytics.schema_docs import Relation, SchemaPage
 from etl.errors import ConfigError
 from etl.models import Progress
+from etl.store.batched import batched
 from etl.store.schema import migrate
 from etl.wording import suggest
 
@@ -137,7 +138,7 @@ class _Table:
     def _write_part(self, parts: tuple[str, str], number: int, rows: Iterable[Any]) -> int:
         place = self.folder.joinpath(self.relation.name, *parts)
         place.mkdir(parents=True, exist_ok=True)
-        return self._write_file(place / f"part-{number:05}.parquet", _split_rows(rows))
+        return self._write_file(place / f"part-{number:05}.parquet", batched(rows, CHUNK_ROWS))
 
     def _write_file(self, path: Path, chunks: Iterable[Sequence[Any]]) -> int:
         schema = make_schema(self.relation.columns)
@@ -146,9 +147,3 @@ class _Table:
                 file.write(chunk)
                 self.meter.add(len(chunk))
         return file.rows
-
-
-def _split_rows(rows: Iterable[Any]) -> Iterator[list[Any]]:
-    rows = iter(rows)
-    while chunk := list(itertools.islice(rows, CHUNK_ROWS)):
-        yield chunk

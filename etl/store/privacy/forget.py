@@ -27,7 +27,8 @@ from sqlalchemy import (
 
 from etl.models import Rejected
 from etl.privacy import find_mentions, is_theirs, list_words, make_pseudonym, reduce_rejected
-from etl.store.privacy.delete_messages import forget_transcripts, split
+from etl.store.batched import batched
+from etl.store.privacy.delete_messages import delete_transcripts_of
 from etl.store.privacy.redaction import (
     ERASED,
     find_known_ids,
@@ -37,6 +38,7 @@ from etl.store.privacy.redaction import (
 )
 from etl.store.privacy.rules_change import read_pages, replace_payload
 from etl.store.schema import tables as t
+from etl.store.schema.engine import MOST_PARAMETERS
 from etl.store.store import Store
 
 SESSIONS_AT_ONCE: Final = 100
@@ -181,7 +183,7 @@ def _erase_sentences(connection: Connection, table: Any, name: str, names: set[s
     [key, *_] = table.primary_key.columns
     for some in read_pages(connection, key, [table.c[name]], table.c[name].is_not(None)):
         ids = [id for id, said in some if list_words(said) & names]
-        for part in split(ids):
+        for part in batched(ids, MOST_PARAMETERS):
             named = update(table).where(key.in_(part))
             connection.execute(named.values({name: ERASED}))
 
@@ -193,7 +195,7 @@ def _delete_some(connection: Connection) -> tuple[int, int] | None:
     c = t.transcripts.c
     query = select(c.session_id).where(c.session_id.in_(marked)).limit(SESSIONS_AT_ONCE)
     ids = list(connection.scalars(query))
-    return (len(ids), forget_transcripts(connection, ids)) if ids else None
+    return (len(ids), delete_transcripts_of(connection, ids)) if ids else None
 
 
 def _empty_messages(connection: Connection, names: set[str]) -> int:

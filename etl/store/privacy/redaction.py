@@ -23,9 +23,10 @@ from etl.privacy import (
     make_pseudonym,
     reduce_rejected,
 )
-from etl.store.privacy.delete_messages import forget_transcripts, split
+from etl.store.batched import batched
+from etl.store.privacy.delete_messages import delete_transcripts_of
 from etl.store.schema import tables as t
-from etl.store.schema.engine import insert_into
+from etl.store.schema.engine import MOST_PARAMETERS, insert_into
 from etl.store.write.responses import Response
 
 ERASED: Final = "(erased: it named a person who was forgotten)"
@@ -127,7 +128,7 @@ def find_known_ids(connection: Connection, table: Table, ids: Collection[str]) -
         ids = _select_storable(connection, ids)
         found.update(row[0] for row in connection.exec_driver_sql(f"{sql} = ANY(%s)", (ids,)))
         return found
-    for some in split(list(ids)):
+    for some in batched(ids, MOST_PARAMETERS):
         marks = ",".join("?" * len(some))
         found.update(
             row[0] for row in connection.exec_driver_sql(f"{sql} IN ({marks})", tuple(some))
@@ -209,7 +210,7 @@ def _mark_new(connection: Connection, ids: Iterable[str]) -> None:
     """Sessions that turn out to be theirs; one may have been stored as nobody's before."""
     stored = _select_storable(connection, ids)
     mark_sessions(connection, stored)
-    forget_transcripts(connection, stored)
+    delete_transcripts_of(connection, stored)
 
 
 def _list_records(responses: list[Response]) -> Iterable[Session | Creator | Rejected]:

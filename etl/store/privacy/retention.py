@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from etl.config import Retention
 from etl.models import Pruned
-from etl.store.privacy.delete_messages import forget_messages
+from etl.store.privacy.delete_messages import delete_messages_of
 from etl.store.schema import tables as t
 from etl.store.store import Store
 
@@ -45,7 +45,7 @@ def _delete_transcripts(connection: Connection, before: datetime) -> int:
     query = select(c.session_id).where(c.retrieved_at < before).limit(ROWS_AT_ONCE)
     # Locked: a transcript that is being retrieved right now is no longer old.
     ids = list(connection.scalars(query.with_for_update()))
-    forget_messages(connection, ids)
+    delete_messages_of(connection, ids)
     return len(ids)
 
 

@@ -47,6 +47,9 @@ WRITING: Final = (
     "wal_autocheckpoint=8000",
 )
 
+MOST_PARAMETERS: Final = 500
+"""Of a statement, for lists of ids: SQLite takes 32,766 at most, before 3.32 only 999."""
+
 
 def open_engine(url: str, *, only_reads: bool = False) -> Engine:
     """An engine for `sqlite:///FILE` or `postgresql://...`. Raises ConfigError for other URLs.

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from etl.models import ABSENT, STORED_WITHOUT, Rejected, Session
+from etl.store.batched import batched
 from etl.store.write.diff import EXTRA, Row
 from etl.store.write.row_writer import make_conflict_clause
 
@@ -134,8 +135,8 @@ def _copy(connection: Connection, table: str, names: str, rows: Sequence[Row]) -
     sql = f"COPY {table} ({names}) FROM STDIN"
     try:
         with driver.cursor() as cursor, cursor.copy(sql) as copy:
-            for start in range(0, len(rows), ROWS_AT_ONCE):
-                copy.write(_make_text(rows[start : start + ROWS_AT_ONCE]))
+            for some in batched(rows, ROWS_AT_ONCE):
+                copy.write(_make_text(some))
     except errors as error:
         # SQLAlchemy knows nothing of COPY; callers handle only SQLAlchemy's errors.
         raise DBAPIError.instance(sql, None, error, errors) from error

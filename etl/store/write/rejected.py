@@ -11,13 +11,13 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, select, update
 
 from etl.models import ABSENT, Rejected, Session, list_unread_fields
+from etl.store.batched import batched
 from etl.store.schema import tables as t
-from etl.store.schema.engine import insert_into
+from etl.store.schema.engine import MOST_PARAMETERS, insert_into
 
 FEW_RECORDS: Final = 200
 """Up to so many unsettled records of an agent are loaded whole; of more, those concerned."""
 
-RECORDS_AT_ONCE: Final = 500
 LIST_ONLY: Final = ("name", "type")
 """Fields that a retrieve doesn't show: a response without them says nothing of them."""
 
@@ -70,18 +70,18 @@ def resolve_rejected(
     `stored` has each session as shown last and the time of that request; `anew` the reasons of
     what was just noted, by the session's id.
     """
-    settled = [
+    resolved = [
         row.id
         for row in _list_unresolved(connection, agent_id, stored)
         if row.session_id in stored
-        and _settles(*stored[row.session_id], row, anew.get(row.session_id, ""))
+        and _resolves(*stored[row.session_id], row, anew.get(row.session_id, ""))
     ]
-    for start in range(0, len(settled), RECORDS_AT_ONCE):
-        some = _C.id.in_(settled[start : start + RECORDS_AT_ONCE])
+    for ids in batched(resolved, MOST_PARAMETERS):
+        some = _C.id.in_(ids)
         connection.execute(update(t.rejected_records).where(some).values(resolved_at=now))
 
 
-def _settles(session: Session, requested_at: datetime, row: Any, anew: str) -> bool:
+def _resolves(session: Session, requested_at: datetime, row: Any, anew: str) -> bool:
     lacking = set(list_unread_fields(row.reason)).intersection(LIST_ONLY) - set(
         list_unread_fields(anew)
     )
@@ -97,7 +97,6 @@ def _list_unresolved(
     if len(found) <= FEW_RECORDS:
         yield from found
         return
-    ids = list(stored)
-    for start in range(0, len(ids), RECORDS_AT_ONCE):
-        some = UNRESOLVED.where(_C.session_id.in_(ids[start : start + RECORDS_AT_ONCE]))
+    for ids in batched(stored, MOST_PARAMETERS):
+        some = UNRESOLVED.where(_C.session_id.in_(ids))
         yield from connection.execute(some, mine).all()

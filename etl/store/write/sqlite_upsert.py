@@ -6,17 +6,17 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from operator import itemgetter
-from typing import Final
 
 import msgspec
 from sqlalchemy import Connection
 
 from etl.models import Rejected, Session
+from etl.store.batched import batched
 from etl.store.schema.column_types import format_instant
+from etl.store.schema.engine import MOST_PARAMETERS
 from etl.store.write.diff import CREATED_AT, EXTRA, Row
 from etl.store.write.row_writer import make_conflict_clause
 
-MOST_PARAMETERS: Final = 500
 _json = msgspec.json.Encoder(order="sorted")
 
 
@@ -61,9 +61,7 @@ class SqliteRows:
     ) -> dict[str, Row]:
         """The stored rows of these ids."""
         found: dict[str, Row] = {}
-        wanted = list(ids)
-        for start in range(0, len(wanted), MOST_PARAMETERS):
-            some = tuple(wanted[start : start + MOST_PARAMETERS])
+        for some in batched(ids, MOST_PARAMETERS):
             marks = ",".join("?" * len(some))
             sql = f"SELECT {','.join(columns)} FROM {table} WHERE id IN ({marks})"
             found |= {row[0]: tuple(row) for row in connection.exec_driver_sql(sql, some).all()}

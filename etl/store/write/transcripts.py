@@ -12,13 +12,14 @@ from sqlalchemy.exc import DBAPIError
 
 from etl.errors import Malformed
 from etl.models import Message
-from etl.store.privacy.delete_messages import delete_of, split
+from etl.store.batched import batched
+from etl.store.privacy.delete_messages import delete_of
 from etl.store.privacy.redaction import find_known_ids, redact_messages, redact_sentence
 from etl.store.runs import lease as leases
 from etl.store.runs.lease import Lease
 from etl.store.schema import tables as t
 from etl.store.schema.column_types import format_instant
-from etl.store.schema.engine import insert_into
+from etl.store.schema.engine import MOST_PARAMETERS, insert_into
 from etl.store.store import Store
 from etl.store.write.postgres_copy import insert_values
 
@@ -155,7 +156,7 @@ def _insert(connection: Connection, session_id: str, messages: Sequence[Message]
     into = f"session_messages (session_id,{','.join(FIELDS)})"
     marks = ",".join("?" * (len(FIELDS) + 1))
     try:
-        for some in split(messages):
+        for some in batched(messages, MOST_PARAMETERS):
             rows = [(session_id, *row(message)) for message in some]
             if is_postgres:
                 insert_values(connection, into, rows)
