@@ -54,6 +54,10 @@ PURE = (
     "etl.api.decoding",
     "etl.api.errors",
     "etl.api.credentials.oauth_tokens",
+    "etl.service.monitor.readiness",
+    "etl.store.schema.session_settings",
+    "etl.store.write.diff",
+    "etl.sync.walks.page_batch",
 )
 OUTSIDE = {
     "httpx",

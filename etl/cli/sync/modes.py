@@ -22,15 +22,16 @@ if TYPE_CHECKING:
     from etl.sync.discovery import AgentSelection
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: argparse.ArgumentParser, *, walks: bool = True) -> None:
     add_agent_option(parser, "only this agent (may be repeated)")
     add_json_option(parser)
-    parser.add_argument(
-        "--walkers",
-        type=parse_number,
-        metavar="N",
-        help="walks side by side, per agent (default: sync.walkers)",
-    )
+    if walks:
+        parser.add_argument(
+            "--walkers",
+            type=parse_number,
+            metavar="N",
+            help="walks side by side, per agent (default: sync.walkers)",
+        )
     add_migrate_option(parser)
 
 

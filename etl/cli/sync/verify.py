@@ -20,7 +20,7 @@ SAMPLE_SIZE = 1000
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    modes.configure(parser)
+    modes.configure(parser, walks=False)
     parser.add_argument(
         "--sample",
         type=parse_number,

@@ -183,7 +183,10 @@ class GapTracker:
         elif walk.entry.cursor is not None:
             # It brought nothing: another attempt would bring as little.
             self.hints.refuse(walk.entry)
-        if self._is_done(walk, error, useful=useful) or self._refuse_hint(walk, error):
+        if self._is_done(walk, error, useful=useful):
+            return None
+        if _is_refused_hint(walk, error):
+            self._take_out_of_use(walk, error)
             return None
         if isinstance(error, CursorRefused):
             self.hints.expire_before(walk.chain.issued_at)
@@ -284,23 +287,13 @@ class GapTracker:
             gap.newest < self._head_second for gap in self.gaps
         )
 
-    def _refuse_hint(self, walk: Walk, error: BaseException | None) -> bool:
-        """Take a cursor out of use that failed at once. Returns whether it was one.
-
-        It costs its request and no more. The error may be the server's own: if the cursor isn't
-        the cause, the walk from the list's end meets it too.
-        """
-        refused = isinstance(error, CursorRefused) or (
-            walk.entry.cursor is not None and isinstance(error, CutShort | Malformed | Transient)
-        )
-        if walk.chain.pages or not refused:
-            return False
+    def _take_out_of_use(self, walk: Walk, error: BaseException | None) -> None:
+        """Use a refused cursor no more, nor others like it."""
         if walk.entry == TAIL:
             # A page that no head has judged may be requested again.
             self._tail_is_shut = walk.chain.ceiling is not None
         else:
             self.hints.refuse_all_like(walk.entry, may_be_outage=isinstance(error, Transient))
-        return True
 
     def _forget_early(self, walk: Walk) -> None:
         if walk is self.early_tail:
@@ -311,3 +304,15 @@ class GapTracker:
             self._tail_is_shut = True
         elif walk.entry != HEAD:
             self.hints.refuse(walk.entry)
+
+
+def _is_refused_hint(walk: Walk, error: BaseException | None) -> bool:
+    """Whether a walk's cursor failed at once: it costs its request and no more.
+
+    The error may be the server's own: if the cursor isn't the cause, the walk from the list's end
+    meets it too.
+    """
+    refused = isinstance(error, CursorRefused) or (
+        walk.entry.cursor is not None and isinstance(error, CutShort | Malformed | Transient)
+    )
+    return refused and not walk.chain.pages
