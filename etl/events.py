@@ -18,7 +18,7 @@ class Event(msgspec.Struct, frozen=True):
     """Something that happened."""
 
 
-class Answered(Event, frozen=True):
+class RequestAnswered(Event, frozen=True):
     """A request is over after so many seconds; its HTTP status, None if no whole response came.
 
     `clock_skew` is by how much this machine's clock is ahead of the API's, as far as is known.
@@ -29,7 +29,7 @@ class Answered(Event, frozen=True):
     clock_skew: timedelta | None = None
 
 
-class Retried(Event, frozen=True):
+class RequestRetried(Event, frozen=True):
     """A request failed for the `attempt`th time and will be sent again in so many seconds."""
 
     what: str
@@ -38,20 +38,20 @@ class Retried(Event, frozen=True):
     seconds: float
 
 
-class GaveUp(Event, frozen=True):
+class RequestGivenUp(Event, frozen=True):
     """A request failed, and no attempts are left."""
 
     what: str
     error: EtlError
 
 
-class Paced(Event, frozen=True):
+class RequestDelayed(Event, frozen=True):
     """A request has waited so many seconds for its turn: our own limit, or another one's 429."""
 
     seconds: float
 
 
-class HeldOff(Event, frozen=True):
+class ApiClosed(Event, frozen=True):
     """The API asks for no request within so many seconds, a longer wait than `api.max_wait`."""
 
     seconds: float
@@ -182,11 +182,11 @@ class LakeFailed(Event, frozen=True):
     error: Exception
 
 
-class Stopping(Event, frozen=True):
+class ServiceStopping(Event, frozen=True):
     """The process was asked to end; pages at hand are still saved."""
 
 
-class Pinged(Event, frozen=True):
+class PingSent(Event, frozen=True):
     """The ping URL was told of success or failure; `error` if that went wrong."""
 
     error: Exception | None

@@ -37,7 +37,7 @@ from etl.errors import (
     RetryLater,
     Transient,
 )
-from etl.events import GaveUp, Observe, Retried, ignore
+from etl.events import Observe, RequestGivenUp, RequestRetried, ignore
 from etl.models import Counts, Message, Order, Page, Team, is_alias
 
 LARGE_BODY: Final = 2**20
@@ -222,7 +222,7 @@ class Client:
             retrying = self._trying_hint if is_hint else self._retrying
             return retrying(self._attempt, what, url, counts, decode, most)
         except (Transient, Malformed) as error:
-            self._observe(GaveUp(what, error))
+            self._observe(RequestGivenUp(what, error))
             raise
 
     def _attempt(
@@ -257,7 +257,9 @@ class Client:
     def _tell_retry(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, ApiError):
-            self._observe(Retried(state.args[0], error, state.attempt_number, state.upcoming_sleep))
+            self._observe(
+                RequestRetried(state.args[0], error, state.attempt_number, state.upcoming_sleep)
+            )
 
     def pause_after(self, attempt: int) -> None:
         """Wait a little after the given attempt brought a response that can't be right."""

@@ -21,7 +21,7 @@ from etl.api.waits import Waits
 from etl.config import Api
 from etl.credentials import Credentials, CredentialSource
 from etl.errors import Denied
-from etl.events import Answered, Observe
+from etl.events import Observe, RequestAnswered
 from etl.models import Counts
 
 DEADLINE_FACTOR: Final = 4
@@ -118,7 +118,7 @@ class Transport:
             raise translate_failure(what, self._api.base_url, error) from None
         finally:
             self._give_back(connection, status)
-            self._observe(Answered(status, time.monotonic() - began, self.skew.least))
+            self._observe(RequestAnswered(status, time.monotonic() - began, self.skew.least))
         if response.status_code != 200:
             refused = translate_response(
                 what, response.status_code, response.headers, content, self._clock()

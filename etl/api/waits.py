@@ -12,7 +12,7 @@ from etl.api.errors import retry_later
 from etl.api.rate_limit import RateLimiter, steady_clock
 from etl.clock import utc_now
 from etl.errors import ApiError, RetryLater, Stopped, Transient
-from etl.events import HeldOff, Observe, Paced
+from etl.events import ApiClosed, Observe, RequestDelayed
 
 PAUSE_SLICE: Final = 1.0
 """Seconds after which a pause looks whether another thread has to come back later."""
@@ -46,7 +46,7 @@ class Waits:
         waited = self._limiter.await_turn(self.pause)
         self._require_open()
         if waited > 0:
-            self._observe(Paced(waited))
+            self._observe(RequestDelayed(waited))
 
     def backoff(self, attempt: int, error: BaseException | None) -> float:
         """Seconds until the next attempt; a 429 holds every thread back, not just this one."""
@@ -68,7 +68,7 @@ class Waits:
         elif self.closed_for > 0:
             return error
         if self._limiter.close(error.seconds):
-            self._observe(HeldOff(error.seconds, error))
+            self._observe(ApiClosed(error.seconds, error))
         return error
 
     def pause(self, seconds: float) -> None:

@@ -12,7 +12,7 @@ from etl.api.rate_limit import steady_clock
 from etl.cli.common import print_stderr
 from etl.cli.table import make_printable
 from etl.errors import ApiError
-from etl.events import Event, Observe, Retried, ignore
+from etl.events import Event, Observe, RequestRetried, ignore
 from etl.models import Progress
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class _WaitNotes:
 
     def observe(self, event: Event) -> None:
         """Write of a wait that begins, if it is long."""
-        if not isinstance(event, Retried) or event.seconds < SHORTEST_WAIT:
+        if not isinstance(event, RequestRetried) or event.seconds < SHORTEST_WAIT:
             return
         with self._lock:
             until = steady_clock() + event.seconds

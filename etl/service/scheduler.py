@@ -17,7 +17,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from etl.clock import utc_now
 from etl.config import Agent
-from etl.events import RetentionApplied, RetentionFailed, Stopping
+from etl.events import RetentionApplied, RetentionFailed, ServiceStopping
 from etl.models import Pruned
 from etl.service.agent_jobs import AgentJobs
 from etl.service.discovery_job import DISCOVERY, DiscoveryJob
@@ -78,7 +78,7 @@ def run_scheduler(
     watching = threading.Thread(target=watch, args=(service, scheduler, postponed), daemon=True)
     watching.start()
     stop.wait()
-    service.observe(Stopping())
+    service.observe(ServiceStopping())
     watching.join()
     # A look at work changes jobs. It would wait for a lock that `shutdown` holds, and that for it.
     with discovery.lock:

@@ -17,7 +17,7 @@ from etl.api.transport import CALM
 from etl.config import Api, Duration, OAuth
 from etl.credentials import Credentials
 from etl.errors import RetryLater, Transient
-from etl.events import Event, GaveUp, HeldOff, Retried
+from etl.events import ApiClosed, Event, RequestGivenUp, RequestRetried
 from etl.models import Counts
 from etl.simulator import Fault, Simulator, World
 
@@ -75,8 +75,8 @@ def test_a_wait_too_long_ends_each_request_at_once_and_those_after_it_unsent(
     assert first.value.status == status
     assert len(api.requests) == 1
     assert DAY - 60 < client.closed_for <= DAY
-    assert [event.seconds for event in events if isinstance(event, HeldOff)] == [DAY]
-    assert not [event for event in events if isinstance(event, GaveUp | Retried)]
+    assert [event.seconds for event in events if isinstance(event, ApiClosed)] == [DAY]
+    assert not [event for event in events if isinstance(event, RequestGivenUp | RequestRetried)]
 
 
 def test_the_longest_wait_that_is_waited_for_is_a_setting(api: Simulator, world: World) -> None:
@@ -104,7 +104,7 @@ def test_a_thread_that_waits_already_learns_it(
 
     waiting = threading.Thread(target=ask)
     waiting.start()
-    while not [event for event in events if isinstance(event, Retried)]:
+    while not [event for event in events if isinstance(event, RequestRetried)]:
         threading.Event().wait(0.01)
     limiter = client._waits._limiter
     limiter._next = 0.0

@@ -6,7 +6,7 @@ import pytest
 
 from etl.cli.terminal import SHORTEST_WAIT, describe_wait, note_waits
 from etl.errors import Transient
-from etl.events import Answered, Retried
+from etl.events import RequestAnswered, RequestRetried
 
 
 def test_why_nothing_happens() -> None:
@@ -25,16 +25,16 @@ def test_many_threads_that_wait_for_the_same_are_told_once(monkeypatch: Any) -> 
     error = Transient("x", status=429)
 
     for seconds in (40, 40.5, 39, SHORTEST_WAIT - 0.1):
-        observe(Retried("x", error, 1, seconds))
-    observe(Answered(200, 40.0))
+        observe(RequestRetried("x", error, 1, seconds))
+    observe(RequestAnswered(200, 40.0))
     assert said == ["rate limited, going on in 40 s"]
 
     now[0] += 40
-    observe(Retried("x", error, 2, 20))
+    observe(RequestRetried("x", error, 2, 20))
     assert said[1:] == ["rate limited, going on in 20 s"]
 
 
 def test_off_a_terminal_nobody_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    note_waits()(Retried("x", Transient("x", status=429), 1, 40))
+    note_waits()(RequestRetried("x", Transient("x", status=429), 1, 40))
 
     assert capsys.readouterr() == ("", "")

@@ -13,13 +13,13 @@ from etl.config import Agent, Api, Settings
 from etl.credentials import Credentials
 from etl.errors import LeaseLost, Malformed, StoreError, Transient
 from etl.events import (
-    Answered,
     DatabaseFailed,
     Event,
-    GaveUp,
     LeaseTakenOver,
-    Paced,
-    Retried,
+    RequestAnswered,
+    RequestDelayed,
+    RequestGivenUp,
+    RequestRetried,
     RunFinished,
     RunStarted,
     RunUnrecorded,
@@ -64,10 +64,12 @@ def test_a_run_tells_its_beginning_its_requests_and_its_end(
     assert isinstance(events[-1], RunFinished)
     assert events[-1].report is report
     assert report.cause is None
-    answers = of(Answered, events)
+    answers = of(RequestAnswered, events)
     assert len(answers) == report.counts.requests
-    assert all(isinstance(a, Answered) and a.status == 200 and a.seconds > 0 for a in answers)
-    assert of(Paced, events)
+    assert all(
+        isinstance(a, RequestAnswered) and a.status == 200 and a.seconds > 0 for a in answers
+    )
+    assert of(RequestDelayed, events)
 
 
 def test_retries_and_giving_up_are_told(sync: Sync, api: Simulator, events: list[Event]) -> None:
@@ -77,9 +79,9 @@ def test_retries_and_giving_up_are_told(sync: Sync, api: Simulator, events: list
 
     assert report.status == "failed"
     assert isinstance(report.cause, Transient)
-    assert {event.status for event in of(Answered, events)} == {503}  # type: ignore[union-attr]
-    retried = [event for event in events if isinstance(event, Retried)]
-    gave_up = of(GaveUp, events)
+    assert {event.status for event in of(RequestAnswered, events)} == {503}  # type: ignore[union-attr]
+    retried = [event for event in events if isinstance(event, RequestRetried)]
+    gave_up = of(RequestGivenUp, events)
     assert len(retried) == 2 * len(gave_up) > 0
     assert {event.attempt for event in retried} == {1, 2}
     assert {type(event.error) for event in retried} == {Transient}
@@ -93,8 +95,8 @@ def test_an_answer_that_makes_no_sense_is_told(
     report = sync()
 
     assert isinstance(report.cause, Malformed)
-    assert {event.status for event in of(Answered, events)} == {200}  # type: ignore[union-attr]
-    assert of(GaveUp, events)
+    assert {event.status for event in of(RequestAnswered, events)} == {200}  # type: ignore[union-attr]
+    assert of(RequestGivenUp, events)
 
 
 def test_a_lease_taken_away_is_told(

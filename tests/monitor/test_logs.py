@@ -16,7 +16,15 @@ import structlog
 import etl
 from etl.config import Service
 from etl.errors import Denied, LeaseLost, StoreError, Transient
-from etl.events import GaveUp, OutageBegan, Pinged, Retried, RunCrashed, RunFinished, RunUnrecorded
+from etl.events import (
+    OutageBegan,
+    PingSent,
+    RequestGivenUp,
+    RequestRetried,
+    RunCrashed,
+    RunFinished,
+    RunUnrecorded,
+)
 from etl.models import AgentReport, Transcripts
 from etl.service.monitor import log_events, logs
 from etl.service.monitor.logs import EVENTS, configure, log
@@ -62,11 +70,11 @@ def hostile_events() -> list[Any]:
         RunFinished(AgentReport("a", "reconcile", "failed", cause=LeaseLost(HOSTILE)), 1.0),
         RunUnrecorded("a", "incremental", stored),
         RunCrashed("a", "incremental", crashed()),
-        Retried(f"session {HOSTILE!r}", slow, 1, 0.5),
-        Retried(f"session {HOSTILE!r}", Transient(HOSTILE), 1, 0.5),
-        GaveUp(f"session {HOSTILE!r}", slow),
+        RequestRetried(f"session {HOSTILE!r}", slow, 1, 0.5),
+        RequestRetried(f"session {HOSTILE!r}", Transient(HOSTILE), 1, 0.5),
+        RequestGivenUp(f"session {HOSTILE!r}", slow),
         OutageBegan("database", OSError(HOSTILE)),
-        Pinged(OSError(HOSTILE)),
+        PingSent(OSError(HOSTILE)),
     ]
 
 
@@ -85,7 +93,7 @@ def test_no_error_brings_its_words_along(capsys: pytest.CaptureFixture[str], eve
 def test_an_error_is_told_by_kind_status_and_our_hint(capsys: pytest.CaptureFixture[str]) -> None:
     configure(Service(log="json"))
 
-    log_events.write(GaveUp("session 's'", Transient(HOSTILE, "slow down", status=429)))
+    log_events.write(RequestGivenUp("session 's'", Transient(HOSTILE, "slow down", status=429)))
 
     (line,) = written(capsys)
     assert line["reason"] == "transient"

@@ -66,11 +66,11 @@ def test_a_run_is_counted() -> None:
 
 def test_requests_and_waits_are_counted() -> None:
     metrics = Metrics([])
-    metrics.observe(events.Answered(200, 0.2))
-    metrics.observe(events.Answered(None, 30.0))
-    metrics.observe(events.Retried("x", Transient("slow down", status=429), 1, 7.0))
-    metrics.observe(events.Retried("x", Transient("no answer"), 1, 0.5))
-    metrics.observe(events.Paced(0.25))
+    metrics.observe(events.RequestAnswered(200, 0.2))
+    metrics.observe(events.RequestAnswered(None, 30.0))
+    metrics.observe(events.RequestRetried("x", Transient("slow down", status=429), 1, 7.0))
+    metrics.observe(events.RequestRetried("x", Transient("no answer"), 1, 0.5))
+    metrics.observe(events.RequestDelayed(0.25))
 
     found = samples(metrics)
     assert found["request_duration_seconds_count"] == {("200",): 1, ("none",): 1}
@@ -145,10 +145,10 @@ def test_the_clock_and_the_time_to_come_back_are_shown() -> None:
     assert before["retry_later_seconds"] == {(): 0}
     assert math.isnan(before["clock_skew_seconds"][()])
 
-    metrics.observe(events.Answered(200, 0.2, timedelta(seconds=-7)))
-    metrics.observe(events.Answered(None, 0.2))
-    metrics.observe(events.HeldOff(500.0, Transient("later")))
-    metrics.observe(events.HeldOff(5.0, Transient("later")))
+    metrics.observe(events.RequestAnswered(200, 0.2, timedelta(seconds=-7)))
+    metrics.observe(events.RequestAnswered(None, 0.2))
+    metrics.observe(events.ApiClosed(500.0, Transient("later")))
+    metrics.observe(events.ApiClosed(5.0, Transient("later")))
     metrics.observe(events.ClockStepped(timedelta(hours=-1)))
 
     found = samples(metrics)

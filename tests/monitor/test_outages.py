@@ -6,26 +6,26 @@ from hypothesis import strategies as st
 
 from etl.errors import Denied, Malformed, Transient
 from etl.events import (
-    Answered,
     DatabaseAnswered,
     DatabaseFailed,
     Event,
-    GaveUp,
     OutageBegan,
     OutageEnded,
+    RequestAnswered,
+    RequestGivenUp,
 )
 from etl.service.monitor.outages import Outages
 
 GONE = Transient("no answer")
 BROKEN = OSError("refused")
 EVENTS: dict[Event, tuple[str, bool] | None] = {
-    GaveUp("a page", GONE): ("api", True),
-    Answered(200, 0.1): ("api", False),
-    Answered(503, 0.1): None,
-    Answered(None, 0.1): None,
-    GaveUp("a page", Transient("slow down", status=429)): None,
-    GaveUp("a page", Malformed("no JSON")): None,
-    GaveUp("a page", Denied("no", status=403)): None,
+    RequestGivenUp("a page", GONE): ("api", True),
+    RequestAnswered(200, 0.1): ("api", False),
+    RequestAnswered(503, 0.1): None,
+    RequestAnswered(None, 0.1): None,
+    RequestGivenUp("a page", Transient("slow down", status=429)): None,
+    RequestGivenUp("a page", Malformed("no JSON")): None,
+    RequestGivenUp("a page", Denied("no", status=403)): None,
     DatabaseFailed(BROKEN): ("database", True),
     DatabaseAnswered(): ("database", False),
 }
@@ -57,7 +57,9 @@ def test_each_outage_is_told_once_with_its_beginning_and_its_end(events: list[Ev
 
 
 def test_it_says_why_and_for_how_long() -> None:
-    began, ended = told([GaveUp("a page", GONE), GaveUp("again", GONE), Answered(200, 0.1)])
+    began, ended = told(
+        [RequestGivenUp("a page", GONE), RequestGivenUp("again", GONE), RequestAnswered(200, 0.1)]
+    )
 
     assert began == OutageBegan("api", GONE)
     assert ended == OutageEnded("api", pytest.approx(1.0))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from etl.config import Service
 from etl.errors import ConfigError
-from etl.events import Event, Pinged, RunCrashed, RunFinished
+from etl.events import Event, PingSent, RunCrashed, RunFinished
 from etl.models import AgentReport, Status
 from etl.service.monitor.ping import (
     PING_PAUSE,
@@ -139,7 +139,7 @@ def test_it_tells_of_success_and_of_failure(switch: Switch) -> None:
         until(lambda count=count: len(told) == count, f"ping {count}")
 
     assert switch.asked == ["/s3cret", "/s3cret/fail", "/s3cret", "/s3cret/fail"]
-    assert told == [Pinged(None, 200)] * 4
+    assert told == [PingSent(None, 200)] * 4
 
 
 def test_a_redirect_is_not_followed(switch: Switch) -> None:
@@ -149,7 +149,7 @@ def test_a_redirect_is_not_followed(switch: Switch) -> None:
     Pinger(switch.url, told.append).observe(ended("a", "succeeded"))
 
     until(lambda: told, "the ping")
-    assert (switch.asked, told) == (["/s3cret"], [Pinged(None, 302)])
+    assert (switch.asked, told) == (["/s3cret"], [PingSent(None, 302)])
 
 
 def test_a_ping_that_nobody_takes_is_told_and_not_repeated(switch: Switch) -> None:
@@ -164,4 +164,4 @@ def test_a_ping_that_nobody_takes_is_told_and_not_repeated(switch: Switch) -> No
     pinger.observe(ended("a", "failed"))
     until(lambda: len(told) == 2, "the next failure")
 
-    assert all(isinstance(event, Pinged) and event.error is not None for event in told)
+    assert all(isinstance(event, PingSent) and event.error is not None for event in told)

@@ -26,7 +26,7 @@ PLAIN_LINES: Final[dict[type[events.Event], tuple[str, str]]] = {
     events.RetentionFailed: ("error", "retention_failed"),
     events.LakeUpdated: ("info", "lake_updated"),
     events.LakeFailed: ("error", "lake_failed"),
-    events.Stopping: ("info", "service_stopping"),
+    events.ServiceStopping: ("info", "service_stopping"),
 }
 """Level and name of the lines that hold the fields of their events and nothing else."""
 
@@ -39,23 +39,23 @@ def write(event: events.Event) -> None:
         case events.RunCrashed(agent_id, mode, error):
             lines = {"reason": logs.name_error(error), "where": logs.locate_error(error)}
             log.error("run_crashed", agent=agent_id, mode=mode, **lines)
-        case events.Retried(what, error, attempt, seconds):
+        case events.RequestRetried(what, error, attempt, seconds):
             fields = {"what": _hide_session(what), "attempt": attempt, "wait_seconds": seconds}
             fields |= describe_error(error)
             if fields.get("http_status") == 429:
                 log.warning("rate_limited", **fields)
             else:
                 log.warning("request_retried", **fields)
-        case events.GaveUp(what, error):
+        case events.RequestGivenUp(what, error):
             log.warning("request_given_up", what=_hide_session(what), **describe_error(error))
-        case events.HeldOff(seconds, error):
+        case events.ApiClosed(seconds, error):
             until = (utc_now() + timedelta(seconds=seconds)).isoformat(timespec="seconds")
             log.warning("retry_later", until=until, wait_seconds=seconds, **describe_error(error))
         case events.ClockStepped(step):
             log.warning("clock_stepped", step_seconds=step.total_seconds())
         case events.RetentionApplied(done):
             log.info("retention_applied", **asdict(done))
-        case events.Pinged(error, status) if error is not None or (status and status >= 300):
+        case events.PingSent(error, status) if error is not None or (status and status >= 300):
             log.warning("ping_failed", **(describe_error(error) or {"http_status": status}))
         case _ if type(event) in PLAIN_LINES:
             level, name = PLAIN_LINES[type(event)]

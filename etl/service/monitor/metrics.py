@@ -118,22 +118,22 @@ class Metrics:
     def observe(self, event: events.Event) -> None:  # noqa: PLR0912
         """Count an event."""
         match event:
-            case events.Answered(status, seconds, clock_skew):
+            case events.RequestAnswered(status, seconds, clock_skew):
                 self.requests.labels(label_of(status)).observe(seconds)
                 if clock_skew is not None:
                     self.clock_skew.set(clock_skew.total_seconds())
-            case events.HeldOff(seconds):
+            case events.ApiClosed(seconds):
                 self._held_until = max(self._held_until, steady_clock() + seconds)
             case events.ClockStepped(step):
                 self.clock_steps.labels("forward" if step > timedelta(0) else "back").inc()
-            case events.Retried(_, error, _, seconds):
+            case events.RequestRetried(_, error, _, seconds):
                 status = getattr(error, "status", None)
                 self.retries.labels(label_of(status)).inc()
                 if status == 429:
                     self._count_wait("api", seconds)
-            case events.Paced(seconds):
+            case events.RequestDelayed(seconds):
                 self._count_wait("pacer", seconds)
-            case events.GaveUp(_, error):
+            case events.RequestGivenUp(_, error):
                 self.given_up.labels(label_of(getattr(error, "status", None))).inc()
             case events.RunFinished(report):
                 self._count_run(report)
@@ -158,7 +158,7 @@ class Metrics:
                 self.lake_as_of.set(as_of.timestamp())
             case events.LakeFailed():
                 self.lake_runs.labels("failed").inc()
-            case events.Pinged(error, status):
+            case events.PingSent(error, status):
                 delivered = error is None and status is not None and status < 300
                 self.pings.labels("delivered" if delivered else "failed").inc()
 

@@ -29,9 +29,9 @@ class Outages:
     def observe(self, event: events.Event) -> None:
         """Take note of an event."""
         match event:
-            case events.GaveUp(error=Transient() as error) if error.status != 429:
+            case events.RequestGivenUp(error=Transient() as error) if error.status != 429:
                 self._begin("api", error)
-            case events.Answered(status=200):
+            case events.RequestAnswered(status=200):
                 self._end("api")
             case events.DatabaseFailed(error=failure):
                 self._begin("database", failure)

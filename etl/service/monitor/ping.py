@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from etl.config import Service
 from etl.errors import ConfigError
-from etl.events import Event, Observe, Pinged, RunCrashed, RunFinished
+from etl.events import Event, Observe, PingSent, RunCrashed, RunFinished
 from etl.input.text_files import read_text
 from etl.urls import check_ping_url
 
@@ -95,12 +95,12 @@ class Pinger:
                 verdict, self._to_send = self._to_send, None
             self._report(self._ping(self._url if verdict else make_fail_url(self._url)))
 
-    def _ping(self, url: str) -> Pinged:
+    def _ping(self, url: str) -> PingSent:
         import httpx
 
         https = url.startswith("https:")
         try:
             response = httpx.get(url, timeout=PING_TIMEOUT, follow_redirects=False, trust_env=https)
         except Exception as error:  # httpx raises more than its own for odd URLs
-            return Pinged(error)
-        return Pinged(None, response.status_code)
+            return PingSent(error)
+        return PingSent(None, response.status_code)
