@@ -20,6 +20,9 @@ Status = Literal["running", "succeeded", "incomplete", "failed", "interrupted", 
 """How a run ended. A skipped one, whose agent another process was working on, leaves no row."""
 Order = Literal["newest", "oldest"]
 
+LONGEST_ID: Final = 2000
+"""In UTF-8 bytes. PostgreSQL's index rows end near 2,700; a longer id is rejected everywhere."""
+
 BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 """Stands for the end of history: earlier than any session."""
 

@@ -14,6 +14,8 @@ import msgspec
 from etl.errors import ApiError, Denied, RetryLater, Transient
 
 TRANSIENT: Final = frozenset({408, 425, 429})
+"""Statuses of the 4xx that say nothing of the request itself."""
+
 LONGEST_MESSAGE: Final = 300
 LARGEST: Final = 2**16
 """In bytes. JSON may take twenty times its size once it is read."""

@@ -7,10 +7,10 @@ from urllib.request import getproxies
 
 import httpx
 
+from etl.config import LARGEST_PORT
 from etl.errors import ConfigError
 from etl.urls import HOW_TO_ENCODE, is_ambiguous
 
-LARGEST_PORT: Final = 65_535
 KINDS: Final = ("http", "https", "all")
 FORM: Final = re.compile(
     r"(?P<scheme>https?|socks5h?)://(?:[^@/?#\s]*@)?(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::(?P<port>[0-9]{1,5}))?/?",

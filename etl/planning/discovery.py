@@ -6,11 +6,9 @@ from fnmatch import fnmatchcase
 from typing import Final, NamedTuple
 
 from etl.config import Agent, Discovery
-from etl.models import ABSENT, FoundAgent, Team, is_alias
+from etl.models import ABSENT, LONGEST_ID, FoundAgent, Team, is_alias
 
 EVERY_TEAM: Final = "all"
-LONGEST_ID: Final = 2000
-"""In UTF-8 bytes, as of sessions: a longer one can't be indexed."""
 
 STILL: Final = timedelta(days=1)
 """Agents whose last runs began this close to the newest of all were synced together."""

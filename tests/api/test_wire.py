@@ -10,14 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.api.decoding.sessions import (
-    LONGEST_ID,
     decode_page,
     decode_records,
     decode_retrieved,
     parse_instant,
 )
 from etl.errors import Malformed
-from etl.models import ABSENT, Creator, Listed, Page, Session
+from etl.models import ABSENT, LONGEST_ID, Creator, Listed, Page, Session
 
 AGENT = "abc123DEFghiJKL"
 CREATED = datetime(2026, 5, 15, 14, 32, tzinfo=UTC)

@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from etl.api.errors import TRANSIENT
 from etl.errors import Denied, Malformed, Transient
 
 RENEWAL: Final = "renewing the access token"
@@ -15,8 +16,6 @@ RENEWED_SHARE: Final = 0.1
 """A token is renewed this share of its life ahead of its end, at most RENEWED_AHEAD."""
 
 LONGEST_LIFE: Final = 10 * 365 * 86400.0
-PASSING_STATUSES: Final = frozenset({408, 425, 429})
-"""Statuses of the 4xx that say nothing of the grant."""
 
 
 class AccessToken(NamedTuple):
@@ -65,7 +64,7 @@ def read_reply(
     if status == 200:
         return _read_granted(body, sent_at)
     words = ", ".join(filter(None, (f"HTTP {status}", code, message)))
-    if status in PASSING_STATUSES or status >= 500:
+    if status in TRANSIENT or status >= 500:
         raise Transient(f"{RENEWAL}: {words}", "the next try may help")
     raise Denied(f"the OAuth grant can't be renewed: {words}", _advise(status, code), status=status)
 

@@ -5,9 +5,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from etl.api.decoding.wire import LONGEST_ID
 from etl.errors import Malformed
-from etl.models import ABSENT, FoundAgent, Team
+from etl.models import ABSENT, LONGEST_ID, FoundAgent, Team
 
 T = TypeVar("T", "_Agent", Team)
 

@@ -17,14 +17,13 @@ from etl.api.decoding.values import read_count, read_instant, read_number
 from etl.api.decoding.wire import (
     CREATOR_FIELDS,
     KNOWN_KEYS,
-    LONGEST_ID,
     UNDECODABLE,
     USAGE_FIELDS,
     WireCreator,
     WireSession,
     WireUsage,
 )
-from etl.models import ABSENT, STORED_WITHOUT, Absent, Listed, Rejected
+from etl.models import ABSENT, LONGEST_ID, STORED_WITHOUT, Absent, Listed, Rejected
 
 DEEPEST: Final = 100
 """Levels of nesting of an unknown key's value. Far more would end the stack of whoever writes it

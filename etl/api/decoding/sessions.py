@@ -17,7 +17,6 @@ from etl.api.decoding.values import parse_instant
 from etl.api.decoding.wire import (
     CREATOR_FIELDS,
     KNOWN_KEYS,
-    LONGEST_ID,
     UNDECODABLE,
     USAGE_FIELDS,
     LoosePage,
@@ -30,7 +29,7 @@ from etl.api.decoding.wire import (
     WireUsage,
 )
 from etl.errors import Malformed
-from etl.models import ABSENT, Absent, Creator, Listed, Page, Rejected, Session
+from etl.models import ABSENT, LONGEST_ID, Absent, Creator, Listed, Page, Rejected, Session
 
 _strict_page: Final = msgspec.json.Decoder(StrictPage)
 _loose_page: Final = msgspec.json.Decoder(LoosePage)

@@ -10,9 +10,6 @@ from msgspec import Meta, Raw
 
 from etl.models import ABSENT, Absent
 
-LONGEST_ID: Final = 2000
-"""In UTF-8 bytes. PostgreSQL's index rows end near 2,700; a longer id is rejected everywhere."""
-
 UNDECODABLE: Final = (msgspec.DecodeError, ValueError, OverflowError, RecursionError)
 """What decoding raises for a value that is not of its type, or no JSON."""
 
