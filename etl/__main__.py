@@ -1,7 +1,7 @@
 """`python -m etl`, and the script `gumloop-etl`.
 
 Ctrl-C ends the process at once, without Python's traceback, before the first module loads. What
-must be cleared away or saved has handlers of its own: see `etl.cli.common`.
+must be cleared away or saved has handlers of its own: see `etl.cli.signals`.
 """
 
 # Built in, so it has no stub; the module `signal` itself takes a while to load.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import timedelta
 from typing import Final
 
 from etl.api.client import Client
@@ -18,6 +18,7 @@ from etl.config import Agent, Settings, parse_duration
 from etl.credentials import CredentialSource, read_salt
 from etl.errors import ConfigError, EtlError
 from etl.events import Observe, RunFinished, RunStarted, ignore
+from etl.input.instants import read_history_from
 from etl.invocation import program_name
 from etl.models import CLOCKS_DIFFER, AgentReport, Mode, Progress, Pruned, Status
 from etl.planning.run_demand import RunOptions
@@ -187,23 +188,6 @@ def run_options(settings: Settings, mode: Mode, **changes: object) -> RunOptions
     return replace(options, **changes)  # type: ignore[arg-type]
 
 
-def read_history_from(settings: Settings) -> datetime | None:
-    """Where `sync.since` lets history begin. Raises ConfigError."""
-    if not settings.sync.since:
-        return None
-    try:
-        return require_past(parse_instant_option(settings.sync.since))
-    except ConfigError as error:
-        raise ConfigError(f"sync.since: {error.message}", error.hint) from None
-
-
-def require_past(instant: datetime) -> datetime:
-    """The instant. Raises ConfigError if it is yet to come."""
-    if instant > utc_now():
-        raise ConfigError(f"{instant:%Y-%m-%d %H:%M} UTC is in the future", "is the year right?")
-    return instant
-
-
 def _resume_within(settings: Settings, mode: Mode) -> timedelta:
     """The age up to which an unfinished demand is resumed: its schedule's interval."""
     if mode != "reconcile":
@@ -212,26 +196,6 @@ def _resume_within(settings: Settings, mode: Mode) -> timedelta:
         return parse_duration(settings.schedule.reconcile)
     except ValueError:
         return timedelta(days=1)
-
-
-def parse_instant_option(text: str, now: datetime | None = None, zone: tzinfo = UTC) -> datetime:
-    """A date, an ISO time (in the zone unless it says otherwise), or an age like `30d`.
-
-    Raises ConfigError for anything else.
-    """
-    try:
-        return (now or utc_now()) - parse_duration(text)
-    except OverflowError:
-        raise ConfigError(f"{text!r} is before the calendar begins") from None
-    except ValueError:
-        pass
-    try:
-        instant = datetime.fromisoformat(text)
-        aware = instant.replace(tzinfo=zone) if instant.tzinfo is None else instant
-        return aware.astimezone(UTC)
-    except (ValueError, OverflowError):
-        hint = 'use a date like "2026-05-01", an ISO time, or how long ago, like "30d"'
-        raise ConfigError(f"{text!r} is not a point in time", hint) from None
 
 
 def find_worst_status(reports: Sequence[AgentReport], *, incomplete: bool = False) -> Status:

@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from etl.cli.common import REPEAT_WINDOW, stop_on_signals
+from etl.cli.signals import REPEAT_WINDOW, stop_on_signals
 from tests.support.waiting import PATIENCE
 
 SECOND = """
 import os, signal, threading, time
-from etl.cli.common import stop_on_signals
+from etl.cli.signals import stop_on_signals
 said = threading.Event()
 with stop_on_signals(lambda: (print("stopping", flush=True), said.set())) as stop:
     os.kill(os.getpid(), signal.{first})
@@ -55,7 +55,7 @@ def test_two_signals_at_once_are_one_wish() -> None:
 
 ELSEWHERE = """
 import signal, threading, time
-from etl.cli.common import stop_on_signals
+from etl.cli.signals import stop_on_signals
 other = threading.Thread(target=time.sleep, args=(1000,), daemon=True)
 other.start()
 threading.Timer(0.5, lambda: signal.pthread_kill(other.ident, signal.SIGTERM)).start()

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from etl.cli.common import format_age
 from etl.cli.table import GAP, NARROWEST, fit_columns, print_table
+from etl.cli.times import format_age
 from etl.simulator import Fault, Simulator, World
 from tests.process.project import SECRET, Project
 from tests.support.waiting import PATIENCE

@@ -4,8 +4,9 @@ import argparse
 import sys
 from typing import Any
 
-from etl.cli.common import load_settings, print_stderr, stop_on_signals
+from etl.cli.common import load_settings, print_stderr
 from etl.cli.options import parse_number
+from etl.cli.signals import stop_on_signals
 from etl.cli.table import print_table
 from etl.cli.terminal import open_client
 from etl.errors import Denied

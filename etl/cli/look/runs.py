@@ -5,9 +5,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from etl.cli.common import find_agents, load_settings, open_store, to_iso, to_second
+from etl.cli.common import find_agents, load_settings, open_store
 from etl.cli.options import add_agent_option, add_json_option, parse_number
 from etl.cli.table import print_table
+from etl.cli.times import to_iso, to_second
 
 NAME = "runs"
 HELP = "the recent runs"

@@ -4,9 +4,10 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from etl.cli.common import find_agents, load_settings, open_store, print_stderr, to_iso, to_minute
+from etl.cli.common import find_agents, load_settings, open_store, print_stderr
 from etl.cli.options import add_agent_option, add_json_option, parse_number
 from etl.cli.table import make_printable, print_table
+from etl.cli.times import to_iso, to_minute
 
 if TYPE_CHECKING:
     from etl.planning.search_terms import Snippet
@@ -35,12 +36,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Search what is stored; asks the API nothing."""
+    from etl.input.instants import parse_instant
     from etl.planning.search_terms import find_snippet, parse_phrases
-    from etl.service.runs import parse_instant_option
     from etl.store.read.search import search
 
     settings, phrases = load_settings(args), parse_phrases(args.words)
-    since = parse_instant_option(args.since) if args.since else None
+    since = parse_instant(args.since) if args.since else None
     hits: list[Hit] = []
     with open_store(settings.database.url) as store:
         agents = args.agent and find_agents(store, args.agent)

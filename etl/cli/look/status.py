@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from etl.cli.common import format_age, load_settings, open_store, to_iso, to_minute
+from etl.cli.common import load_settings, open_store
 from etl.cli.options import add_json_option
 from etl.cli.table import make_printable, print_table
+from etl.cli.times import format_age, to_iso, to_minute
 from etl.models import BEGINNING
 from etl.planning.drift import name_fields
 from etl.urls import normalize_address

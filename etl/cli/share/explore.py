@@ -5,7 +5,8 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-from etl.cli.common import load_settings, print_stderr, raise_on_signals
+from etl.cli.common import load_settings, print_stderr
+from etl.cli.signals import raise_on_signals
 from etl.errors import ConfigError
 from etl.invocation import require_extra
 

@@ -5,8 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from etl.cli.common import load_settings, raise_on_signals
+from etl.cli.common import load_settings
 from etl.cli.options import add_json_option, parse_number
+from etl.cli.signals import raise_on_signals
 from etl.cli.table import print_table
 from etl.cli.terminal import ProgressBars
 from etl.invocation import require_extra

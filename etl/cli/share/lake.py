@@ -4,10 +4,12 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from etl.cli.common import load_settings, open_store, raise_on_signals, to_iso, to_second
+from etl.cli.common import load_settings, open_store
 from etl.cli.options import add_json_option
+from etl.cli.signals import raise_on_signals
 from etl.cli.table import print_table
 from etl.cli.terminal import ProgressBars
+from etl.cli.times import to_iso, to_second
 from etl.errors import ConfigError
 from etl.invocation import program_name, require_extra
 from etl.urls import check_lake_target

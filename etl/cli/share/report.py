@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from etl.cli.common import find_agents, load_settings, open_store, print_stderr, raise_on_signals
+from etl.cli.common import find_agents, load_settings, open_store, print_stderr
 from etl.cli.options import add_agent_option
+from etl.cli.signals import raise_on_signals
 from etl.errors import ConfigError
 from etl.invocation import require_extra
 
@@ -63,13 +64,13 @@ def _render_page(
 
 def _parse_period(args: argparse.Namespace, zone: tzinfo, now: datetime) -> "Period":
     from etl.analytics.figures.period import Period, find_default_since
-    from etl.service.runs import parse_instant_option
+    from etl.input.instants import parse_instant
 
     first = datetime.min.replace(tzinfo=UTC) + CALENDAR_MARGIN
     last = datetime.max.replace(tzinfo=UTC) - CALENDAR_MARGIN
-    until = parse_instant_option(args.until, now, zone) if args.until else now
+    until = parse_instant(args.until, now, zone) if args.until else now
     until = min(max(until, first), last)
-    since = parse_instant_option(args.since, now, zone) if args.since else None
+    since = parse_instant(args.since, now, zone) if args.since else None
     since = max(since or find_default_since(until, zone), first)
     if since >= until:
         raise ConfigError("--since must lie before --until", "without --until the report ends now")

@@ -84,10 +84,10 @@ def _look(what: str, describe: Callable[..., str], *subject: object) -> Finding:
 
 def _describe_schedule(settings: "Settings") -> str:
     """When `run` works, and where history begins."""
-    from etl.service import runs
+    from etl.input.instants import read_history_from
     from etl.service.schedule import check_schedule, describe_schedule
 
-    runs.read_history_from(settings)
+    read_history_from(settings)
     check_schedule(settings.schedule)
     return describe_schedule(settings.schedule)
 

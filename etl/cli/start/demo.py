@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from etl.cli.common import open_store, print_stderr, stop_on_signals, to_exit_code
+from etl.cli.common import open_store, print_stderr, to_exit_code
+from etl.cli.signals import stop_on_signals
 from etl.cli.table import print_table
 from etl.cli.terminal import ProgressBars
 from etl.errors import ConfigError

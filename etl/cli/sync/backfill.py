@@ -18,10 +18,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from etl.service.runs import parse_instant_option, require_past
+    from etl.input.instants import parse_instant, require_past
 
-    since = require_past(parse_instant_option(args.since)) if args.since else None
-    until = parse_instant_option(args.until) if args.until else None
+    since = require_past(parse_instant(args.since)) if args.since else None
+    until = parse_instant(args.until) if args.until else None
     if since and until and since >= until:
         raise ConfigError("--since must lie before --until")
     bounds = {"since": since, "until": until}

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from etl.cli.common import load_settings, open_store, to_second
+from etl.cli.common import load_settings, open_store
+from etl.cli.times import to_second
 from etl.wording import count
 
 if TYPE_CHECKING:

@@ -3,16 +3,11 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from etl.cli.common import (
-    load_settings,
-    print_stderr,
-    report_json,
-    stop_on_signals,
-    to_exit_code,
-    to_second,
-)
+from etl.cli.common import load_settings, print_stderr, report_json, to_exit_code
 from etl.cli.options import add_agent_option, add_json_option, add_migrate_option, parse_number
+from etl.cli.signals import stop_on_signals
 from etl.cli.terminal import ProgressBars, note_waits
+from etl.cli.times import to_second
 from etl.errors import EtlError
 from etl.models import AgentReport, Mode, Transcripts
 from etl.wording import count

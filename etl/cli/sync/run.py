@@ -2,8 +2,9 @@
 
 import argparse
 
-from etl.cli.common import load_settings, stop_on_signals
+from etl.cli.common import load_settings
 from etl.cli.options import add_migrate_option
+from etl.cli.signals import stop_on_signals
 
 NAME = "run"
 HELP = "sync on schedule, in the foreground, until SIGTERM or SIGINT"

@@ -4,8 +4,9 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from etl.cli.common import load_settings, print_stderr, stop_on_signals, to_exit_code
+from etl.cli.common import load_settings, print_stderr, to_exit_code
 from etl.cli.options import parse_number
+from etl.cli.signals import stop_on_signals
 from etl.cli.sync import modes
 from etl.cli.terminal import note_waits
 from etl.wording import count
