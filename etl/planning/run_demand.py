@@ -104,13 +104,20 @@ def choose_saved_demand(
 
 
 def choose_history_from(state: AgentState, options: RunOptions) -> datetime | None:
-    """Where this agent's history begins: set by its first run, widened by a longer backfill."""
+    """Where this agent's history begins: set by its first run, widened by a longer backfill.
+
+    A backfill of a part widens it once no gap is left between that part and what follows.
+    """
     is_first = not state.coverage and state.watermark is None
-    if is_first:
-        return options.since
-    if options.mode != "backfill" or state.history_from is None or options.until is not None:
-        return state.history_from
-    return min(options.since, state.history_from) if options.since else None
+    bound = options.since if is_first else state.history_from
+    if is_first or bound is None or options.mode != "backfill":
+        return bound
+    if options.until is None or options.until >= bound:
+        bound = min(options.since or BEGINNING, bound)
+    for span in reversed(state.coverage):
+        if span.oldest < bound <= span.newest:
+            bound = span.oldest
+    return None if bound == BEGINNING else bound
 
 
 def make_demand(

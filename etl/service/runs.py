@@ -173,10 +173,9 @@ def _pick_agents(ids: Sequence[str], selection: AgentSelection) -> list[Agent]:
 
 def run_options(settings: Settings, mode: Mode, **changes: object) -> RunOptions:
     """The options of a run, by the configuration unless `changes` name them."""
-    since = read_history_from(settings)
     options = RunOptions(
         mode,
-        since=since if mode == "incremental" else None,
+        since=read_history_from(settings),
         lookback=settings.sync.lookback,
         walkers=None if settings.sync.walkers == "auto" else settings.sync.walkers,
         seek=settings.sync.seek,

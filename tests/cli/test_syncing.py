@@ -1,5 +1,6 @@
 """`backfill`, `sync` and `reconcile` as a user runs them: options, output, exit codes."""
 
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -126,6 +127,40 @@ def test_since_and_until_bound_a_backfill(etl: Command, project: Project, world:
     store.close()
     assert [at for at in instants if since <= at < until and at not in stored] == []
     assert len(stored) < 60
+
+
+def test_a_reconcile_goes_down_to_where_backfills_of_parts_have_reached(
+    etl: Command, project: Project, world: World
+) -> None:
+    agent = world.agent_ids()[0]
+    instants = sorted(instant(s["created_at"]) for s in world.sessions(agent))
+    first, second = instants[30].isoformat(), instants[15].isoformat()
+    etl("backfill", "--agent", agent, "--since", first)
+    etl("backfill", "--agent", agent, "--since", second, "--until", first)
+    etl("backfill", "--agent", agent, "--until", second)
+    oldest = world.sessions(agent)[-1]["id"]
+    world.change(oldest, name="Renamed")
+
+    assert etl("reconcile", "--agent", agent).code == 0
+
+    store = project.store()
+    assert stored_sessions(store, agent)[oldest]["name"] == "Renamed"
+    store.close()
+
+
+@pytest.mark.parametrize("command", ["backfill", "reconcile", "sync"])
+def test_history_begins_where_the_configuration_says(
+    etl: Command, project: Project, api: Simulator, world: World, command: str
+) -> None:
+    agent = world.agent_ids()[0]
+    middle = sorted(instant(s["created_at"]) for s in world.sessions(agent))[30]
+    project.configure(api.base_url, [agent], sync={"since": middle.isoformat()})
+
+    assert etl(command).code == 0
+
+    with closing(project.store()) as store:
+        assert store.load_state(agent).history_from == middle
+    etl("backfill", "--until", "2020-01-01").fails(2, "sync.since", "--until")
 
 
 @pytest.mark.parametrize("since", ["30d", "2w", "2026-05-01", "2026-05-01T12:00:00+02:00"])

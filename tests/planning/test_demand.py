@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 from etl.models import BEGINNING, Span
 from etl.planning.coverage import Coverage, Gap, add
 from etl.planning.demand import Demand, Requirement, bound_watermark, find_gaps, resume, subtract
+from etl.planning.run_demand import AgentState, RunOptions, choose_history_from
 from tests.planning import SECOND, TOCK, at
 from tests.planning.modes import backfill, incremental, reconcile
 from tests.planning.test_coverage import GRID, coverages, instants, proofs, times
 
 NOW = at(500)
+slices = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)).filter(lambda b: b[0] < b[1]))
 HOUR = timedelta(hours=1)
 
 
@@ -238,3 +240,29 @@ def test_the_distance_below_stops_at_the_end_of_history() -> None:
     assert subtract(at(5), 2 * SECOND) == at(3)
     assert subtract(BEGINNING + SECOND, HOUR) == BEGINNING
     assert subtract(NOW, timedelta.max) == BEGINNING
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 29), slices)
+def test_history_begins_where_backfills_of_parts_have_reached_without_a_gap(
+    first: int, parts: list[tuple[int, int]]
+) -> None:
+    state = AgentState(history_from=at(first), coverage=(Span(at(first), at(30), at(100)),))
+    for low, high in parts:
+        options = RunOptions("backfill", since=at(low), until=at(high))
+        state.history_from = choose_history_from(state, options)
+        state.coverage = add(state.coverage, Span(at(low), at(high), at(100)), at(100))
+    bottom = first
+    while lower := [low for low, high in parts if low < bottom <= high]:
+        bottom = min(lower)
+    last = RunOptions("backfill", since=at(first), until=at(30))
+
+    assert choose_history_from(state, last) == at(bottom)
+
+
+def test_a_backfill_of_all_lifts_the_bound_and_a_sync_leaves_it() -> None:
+    state = AgentState(at(40), at(10), coverage=(Span(at(10), at(50), at(100)),))
+
+    assert choose_history_from(state, RunOptions("backfill")) is None
+    assert choose_history_from(state, RunOptions("incremental", since=at(5))) == at(10)
+    assert choose_history_from(state, RunOptions("reconcile")) == at(10)

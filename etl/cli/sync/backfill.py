@@ -2,6 +2,7 @@
 
 import argparse
 
+from etl.cli.common import load_settings
 from etl.cli.sync import modes
 from etl.errors import ConfigError
 
@@ -18,11 +19,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from etl.input.instants import parse_instant, require_past
+    from etl.input.instants import parse_instant, read_history_from, require_past
 
     since = require_past(parse_instant(args.since)) if args.since else None
     until = parse_instant(args.until) if args.until else None
+    since = since or read_history_from(load_settings(args))
     if since and until and since >= until:
-        raise ConfigError("--since must lie before --until")
-    bounds = {"since": since, "until": until}
-    return modes.run_mode(args, "backfill", **bounds, restart=args.restart)
+        where = "--since" if args.since else "sync.since"
+        raise ConfigError(f"{where} must lie before --until", "name an earlier --since")
+    return modes.run_mode(args, "backfill", since=since, until=until, restart=args.restart)
