@@ -19,6 +19,12 @@ EtlError                    a sentence, with a hint where there is one
 └── Stopped                 a signal asked the run to end
 """
 
+import errno
+from typing import Final
+
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of the system that mean a full disk, or a limit like one."""
+
 
 class EtlError(Exception):
     """A failure in one sentence; `hint` says what to do."""

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 AS_WIDE_AS_NEEDED: Final = 1_000_000
 GAP: Final = 2
+JOINERS: Final = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 NARROWEST: Final = 14
 """Characters that a column with long texts keeps as long as there are others to leave out."""
 
@@ -74,8 +75,14 @@ def fit_columns(
 
 
 def make_printable(text: str) -> str:
-    """Replace what can't be printed: no control character of a name may reach the terminal."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    """Replace what can't be printed: no control character of a name may reach the terminal.
+
+    Joiners stay: scripts and emoji need them, and they move nothing.
+    """
+    return "".join(
+        char if char.isprintable() or char in JOINERS else "\N{REPLACEMENT CHARACTER}"
+        for char in text
+    )
 
 
 def _sum_widths(widths: Collection[int]) -> int:

@@ -1,6 +1,7 @@
 """Loading the settings: one TOML file, overridden key by key from the environment."""
 
 import os
+import shlex
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
@@ -90,7 +91,7 @@ def _read(path: Path) -> dict[str, Any]:
         tables = tomllib.loads(read_text(path))
         return {table: _format_dates(keys) for table, keys in tables.items()}
     except FileNotFoundError:
-        words = "init" if path == DEFAULT_PATH else f"--config {path} init"
+        words = "init" if path == DEFAULT_PATH else f"--config {shlex.quote(str(path))} init"
         hint = f"`{program_name()} {words}` writes one; --config or ETL_CONFIG names another"
         raise ConfigError(f"there is no configuration file {path}", hint) from None
     except (OSError, UnicodeDecodeError) as error:

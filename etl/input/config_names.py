@@ -10,6 +10,7 @@ from etl.errors import ConfigError
 from etl.wording import suggest
 
 PLAIN = {
+    " | null`": "`",
     "`int`": "an integer",
     "`str`": "a string",
     "`float`": "a number",

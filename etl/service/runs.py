@@ -24,7 +24,7 @@ from etl.models import CLOCKS_DIFFER, AgentReport, Mode, Progress, Pruned, Statu
 from etl.planning.run_demand import RunOptions
 from etl.privacy import make_rules
 from etl.store.privacy.retention import prune
-from etl.store.privacy.rules_change import apply_rules_change
+from etl.store.privacy.rules_change import RULES_CHANGED, apply_rules_change
 from etl.store.schema import migrate
 from etl.store.schema.engine import translate_errors
 from etl.store.store import Store
@@ -126,7 +126,7 @@ def open_service(
         with translate_errors(store.url):
             migrate.ensure(store.engine, migrate=migrate_too)
         if apply_rules_change(store):
-            on_message("[privacy] has changed: what is stored follows it now")
+            on_message(RULES_CHANGED)
         with Client(settings.api, credentials, stop, observe=observe) as client:
             budget = WalkBudget(settings.api.concurrency)
             yield Service(settings, client, store, stop, on_progress, on_message, observe, budget)

@@ -1,5 +1,6 @@
 """`db` and `demo`."""
 
+import os
 import signal
 import sqlite3
 import subprocess
@@ -197,6 +198,16 @@ def test_the_demo_takes_no_file_that_is_not_its_own(etl: Command, project: Proje
     etl("demo", "--database", "mine.db").fails(2, "mine.db exists", "another --database")
 
     assert (project.folder / "mine.db").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("name", ["file:x.db", "sqlite:///x.db", "mo%3F.db", "mo?.db", "pipe"])
+def test_the_demo_wants_the_plain_name_of_a_file(etl: Command, project: Project, name: str) -> None:
+    os.mkfifo(project.folder / "pipe")
+    before = project.files()
+
+    etl("demo", "--database", name).fails(2, "another --database")
+
+    assert project.files() == before
 
 
 def test_the_demo_in_a_folder_that_is_not_there(etl: Command) -> None:

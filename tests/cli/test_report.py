@@ -12,6 +12,7 @@ from tests.cli.conftest import Command
 from tests.process.project import Project
 
 PAGE = "report.html"
+OLD = "<!doctype html>old"
 
 
 @pytest.fixture
@@ -93,6 +94,17 @@ def test_a_place_that_takes_no_file(etl: Command, synced: Project, output: str, 
     etl("report", "--output", output).fails(2, said)
 
 
+@pytest.mark.parametrize("name", ["gumloop.db", "config.toml"])
+def test_a_report_takes_the_place_of_no_other_file(
+    etl: Command, synced: Project, name: str
+) -> None:
+    before = (synced.folder / name).read_bytes()
+
+    etl("report", "--output", name).fails(2, f"{name} is no report", "choose another")
+
+    assert (synced.folder / name).read_bytes() == before
+
+
 def test_there_must_be_a_database(etl: Command, project: Project) -> None:
     etl("report", "--output", PAGE).fails(1, "no database")
 
@@ -111,12 +123,12 @@ def test_a_library_that_is_not_installed(
 def test_the_old_file_stays_if_the_new_one_cannot_be_finished(
     etl: Command, synced: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (synced.folder / PAGE).write_text("old")
+    (synced.folder / PAGE).write_text(OLD)
     monkeypatch.setattr(Path, "replace", full)
 
-    etl("report", "--output", PAGE).fails(2, "No space left")
+    etl("report", "--output", PAGE).fails(1, "No space left", "make room")
 
-    assert written(synced) == "old"
+    assert written(synced) == OLD
     assert left_over(synced) == []
 
 
@@ -126,10 +138,10 @@ def full(*_: object) -> None:
 
 def test_rights_are_those_of_the_file_before(etl: Command, synced: Project) -> None:
     file = synced.folder / PAGE
-    file.write_text("old")
+    file.write_text(OLD)
     file.chmod(0o600)
 
     assert etl("report", "--output", PAGE).code == 0
 
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert written(synced) != "old"
+    assert written(synced) != OLD

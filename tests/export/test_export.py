@@ -228,6 +228,21 @@ def test_what_is_not_there_is_refused(
     assert not lake.exists()
 
 
+@pytest.mark.parametrize("file", ["agents/mine.txt", "sessions/_delta_log/0.json"])
+def test_what_lies_in_a_folder_named_as_a_table_is_left_alone(
+    hostile: Store, exported: Export, lake: Path, file: str
+) -> None:
+    exported(format="csv")
+    (lake / file).parent.mkdir(parents=True)
+    (lake / file).write_text("mine")
+
+    with pytest.raises(ConfigError, match="no export"):
+        exported(format="csv")
+
+    assert (lake / file).read_text() == "mine"
+    assert (lake / "agents.csv").is_file()
+
+
 def test_a_folder_of_other_files_is_left_alone(
     hostile: Store, exported: Export, lake: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """A lake after one run and after several: it equals the database, and quiet runs do nothing."""
 
+import gc
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -222,3 +223,15 @@ def test_one_sync_later_the_lake_follows(
 
     assert changed(carry())["sessions"] == (2, 0, 0)
     assert_equal(filled, lake)
+
+
+def test_an_interrupt_amid_the_rows_leaves_no_cursor_open(filled: Store, carry: Carry) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        carry(on_progress=interrupt)
+    # A generator that is still open would complain now that its connection is closed.
+    gc.collect()
+
+    assert carry().tables

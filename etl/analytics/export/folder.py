@@ -5,10 +5,10 @@ take the place of what an earlier export left; `manifest.json` goes first and co
 without it is not a whole export.
 """
 
-import errno
 import fcntl
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from etl import __version__
-from etl.errors import ConfigError, EtlError
+from etl.errors import NO_ROOM, ConfigError, EtlError
 
 MANIFEST: Final = "manifest.json"
 PARTIAL: Final = ".export-partial"
 PROGRAM: Final = "gumloop-etl"
 ENDINGS: Final = ("", ".parquet", ".csv")
-NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+PART: Final = re.compile(r"part-\d+\.parquet")
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def replace_folder(folder: Path, names: Iterable[str]) -> Iterator[Path]:
     try:
         _lock_folder(lock, folder)
         with _translate_folder_errors(folder):
-            partial = _make_partial(folder)
+            partial = _make_partial(folder, names)
         with _remove_leftovers(folder, made), _translate_write_errors(folder):
             yield partial
             _swap_files(folder, partial, names)
@@ -85,13 +85,18 @@ def _lock_folder(lock: int, folder: Path) -> None:
         raise EtlError(f"another export is writing to {folder}", hint) from None
 
 
-def _make_partial(folder: Path) -> Path:
+def _make_partial(folder: Path, names: Iterable[str]) -> Path:
     """The hidden folder, without what a killed export left in it."""
     partial = folder / PARTIAL
     ours = read_manifest(folder) is not None or partial.is_dir()
     if not ours and any(folder.iterdir()):
         hint = "an export needs a folder of its own: name a new one, or an empty one"
         raise ConfigError(f"{folder} holds files that are no export", hint)
+    for place in (folder / name for name in names):
+        # Such as a table of a lake: what is in it would be deleted.
+        files = (path for path in place.rglob("*") if not path.is_dir())
+        if not all(PART.fullmatch(path.name) for path in files):
+            raise ConfigError(f"{place} holds files that are no export", "name another folder")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     return partial

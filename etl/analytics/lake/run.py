@@ -5,6 +5,7 @@ at all of them, and trusts nothing else: no clock, no earlier run, no order of c
 after a crash, a restored backup or a change by hand does nothing special.
 """
 
+import contextlib
 import itertools
 from collections import defaultdict
 from collections.abc import Callable
@@ -177,11 +178,12 @@ def _find_changes(
     if not folder.has_other_columns:
         for file in folder.list_files():
             files[file.month].append(file)
-    rows = stream_rows(connection, table)
-    for month, group in itertools.groupby(rows, attrgetter("month")):
-        before = changes.counts["rows"]
-        change_month(filesystem, table, month, files.pop(month, ()), group, changes)
-        meter.add(changes.counts["rows"] - before)
+    # Closed here and now: after an interrupt the connection is closed before the garbage is.
+    with contextlib.closing(stream_rows(connection, table)) as rows:
+        for month, group in itertools.groupby(rows, attrgetter("month")):
+            before = changes.counts["rows"]
+            change_month(filesystem, table, month, files.pop(month, ()), group, changes)
+            meter.add(changes.counts["rows"] - before)
     for month, left in files.items():
         change_month(filesystem, table, month, left, iter(()), changes)
     return changes

@@ -5,7 +5,7 @@ They come as the driver gives them: most are only hashed, few are turned into co
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from hashlib import blake2b
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
@@ -41,7 +41,10 @@ class SourceRow(NamedTuple):
     raw: Any
 
 
-def stream_rows(connection: Connection, table: LakeTable) -> Iterator[SourceRow]:
+Rows = Generator[SourceRow, None, None]
+
+
+def stream_rows(connection: Connection, table: LakeTable) -> Rows:
     """All rows of a table, month by month, each month in the order of the keys."""
     if connection.dialect.name == "postgresql":
         return _copy_rows(connection, table)
@@ -74,7 +77,7 @@ def _build_query(table: LakeTable, dialect: str) -> str:
     return f"SELECT {month}, {selected} FROM {source} ORDER BY 1, {ordered}"
 
 
-def _select_rows(connection: Connection, table: LakeTable) -> Iterator[SourceRow]:
+def _select_rows(connection: Connection, table: LakeTable) -> Rows:
     driver: Any = connection.connection.driver_connection
     pick_key = itemgetter(*(table.names.index(name) + 1 for name in table.key))
     with contextlib.closing(driver.execute(_build_query(table, "sqlite"))) as cursor:
@@ -85,7 +88,7 @@ def _select_rows(connection: Connection, table: LakeTable) -> Iterator[SourceRow
                 yield SourceRow(row[0], pick_key(row), _digest(text), len(text), cells)
 
 
-def _copy_rows(connection: Connection, table: LakeTable) -> Iterator[SourceRow]:
+def _copy_rows(connection: Connection, table: LakeTable) -> Rows:
     """By COPY: a line a row, which is hashed as it is; no cell is decoded but those of the key."""
     driver: Any = connection.connection.driver_connection
     places = [table.names.index(name) for name in table.key]

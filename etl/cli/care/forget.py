@@ -1,6 +1,7 @@
 """`forget`: erases a person."""
 
 import argparse
+import shlex
 from typing import TYPE_CHECKING
 
 from etl.cli.common import confirm, load_settings, open_store, print_stderr
@@ -41,12 +42,13 @@ def run(args: argparse.Namespace) -> int:
         if not args.yes and not confirm("Erase them?"):
             print_stderr("nothing was erased")
             return 1
-        _erase_people(store, people)
-        due = [lake.target for lake in list_lakes(store)]
+        _erase_rows(store, people)
+        for lake in list_lakes(store):
+            target = shlex.quote(make_printable(lake.target))
+            print(f"next, for the lake's files: {program_name()} lake {target}", flush=True)
+        _erase_traces(store)
     print("nothing of them is left in the database's files, and no sync will bring it back")
     print("backups, replicas and exported files are not reached: delete those yourself")
-    for target in due:
-        print(f"next, for the lake's files: {program_name()} lake {make_printable(target)}")
     return 0
 
 
@@ -61,9 +63,7 @@ def _find_people(store: "Store", ids: list[str]) -> "list[Person]":
     return people
 
 
-def _erase_people(store: "Store", people: "list[Person]") -> None:
-    """Erase the rows, then their traces in the files. Raises StoreError."""
-    from etl.store.privacy.compact import compact
+def _erase_rows(store: "Store", people: "list[Person]") -> None:
     from etl.store.privacy.forget import forget
 
     for person in people:
@@ -72,11 +72,19 @@ def _erase_people(store: "Store", people: "list[Person]") -> None:
         counts += f"{count(done.messages, 'message')} erased, "
         counts += f"{count(done.payloads, 'rejected payload')} erased"
         print(f"{make_printable(person.id)}: forgotten: {counts}", flush=True)
+
+
+def _erase_traces(store: "Store") -> None:
+    """Rewrite the database's files without what was erased. Raises StoreError."""
+    from etl.store.privacy.compact import compact
+
     try:
         compact(store)
     except StoreError as error:
         what = f"the rows are erased, but not their traces in the files: {error.message}"
-        raise StoreError(what, f"{error.hint}; then `{program_name()} db compact`") from None
+        command = f"`{program_name()} db compact`"
+        hint = error.hint if command in error.hint else f"{error.hint}; then {command}"
+        raise StoreError(what, hint) from None
 
 
 def _check_id(person: "Person") -> None:

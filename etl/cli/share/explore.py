@@ -1,6 +1,7 @@
 """`explore`: the database in a browser."""
 
 import argparse
+import errno
 import socket
 from contextlib import suppress
 from pathlib import Path
@@ -77,5 +78,7 @@ def _open_socket(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        hint = "--port takes another one, 0 a free one"
+        is_host = getattr(error, "errno", None) == errno.EADDRNOTAVAIL
+        hint = "--host wants an address of this machine"
+        hint = hint if is_host else "--port takes another one, 0 a free one"
         raise ConfigError(f"can't listen on {host} port {port}: {reason}", hint) from None

@@ -4,7 +4,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from etl.cli.common import load_settings, open_store
+from etl.cli.common import load_settings, open_store, print_stderr
 from etl.cli.options import add_json_option
 from etl.cli.signals import raise_on_signals
 from etl.cli.table import print_table
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     """Carry over what has changed, and say what it was."""
     from etl.credentials import read_salt
     from etl.privacy import make_rules
-    from etl.store.privacy.rules_change import apply_rules_change
+    from etl.store.privacy.rules_change import RULES_CHANGED, apply_rules_change
 
     settings = load_settings(args)
     target = args.target or settings.lake.target
@@ -54,7 +54,8 @@ def run(args: argparse.Namespace) -> int:
     rules = make_rules(settings.privacy, read_salt())
     with open_store(settings.database.url, rules) as store:
         # What [privacy] forbids must not reach a lake either.
-        apply_rules_change(store)
+        if apply_rules_change(store):
+            print_stderr(RULES_CHANGED)
         with raise_on_signals(), ProgressBars({}, quiet=args.json) as bars:
             report = update_lake(store, target, take_over=args.take_over, on_progress=bars.update)
     if args.json:

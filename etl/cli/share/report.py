@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from etl.cli.common import find_agents, load_settings, open_store, print_stderr
 from etl.cli.options import add_agent_option
 from etl.cli.signals import raise_on_signals
-from etl.errors import ConfigError
+from etl.errors import NO_ROOM, ConfigError, EtlError
 from etl.invocation import require_extra
 
 if TYPE_CHECKING:
@@ -86,8 +86,22 @@ def _check_output(output: str) -> None:
         raise ConfigError(f"{path} is a folder", "--output wants the name of a file")
     if path.exists() and not path.is_file():
         raise ConfigError(f"{path} is not a regular file", "--output - prints to stdout")
+    if path.exists() and not _may_be_replaced(path):
+        raise ConfigError(
+            f"{path} is no report", "a report replaces none but reports; choose another"
+        )
     if not path.parent.is_dir():
         raise ConfigError(f"there is no folder {path.parent}", "make it, or choose another")
+
+
+def _may_be_replaced(path: Path) -> bool:
+    """Whether a file is empty, or a page: not the database, by a slip of the hand."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(64).lstrip().lower()
+    except OSError:
+        return True
+    return not start or start.startswith((b"<!doctype html", b"<html"))
 
 
 def _write_page(output: str, page: str) -> None:
@@ -112,7 +126,10 @@ def _write_page(output: str, page: str) -> None:
                 made.unlink(missing_ok=True)
                 raise
     except OSError as error:
-        raise ConfigError(f"{path} can't be written: {error.strerror}", "choose another") from None
+        message = f"{path} can't be written: {error.strerror}"
+        if error.errno in NO_ROOM:
+            raise EtlError(message, "make room, or choose another place") from None
+        raise ConfigError(message, "choose another") from None
     print_stderr(f"wrote {path} ({len(data) / 1e6:.1f} MB)")
 
 

@@ -197,6 +197,6 @@ def _check_discovery(
     lacking = [Finding("discovery", False, text, hint, 1) for text in listing.failures]
     message = f"{count(len(listing.found), 'agent')} listed, {len(agents)} to sync"
     if not agents:
-        none = "look at own, teams and exclude below [discovery], and at [[agents]]"
+        none = "look at own, teams, include and exclude below [discovery], and at [[agents]]"
         lacking = lacking or [Finding("discovery", False, message, none, 1)]
     return lacking or [Finding("discovery", True, message)], agents

@@ -122,7 +122,7 @@ def _show_results(file: Path) -> None:
             cursor = connection.execute(sql)
             print(f"\n{title}:")
             print_table([column[0] for column in cursor.description], cursor.fetchall())
-    print(f"\nThe database is ./{file}: open it with any SQLite tool.")
+    print(f"\nThe database is {Path.cwd() / file}: open it with any SQLite tool.")
     print(f"Next, with your own account: `{program_name()} init`, then `{program_name()} check`.")
 
 
@@ -139,8 +139,10 @@ def _make_settings(simulator: "Simulator", file: Path) -> "Settings":
 
 def _remove_old(file: Path) -> None:
     """Remove the files of an earlier demo. Raises ConfigError for a file that no demo made."""
-    if file.is_dir() or (file.exists() and file.name != DATABASE and file.stat().st_size > 0):
-        hint = f"a demo overwrites {DATABASE} alone; choose another --database"
+    hint = f"a demo overwrites {DATABASE} alone; choose another --database"
+    if str(file).startswith("file:") or ":/" in str(file) or set("?%") & set(str(file)):
+        raise ConfigError(f"{file} is no plain name of a file", "choose another --database")
+    if file.exists() and (not file.is_file() or (file.name != DATABASE and file.stat().st_size)):
         raise ConfigError(f"{file} exists already", hint)
     for name in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
         with suppress(FileNotFoundError):

@@ -86,7 +86,8 @@ def _explain_next(settings: "Settings", store: "Store", agent: "Agent", now: dat
     least = "at least" if has_more else "about"
     print(f"  {count(rows, 'stored session')} {lie} there: {least} {count(pages, 'request')}")
     _print_rest(settings, listed, retrieved)
-    _print_sum(store, agent.id, pages + STATE_LISTS + listed + retrieved, has_more=has_more)
+    requests = pages + STATE_LISTS + listed + retrieved
+    _print_sum(store, agent.id, requests, has_more=has_more, apart=settings.sync.transcripts)
 
 
 def _count_open(
@@ -128,7 +129,9 @@ def _reach_unknown(gaps: "Iterable[Gap]", coverage: "Coverage") -> bool:
     )
 
 
-def _print_sum(store: "Store", agent_id: str, requests: int, *, has_more: bool) -> None:
+def _print_sum(
+    store: "Store", agent_id: str, requests: int, *, has_more: bool, apart: bool
+) -> None:
     """Print the sum, in seconds at the pace of the last runs, walks side by side included."""
     if has_more:
         print(f"  in all {count(requests, 'request')}, and one for each page of what isn't stored")
@@ -141,7 +144,8 @@ def _print_sum(store: "Store", agent_id: str, requests: int, *, has_more: bool) 
         if run["requests"] and run["finished_at"] and run["status"] == "succeeded"
     ]
     seconds = f", {requests * min(paces):.1f} s at the pace of the last runs" if paces else ""
-    print(f"  in all about {count(requests, 'request')}{seconds}")
+    beside = ", without the transcripts" if apart else ""
+    print(f"  in all about {count(requests, 'request')}{seconds}{beside}")
 
 
 def _print_unknown(settings: "Settings") -> None:

@@ -15,6 +15,7 @@ from etl.store.schema import tables as t
 from etl.store.store import Store
 
 ROWS_AT_ONCE: Final = 500
+RULES_CHANGED: Final = "[privacy] has changed: what is stored follows it now"
 _json = msgspec.json.Encoder(order="sorted")
 
 
