@@ -2,6 +2,7 @@
 
 import sqlite3
 import tomllib
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -202,3 +203,18 @@ def test_check_without_agents(etl: Command, project: Project, api: Simulator) ->
     assert done.code == 2
     assert "FAIL agents: no agents are configured" in done.out
     assert "[[agents]]" in done.out
+
+
+def test_check_sees_the_tables_of_another_program(etl: Command, project: Project) -> None:
+    with closing(sqlite3.connect(project.folder / "gumloop.db")) as other:
+        other.execute("CREATE TABLE users (id)")
+
+    assert "makes them, beside 1 table of another program" in etl("check").out
+
+
+def test_check_has_a_hint_for_an_address_that_answers_with_a_page(
+    etl: Command, api: Simulator
+) -> None:
+    api.add_fault(Fault("garbage", form="html", times=99))
+
+    assert "is api.base_url the API's address?" in etl("check").out

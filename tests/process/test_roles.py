@@ -56,7 +56,8 @@ def test_workers_without_ddl_a_reader_and_an_owner(
     project.database = urls["worker"]
     project.configure(api.base_url, world.agent_ids())
 
-    project.run("sync").fails(1, "permission denied")
+    project.run("sync").fails(1, "permission denied", "db upgrade")
+    assert "let the owner of the database run" in project.run("check").out
     assert project.run("db", "upgrade", ETL_DATABASE__URL=urls["owner"]).code == 0
     [revoke] = re.findall(r"-c '(REVOKE .* ON alembic_version .*)'", PAGE.read_text("utf-8"))
     with psycopg.connect(urls["owner"]) as owner:

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 from etl.cli.common import load_settings
 from etl.cli.options import add_json_option
 from etl.cli.terminal import open_client
-from etl.errors import EtlError
+from etl.errors import EtlError, Malformed, StoreError, Transient
+from etl.invocation import program_name
 from etl.wording import count
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from etl.api.client import Client
     from etl.config import Agent, Settings
 
@@ -23,6 +26,12 @@ NAME = "check"
 HELP = "check the configuration, the credential, the database and every agent"
 MOST_ATTEMPTS = 2
 """Somebody is waiting: `api.max_attempts` is for runs that nobody waits for."""
+HINTS = {
+    Malformed: "is api.base_url the API's address? a proxy or a login page may answer in its place",
+    Transient: "is the network up, and api.base_url right? if so, try again later",
+    StoreError: "is database.url right, and the server up?",
+}
+"""By kind of error, where an error has none of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +88,8 @@ def _look(what: str, describe: Callable[..., str], *subject: object) -> Finding:
     try:
         return Finding(what, True, describe(*subject))
     except EtlError as error:
-        return Finding(what, False, error.message, error.hint, error.exit_code)
+        hint = error.hint or next((h for kind, h in HINTS.items() if isinstance(error, kind)), "")
+        return Finding(what, False, error.message, hint, error.exit_code)
 
 
 def _describe_schedule(settings: "Settings") -> str:
@@ -128,10 +138,24 @@ def _describe_database(settings: "Settings") -> str:
         found = migrate.read_revision(engine)
         with engine.connect().execution_options(reads=True) as connection:
             migrate.check_encoding(connection)
+            state = f"schema {found}" if found else _describe_unused(connection)
     if found is not None and found != migrate.HEAD:
         raise migrate.make_mismatch(found)
-    schema = f"schema {found}" if found else "empty; the first run makes its tables"
-    return f"{mask_password(url)}, {schema}"
+    return f"{mask_password(url)}, {state}"
+
+
+def _describe_unused(connection: "Connection") -> str:
+    """A database without our tables. Raises EtlError if they can't be made."""
+    from sqlalchemy import inspect, text
+
+    if connection.dialect.name == "postgresql":
+        may_create = text("SELECT has_schema_privilege(current_schema(), 'CREATE')")
+        if not connection.scalar(may_create):
+            hint = f"let the owner of the database run `{program_name()} db upgrade`"
+            raise EtlError("it has no tables yet, and this role can't make them", hint)
+    others = len({*inspect(connection).get_table_names()} - {"alembic_version"})
+    beside = f", beside {count(others, 'table')} of another program" if others else ""
+    return f"without our tables: the first run makes them{beside}"
 
 
 def _describe_new_file(file: Path, url: str) -> str:

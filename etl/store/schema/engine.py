@@ -33,7 +33,7 @@ HINTS: Final = {
     "25006": "a standby? or is default_transaction_read_only on for this database or role?",
     "25P04": "transaction_timeout of this database or role is too short",
     "3F000": "create the schema that search_path names, or let it name one that is there",
-    "42501": "the role lacks a right; docs/operations.md lists those it needs",
+    "42501": "the role lacks a right: did the owner run db upgrade? docs/operations.md lists them",
     "55P03": "another session holds what this one needs: wait for it, or end it",
     "57014": "the server is slow, or statement_timeout of this database or role is too short",
 }
