@@ -214,6 +214,8 @@ def test_other_variables_are_left_alone(file: Path) -> None:
     ("name", "meant"),
     [
         ("ETL_DATABASE_URL", "ETL_DATABASE__URL"),
+        ("ETL_AGENT", "ETL_AGENTS"),
+        ("ETL_CONFG", "ETL_CONFIG"),
         ("ETL_API_OAUTH_CLIENT_ID", "ETL_API__OAUTH__CLIENT_ID"),
     ],
 )

@@ -37,7 +37,8 @@ class Parser(argparse.ArgumentParser):
         if action.choices is None or value in action.choices:
             return
         known = list(map(str, action.choices))
-        close = suggest(str(value), known)
+        is_option = f"--{value}" in self.list_options()
+        close = f"--{value}" if is_option else suggest(str(value), known)
         hint = f"did you mean {close}?" if close else f"there are {', '.join(known)}"
         if isinstance(action, argparse._SubParsersAction):
             kind = str(action.metavar).lower()

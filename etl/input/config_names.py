@@ -20,6 +20,12 @@ PLAIN = {
 }
 
 
+WHOLE_NAMES = ("ETL_AGENTS", "ETL_CONFIG")
+"""Variables that name no table and key."""
+
+CLOSE = 0.85
+
+
 def check_names(tables: dict[str, Any], whole: type, source: str) -> None:
     """Raise ConfigError for a table or a key that the struct `whole` doesn't have."""
     known = _list_fields(whole)
@@ -34,7 +40,7 @@ def check_names(tables: dict[str, Any], whole: type, source: str) -> None:
 
 
 def check_variable(name: str, environ: Container[str], whole: type) -> None:
-    """Raise ConfigError for a variable that sets nothing since an underscore is missing in it.
+    """Raise ConfigError for a variable that sets nothing, since its name is mistyped.
 
     Where the right one is set, too, this one is another program's.
     """
@@ -42,6 +48,9 @@ def check_variable(name: str, environ: Container[str], whole: type) -> None:
         right = "ETL_" + "__".join(path).upper()
         if name == "ETL_" + "_".join(path).upper() and right not in environ:
             raise ConfigError(f"{name} sets nothing", f"did you mean {right}?")
+    close = suggest(name, WHOLE_NAMES, CLOSE)
+    if close is not None and name not in WHOLE_NAMES and close not in environ:
+        raise ConfigError(f"{name} sets nothing", f"did you mean {close}?")
 
 
 def translate_message(message: str, whole: type) -> str:

@@ -15,8 +15,6 @@ MOST_CHARACTERS: Final = 500
 UNIT: Final = re.compile(r'"([^"]*)"?|([^\s"]+)')
 WORD: Final = re.compile(r"[^\W_]+")
 STRANGE: Final = re.compile(r"[\0\ud800-\udfff]")
-BEFORE: Final = 30
-"""Characters that a snippet shows before the hit."""
 
 
 class Snippet(NamedTuple):
@@ -50,7 +48,8 @@ def find_snippet(text: str, looked_for: Sequence[str], width: int) -> Snippet:
     hit = min(filter(None, hits), key=lambda found: found.start(), default=None)
     if hit is None:
         return Snippet(_join_lines(text[: 4 * width])[:width], 0, 0)
-    begin = max(0, hit.start() - BEFORE)
+    # A reader starts at the left, and a terminal may cut the right: the hit stands near the left.
+    begin = max(0, hit.start() - width * 3 // 8)
     before, found = _join_lines(text[begin : hit.start()]), _join_lines(hit[0])[:width]
     rest = max(0, width - len(before) - len(found))
     after = _join_lines(text[hit.end() : hit.end() + 4 * rest])[:rest]

@@ -64,6 +64,7 @@ def test_no_command_prints_the_help(etl: Command, words: tuple[str, ...]) -> Non
     [
         ("synk", "sync"),
         ("Status", "status"),
+        ("version", "--version"),
         ("db upgrad", "upgrade"),
         ("completion zhs", "zsh"),
         ("export --format parket", "parquet"),

@@ -52,6 +52,13 @@ def test_a_snippet_is_short_and_marks_what_is_there(
     assert "\n" not in found.text
 
 
+@pytest.mark.parametrize("width", [16, 40, 80])
+def test_a_hit_stands_in_the_first_half_of_its_snippet(width: int) -> None:
+    found = find_snippet("before " * 99 + "needle" + " after" * 99, ["needle"], width)
+
+    assert found.begin < width / 2
+
+
 @given(st.text("ab é\n", max_size=80), st.text("ab é\n", max_size=80))
 def test_the_first_whole_word_is_marked_whatever_surrounds_it(before: str, after: str) -> None:
     text = f"{before} Needle,{after} needle"

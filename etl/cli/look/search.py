@@ -2,11 +2,13 @@
 
 import argparse
 import json
+import shutil
+import sys
 from typing import TYPE_CHECKING, Any
 
 from etl.cli.common import find_agents, load_settings, open_store, print_stderr
 from etl.cli.options import add_agent_option, add_json_option, parse_number
-from etl.cli.table import make_printable, print_table
+from etl.cli.table import NARROWEST, make_printable, print_table
 from etl.cli.times import to_iso, to_minute
 
 if TYPE_CHECKING:
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 NAME = "search"
 HELP = "messages that hold all these words, the newest first (needs [sync] transcripts)"
 SNIPPET_WIDTH = 80
+OTHER_COLUMNS = 60
+"""What a terminal needs for them, about."""
+
 COLUMNS = ("date", "agent", "session", "name", "role", "text")
 ELASTIC, SPARE = ("agent", "name", "text"), ("role", "agent", "session")
 
@@ -48,7 +53,10 @@ def run(args: argparse.Namespace) -> int:
         if phrases:
             with store.connect() as connection:
                 hits = search(connection, phrases, args.limit, agents, since)
-    found = [(hit, find_snippet(hit.text, phrases, SNIPPET_WIDTH)) for hit in hits]
+    width = SNIPPET_WIDTH
+    if sys.stdout.isatty():
+        width = min(width, max(NARROWEST, shutil.get_terminal_size().columns - OTHER_COLUMNS))
+    found = [(hit, find_snippet(hit.text, phrases, width)) for hit in hits]
     if args.json:
         print(json.dumps({"hits": [_to_json(*one) for one in found]}, indent=1))
     elif found:
