@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
             with store.connect() as connection:
                 hits = search(connection, phrases, args.limit, agents, since)
     width = SNIPPET_WIDTH
-    if sys.stdout.isatty():
+    if sys.stdout.isatty() and not args.json:
         width = min(width, max(NARROWEST, shutil.get_terminal_size().columns - OTHER_COLUMNS))
     found = [(hit, find_snippet(hit.text, phrases, width)) for hit in hits]
     if args.json:
