@@ -204,3 +204,12 @@ def test_nothing_is_deleted_by_a_clock_that_is_ahead(
     assert kept == 3 * len(world.agent_ids())
     assert right.code == 0
     assert len(project.run("runs", "--json").json["runs"]) < kept
+
+
+def test_a_clock_that_is_ahead_fails_no_run_where_nothing_is_deleted_by_age(
+    project: Project, world: World, api: Simulator
+) -> None:
+    project.configure(api.base_url, world.agent_ids())
+    api.clock_ahead = -DAY
+
+    assert project.run("sync").code == 0

@@ -152,6 +152,9 @@ class PageSource:
         A server may count rows for a page that the caller may not see.
         """
         page = self._request("oldest", page_size=page_size).content
+        if page_size is not None and not page.listed and page.next_cursor is not None:
+            # Its cursor may hold good for pages of this size alone.
+            page = self._request("oldest").content
         for _ in range(MOST_EMPTY_PAGES):
             if page.listed or page.next_cursor is None:
                 break

@@ -5,7 +5,7 @@ from typing import Any, cast
 import pytest
 
 from etl.api.client import Client, Fetched
-from etl.errors import CutShort
+from etl.errors import CursorRefused, CutShort
 from etl.models import BEGINNING, Listed, Page
 from etl.planning.coverage import Gap
 from etl.planning.walks.entries import HEAD
@@ -89,5 +89,32 @@ def test_an_empty_last_page_is_the_end_of_an_instant_that_was_seen_whole() -> No
     for _ in range(3):
         fetch_step(walk, source)
     walk.advance([], None, at(100))
+
+    source.confirm_end(walk)
+
+
+class BoundToPageSize:
+    """Rows that count and are not shown, then one that is; a cursor holds its page size."""
+
+    def __init__(self, hidden: int) -> None:
+        self.rows = [None] * hidden + [Listed("s3", at(3))]
+
+    def fetch_page(
+        self, *_: object, cursor: str | None = None, page_size: int | None = None, **__: object
+    ) -> Fetched[Page]:
+        size = page_size or 2
+        start, issued = map(int, (cursor or f"0 {size}").split())
+        if issued != size:
+            raise CursorRefused("a cursor of another page size")
+        shown = [row for row in self.rows[start : start + size] if row is not None]
+        more = f"{start + size} {size}" if start + size < len(self.rows) else None
+        return Fetched(Page([], [], [], shown, next_cursor=more), at(100))
+
+
+@pytest.mark.parametrize("hidden", [0, 1, 5])
+def test_the_other_end_is_found_though_cursors_are_bound_to_a_page_size(hidden: int) -> None:
+    walk = Walk(HEAD, Gap(BEGINNING, at(50)))
+    walk.advance(page(9, 5, 3).listed, None, at(60))
+    source = PageSource(cast(Client, cast(Any, BoundToPageSize(hidden))), "agent")
 
     source.confirm_end(walk)
