@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from etl.cli.table import make_printable
 from etl.simulator import Fault, Simulator, World
 from tests.cli.conftest import Command
 from tests.process.project import Project
@@ -331,3 +332,10 @@ def test_list_shows_records_that_are_nested_without_end(
     assert done.code == 0
     assert "good" in done.out
     assert "2 sessions" in done.err
+
+
+def test_joiners_of_a_name_are_printed_and_controls_are_not() -> None:
+    name = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \U0001f469\u200d\U0001f4bb"
+
+    assert make_printable(name) == name
+    assert make_printable("a\x1b[2J\u202eb\n") == "a\ufffd[2J\ufffdb\ufffd"

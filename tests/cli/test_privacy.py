@@ -198,3 +198,10 @@ def test_db_compact_makes_the_file_smaller(etl: Command, project: Project) -> No
     assert etl("db", "compact").code == 0
 
     assert (project.folder / "gumloop.db").stat().st_size < before
+
+
+def test_lake_says_that_changed_rules_are_applied(etl: Command) -> None:
+    etl("backfill")
+
+    assert "[privacy] has changed" in etl("lake", "lake", ETL_PRIVACY__NAMES="drop").err
+    assert "[privacy]" not in etl("lake", "lake", ETL_PRIVACY__NAMES="drop").err

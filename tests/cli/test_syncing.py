@@ -381,3 +381,14 @@ def test_verify_tells_of_a_clock_that_is_off(etl: Command, api: Simulator) -> No
     api.adopt(Traits(clock_ahead=90))
 
     assert "warning: " in etl("verify").err
+
+
+def test_explain_says_that_its_sum_is_without_transcripts(
+    etl: Command, project: Project, api: Simulator, world: World
+) -> None:
+    etl("backfill")
+    assert "without the transcripts" not in etl("sync", "--explain").out
+
+    project.configure(api.base_url, world.agent_ids(), sync={"transcripts": True})
+
+    assert "without the transcripts" in etl("sync", "--explain").out

@@ -87,9 +87,7 @@ def _check_output(output: str) -> None:
     if path.exists() and not path.is_file():
         raise ConfigError(f"{path} is not a regular file", "--output - prints to stdout")
     if path.exists() and not _may_be_replaced(path):
-        raise ConfigError(
-            f"{path} is no report", "a report replaces none but reports; choose another"
-        )
+        raise ConfigError(f"{path} is no report", "only a report is replaced; choose another")
     if not path.parent.is_dir():
         raise ConfigError(f"there is no folder {path.parent}", "make it, or choose another")
 
